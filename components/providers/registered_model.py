@@ -1,0 +1,68 @@
+"""A bundle's version in the registry."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from bundle.layout import check_files, check_layout
+from bundle.registry import Registry
+from components.providers.base import Provider, say
+
+__all__ = ["RegisteredModel"]
+
+
+class RegisteredModelProvider(Provider):
+    """Registers a bundle: same content, same version; changed content, the next one.
+
+    Registered versions are kept when the resource is deleted: other stacks and rollbacks need them.
+    """
+
+    # Where the bundle lay when it was registered says nothing about what is registered.
+    ignored = frozenset({"source"})
+    outputs = frozenset({"version", "path", "models"})
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        outputs = _register(props)
+        return CreateResult(id_=f"{props['registry']}/{props['name']}", outs=outputs)
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(outs=_register(_news))
+
+    def drifted(self, outputs: Mapping[str, Any]) -> bool:
+        return not Path(outputs["path"]).is_dir()
+
+
+def _register(props: dict[str, Any]) -> dict[str, Any]:
+    source = Path(props["source"])
+    bundle = check_files(source) if props["framework"] == "Custom" else check_layout(source, target=props["target"])
+    registry = Registry(props["registry"])
+    registered = registry.register(
+        props["name"],
+        bundle,
+        tags=props["tags"],
+        description=props["description"],
+        framework=props["framework"],
+    )
+    say(f"{registered.model_id} is registered")
+    return {
+        **props,
+        "version": registered.version,
+        "digest": registered.digest,
+        "path": str(registry.local_path(registered)),
+        "models": registered.models,
+    }
+
+
+class RegisteredModel(Resource, module="triton", name="RegisteredModel"):
+    """A registered bundle; `digest` is its content's at preview, so that a change shows there."""
+
+    version: pulumi.Output[int]
+    path: pulumi.Output[str]
+    models: pulumi.Output[list[dict[str, Any]]]
+
+    def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
+        provider = RegisteredModelProvider()
+        super().__init__(provider, name, {**dict.fromkeys(provider.outputs), **inputs}, opts)

@@ -1,0 +1,81 @@
+"""The probe of a generation: what is asked of it before it gets traffic, and of the service when it is measured."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bundle.registry import probe_models
+from processes.directory import Generation, ServiceDirectory, ServiceError
+from processes.spec import ServiceSpec
+from processes.supervisor import Supervisor
+from serving import probe
+
+__all__ = ["GenerationProbe", "probe_file"]
+
+POLL_SECONDS = 0.2
+LOG_LINES = 40
+
+
+def probe_file(spec: ServiceSpec, generation: Generation) -> str:
+    """The probe of a generation in the form that `serving.probe` reads, JSON."""
+    wanted: dict[str, object] = {"triton": None, "scorer": None}
+    if generation.triton_http is not None:
+        models = [model for bundle in spec.triton_bundles for model in probe_models(bundle.path)]
+        wanted["triton"] = {"url": f"http://127.0.0.1:{generation.triton_http}", "models": models}
+    if generation.scorer is not None:
+        wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}"}
+    return json.dumps(wanted)
+
+
+class GenerationProbe:
+    """The probe of one generation's processes; `log` gives the log file of a program."""
+
+    def __init__(
+        self, supervisor: Supervisor, generation: Generation, directory: ServiceDirectory, log: Callable[[str], Path]
+    ) -> None:
+        self._supervisor = supervisor
+        self._generation = generation
+        self._log = log
+        self._wanted = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
+
+    def problems(self) -> list[str]:
+        """Ask everything once; a line for each thing that is not as it should be."""
+        return probe.run(self._wanted)
+
+    def wait(self, seconds: float, progress: Callable[[str], None]) -> None:
+        """Wait until nothing is wrong.
+
+        Raises `ServiceError` when `seconds` are over, and at once when waiting is of no use: a process died or a model
+        did not load. The error has the reason in Triton's or the script's own words.
+        """
+        deadline = time.monotonic() + seconds
+        first_pids: dict[str, int] = {}
+        reported: list[str] = []
+        while problems := self.problems():
+            self._check_alive(first_pids)
+            if probe.is_final(problems):
+                raise ServiceError("\n".join(problems))
+            if time.monotonic() > deadline:
+                raise ServiceError(f"not ready within {seconds:g} s:\n" + "\n".join(problems))
+            if problems != reported:
+                progress(f"waiting: {problems[0]}")
+                reported = problems
+            time.sleep(POLL_SECONDS)
+
+    def _check_alive(self, first_pids: dict[str, int]) -> None:
+        processes = self._supervisor.processes()
+        for name in self._generation.programs:
+            process = processes.get(name)
+            died = process is None or process.state in ("BACKOFF", "EXITED", "FATAL")
+            if process is not None and process.pid:
+                died = died or first_pids.setdefault(name, process.pid) != process.pid
+            if died:
+                raise ServiceError(f"{name} ended before it was ready; the end of its log:\n{tail(self._log(name))}")
+
+
+def tail(log: Path, lines: int = LOG_LINES) -> str:
+    """The last lines of a log file, indented."""
+    if not log.is_file():
+        return "  (no log)"
+    return "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])

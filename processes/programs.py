@@ -1,0 +1,106 @@
+"""The processes of a generation: Triton's and the entry script server's command lines, environments and folders."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from environment.venv import BuiltEnvironment
+from processes.directory import Generation
+from processes.spec import ServiceSpec
+
+__all__ = ["Launch", "scorer", "triton"]
+
+# Triton waits this long for requests under way when it is told to stop, and the supervisor a little longer.
+EXIT_TIMEOUT_SECONDS = 20
+STOP_SECONDS = EXIT_TIMEOUT_SECONDS + 10
+
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What `launch.py` reads: a command, the folder it starts in, its whole environment."""
+
+    command: list[str]
+    directory: Path
+    variables: dict[str, str]
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {"command": self.command, "directory": str(self.directory), "variables": self.variables}, indent=2
+        )
+
+
+def triton(
+    environment: BuiltEnvironment,
+    repositories: list[Path],
+    generation: Generation,
+    *,
+    variables: dict[str, str],
+    cpu_cores: float,
+    directory: Path,
+) -> Launch:
+    """Triton on loopback, serving the model repositories given.
+
+    It stays up when a model does not load, so that its repository index can say why.
+    """
+    command = [
+        str(environment.tritonserver),
+        *(f"--model-repository={repository}" for repository in repositories),
+        f"--backend-directory={environment.backend_directory}",
+        "--http-address=127.0.0.1",
+        f"--http-port={generation.triton_http}",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={generation.triton_grpc}",
+        "--metrics-address=127.0.0.1",
+        f"--metrics-port={generation.triton_metrics}",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+        # The Python backend's shared memory is named after this: two generations must not share it.
+        f"--backend-config=python,shm-region-prefix-name=triton-{os.getpid()}-{generation.triton_http}-",
+    ]
+    threads = str(max(1, int(cpu_cores)))
+    return Launch(
+        command=command,
+        directory=directory,
+        variables={
+            **_inherited(),
+            "OMP_NUM_THREADS": threads,
+            **environment.triton_variables,
+            **variables,
+        },
+    )
+
+
+def scorer(
+    environment: BuiltEnvironment,
+    spec: ServiceSpec,
+    generation: Generation,
+    *,
+    source_directory: Path,
+    model_directory: Path,
+) -> Launch:
+    """The entry script server on loopback, with Azure's environment variables."""
+    if spec.entry_script is None or generation.scorer is None:
+        raise ValueError("a generation without an entry script has no scorer")
+    variables = {
+        **_inherited(),
+        "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
+        **spec.variables,
+        "PATH": f"{environment.python.parent}:{os.environ.get('PATH', '')}",
+        "AML_APP_ROOT": str(source_directory),
+        "AZUREML_SOURCE_DIRECTORY": str(source_directory),
+        "AZUREML_ENTRY_SCRIPT": spec.entry_script.file,
+        "AZUREML_MODEL_DIR": str(model_directory),
+        "SERVICE_NAME": spec.service_name,
+    }
+    if generation.triton_http is not None:
+        variables["TRITON_HTTP_PORT"] = str(generation.triton_http)
+        variables["TRITON_GRPC_PORT"] = str(generation.triton_grpc)
+    command = [str(environment.python), "-m", "serving", "--host", "127.0.0.1", "--port", str(generation.scorer)]
+    return Launch(command=command, directory=source_directory, variables=variables)
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in _INHERITED if name in os.environ}

@@ -1,0 +1,209 @@
+"""The gated rollout of the `process` target.
+
+The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
+stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
+why in Triton's or the script's own words. Every step can be repeated: a rollout that was killed is taken up by the next.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from environment import venv
+from environment.source import copy_source
+from processes import programs, traffic
+from processes.directory import Generation, Record, ServiceDirectory, ServiceError
+from processes.files import write_atomically
+from processes.ports import free_ports, is_listening
+from processes.probe import GenerationProbe, probe_file
+from processes.spec import ServiceSpec
+from processes.supervisor import Supervisor
+
+__all__ = ["apply"]
+
+Progress = Callable[[str], None]
+LOGS_KEPT = 20
+
+
+def apply(spec: ServiceSpec, progress: Progress) -> Generation:
+    """Bring the service to what `spec` says and give the generation that has the traffic.
+
+    Does nothing where that generation runs already. Raises `ServiceError` where the name belongs to another stack, or
+    where the new generation does not pass its probe within `deadline_seconds`.
+    """
+    directory = ServiceDirectory.of(spec.state_directory, spec.service_name)
+    with directory.locked():
+        record = directory.claim(spec.owner, overwrite=spec.overwrite)
+        return _Rollout(spec, directory, record, progress).run()
+
+
+class _Rollout:
+    def __init__(self, spec: ServiceSpec, directory: ServiceDirectory, record: Record, progress: Progress) -> None:
+        self.spec = spec
+        self.directory = directory
+        self.record = record
+        self.progress = progress
+        self.supervisor = Supervisor(directory)
+
+    def run(self) -> Generation:
+        restarted = self.supervisor.start()
+        old = self.record.current
+        if restarted and old is not None:
+            old = self._restored(old)
+        self._remove_leftovers(keep=old)
+        if old is not None and old.digest == self.spec.digest:
+            for name in old.programs:
+                self.supervisor.restart(name)
+            self._await_ready(old)
+            traffic.send_to(self.directory, old)
+            return old
+
+        new = self._prepare()
+        if old is not None and self.spec.strategy == "recreate":
+            self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
+            self._stop(old)
+        try:
+            self._start(new)
+            self._await_ready(new)
+        except BaseException:
+            self._remove(new)
+            if old is not None and self.spec.strategy == "recreate":
+                self.progress(f"starting generation {old.number} again")
+                self._start(old)
+                self._await_ready(old)
+            raise
+        traffic.send_to(self.directory, new)
+        self.record = self.record.model_copy(update={"current": new})
+        self.directory.write_record(self.record)
+        self.progress(f"generation {new.number} has the traffic")
+        if old is not None:
+            self._drain(old)
+            self._remove(old)
+        self._prune_logs()
+        return new
+
+    def _restored(self, old: Generation) -> Generation | None:
+        """Start the old generation again after a reboot or a killed supervisor; none where it cannot be."""
+        self.progress(f"the supervisor was not running: starting generation {old.number} again")
+        if not self.directory.generation(old.number).is_dir() or any(is_listening(port) for port in old.ports):
+            return None
+        try:
+            self._start(old)
+            self._await_ready(old)
+        except ServiceError as error:
+            self.progress(f"generation {old.number} did not come back: {error}")
+            return None
+        return old
+
+    def _prepare(self) -> Generation:
+        """Write the new generation's files; its number is spent even if nothing comes of it."""
+        number = self.record.next_number
+        self.record = self.record.model_copy(update={"next_number": number + 1})
+        self.directory.write_record(self.record)
+
+        spec = self.spec
+        last = self.record.current
+        with_triton, with_script = bool(spec.triton_bundles), spec.entry_script is not None
+        remembered = (last.triton_http, last.triton_grpc, last.triton_metrics, last.scorer) if last else ()
+        ports = free_ports(3 * with_triton + with_script, preferred=remembered)
+        generation = Generation(number=number, digest=spec.digest)
+        if with_triton:
+            http, grpc, metrics = (ports.pop(0) for _ in range(3))
+            generation = generation.model_copy(
+                update={"triton_http": http, "triton_grpc": grpc, "triton_metrics": metrics}
+            )
+        if with_script:
+            generation = generation.model_copy(update={"scorer": ports.pop(0)})
+
+        folder = self.directory.generation(number)
+        folder.mkdir(parents=True)
+        environment = venv.load(spec.environment_path)
+        if with_triton:
+            launch = programs.triton(
+                environment,
+                [bundle.path / "triton" for bundle in spec.triton_bundles],
+                generation,
+                variables=spec.variables,
+                cpu_cores=spec.cpu_cores,
+                directory=folder,
+            )
+            write_atomically(folder / "triton.json", launch.to_json())
+        if spec.entry_script is not None:
+            copy_source(spec.entry_script.source_directory, folder / "source")
+            launch = programs.scorer(
+                environment,
+                spec,
+                generation,
+                source_directory=folder / "source",
+                model_directory=self._link_models(folder),
+            )
+            write_atomically(folder / "scorer.json", launch.to_json())
+        write_atomically(folder / "probe.json", probe_file(spec, generation))
+        return generation
+
+    def _link_models(self, folder: Path) -> Path:
+        """Lay the bundles out as Azure does and give `AZUREML_MODEL_DIR`.
+
+        One model: `azureml-models/<name>/<version>`; several: `azureml-models`, which holds them all.
+        """
+        root = folder / "azureml-models"
+        for bundle in self.spec.bundles:
+            link = root / bundle.name / str(bundle.version)
+            link.parent.mkdir(parents=True)
+            link.symlink_to(bundle.path.resolve())
+        return link if len(self.spec.bundles) == 1 else root
+
+    def _start(self, generation: Generation) -> None:
+        folder = self.directory.generation(generation.number)
+        self.progress(f"starting generation {generation.number}: {', '.join(generation.programs)}")
+        for name in generation.programs:
+            launch = folder / f"{name.rpartition('-')[0]}.json"
+            self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
+
+    def _await_ready(self, generation: Generation) -> None:
+        probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
+        started = time.monotonic()
+        probe.wait(self.spec.deadline_seconds, self.progress)
+        self.progress(f"generation {generation.number} is ready after {time.monotonic() - started:.1f} s")
+
+    def _drain(self, generation: Generation) -> None:
+        """Wait until no connection to the generation is left, `drain_seconds` at most.
+
+        The front door has taken the new endpoints and closes its connections to the old ones when their requests end.
+        """
+        front_door = self.supervisor.processes().get("envoy")
+        deadline = time.monotonic() + self.spec.drain_seconds
+        while front_door is not None and front_door.pid and time.monotonic() < deadline:
+            connections = psutil.Process(front_door.pid).net_connections("tcp")
+            if not any(c.raddr and c.raddr.port in generation.ports and c.status == "ESTABLISHED" for c in connections):
+                return
+            time.sleep(0.1)
+
+    def _stop(self, generation: Generation) -> None:
+        # The scorer first: one idle connection of a client makes Triton wait for its whole exit timeout.
+        for name in reversed(generation.programs):
+            self.supervisor.remove(name)
+
+    def _remove(self, generation: Generation) -> None:
+        self._stop(generation)
+        self.directory.remove_generation(generation.number)
+
+    def _remove_leftovers(self, *, keep: Generation | None) -> None:
+        """Remove what a killed rollout left: programs and folders of generations without traffic."""
+        kept = set(keep.programs) if keep else set()
+        for name in sorted(self.supervisor.processes()):
+            if name.startswith(("triton-", "scorer-")) and name not in kept:
+                self.supervisor.remove(name)
+        for number in self.directory.generation_numbers():
+            if keep is None or number != keep.number:
+                self.directory.remove_generation(number)
+
+    def _log(self, program: str) -> Path:
+        return self.directory.logs / f"{program}.log"
+
+    def _prune_logs(self) -> None:
+        logs = sorted(self.directory.logs.glob("*-*.log*"), key=lambda path: path.stat().st_mtime)
+        for log in logs[:-LOGS_KEPT]:
+            log.unlink()

@@ -1,0 +1,49 @@
+"""A service of the `process` target as a whole: measured, and removed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from processes.directory import ServiceDirectory
+from processes.probe import GenerationProbe
+from processes.supervisor import Supervisor
+
+__all__ = ["Measured", "measure", "remove"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A service's state as it was found: `Healthy`, `Unhealthy` or `Stopped`, and what is wrong with it."""
+
+    state: str
+    problems: tuple[str, ...] = ()
+
+
+def measure(directory: ServiceDirectory) -> Measured:
+    """Ask a service's processes, its models and its golden inferences how they are."""
+    record = directory.record()
+    if record is None or record.current is None:
+        return Measured("Stopped", ("no service of that name runs here",))
+    supervisor = Supervisor(directory)
+    if not supervisor.is_running():
+        return Measured("Stopped", ("its supervisor does not run; `make up` starts the service again",))
+    processes = supervisor.processes()
+    down = [
+        f"{name} is {processes[name].state if name in processes else 'missing'}"
+        for name in record.current.programs
+        if name not in processes or processes[name].state != "RUNNING"
+    ]
+    if down:
+        return Measured("Unhealthy", tuple(down))
+    probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
+    problems = tuple(probe.problems())
+    return Measured("Unhealthy" if problems else "Healthy", problems)
+
+
+def remove(state_directory: Path, service_name: str) -> None:
+    """Stop a service's processes and remove its folder; nothing happens where there is none."""
+    directory = ServiceDirectory.of(state_directory, service_name)
+    if not directory.root.is_dir():
+        return
+    with directory.locked():
+        Supervisor(directory).stop()
+        directory.remove()

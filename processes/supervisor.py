@@ -1,0 +1,191 @@
+"""The supervisor of a service: supervisord, its configuration and its control socket.
+
+One supervisord per service keeps the service's processes running and rotates their logs. Programs are files in
+`programs/`; adding or removing one leaves the others alone. See supervisord.org, "Configuration File" and "XML-RPC API".
+"""
+
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from processes.directory import ServiceDirectory, ServiceError
+from processes.files import write_atomically
+
+__all__ = ["Process", "Supervisor"]
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+# What processes may inherit of the environment in which `up` runs: nothing that holds a secret.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+
+_SUPERVISORD = """\
+[supervisord]
+identifier = {name}
+directory = {root}
+pidfile = {root}/supervisord.pid
+logfile = {root}/logs/supervisord.log
+logfile_maxbytes = 1MB
+logfile_backups = 1
+nocleanup = true
+umask = 077
+
+[unix_http_server]
+file = {socket}
+chmod = 0600
+
+[supervisorctl]
+serverurl = unix://{socket}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[include]
+files = {root}/programs/*.conf
+"""
+
+_PROGRAM = """\
+[program:{name}]
+command = "{python}" "{launch}" "{file}"
+autostart = true
+autorestart = true
+startsecs = 1
+startretries = 5
+stopsignal = TERM
+stopwaitsecs = {stop_seconds}
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = {log}
+stdout_logfile_maxbytes = 10MB
+stdout_logfile_backups = 3
+"""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A supervised process: its state in supervisord's words (RUNNING, BACKOFF, FATAL, ...) and its process id or 0."""
+
+    name: str
+    state: str
+    pid: int
+
+
+class Supervisor:
+    """The supervisord of one service."""
+
+    def __init__(self, directory: ServiceDirectory) -> None:
+        self.directory = directory
+
+    def is_running(self) -> bool:
+        """Tell whether the supervisor answers."""
+        try:
+            return bool(self._call("getState")["statename"] == "RUNNING")
+        except OSError:
+            return False
+
+    def start(self) -> bool:
+        """Start the supervisor unless it runs; returns whether it had to be started."""
+        if self.is_running():
+            return False
+        root = self.directory.root
+        if "%" in str(root):
+            raise ServiceError(
+                f"stateDirectory: {root} contains '%', which supervisord cannot take; choose another path"
+            )
+        # After a reboot or a killed supervisor nothing of the old programs runs: whoever deploys adds them anew.
+        for program in self.directory.programs.glob("*.conf"):
+            program.unlink()
+        write_atomically(
+            root / "supervisord.conf",
+            _SUPERVISORD.format(name=root.name, root=root, socket=self.directory.socket),
+        )
+        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(root / "supervisord.conf")]
+        started = subprocess.run(
+            command,
+            env=inherited,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if started.returncode != 0:
+            raise ServiceError(f"supervisord did not start: {started.stdout.strip()}")
+        self._wait(self.is_running, 30, "supervisord did not answer on its socket")
+        return True
+
+    def stop(self) -> None:
+        """Stop every process and the supervisor, and wait until they are gone."""
+        pid_file = self.directory.root / "supervisord.pid"
+        if not self.is_running():
+            return
+        supervisor = psutil.Process(int(pid_file.read_text()))
+        family = [supervisor, *supervisor.children(recursive=True)]
+        self._call("shutdown")
+        _, alive = psutil.wait_procs(family, timeout=90)
+        for process in alive:
+            process.kill()
+        psutil.wait_procs(alive, timeout=10)
+
+    def add(self, name: str, file: Path, *, log: Path, stop_seconds: int) -> None:
+        """Add a program that runs the launch file `file`, and start it."""
+        write_atomically(
+            self.directory.programs / f"{name}.conf",
+            _PROGRAM.format(
+                name=name, python=sys.executable, launch=LAUNCH, file=file, log=log, stop_seconds=stop_seconds
+            ),
+        )
+        self._call("reloadConfig")
+        self._call("addProcessGroup", name)
+
+    def remove(self, name: str) -> None:
+        """Stop a program, if it runs, and forget it."""
+        (self.directory.programs / f"{name}.conf").unlink(missing_ok=True)
+        if name not in self.processes():
+            return
+        try:
+            self._call("stopProcess", name)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
+                raise
+        self._call("removeProcessGroup", name)
+        self._call("reloadConfig")
+
+    def restart(self, name: str) -> None:
+        """Start a program again that has given up or stopped; a running one is left alone."""
+        try:
+            self._call("startProcess", name)
+        except xmlrpc.client.Fault as fault:
+            if not fault.faultString.startswith("ALREADY_STARTED"):
+                raise ServiceError(f"{name} did not start: {fault.faultString}") from None
+
+    def processes(self) -> dict[str, Process]:
+        """Every program by its name; empty where the supervisor does not answer."""
+        try:
+            rows = self._call("getAllProcessInfo")
+        except OSError:
+            return {}
+        return {row["name"]: Process(name=row["name"], state=row["statename"], pid=row["pid"]) for row in rows}
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self.directory.socket}")
+        proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport, allow_none=True)
+        with proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
+
+    @staticmethod
+    def _wait(condition: Any, seconds: float, otherwise: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{otherwise} within {seconds:g} s")
+            time.sleep(0.05)

@@ -1,0 +1,32 @@
+"""The error that lists every mistake in a stack's settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["Mistake", "SettingsError"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """One mistake: the setting's full path, what is there and what was expected."""
+
+    path: str
+    expected: str
+    value: str | None = None
+
+    def __str__(self) -> str:
+        found = "" if self.value is None else f" has the value {self.value}"
+        return f"{self.path}{found}: {self.expected}"
+
+
+class SettingsError(ValueError):
+    """Every mistake in a stack's settings, a line each.
+
+    `mistakes` holds them; the text is what a person reads at preview.
+    """
+
+    def __init__(self, stack: str, mistakes: Sequence[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        lines = "\n".join(f"  {mistake}" for mistake in self.mistakes)
+        super().__init__(f"stacks/Pulumi.{stack}.yaml has {count}:\n{lines}")

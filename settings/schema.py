@@ -1,0 +1,177 @@
+"""The settings of a stack, with Azure Machine Learning's names where Azure had one.
+
+Each class is one group of `stacks/Pulumi.<stack>.yaml`, its fields in camelCase there. What a single group can know
+about itself is checked here; what needs the whole tree or the disk is in `settings.rules`.
+"""
+
+import re
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    Tag,
+)
+
+from settings.group import Group
+
+__all__ = [
+    "Deployment",
+    "Environment",
+    "Framework",
+    "KeyRotation",
+    "Model",
+    "RegisteredModel",
+    "Rollout",
+    "Settings",
+    "Target",
+    "Tls",
+]
+
+
+class Target(str, Enum):
+    """Where the service's processes run."""
+
+    PROCESS = "process"
+    DOCKER = "docker"
+    NODE_POOL = "node-pool"
+
+
+class Framework(str, Enum):
+    """Who serves a bundle: Triton (`Multi`, as in Azure's `Model.Framework.MULTI`) or the entry script (`Custom`)."""
+
+    MULTI = "Multi"
+    CUSTOM = "Custom"
+
+
+SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{1,30}[a-z0-9])")
+MODEL_ID = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,254}):(?P<version>[1-9][0-9]{0,8})")
+
+
+def _service_name(value: str) -> str:
+    if not SERVICE_NAME.fullmatch(value):
+        raise ValueError("3 to 32 lower-case letters, digits and '-', starting with a letter and not ending with '-'")
+    return value
+
+
+def _variable_names(value: dict[str, str]) -> dict[str, str]:
+    bad = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]
+    if bad:
+        raise ValueError(f"names of environment variables (letters, digits and '_'); not one: {', '.join(bad)}")
+    workers = value.get("WORKER_COUNT", "1")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", workers):
+        raise ValueError(f"WORKER_COUNT between 1 and 999, got {workers!r}")
+    return value
+
+
+class Model(Group):
+    """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
+
+    path: str = Field(min_length=1, description="the bundle's folder, relative to the project")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")
+    tags: dict[str, str] = {}
+    description: str = ""
+    framework: Framework = Framework.MULTI
+
+
+class RegisteredModel(Group):
+    """A version that the registry holds already, written `name:version` in the stack's file."""
+
+    name: str
+    version: PositiveInt
+
+    @classmethod
+    def parse(cls, text: object) -> object:
+        """Read `name:version`; anything but text is left to pydantic."""
+        if not isinstance(text, str):
+            return text
+        found = MODEL_ID.fullmatch(text)
+        if not found:
+            raise ValueError("a folder to register (path, name) or a registered model, as in 'triton_model:1'")
+        return cls(name=found["name"], version=int(found["version"]))
+
+
+def _kind_of_model(value: object) -> str:
+    return "registered" if isinstance(value, str | RegisteredModel) else "folder"
+
+
+ServedModel = Annotated[
+    Annotated[Model, Tag("folder")]
+    | Annotated[RegisteredModel, BeforeValidator(RegisteredModel.parse), Tag("registered")],
+    Discriminator(_kind_of_model),
+]
+
+
+class Environment(Group):
+    """The environment that serves: a curated one, or its clone extended with pip packages and variables."""
+
+    name: str = Field(default="AzureML-Triton", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+    clone: str | None = Field(default=None, description="the curated environment it is cloned from")
+    pip_packages: list[str] = []
+    variables: Annotated[dict[str, str], AfterValidator(_variable_names)] = {}
+
+
+class Rollout(Group):
+    """How a new version earns its traffic."""
+
+    strategy: Literal["surge", "recreate"] = Field(
+        default="surge", description="surge starts the new version beside the old; recreate stops the old one first"
+    )
+    deadline_seconds: PositiveInt = Field(default=300, description="for the new version to pass its probe")
+    drain_seconds: NonNegativeInt = Field(default=30, description="for requests under way on the old version")
+
+
+class Deployment(Group):
+    """Where the service runs, with what, and behind which door (Azure's `deploy_configuration`)."""
+
+    target: Target = Target.PROCESS
+    compute_target_name: str = "local"
+    gpu_cores: NonNegativeInt = 0
+    cpu_cores: PositiveFloat = 1
+    memory_gb: PositiveFloat = 4
+    auth_enabled: bool = True
+    overwrite: bool = False
+    port: int = Field(default=6789, ge=1, le=65535)
+    public: bool = Field(default=False, description="listen on all addresses instead of loopback alone")
+    scoring_timeout_ms: PositiveInt = Field(default=60_000, description="for one request, through the front door")
+    max_request_megabytes: PositiveInt = 64
+    max_requests_per_second: PositiveInt | None = None
+    rollout: Rollout = Rollout()
+
+
+class Tls(Group):
+    """The front door's certificate: PEM files, relative to the project, read again when they change."""
+
+    certificate_file: str
+    key_file: str
+
+
+class KeyRotation(Group):
+    """Which edition of each key is in force: raise a number to have that key made anew."""
+
+    primary: PositiveInt = 1
+    secondary: PositiveInt = 1
+
+
+class Settings(Group):
+    """The whole of a stack's settings."""
+
+    service_name: Annotated[str, AfterValidator(_service_name)] = "triton-webservice"
+    models: list[ServedModel] = Field(min_length=1)
+    registry: str = Field(default=".var/registry", description="a folder or an fsspec URL")
+    state_directory: str = Field(default=".var", description="what the process target keeps on this machine")
+    environment: Environment = Environment()
+    entry_script: str | None = None
+    source_directory: str = Field(default="scripts", description="the folder that holds the entry script")
+    deployment: Deployment = Deployment()
+    tls: Tls | None = None
+    key_rotation: KeyRotation = KeyRotation()
+    primary_key: SecretStr | None = None
+    secondary_key: SecretStr | None = None
