@@ -1,0 +1,195 @@
+"""A client of Envoy's admin socket: is it ready, which files has it taken, what is in flight, drain."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.clusters import endpoints_file
+from gateway.config import SECRET_FILES
+from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
+from gateway.options import Upstreams
+from gateway.routes import ROUTES
+
+_POLL_SECONDS = 0.02
+_REFUSAL = re.compile(r"Filesystem config update (?:rejected|failure): (.*)")
+
+# Prefix of the statistics of each file's subscription.
+_SUBSCRIPTIONS = {
+    "listeners.json": "listener_manager.lds",
+    "clusters.json": "cluster_manager.cds",
+    "routes.json": f"http.{FRONT_DOOR}.rds.{ROUTES}",
+    KEYS_FILE: f"extension_config_discovery.http_filter.{KEYS}",
+    TLS_FILE: f"sds.{CERTIFICATE}",
+}
+_CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer")
+_SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
+
+
+class AdminError(Exception):
+    """Envoy does not answer, or did not do what was asked in time."""
+
+
+class RejectedError(AdminError):
+    """Envoy refused a file, and goes on with the one it had."""
+
+
+class Admin:
+    """Envoy's admin interface behind the Unix socket at `path`.
+
+    Args:
+        path: `Options.admin_socket`, as this process sees it.
+        log: Envoy's own log (its standard error), where it gives its reasons for refusing a file.
+    """
+
+    def __init__(self, path: Path | str, log: Path | None = None) -> None:
+        self._path = str(path)
+        self._log = log
+
+    def is_ready(self) -> bool:
+        """Whether Envoy is initialised and serves (the front door's listener included)."""
+        try:
+            return self._request("GET", "/ready")[0] == 200
+        except AdminError:
+            return False
+
+    def await_ready(self, timeout: float = 10.0) -> None:
+        """Wait until `is_ready`.
+
+        Raises:
+            AdminError: Not within `timeout` seconds.
+        """
+        if not _await(self.is_ready, timeout):
+            raise AdminError(f"envoy: not ready within {timeout:g} s; its log says why")
+
+    def versions(self) -> dict[str, str]:
+        """The version of each file that Envoy has taken, by file name."""
+        stats = self._stats("version_text")
+        return {
+            name: str(stats[f"{key}.version_text"])
+            for name, key in _SUBSCRIPTIONS.items()
+            if f"{key}.version_text" in stats
+        }
+
+    def rejections(self) -> dict[str, int]:
+        """How many times Envoy has refused each file since it started, by file name."""
+        stats = self._stats("update_(rejected|failure)")
+        return {
+            name: sum(int(stats.get(f"{key}.update_{what}", 0)) for what in ("rejected", "failure"))
+            for name, key in _SUBSCRIPTIONS.items()
+        }
+
+    def await_taken(self, name: str, version: str, rejections: int, timeout: float = 10.0) -> None:
+        """Wait until Envoy uses `version` of the file `name`.
+
+        `rejections` is what `rejections` said of that file before it was written.
+
+        Raises:
+            RejectedError: Envoy refused the file; the message has its reason.
+            AdminError: Neither happened within `timeout` seconds.
+        """
+
+        def decided() -> bool:
+            return self.versions().get(name) == version or self.rejections()[name] > rejections
+
+        if not _await(decided, timeout):
+            raise AdminError(f"envoy: {name} version {version} is not in use after {timeout:g} s")
+        if self.versions().get(name) != version:
+            raise RejectedError(f"envoy: refused {name} and goes on with the one before{self._reason(name)}")
+
+    def in_flight(self, upstreams: Upstreams) -> int:
+        """Requests that these endpoints are working on."""
+        wanted = {(cluster, address.host, address.port) for cluster, address in upstreams.by_cluster().items()}
+        total = 0
+        for cluster in self._json("/clusters?format=json").get("cluster_statuses", []):
+            for host in cluster.get("host_statuses", []):
+                address = host["address"].get("socket_address", {})
+                if (cluster["name"], address.get("address"), address.get("port_value")) in wanted:
+                    total += sum(int(stat.get("value", 0)) for stat in host["stats"] if stat["name"] == "rq_active")
+        return total
+
+    def await_idle(self, upstreams: Upstreams, timeout: float) -> bool:
+        """Whether these endpoints, drained by `config.render_endpoints`, ran out of requests within `timeout` seconds."""
+        quiet = 0
+
+        def idle() -> bool:
+            # Workers learn of a new endpoint file a moment after the main thread: one quiet look is not enough.
+            nonlocal quiet
+            quiet = quiet + 1 if self.in_flight(upstreams) == 0 else 0
+            return quiet > 3
+
+        return _await(idle, timeout)
+
+    def active_requests(self) -> int:
+        """Requests that clients are waiting for at the front door."""
+        name = f"http.{FRONT_DOOR}.downstream_rq_active"
+        return int(self._stats(name.replace(".", r"\.")).get(name, 0))
+
+    def drain(self, timeout: float) -> bool:
+        """Close the front door to new connections; whether the open requests ended within `timeout` seconds."""
+        self._post("/drain_listeners?graceful&skip_exit")  # tells clients to close their connections
+        self._post("/drain_listeners")
+        return _await(lambda: self.active_requests() == 0, timeout)
+
+    def _reason(self, name: str) -> str:
+        """Envoy's words for the last file it refused, from its log; for keys none, because it quotes the keys."""
+        if self._log is None or name in SECRET_FILES:
+            return ""
+        found = _REFUSAL.findall(self._log.read_text(errors="replace"))
+        return f": {found[-1].strip()}" if found else ""
+
+    def _stats(self, pattern: str) -> Mapping[str, Any]:
+        stats = self._json(f"/stats?format=json&filter={pattern}")["stats"]
+        return {stat["name"]: stat["value"] for stat in stats if "name" in stat}
+
+    def _json(self, path: str) -> Any:
+        status, body = self._request("GET", path)
+        if status != 200:
+            raise AdminError(
+                f"envoy: GET {path} on {self._path} answered {status}: {body.decode(errors='replace').strip()}"
+            )
+        return json.loads(body)
+
+    def _post(self, path: str) -> None:
+        status, body = self._request("POST", path)
+        if status != 200:
+            raise AdminError(
+                f"envoy: POST {path} on {self._path} answered {status}: {body.decode(errors='replace').strip()}"
+            )
+
+    def _request(self, method: str, path: str) -> tuple[int, bytes]:
+        connection = _UnixConnection(self._path)
+        try:
+            connection.request(method, path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise AdminError(f"envoy: no answer on {self._path}: {error}; is it running?") from error
+        finally:
+            connection.close()
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("envoy", timeout=10)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def _await(condition: Callable[[], bool], timeout: float) -> bool:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True

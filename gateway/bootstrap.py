@@ -1,0 +1,90 @@
+"""Envoy's bootstrap: the admin socket, the statistics listener, and where the rest of the configuration lies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.clusters import file_source, socket_address
+from gateway.listener import CONNECTION_MANAGER
+from gateway.options import Options
+
+
+def bootstrap(options: Options) -> dict[str, Any]:
+    """The `Bootstrap` that Envoy is started with."""
+    return {
+        "node": {"id": "gateway", "cluster": "gateway"},
+        "admin": {"address": {"pipe": {"path": options.admin_socket, "mode": 0o600}}},
+        "dynamic_resources": {
+            "cds_config": file_source(options.directory, "clusters.json"),
+            "lds_config": file_source(options.directory, "listeners.json"),
+        },
+        "static_resources": {"clusters": [_admin_cluster(options)], "listeners": [_stats_listener(options)]},
+        "overload_manager": {
+            "resource_monitors": [
+                {
+                    "name": "envoy.resource_monitors.global_downstream_max_connections",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
+                        ".downstream_connections.v3.DownstreamConnectionsConfig",
+                        "max_active_downstream_connections": options.max_connections,
+                    },
+                }
+            ]
+        },
+    }
+
+
+def _admin_cluster(options: Options) -> dict[str, Any]:
+    address = {"pipe": {"path": options.admin_socket}}
+    return {
+        "name": "admin",
+        "type": "STATIC",
+        "load_assignment": {
+            "cluster_name": "admin",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+
+
+def _stats_listener(options: Options) -> dict[str, Any]:
+    """A listener that lets GETs of a few paths through to the admin interface, and nothing else."""
+    routes: list[dict[str, Any]] = [
+        _get("/ready", "admin"),
+        _get("/stats/prometheus", "admin"),
+    ]
+    if options.upstreams.triton is not None:
+        routes.append(_get("/metrics", "triton_metrics"))
+    served = ", ".join(route["match"]["path"] for route in routes)
+    not_found = {"status": 404, "body": {"inline_string": f"served here: {served}\n"}}
+    routes.append({"match": {"prefix": "/"}, "direct_response": not_found})
+    manager = {
+        "@type": CONNECTION_MANAGER,
+        "stat_prefix": "stats",
+        "normalize_path": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "route_config": {
+            "name": "stats",
+            "virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": routes}],
+            "validate_clusters": False,  # Triton's is discovered later
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    return {
+        "name": "stats",
+        "address": socket_address(options.stats),
+        "ignore_global_conn_limit": True,  # a full front door can still be observed
+        "enable_reuse_port": False,
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
+    }
+
+
+def _get(path: str, cluster: str) -> dict[str, Any]:
+    method = {"name": ":method", "string_match": {"exact": "GET"}}
+    return {"match": {"path": path, "headers": [method]}, "route": {"cluster": cluster, "timeout": "10s"}}

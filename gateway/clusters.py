@@ -1,0 +1,105 @@
+"""Clusters (what Envoy calls an upstream) and their endpoints."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from gateway.options import Address, Options, Upstreams
+from gateway.routes import seconds
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_CONNECTION_BUFFER = 1024 * 1024
+
+
+def endpoints_file(cluster: str) -> str:
+    """Name of the endpoint file of a cluster: Envoy wants one resource in each."""
+    return f"endpoints.{cluster}.json"
+
+
+def clusters(options: Options) -> list[dict[str, Any]]:
+    """All clusters of the data path."""
+    return [_cluster(options, name, address) for name, address in options.upstreams.by_cluster().items()]
+
+
+def endpoints(serving: Upstreams, draining: Upstreams | None = None) -> dict[str, dict[str, Any]]:
+    """`ClusterLoadAssignment` of each cluster, by cluster.
+
+    Endpoints of `draining` get no new request, finish those they have, and stay visible to `admin.Admin.in_flight`.
+    """
+    old = draining.by_cluster() if draining is not None else {}
+    assignments = {}
+    for cluster, address in serving.by_cluster().items():
+        assignments[cluster] = _assignment(cluster, address)
+        if cluster in old and old[cluster] != address:
+            assignments[cluster]["endpoints"][0]["lb_endpoints"].append(_endpoint(old[cluster], "DRAINING"))
+    return assignments
+
+
+def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
+    limit = options.max_concurrent_requests
+    protocol: dict[str, Any] = (
+        {"http2_protocol_options": {}} if name == "triton_grpc" else {"http_protocol_options": {}}
+    )
+    cluster: dict[str, Any] = {
+        "name": name,
+        "connect_timeout": "2s",
+        "lb_policy": "LEAST_REQUEST",
+        # No panic: a draining or failed endpoint gets nothing, even when it is the last one.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": limit, "max_pending_requests": limit, "max_requests": limit, "max_retries": limit}
+            ]
+        },
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "common_http_protocol_options": {"idle_timeout": seconds(options.upstream_idle_seconds)},
+                "explicit_http_config": protocol,
+            }
+        },
+    }
+    if options.discovery == "dns":
+        return cluster | {
+            "type": "STRICT_DNS",
+            "dns_refresh_rate": "5s",
+            "load_assignment": _assignment(name, address),
+        }
+    return cluster | {
+        "type": "EDS",
+        "eds_cluster_config": {
+            "eds_config": file_source(options.directory, endpoints_file(name)),
+        },
+    }
+
+
+def _assignment(cluster: str, address: Address) -> dict[str, Any]:
+    return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [_endpoint(address)]}]}
+
+
+def _endpoint(address: Address, health: str = "") -> dict[str, Any]:
+    endpoint: dict[str, Any] = {"endpoint": {"address": socket_address(address)}}
+    if health:
+        endpoint["health_status"] = health
+    return endpoint
+
+
+def socket_address(address: Address) -> dict[str, Any]:
+    """Envoy's form of a TCP address."""
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
+
+
+def file_source(directory: str, name: str) -> dict[str, Any]:
+    """A configuration source: a file, read again whenever something is moved within its folder.
+
+    The folder is watched rather than the file because Kubernetes swaps a symbolic link beside the files it mounts.
+    """
+    return {
+        "resource_api_version": "V3",
+        "path_config_source": {
+            "path": str(PurePosixPath(directory) / name),
+            "watched_directory": {"path": directory},
+        },
+    }

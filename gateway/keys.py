@@ -1,0 +1,53 @@
+"""The two keys of a service: making them, and checking those that people bring."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass, field
+
+MIN_LENGTH = 16
+MAX_LENGTH = 256
+# RFC 6750, section 2.1: what may follow "Bearer ".
+_TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+
+
+def make_key() -> str:
+    """A new key: 43 characters that are safe in headers, URLs and shells (256 bits)."""
+    return secrets.token_urlsafe(32)
+
+
+def check_key(key: str, name: str = "key") -> str:
+    """The key itself, if it can be sent as a bearer token and is not trivially short.
+
+    Raises:
+        ValueError: It cannot. The message names `name` and what was expected, never the key.
+    """
+    if not MIN_LENGTH <= len(key) <= MAX_LENGTH:
+        raise ValueError(f"{name}: has {len(key)} characters, expected {MIN_LENGTH} to {MAX_LENGTH}")
+    if _TOKEN.fullmatch(key) is None:
+        raise ValueError(
+            f"{name}: has a character that a bearer token cannot have; use letters, digits and -._~+/, '=' at the end"
+        )
+    return key
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The primary and the secondary key; either opens the front door."""
+
+    primary: str = field(repr=False)
+    secondary: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        check_key(self.primary, "primaryKey")
+        check_key(self.secondary, "secondaryKey")
+        if self.primary == self.secondary:
+            raise ValueError(
+                "secondaryKey: equals primaryKey; two different keys let one be rotated while the other works"
+            )
+
+
+def make_keys() -> Keys:
+    """Two new keys."""
+    return Keys(make_key(), make_key())

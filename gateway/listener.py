@@ -1,0 +1,221 @@
+"""The front door's listener: HTTP/1.1 and HTTP/2 with keys, limits, an access log and JSON errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.clusters import file_source, socket_address
+from gateway.options import Options
+from gateway.routes import BODY_LIMIT, RATE_LIMIT, ROUTES, seconds
+
+FRONT_DOOR = "front_door"
+KEYS = "keys"
+KEYS_FILE = "keys.json"
+TLS_FILE = "tls.json"
+CERTIFICATE = "front_door"
+HOW_TO_SEND_THE_KEY = "the key is missing or wrong; send one of the service's two keys as 'Authorization: Bearer <key>'"
+
+CONNECTION_MANAGER = (
+    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+)
+_FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
+API_KEY_AUTH = "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
+
+
+def front_door(options: Options) -> dict[str, Any]:
+    """The `Listener` for clients."""
+    chain: dict[str, Any] = {
+        "filters": [
+            {
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": _connection_manager(options),
+            }
+        ]
+    }
+    if options.tls is not None:
+        chain["transport_socket"] = _tls(options)
+    return {
+        "name": FRONT_DOOR,
+        "address": socket_address(options.listen),
+        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        # With SO_REUSEPORT a second Envoy of the same user would silently share the port; without it, it is refused.
+        "enable_reuse_port": False,
+        # Few long-lived connections (gRPC) must not all land on one worker thread.
+        "connection_balance_config": {"exact_balance": {}},
+        "filter_chains": [chain],
+    }
+
+
+def api_key_auth(keys: list[tuple[str, str]]) -> dict[str, Any]:
+    """The key filter for pairs of (client, key); the key is taken off the request before it goes upstream."""
+    return {
+        "@type": f"type.googleapis.com/{API_KEY_AUTH}",
+        "credentials": [{"client": client, "key": key} for client, key in keys],
+        "key_sources": [{"header": "Authorization"}],
+        "forwarding": {"hide_credentials": True},
+    }
+
+
+def _connection_manager(options: Options) -> dict[str, Any]:
+    return {
+        "@type": CONNECTION_MANAGER,
+        "stat_prefix": FRONT_DOOR,
+        "rds": {"route_config_name": ROUTES, "config_source": file_source(options.directory, "routes.json")},
+        "http_filters": _http_filters(options),
+        "local_reply_config": _local_replies(options),
+        "access_log": [_access_log()],
+        # Clients are strangers: their x-envoy-* headers (retries, timeouts) are dropped, their address is recorded.
+        "use_remote_address": True,
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "preserve_external_request_id": True,
+        "always_set_request_id_in_response": True,
+        "request_id_extension": {
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
+                "pack_trace_reason": False,  # otherwise it changes a digit of ids that clients send
+            }
+        },
+        "server_header_transformation": "PASS_THROUGH",
+        "request_headers_timeout": "10s",
+        "stream_idle_timeout": seconds(options.timeout_seconds + 5),
+        "http2_protocol_options": {"max_concurrent_streams": 1024},
+    }
+
+
+def _http_filters(options: Options) -> list[dict[str, Any]]:
+    filters: list[dict[str, Any]] = []
+    if options.auth_enabled:
+        # Discovered, not inline: a rotated key replaces this filter's configuration and touches no connection.
+        # Until a first one is there, the listener does not open.
+        filters.append(
+            {
+                "name": KEYS,
+                "config_discovery": {
+                    "config_source": file_source(options.secrets_directory, KEYS_FILE),
+                    "type_urls": [f"type.googleapis.com/{API_KEY_AUTH}"],
+                },
+            }
+        )
+    if options.requests_per_second is not None:
+        filters.append(
+            {
+                "name": RATE_LIMIT,
+                "typed_config": {
+                    "@type": f"{_FILTERS}.local_ratelimit.v3.LocalRateLimit",
+                    "stat_prefix": FRONT_DOOR,
+                },
+            }
+        )
+    if options.max_request_bytes is not None:
+        filters.append(
+            {
+                "name": BODY_LIMIT,
+                "typed_config": {
+                    "@type": f"{_FILTERS}.body_size_limit.v3.BodySizeLimit",
+                    "max_request_bytes": options.max_request_bytes,
+                },
+            }
+        )
+    filters.append(
+        {
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": f"{_FILTERS}.router.v3.Router", "suppress_envoy_headers": True},
+        }
+    )
+    return filters
+
+
+def _local_replies(options: Options) -> dict[str, Any]:
+    """JSON bodies for the answers that Envoy gives itself; the first mapper that fits is used."""
+    not_ready = "the service is not ready: no model server answers; try again in a few seconds"
+    mappers = [
+        _mapper(_status(401), HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": 'Bearer realm="service"'}),
+        _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
+        _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
+        _mapper(_flags("UO"), "the service is overloaded; try again in a few seconds", {"Retry-After": "1"}),
+        _mapper(_flags("UH", "UF", "NC"), not_ready, {"Retry-After": "1"}),
+        _mapper(_flags("UC", "UR", "UPE"), "the model server closed the connection before it answered"),
+        _mapper(_status(504), f"no answer within the limit of {options.timeout_seconds:g} seconds"),
+        _mapper(_status(408), "the request did not arrive completely; the connection was silent for too long"),
+        _mapper(_status(400), "bad request: %RESPONSE_CODE_DETAILS%"),
+    ]
+    return {"mappers": mappers, "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
+
+
+def _mapper(match: dict[str, Any], error: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    mapper: dict[str, Any] = {"filter": match, "body_format_override": {"json_format": {"error": error}}}
+    if headers:
+        mapper["headers_to_add"] = [{"header": {"key": key, "value": value}} for key, value in headers.items()]
+    return mapper
+
+
+def _status(code: int) -> dict[str, Any]:
+    # A runtime key is mandatory here; nothing sets it.
+    value = {"default_value": code, "runtime_key": f"local_reply.{code}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _flags(*flags: str) -> dict[str, Any]:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _access_log() -> dict[str, Any]:
+    """One JSON line a request on standard output. No header that may carry a secret, and no query string."""
+    fields = {
+        "time": "%START_TIME%",
+        "request_id": "%REQ(X-REQUEST-ID)%",
+        "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "protocol": "%PROTOCOL%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "route": "%ROUTE_NAME%",
+        "upstream": "%UPSTREAM_HOST%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "request_bytes": "%BYTES_RECEIVED%",
+        "response_bytes": "%BYTES_SENT%",
+        "duration_ms": "%DURATION%",
+        "upstream_ms": "%RESPONSE_DURATION%",
+        "user_agent": "%REQ(USER-AGENT)%",
+    }
+    return {
+        "name": "envoy.access_loggers.stdout",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"json_format": fields},
+        },
+    }
+
+
+def _tls(options: Options) -> dict[str, Any]:
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "tls_certificate_sds_secret_configs": [
+                    {"name": CERTIFICATE, "sds_config": file_source(options.directory, TLS_FILE)}
+                ],
+            },
+        },
+    }
+
+
+def certificate(options: Options) -> dict[str, Any]:
+    """The SDS `Secret` that names the certificate's and the key's file."""
+    assert options.tls is not None
+    return {
+        "name": CERTIFICATE,
+        "tls_certificate": {
+            "certificate_chain": {"filename": options.tls.certificate},
+            "private_key": {"filename": options.tls.key},
+            "watched_directory": {"path": options.tls.folder},
+        },
+    }
