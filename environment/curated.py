@@ -1,0 +1,65 @@
+"""The curated environments, read from `curated.yaml`."""
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+__all__ = ["Curated", "Image", "Wheel", "WheelPackages", "read_curated"]
+
+CURATED = Path(__file__).with_name("curated.yaml")
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Image(_Data):
+    """The image that environments in containers start from: a release of NVIDIA's Triton image."""
+
+    repository: str
+    release: str
+    triton_server: str
+    python: str
+
+    @property
+    def reference(self) -> str:
+        """The image's name and tag, e.g. `nvcr.io/nvidia/tritonserver:24.12-py3`."""
+        return f"{self.repository}:{self.release}-py3"
+
+
+class WheelPackages(_Data):
+    """Pip packages that the Python-based backends import, with and without a GPU."""
+
+    cpu: tuple[str, ...]
+    gpu: tuple[str, ...]
+
+
+class Wheel(_Data):
+    """Triton's server as a PyPI wheel, for machines without containers, and what it runs on."""
+
+    requirement: str
+    hash: str
+    triton_server: str
+    pythons: tuple[str, ...]
+    glibc: str
+    packages: WheelPackages
+
+
+class Curated(_Data):
+    """A curated environment: an image, pinned pip packages and variables."""
+
+    name: str
+    image: Image
+    packages: tuple[str, ...]
+    variables: dict[str, str]
+    wheel: Wheel
+
+
+@cache
+def read_curated() -> dict[str, Curated]:
+    """Read every curated environment, by name."""
+    data: dict[str, dict[str, object]] = yaml.safe_load(CURATED.read_text(encoding="utf-8"))
+    return {name: Curated.model_validate({"name": name, **fields}) for name, fields in data.items()}

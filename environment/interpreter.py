@@ -1,0 +1,70 @@
+"""A Python interpreter as Triton needs it: Triton's Python backend embeds the interpreter's shared library."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+__all__ = ["Interpreter", "inspect"]
+
+# Runs in the interpreter under inspection. The shared library is looked for where Python says it was installed, then as
+# the dynamic loader would find it: distributions keep it in a package and a folder of its own.
+_FACTS = """
+import ctypes, json, os, re, sys, sysconfig
+version = "%d.%d" % sys.version_info[:2]
+soname = "libpython%s.so.1.0" % version
+of = sysconfig.get_config_var
+folders = [of("LIBDIR"), os.path.join(of("LIBDIR") or "", of("MULTIARCH") or ""), os.path.join(sys.base_prefix, "lib")]
+library = next((os.path.join(f, soname) for f in folders if f and os.path.exists(os.path.join(f, soname))), None)
+if library is None:
+    try:
+        ctypes.CDLL(soname)
+        with open("/proc/self/maps") as maps:
+            library = next(iter(re.findall(r"/\\S*/" + re.escape(soname), maps.read())), None)
+    except OSError:
+        pass
+print(json.dumps({
+    "version": "%d.%d.%d" % sys.version_info[:3],
+    "implementation": sys.implementation.name,
+    "prefix": sys.base_prefix,
+    "platform": sysconfig.get_platform(),
+    "library": library,
+}))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """An interpreter: its version (`3.11.7`), where it is installed, and its shared library, if it has one."""
+
+    executable: Path
+    version: str
+    implementation: str
+    prefix: Path
+    platform: str
+    library: Path | None
+
+    @property
+    def minor_version(self) -> str:
+        """The version as Triton's wheel names it, e.g. `3.11`."""
+        return ".".join(self.version.split(".")[:2])
+
+
+@cache
+def inspect(executable: Path | None = None) -> Interpreter:
+    """Ask an interpreter about itself; by default the one that runs this program."""
+    executable = executable or Path(sys.executable)
+    answer = subprocess.run(
+        [str(executable), "-I", "-c", _FACTS], capture_output=True, text=True, check=True, timeout=30
+    )
+    facts = json.loads(answer.stdout)
+    return Interpreter(
+        executable=executable,
+        version=facts["version"],
+        implementation=facts["implementation"],
+        prefix=Path(facts["prefix"]),
+        platform=facts["platform"],
+        library=Path(facts["library"]) if facts["library"] else None,
+    )

@@ -1,0 +1,83 @@
+"""The user's pip configuration, said to uv.
+
+uv reads its own variables and files, never pip's. A machine that reaches packages only through pip's configuration (an
+index of its own, a certificate, a proxy) would lose them. So what pip is told, in `PIP_*` variables or its
+configuration files, becomes uv's variables wherever uv has not been told itself.
+"""
+
+import configparser
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+__all__ = ["uv_variables"]
+
+# pip's option, the variable that tells uv the same, and what else would tell it already
+_COUNTERPARTS = (
+    ("index-url", "UV_DEFAULT_INDEX", ("UV_INDEX_URL",)),
+    ("extra-index-url", "UV_INDEX", ("UV_EXTRA_INDEX_URL",)),
+    ("find-links", "UV_FIND_LINKS", ()),
+    ("no-index", "UV_NO_INDEX", ()),
+    ("trusted-host", "UV_INSECURE_HOST", ()),
+    ("timeout", "UV_HTTP_TIMEOUT", ("UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT")),
+    ("cert", "SSL_CERT_FILE", ("SSL_CERT_DIR",)),
+    ("client-cert", "SSL_CLIENT_CERT", ()),
+    ("proxy", "ALL_PROXY", ("HTTPS_PROXY", "https_proxy", "all_proxy")),
+)
+
+
+def uv_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Say pip's settings in uv's variables; those that `environ` gives uv already are left out.
+
+    The values may hold credentials: they are for a process's environment, not for print.
+    """
+    told = _from_files(environ) | _from_variables(environ)
+    variables = {}
+    for option, variable, others in _COUNTERPARTS:
+        if option not in told or any(environ.get(name) for name in (variable, *others)):
+            continue
+        value = told[option].strip()
+        if option == "find-links":
+            # pip passes over a folder that is not there, uv stops
+            value = ",".join(place for place in value.split() if "://" in place or Path(place).exists())
+        elif option in ("extra-index-url", "trusted-host"):
+            value = " ".join(value.split())
+        if value:
+            variables[variable] = value
+    return variables
+
+
+def _from_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    names = {f"PIP_{option.upper().replace('-', '_')}": option for option, _, _ in _COUNTERPARTS}
+    return {option: environ[name] for name, option in names.items() if environ.get(name)}
+
+
+def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for file in _files(environ):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read(file, encoding="utf-8")
+        except (OSError, UnicodeDecodeError, configparser.Error):
+            continue  # pip itself will have said so
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                options |= {name.replace("_", "-"): value for name, value in parser.items(section)}
+    return options
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield pip's configuration files in its own order, the later the stronger."""
+    named = environ.get("PIP_CONFIG_FILE")
+    if named == os.devnull:
+        return
+    for folder in reversed(environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")):
+        yield Path(folder, "pip", "pip.conf")
+    yield Path("/etc/pip.conf")
+    home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
+    yield home / ".pip" / "pip.conf"
+    yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"
+    yield Path(sys.prefix, "pip.conf")
+    if named:
+        yield Path(named)

@@ -1,0 +1,95 @@
+"""uv as a command: run with the user's index settings, its complaints made fit to read."""
+
+import os
+import re
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+import uv
+
+from environment.pip_settings import uv_variables
+
+__all__ = ["Progress", "UvError", "run_uv"]
+
+Progress = Callable[[str], None]
+
+
+class UvError(Exception):
+    """What uv said when it failed, in one line, without its own decoration and without credentials."""
+
+
+def run_uv(
+    arguments: Sequence[str],
+    *,
+    progress: Progress,
+    variables: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
+) -> None:
+    """Run `uv` with these arguments, passing on each line it prints; `UvError` when it fails.
+
+    `keep_open` lists file descriptors that uv inherits, such as a lock that must outlive a killed parent.
+    """
+    environ = {
+        **os.environ,
+        **uv_variables(),
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "NO_COLOR": "1",
+        **(variables or {}),
+    }
+    environ.pop("VIRTUAL_ENV", None)
+    lines: list[str] = []
+    with ExitStack() as stack:
+        process = stack.enter_context(
+            subprocess.Popen(
+                [uv.find_uv_bin(), *arguments],
+                cwd="/",  # uv takes settings from a pyproject.toml at or above its working directory
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                pass_fds=tuple(keep_open),
+            )
+        )
+        stack.callback(process.kill)  # when this call is interrupted; nothing to kill otherwise
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            if line.strip() and not line.startswith("Using Python"):
+                progress(without_credentials(line.rstrip()))
+        process.wait()
+    if process.returncode:
+        raise UvError(readable(lines) or f"uv exited with {process.returncode}")
+
+
+def without_credentials(text: str) -> str:
+    """Blank user names and passwords in URLs."""
+    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
+
+
+_LABEL = re.compile(r"\s*(error|hint|cause): *")
+
+
+def readable(lines: Sequence[str]) -> str:
+    """Join what uv printed from its error on into one line: causes after colons; of a build's output the last line."""
+    first = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
+    text = output = ""
+    in_output = False
+    for line in lines[first:]:
+        label = _LABEL.match(line)
+        words = " ".join(line[label.end() if label else 0 :].split())
+        if label:
+            separator = " Hint: " if label[1] == "hint" else ": "
+            text += f": {output}" if output else ""
+            text += f"{separator}{words}" if text else words
+            output, in_output = "", False
+        elif words in ("[stdout]", "[stderr]"):
+            in_output = True
+        elif words and in_output:
+            output = words
+        elif words:
+            text += f" {words}"
+    return without_credentials(f"{text}: {output}" if output else text)

