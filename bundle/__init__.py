@@ -1,0 +1,1 @@
+"""Model bundles: their layout's check, their golden inferences and the registry that keeps them."""

@@ -1,0 +1,213 @@
+"""One model's folder: `triton/<model>/`, its configuration, its versions and their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bundle.compare import completed_batch_size, config_tensors, graph_problems, graph_tensors
+from bundle.config import CONFIG_FILE, ConfigError, ModelConfig, backend_problems, config_problems, parse_config
+from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, Framework, named, recognised
+from bundle.golden import GOLDEN_FILE, GoldenError, load
+from bundle.graph import Graph, GraphError, read_graph
+from bundle.model import BundleFile, Model
+from bundle.modelfile import find_model_file, unrecognised
+from bundle.problems import listed, nearest
+from bundle.tree import Tree
+from bundle.versions import find_versions, loaded_versions
+
+
+@dataclass
+class ModelFolder:
+    """What the check of a model's folder found; `model` is None where its interface could not be told."""
+
+    name: str
+    config: ModelConfig | None = None
+    config_path: str = ""
+    model: Model | None = None
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    moved: dict[str, str | None] = field(default_factory=dict)
+    """Files that are registered under another path, or (None) not at all."""
+    added: list[BundleFile] = field(default_factory=list)
+
+
+def check_model(tree: Tree, name: str, target: str) -> ModelFolder:
+    """Checks the folder of one model; `target` is where it is to be served."""
+    folder = f"triton/{name}"
+    found = ModelFolder(name)
+    versions = find_versions(tree, folder)
+    found.problems.extend(versions.problems)
+    parsed = _read_config(tree, folder, versions.versions, found)
+    if found.config is not None:
+        found.problems.extend(config_problems(found.config, found.config_path, name))
+    found.problems.extend(_reference_problems(tree, folder, found.config, found.config_path))
+    if not versions.versions or not parsed:
+        return found
+    loaded = loaded_versions(versions.versions, found.config)
+    if not loaded:
+        found.problems.append(
+            f"{found.config_path}: version_policy loads none of the versions that are there ({listed(versions.versions)}); change it"
+        )
+        return found
+    framework = _framework(tree, folder, versions.versions, target, found)
+    if framework is not None:
+        _check_versions(tree, folder, loaded, framework, found)
+    for version in versions.versions:
+        if not tree.has_files_below(f"{folder}/{version}"):
+            # Neither Git nor an object store keeps an empty folder, and Triton wants a version's folder to be there.
+            found.added.append(BundleFile(Path(os.devnull), f"{folder}/{version}/.keep"))
+    return found
+
+
+def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: ModelFolder) -> bool:
+    """Reads the configuration, wherever it lies; False where there is one that does not parse."""
+    beside = f"{folder}/{CONFIG_FILE}"
+    places = [beside, *(f"{folder}/{version}/{CONFIG_FILE}" for version in versions)]
+    configs: dict[str, ModelConfig] = {}
+    for place in (place for place in places if place in tree.files):
+        found.moved[place] = beside if place == beside or not found.moved else None
+        try:
+            configs[place] = parse_config(tree.files[place], place)
+        except ConfigError as error:
+            found.problems.append(str(error))
+    if len(configs) < len(found.moved):
+        return False
+    if not configs:
+        for file in tree.files_in(folder):
+            if nearest(file.lower(), [CONFIG_FILE]):
+                found.notes.append(f"{folder}/{file}: Triton ignores it; it reads {CONFIG_FILE} only")
+        return True
+    found.config_path, found.config = next(iter(configs.items()))
+    for place, config in configs.items():
+        if config != found.config:
+            found.problems.append(
+                f"{place}: differs from {found.config_path}; expected one configuration; remove one of the two"
+            )
+        elif place != beside:
+            found.notes.append(f"{place}: put beside the versions as {beside}, where Triton reads it")
+    return True
+
+
+def _reference_problems(tree: Tree, folder: str, config: ModelConfig | None, shown: str) -> Iterator[str]:
+    if config is None:
+        return
+    references = [(f"output '{t.name}' names the labels file", "", t.label_filename) for t in config.output]
+    for warmup in config.model_warmup:
+        references += [
+            (f"model_warmup '{warmup.name}' names the file", "warmup/", t.input_data_file)
+            for t in warmup.inputs.values()
+        ]
+    for state in config.sequence_batching.state:
+        references += [
+            (f"state '{state.input_name}' names the file", "initial_state/", s.data_file) for s in state.initial_state
+        ]
+    for subject, place, file in references:
+        path = f"{folder}/{place}{file}"
+        if file and path not in tree.files and path not in tree.refused:
+            elsewhere = next(
+                (other for other in tree.files if other.startswith(f"{folder}/") and other.endswith(f"/{file}")), None
+            )
+            fix = f"move {elsewhere} there" if elsewhere else "add it or correct the name"
+            yield f"{shown}: {subject} '{file}', which is missing; expected it at {path}; {fix}"
+
+
+def _framework(tree: Tree, folder: str, versions: tuple[int, ...], target: str, found: ModelFolder) -> Framework | None:
+    config, shown = found.config, found.config_path
+    # Triton looks into the folder that is first by name, not by number.
+    first = f"{folder}/{min(map(str, versions))}"
+    contents = {*tree.files_in(first), *tree.folders_in(first)}
+    contents.update(path.removeprefix(f"{first}/") for path in tree.refused if path.startswith(f"{first}/"))
+    if config is None or not (config.backend or config.platform or config.default_model_filename):
+        framework = recognised(contents)
+        if framework is None:
+            found.problems.append(unrecognised(first, contents, shown))
+            return None
+    else:
+        libraries = [file for place in (folder, first) for file in tree.files_in(place)]
+        problems = list(backend_problems(config, shown, libraries))
+        found.problems.extend(problems)
+        if f"libtriton_{config.backend}.so" in libraries:
+            return Framework(config.backend, config.backend, config.platform, "")
+        known = named(backend=config.backend, platform=config.platform, file=config.default_model_filename)
+        if known is None:
+            if not problems and not any("platform" in problem for problem in found.problems):
+                found.problems.append(_no_framework(config, shown))
+            return None
+        framework = known
+    if target not in framework.targets:
+        found.problems.append(
+            f"{shown or folder}: target '{target}' cannot serve {framework.label} models; expected a target that can: "
+            f"{listed(framework.targets)}; choose one, or convert the model to ONNX"
+        )
+    elif framework.caveat:
+        found.notes.append(f"{shown or folder}: {framework.caveat}")
+    return framework
+
+
+def _no_framework(config: ModelConfig, shown: str) -> str:
+    if config.backend and config.platform:
+        return f"{shown}: platform '{config.platform}' and backend '{config.backend}' do not belong together; remove one of the two"
+    return (
+        f'{shown}: neither backend nor platform is named; expected one of them, such as backend: "onnxruntime"; add it'
+    )
+
+
+def _check_versions(tree: Tree, folder: str, loaded: tuple[int, ...], framework: Framework, found: ModelFolder) -> None:
+    config = found.config
+    graph: Graph | None = None
+    model_file: str | None = None
+    intact = True
+    for version in loaded:
+        model_file, problem = find_model_file(tree, f"{folder}/{version}", framework, config)
+        if problem:
+            found.problems.append(problem)
+            intact = False
+        if framework.backend != ONNXRUNTIME or model_file is None or model_file not in tree.files:
+            continue
+        try:
+            graph = read_graph(tree.files[model_file])
+        except GraphError as error:
+            found.problems.append(f"{model_file}: {error}")
+            intact = False
+            continue
+        found.problems.extend(f"{model_file}: {problem}" for problem in graph.unsupported)
+        if config is not None:
+            found.problems.extend(graph_problems(config, graph, found.config_path, model_file))
+    if not intact:
+        return
+    found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    golden = f"{folder}/{GOLDEN_FILE}"
+    if golden in tree.files:
+        try:
+            found.model = replace(found.model, golden=load(tree.files[golden], found.model, golden))
+        except GoldenError as error:
+            found.problems.extend(error.problems)
+
+
+def _model(
+    name: str,
+    loaded: tuple[int, ...],
+    framework: Framework,
+    config: ModelConfig | None,
+    graph: Graph | None,
+    model_file: str | None,
+) -> Model:
+    batch_size = completed_batch_size(config, graph)
+    inputs = config_tensors(config.input, batch_size) if config is not None else ()
+    outputs = config_tensors(config.output, batch_size) if config is not None else ()
+    if graph is not None:
+        inputs = inputs or graph_tensors(graph.inputs)
+        outputs = outputs or graph_tensors(graph.outputs)
+    return Model(
+        name=name,
+        versions=loaded,
+        backend="" if framework.platform == ENSEMBLE else framework.backend,
+        platform=framework.platform,
+        max_batch_size=batch_size,
+        inputs=inputs,
+        outputs=outputs,
+        model_file=model_file,
+    )

@@ -1,0 +1,312 @@
+"""The registry of models: immutable versions of bundles, by name and number, in a directory or an object store.
+
+A version is its content: the SHA-256 over the paths, sizes and hashes of its files. Registering the same content again
+gives the same version; changed content gives the next one. Tags, description and framework are no content: they may
+change for a version, and are then kept beside its manifest, in `properties.json`.
+
+    <registry>/<name>/<version>/manifest.json      what the version is; never changes
+    <registry>/<name>/<version>/properties.json    tags, description and framework, where they were changed later
+    <registry>/<name>/<version>/files/...          the bundle (in an object store: <name>/content/<id>/...)
+
+A version that is read is checked: its files are there and no other, with the sizes registered, and in a directory those
+whose time of change differs are hashed again. `verify` hashes all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fsspec.core import url_to_fs
+
+from bundle.derive import NotDerivable, derive
+from bundle.frameworks import ONNXRUNTIME
+from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, hash_stream, parse_manifest
+from bundle.model import Bundle, Model
+from bundle.problems import listed, nearest
+from bundle.stores import MANIFEST, PROPERTIES, ChangedError, DirectoryStore, ObjectStore, Store
+
+# Azure Machine Learning's rule for the names of models.
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
+_ATTEMPTS = 100
+"""Bounds the tries for a number while others register under the same name."""
+
+
+class RegistryError(ValueError):
+    """A model that cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered version.
+
+    `path` is the folder with its files, a path or a URL; it contains `triton` where the bundle has Triton's layout.
+    `models` are JSON objects, see `Model.to_json`; `goldenReason` says why a model has no golden inference.
+    """
+
+    name: str
+    version: int
+    digest: str
+    path: str
+    models: tuple[Mapping[str, Any], ...]
+    tags: Mapping[str, str]
+    description: str
+    framework: str
+    manifest: Manifest = field(repr=False)
+
+    @property
+    def model_id(self) -> str:
+        """`name:version`, as Azure writes a registered model."""
+        return f"{self.name}:{self.version}"
+
+
+class Registry:
+    """A registry at a URL that fsspec knows: a path or `file://`, `s3://`, `gs://`, `abfs://`, `memory://`.
+
+    `cache` is the directory that `local_path` downloads to; a registry in a directory needs none.
+    """
+
+    def __init__(self, url: str, *, cache: Path | None = None) -> None:
+        self.url = _without_password(url)
+        self.cache = cache
+        try:
+            filesystem, root = url_to_fs(url)
+        except ImportError as error:
+            raise RegistryError(f"registry {self.url}: {error}; add the package to the requirements") from None
+        except ValueError as error:
+            raise RegistryError(f"registry {self.url}: {error}; expected a path or a URL that fsspec knows") from None
+        local = "file" in ((filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol)
+        self._store: Store = DirectoryStore(Path(root)) if local else ObjectStore(filesystem, root)
+
+    def register(
+        self,
+        name: str,
+        bundle: Bundle,
+        *,
+        tags: Mapping[str, str] | None = None,
+        description: str = "",
+        framework: str = "",
+    ) -> Registered:
+        """Registers a bundle, or finds the version that has its content already.
+
+        An ONNX model without a golden inference of its own gets a derived one.
+
+        Raises:
+            RegistryError: the name is not valid, a file changed meanwhile, or the registry cannot be written.
+        """
+        _require_name(name)
+        properties = {"tags": dict(tags or {}), "description": description, "framework": framework}
+        with self._errors():
+            records = tuple(_record(file.source, file.path) for file in bundle.files)
+            digest = digest_of(records)
+            version = self._version_of(name, digest)
+            if version is None:
+                return self._register(name, bundle, records, digest, properties)
+        return self._found(name, version, properties)
+
+    def _register(
+        self,
+        name: str,
+        bundle: Bundle,
+        records: tuple[FileRecord, ...],
+        digest: str,
+        properties: Mapping[str, Any],
+    ) -> Registered:
+        models = tuple(_with_golden(model, bundle) for model in bundle.models)
+        with self._store.stage(name, bundle.files, records) as staged:
+            for _ in range(_ATTEMPTS):
+                version = self._store.next_version(name)
+                # Looked up after the number was chosen: who commits it knows that no version below has this content.
+                registered = self._version_of(name, digest)
+                if registered is not None:
+                    return self._found(name, registered, properties)
+                manifest = Manifest(
+                    name=name,
+                    version=version,
+                    digest=digest,
+                    content=staged.content.format(version=version),
+                    created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                    files=staged.files,
+                    models=models,
+                    **properties,
+                )
+                if staged.commit(version, manifest):
+                    return self._registered(manifest)
+        raise RegistryError(f"{name}: gave up after {_ATTEMPTS} versions registered by others meanwhile; try again")
+
+    def _version_of(self, name: str, digest: str) -> int | None:
+        for version in reversed(self._store.versions(name)):
+            if self._manifest(name, version).digest == digest:
+                return version
+        return None
+
+    def _found(self, name: str, version: int, properties: Mapping[str, Any]) -> Registered:
+        found = self.get(name, version)
+        if {"tags": found.tags, "description": found.description, "framework": found.framework} == properties:
+            return found
+        with self._errors():
+            self._store.write(name, version, PROPERTIES, (json.dumps(properties, indent=1) + "\n").encode())
+        return replace(found, **properties)
+
+    def get(self, name: str, version: int | None = None) -> Registered:
+        """A registered version, or the latest one; its files are checked (see the module).
+
+        Raises:
+            RegistryError: the name or the version is not registered, or a registered file was changed.
+        """
+        registered = self._registered(self._lookup(name, version))
+        self._require_unchanged(registered, thorough=False)
+        return registered
+
+    def verify(self, registered: Registered) -> None:
+        """Hashes every file of a version.
+
+        Raises:
+            RegistryError: a file was changed, added or removed; the message names it.
+        """
+        self._require_unchanged(registered, thorough=True)
+
+    def local_path(self, registered: Registered) -> Path:
+        """The folder with a version's files on this machine; those of an object store are downloaded and verified.
+
+        Raises:
+            RegistryError: a file differs from what was registered, or there is no cache to download to.
+        """
+        manifest = registered.manifest
+        local = self._store.local_path(manifest)
+        if local is not None:
+            return local
+        if self.cache is None:
+            raise RegistryError(
+                f"registry {self.url}: is not on this machine; expected a cache directory to download to"
+            )
+        target = self.cache / f"{manifest.name}-{manifest.version}-{manifest.digest.removeprefix('sha256:')[:12]}"
+        with self._errors():
+            if not target.is_dir():
+                self._download(manifest, target)
+        return target
+
+    def _download(self, manifest: Manifest, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        folder.chmod(0o755)
+        try:
+            for record in manifest.files:
+                path = folder / record.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with self._store.open(manifest, record.path) as source, path.open("xb") as sink:
+                    found = hash_stream(source, sink)
+                if found != (record.size, record.sha256):
+                    raise RegistryError(_changed(manifest, f"{record.path}: has other content than was registered"))
+            with contextlib.suppress(FileExistsError, OSError):  # another download of the same was faster
+                folder.rename(target)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _lookup(self, name: str, version: int | None) -> Manifest:
+        _require_name(name)
+        with self._errors():
+            versions = self._store.versions(name)
+            if not versions:
+                names = self._store.names()
+                raise RegistryError(
+                    f"model '{name}' is not registered in {self.url}; expected one of {listed(names)}{nearest(name, names)}"
+                )
+            if version is not None and version not in versions:
+                raise RegistryError(
+                    f"version {version} of model '{name}' is not registered in {self.url}; expected one of {listed(versions)}"
+                )
+            return self._manifest(name, versions[-1] if version is None else version)
+
+    def _manifest(self, name: str, version: int) -> Manifest:
+        data = self._store.read(name, version, MANIFEST)
+        try:
+            manifest = parse_manifest(data or b"")
+            if (manifest.name, manifest.version) != (name, version):
+                raise ManifestError(f"is that of {manifest.name}:{manifest.version}; restore the version's own")
+        except ManifestError as error:
+            raise RegistryError(f"{self.url}/{name}/{version}/{MANIFEST}: {error}") from None
+        return manifest
+
+    def _registered(self, manifest: Manifest) -> Registered:
+        properties = {"tags": manifest.tags, "description": manifest.description, "framework": manifest.framework}
+        later = self._store.read(manifest.name, manifest.version, PROPERTIES)
+        if later is not None:
+            properties |= json.loads(later)
+        return Registered(
+            name=manifest.name,
+            version=manifest.version,
+            digest=manifest.digest,
+            path=self._store.location(manifest),
+            models=manifest.models,
+            manifest=manifest,
+            **properties,
+        )
+
+    def _require_unchanged(self, registered: Registered, *, thorough: bool) -> None:
+        with self._errors():
+            for change in self._store.changes(registered.manifest, thorough=thorough):
+                raise RegistryError(_changed(registered.manifest, change))
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except ChangedError as error:
+            raise RegistryError(str(error)) from None
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+            where = f" ({error.filename})" if error.filename else ""
+            raise RegistryError(
+                f"registry {self.url}: {reason}{where}; expected a place that can be read and written"
+            ) from None
+
+
+def _changed(manifest: Manifest, change: str) -> str:
+    return (
+        f"{change}; {manifest.name}:{manifest.version} is immutable: restore the file, or remove the version's folder and "
+        "register it again"
+    )
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise RegistryError(
+            f"model name '{name}' is not valid; expected 1 to 255 letters, digits, '-', '_' and '.', starting with a letter "
+            "or a digit"
+        )
+
+
+def _record(source: Path, path: str) -> FileRecord:
+    with source.open("rb") as stream:
+        return FileRecord(path, *hash_stream(stream))
+
+
+def _with_golden(model: Model, bundle: Bundle) -> dict[str, Any]:
+    document: dict[str, Any] = {**model.to_json(), "goldenReason": None}
+    if model.golden is None:
+        if model.backend != ONNXRUNTIME or model.model_file is None:
+            document["goldenReason"] = "it has no golden.json, and one is derived for ONNX models only"
+        else:
+            source = next(file.source for file in bundle.files if file.path == model.model_file)
+            try:
+                document["golden"] = derive(source, model).to_json()
+            except NotDerivable as error:
+                document["goldenReason"] = f"it has no golden.json, and none can be derived: {error}"
+    return document
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
