@@ -9,20 +9,26 @@ import pulumi
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry, content_digest
 from components.providers.registered_model import RegisteredModel
-from settings.schema import Framework, Model, Target
-from settings.schema import RegisteredModel as RegisteredVersion
+from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
 __all__ = ["ModelBundle", "ModelBundleArgs"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBundleArgs:
-    """What to serve: a folder to register or a registered version; relative paths start at `project`."""
+    """What to serve: a folder to register (with an absolute path) or a registered version, and the registry's URL."""
 
-    model: Model | RegisteredVersion
+    model: Model | RegisteredModelId
     registry: str
     target: Target
-    project: Path
+
+    @classmethod
+    def of(cls, settings: Settings, model: Model | RegisteredModelId, project: Path) -> "ModelBundleArgs":
+        """The arguments that a stack's settings give; relative paths start at `project`."""
+        registry = settings.registry if "://" in settings.registry else str((project / settings.registry).resolve())
+        if isinstance(model, Model):
+            model = model.model_copy(update={"path": str((project / model.path).resolve())})
+        return cls(model=model, registry=registry, target=settings.deployment.target)
 
 
 class ModelBundle(pulumi.ComponentResource):
@@ -32,52 +38,79 @@ class ModelBundle(pulumi.ComponentResource):
     next version when its content is new. A version that is named must be in the registry (`RegistryError`).
     """
 
-    model_id: pulumi.Output[str]
+    name: str
+    registry: str
     version: pulumi.Output[int]
     digest: pulumi.Output[str]
     path: pulumi.Output[str]
-    models: pulumi.Output[list[dict[str, Any]]]
     framework: pulumi.Output[str]
+    models: pulumi.Output[list[dict[str, Any]]]
 
     def __init__(self, name: str, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        model = args.model
-        registry = args.project / args.registry if "://" not in args.registry else args.registry
-        if isinstance(model, RegisteredVersion):
-            store = Registry(str(registry))
-            registered = store.get(model.name, model.version)
+        self.name, self.registry = args.model.name, args.registry
+        if isinstance(args.model, RegisteredModelId):
+            registry = Registry(args.registry)
+            registered = registry.get(args.model.name, args.model.version)
             super().__init__("triton:index:ModelBundle", name, None, opts)
             self.version = pulumi.Output.from_input(registered.version)
             self.digest = pulumi.Output.from_input(registered.digest)
-            self.path = pulumi.Output.from_input(str(store.local_path(registered)))
-            self.models = pulumi.Output.from_input(registered.models)
+            self.path = pulumi.Output.from_input(str(registry.local_path(registered)))
             self.framework = pulumi.Output.from_input(registered.framework)
+            self.models = pulumi.Output.from_input(summary_of(registered.models))
         else:
-            source = (args.project / model.path).resolve()
-            custom = model.framework is Framework.CUSTOM
-            checked = check_files(source) if custom else check_layout(source, target=args.target.value)
-            super().__init__("triton:index:ModelBundle", name, None, opts)
-            for note in checked.notes:
-                pulumi.log.info(note, self)
-            resource = RegisteredModel(
-                f"{name}-version",
-                {
-                    "registry": str(registry),
-                    "name": model.name,
-                    "source": str(source),
-                    "digest": content_digest(checked),
-                    "target": args.target.value,
-                    "framework": model.framework.value,
-                    "tags": model.tags,
-                    "description": model.description,
-                },
-                pulumi.ResourceOptions(parent=self),
-            )
-            self.version = resource.version
-            self.digest = resource.digest
-            self.path = resource.path
-            self.models = resource.models
-            self.framework = pulumi.Output.from_input(model.framework.value)
-        self.model_id = pulumi.Output.format("{0}:{1}", model.name, self.version)
-        self.register_outputs(
-            {"modelId": self.model_id, "digest": self.digest, "path": self.path, "models": self.models}
+            self._register(name, args.model, args, opts)
+        self.register_outputs({"modelId": self.model_id, "digest": self.digest, "path": self.path})
+
+    def _register(self, name: str, model: Model, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None) -> None:
+        source = Path(model.path)
+        custom = model.framework is Framework.CUSTOM
+        checked = check_files(source) if custom else check_layout(source, target=args.target.value)
+        super().__init__("triton:index:ModelBundle", name, None, opts)
+        for note in checked.notes:
+            pulumi.log.info(note, self)
+        registered = RegisteredModel(
+            f"{name}-version",
+            {
+                "registry": args.registry,
+                "name": model.name,
+                "source": str(source),
+                "digest": content_digest(checked),
+                "target": args.target.value,
+                "framework": model.framework.value,
+                "tags": model.tags,
+                "description": model.description,
+            },
+            pulumi.ResourceOptions(parent=self),
         )
+        self.version = registered.version
+        self.digest = registered.digest
+        self.path = registered.path
+        self.framework = registered.framework
+        self.models = registered.models
+
+    @property
+    def model_id(self) -> pulumi.Output[str]:
+        """`name:version`."""
+        return pulumi.Output.format("{0}:{1}", self.name, self.version)
+
+    @property
+    def summary(self) -> pulumi.Output[dict[str, Any]]:
+        """The bundle for people and other stacks: its id and digest, its models with versions and platform."""
+        return pulumi.Output.all(modelId=self.model_id, digest=self.digest, models=self.models)
+
+    @property
+    def served(self) -> dict[str, pulumi.Input[Any]]:
+        """The bundle as a deployment's input: where it is registered, its content's digest and who serves it."""
+        return {
+            "registry": self.registry,
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "path": self.path,
+            "framework": self.framework,
+        }
+
+
+def summary_of(models: Any) -> list[dict[str, Any]]:
+    """A bundle's models as outputs show them, without golden data."""
+    return [{key: model[key] for key in ("name", "versions", "platform")} for model in models]

@@ -1,4 +1,4 @@
-"""The machine check: refuses, in words, what the process target cannot run on. Runs on any Python 3, without packages."""
+"""The machine check: refuses, in words, what this project cannot run on. Runs on any Python 3, without packages."""
 
 import os
 import platform

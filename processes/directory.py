@@ -18,7 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from processes.files import write_atomically
+from environment.files import write_atomically
 
 __all__ = ["Generation", "Record", "ServiceDirectory", "ServiceError"]
 
@@ -52,11 +52,13 @@ class Generation(BaseModel):
 
 
 class Record(BaseModel):
-    """What `service.json` holds. `current` is the generation that has the traffic."""
+    """What `service.json` holds: `current` has the traffic, which comes in at `port`; `stats_port` shows metrics."""
 
     owner: str
     current: Generation | None = None
     next_number: int = 1
+    port: int | None = None
+    stats_port: int | None = None
 
 
 @dataclass(frozen=True)
@@ -165,4 +167,3 @@ def with_suppressed_rmdir(path: Path) -> None:
     """Remove a folder if nothing is left in it."""
     if path.is_dir() and not any(path.iterdir()):
         path.rmdir()
-

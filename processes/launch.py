@@ -9,6 +9,7 @@ the next one needs. Standard library only, and no module of the project, so that
 import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ def main() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != supervisor:  # it died before the call above could tell
         sys.exit("the supervisor is gone")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file, and 1,024 are soon used up
     os.chdir(launch["directory"])
     os.execve(launch["command"][0], launch["command"], launch["variables"])
 

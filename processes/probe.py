@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from bundle.registry import probe_models
+from bundle.registry import Registry
 from processes.directory import Generation, ServiceDirectory, ServiceError
-from processes.spec import ServiceSpec
+from processes.spec import ServedBundle, ServiceSpec
 from processes.supervisor import Supervisor
 from serving import probe
 
@@ -21,11 +22,21 @@ def probe_file(spec: ServiceSpec, generation: Generation) -> str:
     """The probe of a generation in the form that `serving.probe` reads, JSON."""
     wanted: dict[str, object] = {"triton": None, "scorer": None}
     if generation.triton_http is not None:
-        models = [model for bundle in spec.triton_bundles for model in probe_models(bundle.path)]
+        models = [model for bundle in spec.triton_bundles for model in _models(bundle)]
         wanted["triton"] = {"url": f"http://127.0.0.1:{generation.triton_http}", "models": models}
     if generation.scorer is not None:
         wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}"}
     return json.dumps(wanted)
+
+
+def _models(bundle: ServedBundle) -> list[dict[str, Any]]:
+    """The declared model versions of a bundle; the golden inference is the newest version's."""
+    return [
+        {"name": model["name"], "version": version, "golden": model["golden"] if version == newest else None}
+        for model in Registry(bundle.registry).get(bundle.name, bundle.version).models
+        for newest in [max(model["versions"])]
+        for version in model["versions"]
+    ]
 
 
 class GenerationProbe:
@@ -39,9 +50,9 @@ class GenerationProbe:
         self._log = log
         self._wanted = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
 
-    def problems(self) -> list[str]:
-        """Ask everything once; a line for each thing that is not as it should be."""
-        return probe.run(self._wanted)
+    def problems(self) -> list[probe.Problem]:
+        """Ask everything once; one for each thing that is not as it should be."""
+        return probe.problems(self._wanted)
 
     def wait(self, seconds: float, progress: Callable[[str], None]) -> None:
         """Wait until nothing is wrong.
@@ -51,16 +62,17 @@ class GenerationProbe:
         """
         deadline = time.monotonic() + seconds
         first_pids: dict[str, int] = {}
-        reported: list[str] = []
+        reported = ""
         while problems := self.problems():
             self._check_alive(first_pids)
-            if probe.is_final(problems):
-                raise ServiceError("\n".join(problems))
+            texts = "\n".join(problem.text for problem in problems)
+            if any(problem.final for problem in problems):
+                raise ServiceError(texts)
             if time.monotonic() > deadline:
-                raise ServiceError(f"not ready within {seconds:g} s:\n" + "\n".join(problems))
-            if problems != reported:
-                progress(f"waiting: {problems[0]}")
-                reported = problems
+                raise ServiceError(f"not ready within {seconds:g} s:\n{texts}")
+            if texts != reported:
+                progress(f"waiting: {problems[0].text}")
+                reported = texts
             time.sleep(POLL_SECONDS)
 
     def _check_alive(self, first_pids: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment.venv import BuiltEnvironment
+from environment.venv import triton_in
 from processes.directory import Generation
 from processes.spec import ServiceSpec
 
@@ -33,22 +33,20 @@ class Launch:
 
 
 def triton(
-    environment: BuiltEnvironment,
-    repositories: list[Path],
+    spec: ServiceSpec,
     generation: Generation,
     *,
-    variables: dict[str, str],
-    cpu_cores: float,
     directory: Path,
 ) -> Launch:
-    """Triton on loopback, serving the model repositories given.
+    """Triton on loopback, serving the model repository of each of its bundles.
 
     It stays up when a model does not load, so that its repository index can say why.
     """
+    server = triton_in(spec.environment_path)
     command = [
-        str(environment.tritonserver),
-        *(f"--model-repository={repository}" for repository in repositories),
-        f"--backend-directory={environment.backend_directory}",
+        str(server.server),
+        *(f"--model-repository={bundle.path / 'triton'}" for bundle in spec.triton_bundles),
+        f"--backend-directory={server.backend_directory}",
         "--http-address=127.0.0.1",
         f"--http-port={generation.triton_http}",
         "--grpc-address=127.0.0.1",
@@ -60,21 +58,18 @@ def triton(
         # The Python backend's shared memory is named after this: two generations must not share it.
         f"--backend-config=python,shm-region-prefix-name=triton-{os.getpid()}-{generation.triton_http}-",
     ]
-    threads = str(max(1, int(cpu_cores)))
-    return Launch(
-        command=command,
-        directory=directory,
-        variables={
-            **_inherited(),
-            "OMP_NUM_THREADS": threads,
-            **environment.triton_variables,
-            **variables,
-        },
-    )
+    variables = {
+        **_inherited(),
+        "OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores))),
+        **spec.variables,
+        # The Python backend embeds the `python3` that is first on PATH.
+        "PATH": _path(spec),
+        "LD_LIBRARY_PATH": server.library_path,
+    }
+    return Launch(command=command, directory=directory, variables={k: v for k, v in variables.items() if v})
 
 
 def scorer(
-    environment: BuiltEnvironment,
     spec: ServiceSpec,
     generation: Generation,
     *,
@@ -88,7 +83,7 @@ def scorer(
         **_inherited(),
         "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
         **spec.variables,
-        "PATH": f"{environment.python.parent}:{os.environ.get('PATH', '')}",
+        "PATH": _path(spec),
         "AML_APP_ROOT": str(source_directory),
         "AZUREML_SOURCE_DIRECTORY": str(source_directory),
         "AZUREML_ENTRY_SCRIPT": spec.entry_script.file,
@@ -98,8 +93,20 @@ def scorer(
     if generation.triton_http is not None:
         variables["TRITON_HTTP_PORT"] = str(generation.triton_http)
         variables["TRITON_GRPC_PORT"] = str(generation.triton_grpc)
-    command = [str(environment.python), "-m", "serving", "--host", "127.0.0.1", "--port", str(generation.scorer)]
+    command = [
+        str(spec.environment_path / "bin" / "python"),
+        "-m",
+        "serving",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(generation.scorer),
+    ]
     return Launch(command=command, directory=source_directory, variables=variables)
+
+
+def _path(spec: ServiceSpec) -> str:
+    return f"{spec.environment_path / 'bin'}:{os.environ.get('PATH', os.defpath)}"
 
 
 def _inherited() -> dict[str, str]:

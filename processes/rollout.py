@@ -2,20 +2,17 @@
 
 The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
 stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
-why in Triton's or the script's own words. Every step can be repeated: a rollout that was killed is taken up by the next.
+why in Triton's or the script's own words. Every step can be repeated: the next rollout takes up one that was killed.
 """
 
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
-from environment import venv
+from environment.files import write_atomically
 from environment.source import copy_source
 from processes import programs, traffic
 from processes.directory import Generation, Record, ServiceDirectory, ServiceError
-from processes.files import write_atomically
 from processes.ports import free_ports, is_listening
 from processes.probe import GenerationProbe, probe_file
 from processes.spec import ServiceSpec
@@ -74,12 +71,15 @@ class _Rollout:
                 self._start(old)
                 self._await_ready(old)
             raise
-        traffic.send_to(self.directory, new)
+        surge = old if self.spec.strategy == "surge" else None
+        traffic.send_to(self.directory, new, draining=surge)
         self.record = self.record.model_copy(update={"current": new})
         self.directory.write_record(self.record)
         self.progress(f"generation {new.number} has the traffic")
+        if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.drain_seconds):
+            self.progress(f"generation {surge.number} has requests left after {self.spec.drain_seconds} s")
+        traffic.send_to(self.directory, new)
         if old is not None:
-            self._drain(old)
             self._remove(old)
         self._prune_logs()
         return new
@@ -119,21 +119,12 @@ class _Rollout:
 
         folder = self.directory.generation(number)
         folder.mkdir(parents=True)
-        environment = venv.load(spec.environment_path)
         if with_triton:
-            launch = programs.triton(
-                environment,
-                [bundle.path / "triton" for bundle in spec.triton_bundles],
-                generation,
-                variables=spec.variables,
-                cpu_cores=spec.cpu_cores,
-                directory=folder,
-            )
+            launch = programs.triton(spec, generation, directory=folder)
             write_atomically(folder / "triton.json", launch.to_json())
         if spec.entry_script is not None:
             copy_source(spec.entry_script.source_directory, folder / "source")
             launch = programs.scorer(
-                environment,
                 spec,
                 generation,
                 source_directory=folder / "source",
@@ -167,19 +158,6 @@ class _Rollout:
         started = time.monotonic()
         probe.wait(self.spec.deadline_seconds, self.progress)
         self.progress(f"generation {generation.number} is ready after {time.monotonic() - started:.1f} s")
-
-    def _drain(self, generation: Generation) -> None:
-        """Wait until no connection to the generation is left, `drain_seconds` at most.
-
-        The front door has taken the new endpoints and closes its connections to the old ones when their requests end.
-        """
-        front_door = self.supervisor.processes().get("envoy")
-        deadline = time.monotonic() + self.spec.drain_seconds
-        while front_door is not None and front_door.pid and time.monotonic() < deadline:
-            connections = psutil.Process(front_door.pid).net_connections("tcp")
-            if not any(c.raddr and c.raddr.port in generation.ports and c.status == "ESTABLISHED" for c in connections):
-                return
-            time.sleep(0.1)
 
     def _stop(self, generation: Generation) -> None:
         # The scorer first: one idle connection of a client makes Triton wait for its whole exit timeout.

@@ -35,7 +35,7 @@ def measure(directory: ServiceDirectory) -> Measured:
     if down:
         return Measured("Unhealthy", tuple(down))
     probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
-    problems = tuple(probe.problems())
+    problems = tuple(problem.text for problem in probe.problems())
     return Measured("Unhealthy" if problems else "Healthy", problems)
 
 

@@ -16,6 +16,7 @@ class _Part(BaseModel):
 class ServedBundle(_Part):
     """A registered bundle as this machine sees it: `path` is its folder of files, `framework` says who serves it."""
 
+    registry: str
     name: str
     version: int
     digest: str

@@ -1,7 +1,7 @@
 """The supervisor of a service: supervisord, its configuration and its control socket.
 
 One supervisord per service keeps the service's processes running and rotates their logs. Programs are files in
-`programs/`; adding or removing one leaves the others alone. See supervisord.org, "Configuration File" and "XML-RPC API".
+`programs/`; adding or removing one leaves the others alone. See supervisord's "Configuration File" and "XML-RPC API".
 """
 
 import os
@@ -16,8 +16,8 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
+from environment.files import write_atomically
 from processes.directory import ServiceDirectory, ServiceError
-from processes.files import write_atomically
 
 __all__ = ["Process", "Supervisor"]
 

@@ -1,1 +1,44 @@
-"""Which generation the front door sends requests to: a file that Envoy watches, written and awaited here."""
+"""Which generation the front door sends requests to: files that Envoy watches."""
+
+from gateway import config, files
+from gateway.admin import Admin
+from gateway.options import Triton, Upstreams, loopback
+from processes.directory import Generation, ServiceDirectory
+
+__all__ = ["admin", "await_idle", "send_to", "upstreams"]
+
+
+def upstreams(generation: Generation) -> Upstreams:
+    """A generation's servers, as the front door reaches them."""
+    triton = None
+    if generation.triton_http and generation.triton_grpc and generation.triton_metrics:
+        triton = Triton(
+            http=loopback(generation.triton_http),
+            grpc=loopback(generation.triton_grpc),
+            metrics=loopback(generation.triton_metrics),
+        )
+    return Upstreams(triton=triton, scorer=loopback(generation.scorer) if generation.scorer else None)
+
+
+def admin(directory: ServiceDirectory) -> Admin:
+    """The admin socket of the service's Envoy."""
+    return Admin(directory.envoy / "admin.sock", directory.logs / "envoy.log")
+
+
+def send_to(directory: ServiceDirectory, generation: Generation, *, draining: Generation | None = None) -> None:
+    """Send new requests to `generation` and let those to `draining` finish; returns when Envoy does so.
+
+    Where Envoy does not run yet, the files wait for it.
+    """
+    envoy = admin(directory)
+    endpoints = config.render_endpoints(upstreams(generation), upstreams(draining) if draining else None)
+    # Envoy knows nothing yet of servers that this generation is the first to have: the front door comes to that next.
+    known = envoy.versions() if envoy.is_ready() else {}
+    files.replace(directory.envoy, {name: text for name, text in endpoints.items() if name not in known})
+    files.replace(directory.envoy, {name: text for name, text in endpoints.items() if name in known}, envoy)
+
+
+def await_idle(directory: ServiceDirectory, generation: Generation, seconds: float) -> bool:
+    """Tell whether a draining generation ran out of requests within `seconds`."""
+    envoy = admin(directory)
+    return not envoy.is_ready() or envoy.await_idle(upstreams(generation), seconds)

@@ -4,13 +4,13 @@ They hold in every engine and at every preview; those that protect people (keys 
 public address) are here too.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from gateway.keys import check_key
 from settings.errors import Mistake
-from settings.schema import Framework, Model, RegisteredModel, Settings, Target
+from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
 __all__ = ["broken_rules"]
 
@@ -67,7 +67,7 @@ def _entry_script_exists(settings: Settings, project: Path, _: Collection[str]) 
 
 
 def _somebody_serves(settings: Settings, _: Path, __: Collection[str]) -> Iterator[Mistake]:
-    by_triton = any(isinstance(m, RegisteredModel) or m.framework is Framework.MULTI for m in settings.models)
+    by_triton = any(isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI for m in settings.models)
     if not by_triton and settings.entry_script is None:
         yield Mistake(
             path="entryScript",
@@ -94,10 +94,10 @@ def _keys_are_secret(settings: Settings, _: Path, secret: Collection[str]) -> It
             yield Mistake(
                 path=path, expected=f"stands in plain text; set it with: pulumi config set --secret {path} <key>"
             )
-        if not re.fullmatch(r"[A-Za-z0-9_\-.~+/=]{32,512}", key.get_secret_value()):
-            yield Mistake(
-                path=path, value="(secret)", expected="expected 32 to 512 characters of A-Z a-z 0-9 - . _ ~ + / ="
-            )
+        try:
+            check_key(key.get_secret_value(), path)
+        except ValueError as error:
+            yield Mistake(path=path, expected=str(error).removeprefix(f"{path}: "))
 
 
 def _public_means_guarded(settings: Settings, _: Path, __: Collection[str]) -> Iterator[Mistake]:

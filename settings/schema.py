@@ -28,7 +28,7 @@ __all__ = [
     "Framework",
     "KeyRotation",
     "Model",
-    "RegisteredModel",
+    "RegisteredModelId",
     "Rollout",
     "Settings",
     "Target",
@@ -81,7 +81,7 @@ class Model(Group):
     framework: Framework = Framework.MULTI
 
 
-class RegisteredModel(Group):
+class RegisteredModelId(Group):
     """A version that the registry holds already, written `name:version` in the stack's file."""
 
     name: str
@@ -99,12 +99,12 @@ class RegisteredModel(Group):
 
 
 def _kind_of_model(value: object) -> str:
-    return "registered" if isinstance(value, str | RegisteredModel) else "folder"
+    return "registered" if isinstance(value, str | RegisteredModelId) else "folder"
 
 
 ServedModel = Annotated[
     Annotated[Model, Tag("folder")]
-    | Annotated[RegisteredModel, BeforeValidator(RegisteredModel.parse), Tag("registered")],
+    | Annotated[RegisteredModelId, BeforeValidator(RegisteredModelId.parse), Tag("registered")],
     Discriminator(_kind_of_model),
 ]
 

@@ -6,7 +6,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers.base import Provider
-from gateway.keys import new_key
+from gateway.keys import make_key
 
 __all__ = ["AccessKey"]
 
@@ -17,10 +17,10 @@ class AccessKeyProvider(Provider):
     outputs = frozenset({"key"})
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_="key", outs={**props, "key": props.get("given") or new_key()})
+        return CreateResult(id_="key", outs={**props, "key": props.get("given") or make_key()})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs={**_news, "key": _news.get("given") or new_key()})
+        return UpdateResult(outs={**_news, "key": _news.get("given") or make_key()})
 
 
 class AccessKey(Resource, module="triton", name="AccessKey"):

@@ -39,4 +39,3 @@ class Provider(ResourceProvider):
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         """Tell whether this machine is no longer as `outputs` say, although no input changed."""
         return False
-

@@ -1,6 +1,6 @@
 """An environment as a venv of this machine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class EnvironmentVenvProvider(Provider):
     Environments are kept when the resource is deleted: others may share them, and they are a cache.
     """
 
-    outputs = frozenset({"path", "digest", "lock"})
+    outputs = frozenset({"path", "digest", "packages"})
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_=props["name"], outs=_build(props))
@@ -33,7 +33,20 @@ class EnvironmentVenvProvider(Provider):
 
 
 def _build(props: dict[str, Any]) -> dict[str, Any]:
-    raise NotImplementedError
+    environment = declared_environment(props["name"], props.get("clone"), props["pipPackages"])
+    built = venv.build(environment, root=Path(props["root"]), triton=props["triton"], gpu=props["gpu"], progress=say)
+    return {**props, "path": str(built.path), "digest": built.digest, "packages": built.lock.packages}
+
+
+def declared_environment(name: str, clone: str | None, pip_packages: Sequence[str]) -> Environment:
+    """The environment that settings declare: a curated one, or a clone of it with pip packages.
+
+    Raises `SpecError` for an unknown curated environment and for a pip package that is none or contradicts its pins.
+    """
+    environment = Environment.get(clone).clone(name) if clone else Environment.get(name)
+    for package in pip_packages:
+        environment = environment.add_pip_package(package)
+    return environment
 
 
 class EnvironmentVenv(Resource, module="triton", name="EnvironmentVenv"):
@@ -41,7 +54,7 @@ class EnvironmentVenv(Resource, module="triton", name="EnvironmentVenv"):
 
     path: pulumi.Output[str]
     digest: pulumi.Output[str]
-    lock: pulumi.Output[str]
+    packages: pulumi.Output[dict[str, str]]
 
     def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
         provider = EnvironmentVenvProvider()

@@ -52,7 +52,7 @@ def _register(props: dict[str, Any]) -> dict[str, Any]:
         "version": registered.version,
         "digest": registered.digest,
         "path": str(registry.local_path(registered)),
-        "models": registered.models,
+        "models": [{key: model[key] for key in ("name", "versions", "platform")} for model in registered.models],
     }
 
 
@@ -60,7 +60,9 @@ class RegisteredModel(Resource, module="triton", name="RegisteredModel"):
     """A registered bundle; `digest` is its content's at preview, so that a change shows there."""
 
     version: pulumi.Output[int]
+    digest: pulumi.Output[str]
     path: pulumi.Output[str]
+    framework: pulumi.Output[str]
     models: pulumi.Output[list[dict[str, Any]]]
 
     def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -1,0 +1,76 @@
+"""Gateway: the front door of a service that runs on this machine."""
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from components.access_keys import AccessKeys
+from components.process_deployment import ProcessDeployment
+from components.providers.process_front_door import ProcessFrontDoor
+from processes.directory import ServiceDirectory
+from processes.front_door import check_port
+from settings.schema import Settings
+
+__all__ = ["Gateway", "GatewayArgs"]
+
+
+@dataclass(frozen=True)
+class GatewayArgs:
+    """A stack's settings, the folder at which its relative paths start, the keys, and what is behind the door."""
+
+    settings: Settings
+    project: Path
+    _: KW_ONLY
+    keys: AccessKeys
+    deployment: ProcessDeployment
+
+
+class Gateway(pulumi.ComponentResource):
+    """Envoy on the service's port: keys, routes, limits, TLS.
+
+    `scoring_uri` is where clients send requests: `/score`, or the base URI where Triton serves without a script.
+    `triton_uri` and `swagger_uri` are none where nobody answers there. Raises `ServiceError` before anything is
+    declared where another process holds the port.
+    """
+
+    url: str
+    scoring_uri: str
+    triton_uri: pulumi.Output[str | None]
+    swagger_uri: str | None
+    metrics_uri: pulumi.Output[str]
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        settings, deployment = args.settings, args.settings.deployment
+        state_directory = (args.project / settings.state_directory).resolve()
+        check_port(ServiceDirectory.of(state_directory, settings.service_name), deployment.port)
+        super().__init__("triton:index:Gateway", name, None, opts)
+        inputs: dict[str, Any] = {
+            "serviceName": settings.service_name,
+            "stateDirectory": str(state_directory),
+            "port": deployment.port,
+            "public": deployment.public,
+            "authEnabled": deployment.auth_enabled,
+            "primaryKey": args.keys.primary,
+            "secondaryKey": args.keys.secondary,
+            "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "maxRequestMegabytes": deployment.max_request_megabytes,
+            "cpuCores": deployment.cpu_cores,
+            "shape": args.deployment.shape,
+        }
+        if deployment.max_requests_per_second is not None:
+            inputs["maxRequestsPerSecond"] = deployment.max_requests_per_second
+        if settings.tls is not None:
+            inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
+            inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())
+        door = ProcessFrontDoor(
+            f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
+        )
+        scripted = settings.entry_script is not None
+        self.url = f"{'https' if settings.tls else 'http'}://localhost:{deployment.port}"
+        self.scoring_uri = f"{self.url}/score" if scripted else self.url
+        self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
+        self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
+        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", door.metricsPort)
+        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri})

@@ -1,0 +1,79 @@
+"""ProcessDeployment: the service as supervised processes of this machine."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from components.model_bundle import ModelBundle
+from components.providers.process_service import ProcessService
+from components.triton_environment import TritonEnvironment
+from environment.files import digest_of
+from processes.directory import ServiceDirectory, check_owner
+from settings.schema import Settings
+
+__all__ = ["ProcessDeployment", "ProcessDeploymentArgs"]
+
+
+@dataclass(frozen=True)
+class ProcessDeploymentArgs:
+    """A stack's settings, the folder at which its relative paths start, and the parts of the service."""
+
+    settings: Settings
+    project: Path
+    _: KW_ONLY
+    bundles: Sequence[ModelBundle]
+    environment: TritonEnvironment
+
+
+class ProcessDeployment(pulumi.ComponentResource):
+    """Triton and the entry script server, rolled out behind a probe and kept running by a supervisor.
+
+    Raises `ServiceError` before anything is declared where the service's name belongs to another stack and may not be
+    overwritten. `shape` lists who serves: `triton`, `scorer` or both.
+    """
+
+    state: pulumi.Output[str]
+    generation: pulumi.Output[dict[str, Any]]
+    shape: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        settings, deployment = args.settings, args.settings.deployment
+        state_directory = (args.project / settings.state_directory).resolve()
+        directory = ServiceDirectory.of(state_directory, settings.service_name)
+        owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        check_owner(directory, owner, overwrite=deployment.overwrite)
+        super().__init__("triton:index:ProcessDeployment", name, None, opts)
+        inputs: dict[str, Any] = {
+            "serviceName": settings.service_name,
+            "owner": owner,
+            "overwrite": deployment.overwrite,
+            "stateDirectory": str(state_directory),
+            "bundles": [bundle.served for bundle in args.bundles],
+            "environmentPath": args.environment.path,
+            "environmentDigest": args.environment.digest,
+            "variables": dict(args.environment.variables),
+            "gpuCores": deployment.gpu_cores,
+            "cpuCores": deployment.cpu_cores,
+            "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "strategy": deployment.rollout.strategy,
+            "deadlineSeconds": deployment.rollout.deadline_seconds,
+            "drainSeconds": deployment.rollout.drain_seconds,
+        }
+        if settings.entry_script is not None:
+            source = (args.project / settings.source_directory).resolve()
+            inputs["entryScript"] = {
+                "sourceDirectory": str(source),
+                "file": settings.entry_script,
+                "digest": digest_of(source),
+            }
+        service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
+        self.state = service.state
+        self.generation = service.generation
+        scorer = ["scorer"] if settings.entry_script is not None else []
+        self.shape = pulumi.Output.all(*(bundle.framework for bundle in args.bundles)).apply(
+            lambda frameworks: (["triton"] if "Multi" in frameworks else []) + scorer
+        )
+        self.register_outputs({"state": self.state, "generation": self.generation})

@@ -1,0 +1,34 @@
+"""The stack's settings, read from Pulumi's configuration."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
+
+import settings
+
+__all__ = ["stack_settings"]
+
+
+def stack_settings(project: Path) -> settings.Settings:
+    """Read and check the running stack's settings; raises `SettingsError` with every mistake in them."""
+    namespace = f"{pulumi.get_project()}:"
+    # Pulumi's public API gives the values of names that one knows; unknown names have to be found to be refused.
+    config = {**get_config_env(), **CONFIG.get()}
+    names = [name for name in config if name.startswith(namespace)]
+    encrypted = set(get_config_secret_keys_env())
+    return settings.load(
+        {name.removeprefix(namespace): _value(config[name]) for name in names},
+        stack=pulumi.get_stack(),
+        project=project,
+        secret={name.removeprefix(namespace) for name in names if name in encrypted or is_config_secret(name)},
+    )
+
+
+def _value(text: Any) -> Any:
+    """A setting as it stands in the stack's file: lists and groups reach the program as JSON."""
+    if isinstance(text, str) and text[:1] in ("[", "{"):
+        return json.loads(text)
+    return text

@@ -1,0 +1,141 @@
+"""The front door of the `process` target: Envoy under the service's supervisor."""
+
+import os
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic.alias_generators import to_camel
+
+from environment.files import write_atomically
+from gateway import config, envoy, files
+from gateway.keys import Keys
+from gateway.options import Address, Options, Tls, loopback
+from processes import traffic
+from processes.directory import Record, ServiceDirectory, ServiceError
+from processes.ports import free_ports, is_listening
+from processes.programs import Launch
+from processes.supervisor import Supervisor
+
+__all__ = ["FrontDoorSpec", "apply", "check_port", "is_open", "remove"]
+
+PROGRAM = "envoy"
+DRAIN_SECONDS = 10
+
+
+class FrontDoorSpec(BaseModel):
+    """The front door that a service should have; `tls` holds absolute paths of PEM files in one folder."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
+
+    service_name: str
+    state_directory: Path
+    port: int
+    public: bool = False
+    auth_enabled: bool = True
+    primary_key: SecretStr
+    secondary_key: SecretStr
+    certificate_file: str = ""
+    key_file: str = ""
+    scoring_timeout_ms: int = 60_000
+    max_request_megabytes: int = 64
+    max_requests_per_second: int | None = None
+    cpu_cores: float = 1
+
+
+def apply(spec: FrontDoorSpec) -> int:
+    """Open the front door or change it, without dropping a connection where Envoy allows; gives the metrics' port.
+
+    Raises `ServiceError` when another process holds the port, `gateway.admin.AdminError` when Envoy refuses a file.
+    """
+    directory = ServiceDirectory.of(spec.state_directory, spec.service_name)
+    with directory.locked():
+        record = directory.record()
+        if record is None or record.current is None:
+            raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
+        check_port(directory, spec.port)
+        supervisor = Supervisor(directory)
+        running = supervisor.processes().get(PROGRAM)
+        if record.stats_port is None:
+            record = record.model_copy(update={"stats_port": free_ports(1)[0]})
+        record = record.model_copy(update={"port": spec.port})
+        directory.write_record(record)
+
+        options = _options(spec, directory, record)
+        rendered = config.render(options)
+        if spec.auth_enabled:
+            rendered |= config.render_keys(
+                Keys(primary=spec.primary_key.get_secret_value(), secondary=spec.secondary_key.get_secret_value())
+            )
+        admin = traffic.admin(directory)
+        alive = running is not None and admin.is_ready()
+        changed = files.install(directory.envoy, rendered, admin if alive else None)
+        launch = _launch(spec, directory).to_json()
+        file = directory.envoy / "envoy.launch"
+        restart = not alive or config.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
+        if restart:
+            write_atomically(file, launch)
+            supervisor.remove(PROGRAM)
+            supervisor.add(PROGRAM, file, log=directory.logs / "envoy.log", stop_seconds=DRAIN_SECONDS)
+        admin.await_ready(30)
+        assert record.stats_port is not None
+        return record.stats_port
+
+
+def is_open(directory: ServiceDirectory) -> bool:
+    """Tell whether Envoy runs and is ready."""
+    return traffic.admin(directory).is_ready()
+
+
+def remove(state_directory: Path, service_name: str) -> None:
+    """Close the front door; nothing happens where there is none."""
+    directory = ServiceDirectory.of(state_directory, service_name)
+    if not directory.root.is_dir():
+        return
+    with directory.locked():
+        Supervisor(directory).remove(PROGRAM)
+        for file in directory.envoy.iterdir():
+            file.unlink()
+
+
+def check_port(directory: ServiceDirectory, port: int) -> None:
+    """Raise `ServiceError` when somebody else listens on the front door's port."""
+    record = directory.record()
+    ours = record is not None and record.port == port and is_open(directory)
+    if not ours and is_listening(port):
+        raise ServiceError(
+            f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
+        )
+
+
+def _listener(port: int) -> str:
+    for connection in psutil.net_connections("tcp"):
+        listening = connection.status == psutil.CONN_LISTEN and connection.laddr
+        if listening and connection.laddr.port == port and connection.pid:
+            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+    return "another process"
+
+
+def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:
+    assert record.current is not None
+    assert record.stats_port is not None
+    return Options(
+        upstreams=traffic.upstreams(record.current),
+        directory=str(directory.envoy),
+        listen=Address("0.0.0.0", spec.port) if spec.public else loopback(spec.port),
+        stats=loopback(record.stats_port),
+        auth_enabled=spec.auth_enabled,
+        tls=Tls(spec.certificate_file, spec.key_file) if spec.certificate_file else None,
+        timeout_seconds=spec.scoring_timeout_ms / 1000,
+        max_request_bytes=spec.max_request_megabytes * 1024 * 1024,
+        requests_per_second=spec.max_requests_per_second,
+    )
+
+
+def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
+    command = envoy.command(
+        str(directory.envoy / config.BOOTSTRAP_FILE),
+        concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
+        drain_seconds=DRAIN_SECONDS,
+    )
+    return Launch(command=command, directory=directory.root, variables={"PATH": os.defpath})

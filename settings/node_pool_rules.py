@@ -1,0 +1,124 @@
+"""Rules over the settings of target `node-pool`."""
+
+import difflib
+from collections.abc import Iterator
+
+from node_pool.presets import presets
+from settings.errors import Mistake
+from settings.schema import Framework, RegisteredModel, Settings
+
+__all__ = ["node_pool_rules"]
+
+REMOTE_SCHEMES = ("s3://", "gs://", "az://", "abfs://")
+
+
+def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
+    """Yield the rules that the settings of a node pool break."""
+    for rule in (_pool_is_known, _exposure_is_whole, _exposure_is_guarded, _autoscale_can_work, _models_can_be_read):
+        yield from rule(settings)
+
+
+def _pool_is_known(settings: Settings) -> Iterator[Mistake]:
+    pool, name = settings.node_pool, settings.deployment.compute_target_name
+    preset = presets().get(name)
+    if preset is None and pool.node_selector is None:
+        close = difflib.get_close_matches(name, presets(), n=1, cutoff=0.6)
+        hint = f"did you mean {close[0]!r}?" if close else f"the presets are {', '.join(presets())}"
+        yield Mistake(
+            path="deployment.computeTargetName",
+            value=repr(name),
+            expected=f"expected a preset, or a pool of your own with nodePool.nodeSelector set; {hint}",
+        )
+    labelled = preset is not None and preset.pool_label is not None and pool.node_selector is None
+    for field, value in (("pool", pool.pool), ("accelerator", pool.accelerator)):
+        if value is not None and not labelled:
+            yield Mistake(
+                path=f"nodePool.{field}",
+                value=repr(value),
+                expected="expected a preset in deployment.computeTargetName and no nodePool.nodeSelector: the preset "
+                "says which label holds it",
+            )
+
+
+def _exposure_is_whole(settings: Settings) -> Iterator[Mistake]:
+    exposure = settings.node_pool.exposure
+    if exposure.kind == "gateway" and exposure.gateway is None:
+        yield Mistake(
+            path="nodePool.exposure.gateway", expected="is required where nodePool.exposure.kind is 'gateway'"
+        )
+    if exposure.kind in ("ingress", "gateway") and exposure.host is None:
+        yield Mistake(
+            path="nodePool.exposure.host", expected=f"is required where nodePool.exposure.kind is '{exposure.kind}'"
+        )
+
+
+def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
+    exposure, deployment = settings.node_pool.exposure, settings.deployment
+    if deployment.public:
+        yield Mistake(
+            path="deployment.public",
+            value="true",
+            expected="expected false on target 'node-pool', where nodePool.exposure opens the front door",
+        )
+    if exposure.kind == "cluster" or (exposure.kind == "loadBalancer" and exposure.internal):
+        return
+    if not deployment.auth_enabled:
+        yield Mistake(
+            path="deployment.authEnabled",
+            value="false",
+            expected=f"expected true where nodePool.exposure.kind is '{exposure.kind}': whoever reaches it could use it",
+        )
+    if exposure.kind == "loadBalancer" and settings.tls is None:
+        yield Mistake(
+            path="tls",
+            expected="is required where nodePool.exposure.kind is 'loadBalancer' and nodePool.exposure.internal is "
+            "false: keys would cross the network in clear text",
+        )
+    if exposure.kind == "ingress" and exposure.tls_secret is None:
+        yield Mistake(
+            path="nodePool.exposure.tlsSecret",
+            expected="is required where nodePool.exposure.kind is 'ingress': keys would cross the network in clear text",
+        )
+
+
+def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
+    autoscale = settings.node_pool.autoscale
+    if autoscale is None:
+        return
+    if autoscale.max_replicas < max(1, autoscale.min_replicas):
+        yield Mistake(
+            path="nodePool.autoscale.maxReplicas",
+            value=str(autoscale.max_replicas),
+            expected=f"expected at least nodePool.autoscale.minReplicas, {autoscale.min_replicas}",
+        )
+    if autoscale.min_replicas == 0 and not autoscale.keda:
+        yield Mistake(
+            path="nodePool.autoscale.minReplicas",
+            value="0",
+            expected="expected 1 or more where nodePool.autoscale.keda is false: only KEDA scales to zero",
+        )
+    if autoscale.keda and autoscale.prometheus is None and autoscale.by == "queueTime":
+        yield Mistake(
+            path="nodePool.autoscale.prometheus",
+            expected="is required where KEDA scales by queue time, as in 'http://prometheus.monitoring:9090'",
+        )
+    if autoscale.by == "cpu" and autoscale.min_replicas == 0:
+        yield Mistake(
+            path="nodePool.autoscale.by",
+            value="'cpu'",
+            expected="expected 'queueTime' where minReplicas is 0: nothing uses CPU then",
+        )
+    by_triton = any(isinstance(m, RegisteredModel) or m.framework is Framework.MULTI for m in settings.models)
+    if autoscale.by == "queueTime" and not by_triton:
+        yield Mistake(
+            path="nodePool.autoscale.by", value="'queueTime'", expected="expected 'cpu' where Triton serves no model"
+        )
+
+
+def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
+    if settings.node_pool.models_from == "registry" and not settings.registry.startswith(REMOTE_SCHEMES):
+        yield Mistake(
+            path="registry",
+            value=repr(settings.registry),
+            expected=f"expected one of {', '.join(REMOTE_SCHEMES)} where nodePool.modelsFrom is 'registry': pods read it",
+        )
