@@ -25,20 +25,24 @@ def graph_problems(config: ModelConfig, graph: Graph, shown: str, model_file: st
     if batches and not (config.input and config.output) and not graph.batches:
         yield _no_batch_dimension(config, graph, shown, model_file)
         return
-    yield from _input_problems(config, graph, shown, model_file)
-    yield from _output_problems(config, graph, shown, model_file)
+    max_batch_size = completed_batch_size(config, graph)
+    yield from _input_problems(config, graph, max_batch_size, shown, model_file)
+    yield from _output_problems(config, graph, max_batch_size, shown, model_file)
 
 
 def _no_batch_dimension(config: ModelConfig, graph: Graph, shown: str, model_file: str) -> str:
     fixed = next(t for t in (*graph.inputs, *graph.outputs) if not t.shape or t.shape[0] != ANY_SIZE)
     return (
         f"{shown}: max_batch_size is {config.max_batch_size}, but '{fixed.name}' of {model_file} has the shape "
-        f"{_shown(fixed.shape)} with no batch dimension; expected a first dimension that varies, in all inputs and outputs; "
+        f"{_shown(fixed.shape)} with no batch dimension; "
+        "expected a first dimension that varies, in all inputs and outputs; "
         "set max_batch_size: 0 or export the model with a batch dimension"
     )
 
 
-def _input_problems(config: ModelConfig, graph: Graph, shown: str, model_file: str) -> Iterator[str]:
+def _input_problems(
+    config: ModelConfig, graph: Graph, max_batch_size: int, shown: str, model_file: str
+) -> Iterator[str]:
     if not config.input:
         return
     known = {tensor.name: tensor for tensor in (*graph.initializers, *graph.inputs)}
@@ -48,13 +52,18 @@ def _input_problems(config: ModelConfig, graph: Graph, shown: str, model_file: s
         if match is None:
             yield _unknown(tensor.name, "input", known, shown, model_file)
         elif not tensor.allow_ragged_batch:
-            yield from _tensor_problems(tensor, match, "input", config.max_batch_size, shown, model_file)
+            yield from _tensor_problems(tensor, match, "input", max_batch_size, shown, model_file)
     for name in (tensor.name for tensor in graph.inputs):
         if name not in given and not config.batch_input:
-            yield f"{shown}: input '{name}' of {model_file} is missing; expected all of {listed(t.name for t in graph.inputs)}; add it"
+            yield (
+                f"{shown}: input '{name}' of {model_file} is missing; "
+                f"expected all of {listed(t.name for t in graph.inputs)}; add it"
+            )
 
 
-def _output_problems(config: ModelConfig, graph: Graph, shown: str, model_file: str) -> Iterator[str]:
+def _output_problems(
+    config: ModelConfig, graph: Graph, max_batch_size: int, shown: str, model_file: str
+) -> Iterator[str]:
     known = {tensor.name: tensor for tensor in graph.outputs}
     free = {name for batch_output in config.batch_output for name in batch_output.target_name}
     for tensor in config.output:
@@ -62,7 +71,7 @@ def _output_problems(config: ModelConfig, graph: Graph, shown: str, model_file: 
         if match is None:
             yield _unknown(tensor.name, "output", known, shown, model_file)
         elif tensor.name not in free:
-            yield from _tensor_problems(tensor, match, "output", config.max_batch_size, shown, model_file)
+            yield from _tensor_problems(tensor, match, "output", max_batch_size, shown, model_file)
 
 
 def _unknown(name: str, kind: str, known: dict[str, GraphTensor], shown: str, model_file: str) -> str:
@@ -75,26 +84,32 @@ def _tensor_problems(
     name = f"{kind} '{tensor.name}'"
     if match.datatype and tensor.data_type and datatype_of(tensor.data_type) != match.datatype:
         yield (
-            f"{shown}: {name} has data_type {configured(datatype_of(tensor.data_type))}, expected {configured(match.datatype)} "
-            f"as in {model_file}; change it"
+            f"{shown}: {name} has data_type {configured(datatype_of(tensor.data_type))}, "
+            f"expected {configured(match.datatype)} as in {model_file}; change it"
         )
     if match.shape is None:
         return
     if max_batch_size > 0 and (not match.shape or match.shape[0] != ANY_SIZE):
         yield (
-            f"{shown}: max_batch_size is {max_batch_size}, but {name} of {model_file} has the shape {_shown(match.shape)} with "
-            "no batch dimension; expected a first dimension that varies; set max_batch_size: 0 or export the model with a "
-            "batch dimension"
+            f"{shown}: max_batch_size is {max_batch_size}, but {name} of {model_file} has the shape "
+            f"{_shown(match.shape)} with no batch dimension; expected a first dimension that varies; "
+            "set max_batch_size: 0 or export the model with a batch dimension"
         )
         return
     dims = tuple(tensor.reshape.shape) if tensor.HasField("reshape") else tuple(tensor.dims)
     expected = match.shape[1:] if max_batch_size > 0 else match.shape
     if not match.shape:
         if any(dim != 1 for dim in dims):
-            yield f"{shown}: {name} has dims {_shown(dims)}, expected [ 1 ] as it is a scalar in {model_file}; change them"
+            yield (
+                f"{shown}: {name} has dims {_shown(dims)}, expected [ 1 ] as it is a scalar in {model_file}; "
+                "change them"
+            )
     elif not _fits(dims, expected, exact=kind == "output"):
         batch = f", after the batch dimension that max_batch_size {max_batch_size} adds" if max_batch_size > 0 else ""
-        yield f"{shown}: {name} has dims {_shown(dims)}, expected {_shown(expected)} as in {model_file}{batch}; change them"
+        yield (
+            f"{shown}: {name} has dims {_shown(dims)}, expected {_shown(expected)} as in {model_file}{batch}; "
+            "change them"
+        )
 
 
 def _fits(dims: Sequence[int], expected: Sequence[int], *, exact: bool) -> bool:

@@ -68,7 +68,7 @@ def _suggestion(reason: str) -> str:
     unknown_value = re.search(r'Enum type "([\w.]+)" has no value named (\w+)', reason)
     if unknown_value:
         enum = model_config_pb2.DESCRIPTOR.pool.FindEnumTypeByName(unknown_value[1])
-        return nearest(unknown_value[2], enum.values_by_name) or f"; expected one of {listed(enum.values_by_name)}"
+        return f"; expected one of {listed(enum.values_by_name)}"
     return ""
 
 
@@ -90,17 +90,26 @@ def configured(datatype: str) -> str:
 def config_problems(config: ModelConfig, shown: str, folder: str) -> Iterator[str]:
     """What Triton refuses in a configuration by itself, whatever the model file says; one line each."""
     if config.name and config.name != folder:
-        yield f"{shown}: name is '{config.name}', expected '{folder}', the name of its folder; change one of them or leave the name out"
+        yield (
+            f"{shown}: name is '{config.name}', expected '{folder}', the name of its folder; "
+            "change one of them or leave the name out"
+        )
     if config.max_batch_size < 0:
         yield f"{shown}: max_batch_size is {config.max_batch_size}, expected 0 (no batching) or more"
     if config.platform and config.platform not in PLATFORMS and not config.backend:
-        yield f"{shown}: platform '{config.platform}' is unknown; expected one of {listed(PLATFORMS)}{nearest(config.platform, PLATFORMS)}"
+        yield (
+            f"{shown}: platform '{config.platform}' is unknown; "
+            f"expected one of {listed(PLATFORMS)}{nearest(config.platform, PLATFORMS)}"
+        )
     if config.platform == ENSEMBLE and config.backend:
         yield f"{shown}: an ensemble has no backend, this one has '{config.backend}'; remove the line 'backend'"
     if config.backend == ENSEMBLE:
         yield f"{shown}: backend is 'ensemble', which is a platform; write platform: \"ensemble\" instead"
     if config.HasField("ensemble_scheduling") and config.platform != ENSEMBLE:
-        yield f"{shown}: ensemble_scheduling needs platform: \"ensemble\", this model has '{config.platform}'; add it or remove the scheduling"
+        yield (
+            f"{shown}: ensemble_scheduling needs platform: \"ensemble\", this model has '{config.platform}'; "
+            "add it or remove the scheduling"
+        )
     for kind, tensors in (("input", config.input), ("output", config.output)):
         yield from _tensor_problems(tensors, kind, shown, config.max_batch_size)
     yield from _batching_problems(config, shown)
@@ -141,7 +150,10 @@ def _reshape_problems(tensor: Any, name: str, shown: str, max_batch_size: int) -
     if not shape and max_batch_size == 0:
         yield f"{shown}: {name} has an empty reshape, which needs max_batch_size of 1 or more; remove the reshape"
     elif _runs(dims) != _runs(shape):
-        yield f"{shown}: {name} has dims {dims} and reshape {shape}, which differ in their number of elements; make them agree"
+        yield (
+            f"{shown}: {name} has dims {dims} and reshape {shape}, which differ in their number of elements; "
+            "make them agree"
+        )
 
 
 def _runs(dims: Sequence[int]) -> list[int]:

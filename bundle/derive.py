@@ -60,7 +60,7 @@ def derive(path: Path, model: Model) -> Golden:
         if tensor.datatype not in _TYPES:
             raise NotDerivable(f"the input '{tensor.name}' is {tensor.datatype}, not numeric")
     session = _session(path)
-    wanted = [tensor for tensor in model.outputs]
+    wanted = list(model.outputs)
     reason = "it has no inputs"
     for size in SIZES:
         shapes = [_sized(tensor, size, batched=model.max_batch_size > 0) for tensor in model.inputs]

@@ -7,12 +7,35 @@ The rules are those of `ValidateEnsembleSchedulingConfig` and of the checks betw
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from bundle.config import ModelConfig, datatype_of
-from bundle.model import Model, Tensor
+from bundle.model import ANY_SIZE, Model
 from bundle.problems import listed, nearest
 
 LATEST = -1
+
+
+@dataclass(frozen=True)
+class _Form:
+    """The form that a model gives to a tensor; `dims` without the batch dimension, which `batched` tells of."""
+
+    model: str
+    datatype: str
+    dims: tuple[int, ...]
+    batched: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (ANY_SIZE, *self.dims) if self.batched else self.dims
+
+    def fits(self, other: _Form) -> bool:
+        """Whether the shapes agree, with the batch dimension or without: a model may batch, its neighbour not."""
+        return _alike(self.dims, other.dims) or _alike(self.shape, other.shape)
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
+    return len(one) == len(other) and all(a == b or ANY_SIZE in (a, b) for a, b in zip(one, other, strict=True))
 
 
 def ensemble_problems(
@@ -26,72 +49,90 @@ def ensemble_problems(
     if config.instance_group:
         yield f"{shown}: an ensemble has no instances of its own; remove instance_group"
     produced: dict[str, str] = {}
-    types = {tensor.name: datatype_of(tensor.data_type) for tensor in config.input if tensor.data_type}
+    forms = {
+        tensor.name: _Form(
+            ensemble,
+            datatype_of(tensor.data_type),
+            tuple(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims),
+            config.max_batch_size > 0,
+        )
+        for tensor in (*config.output, *config.input)
+        if tensor.data_type
+    }
     for number, step in enumerate(steps, start=1):
         name = f"step {number} ('{step.model_name}')" if step.model_name else f"step {number}"
         if not step.input_map or not step.output_map:
             yield f"{shown}: {name} has no {'input_map' if not step.input_map else 'output_map'}; add it"
         for tensor in step.output_map.values():
             if tensor in produced:
-                yield f"{shown}: {name} writes the tensor '{tensor}', which {produced[tensor]} writes too; rename one of them"
+                yield (
+                    f"{shown}: {name} writes the tensor '{tensor}', which {produced[tensor]} writes too; "
+                    "rename one of them"
+                )
             produced.setdefault(tensor, name)
-        yield from _step_problems(step, name, shown, ensemble, models, broken, types)
+        if not step.model_name:
+            yield f"{shown}: {name} has no model_name; add one"
+        elif step.model_name == ensemble:
+            yield f"{shown}: {name} names the ensemble itself; name another model"
+        elif step.model_name in models:
+            yield from _step_problems(config, step, models[step.model_name], name, shown, forms)
+        elif step.model_name not in broken:
+            known = sorted(other for other in (*models, *broken) if other != ensemble)
+            yield (
+                f"{shown}: {name} names a model that is not in the bundle; expected one of {listed(known)}"
+                f"{nearest(step.model_name, known)}"
+            )
     yield from _flow_problems(config, shown, produced)
 
 
 def _step_problems(
-    step: ModelConfig,
-    name: str,
-    shown: str,
-    ensemble: str,
-    models: Mapping[str, Model],
-    broken: Sequence[str],
-    types: dict[str, str],
+    config: ModelConfig, step: ModelConfig, model: Model, name: str, shown: str, forms: dict[str, _Form]
 ) -> Iterator[str]:
-    if not step.model_name:
-        yield f"{shown}: {name} has no model_name; add one"
-        return
-    if step.model_name == ensemble:
-        yield f"{shown}: {name} names the ensemble itself; name another model"
-        return
-    model = models.get(step.model_name)
-    if model is None:
-        if step.model_name not in broken:
-            known = [other for other in (*models, *broken) if other != ensemble]
-            yield (
-                f"{shown}: {name} names a model that is not in the bundle; expected one of {listed(sorted(known))}"
-                f"{nearest(step.model_name, known)}"
-            )
-        return
     if step.model_version not in (LATEST, 0) and step.model_version not in model.versions:
         yield (
-            f"{shown}: {name} wants version {step.model_version}, which is not loaded; expected -1 (the latest) or one of "
-            f"{listed(model.versions)}"
+            f"{shown}: {name} wants version {step.model_version}, which is not loaded; "
+            f"expected -1 (the latest) or one of {listed(model.versions)}"
         )
+    if 0 < model.max_batch_size < config.max_batch_size:
+        yield (
+            f"{shown}: max_batch_size is {config.max_batch_size}, but {name} takes at most {model.max_batch_size}; "
+            "lower the ensemble's, or raise that of its model"
+        )
+    batched = model.max_batch_size > 0
     for kind, mapping, tensors in (("input", step.input_map, model.inputs), ("output", step.output_map, model.outputs)):
-        yield from _map_problems(kind, mapping, tensors, name, shown, types)
+        if tensors:
+            known = {
+                tensor.name: _Form(model.name, tensor.datatype, tensor.shape[1:] if batched else tensor.shape, batched)
+                for tensor in tensors
+            }
+            yield from _map_problems(kind, mapping, known, name, shown, forms)
+    for tensor in model.inputs:
+        if not tensor.optional and tensor.name not in step.input_map:
+            yield f"{shown}: {name} does not map the input '{tensor.name}' of its model; add it to input_map"
 
 
 def _map_problems(
-    kind: str, mapping: Mapping[str, str], tensors: Sequence[Tensor], name: str, shown: str, types: dict[str, str]
+    kind: str, mapping: Mapping[str, str], known: Mapping[str, _Form], name: str, shown: str, forms: dict[str, _Form]
 ) -> Iterator[str]:
-    if not tensors:
-        return
-    known = {tensor.name: tensor for tensor in tensors}
-    for key, ensemble_tensor in sorted(mapping.items()):
-        tensor = known.get(key)
-        if tensor is None:
-            yield f"{shown}: {name} maps the {kind} '{key}', which the model does not have; expected {listed(known)}{nearest(key, known)}"
-        elif types.setdefault(ensemble_tensor, tensor.datatype) != tensor.datatype:
+    for key, tensor in sorted(mapping.items()):
+        form = known.get(key)
+        if form is None:
             yield (
-                f"{shown}: {name} takes the tensor '{ensemble_tensor}' for {tensor.datatype}, elsewhere it is "
-                f"{types[ensemble_tensor]}; make the types agree"
+                f"{shown}: {name} maps the {kind} '{key}', which the model does not have; "
+                f"expected {listed(known)}{nearest(key, known)}"
             )
-    missing = [
-        tensor.name for tensor in tensors if kind == "input" and not tensor.optional and tensor.name not in mapping
-    ]
-    for key in missing:
-        yield f"{shown}: {name} does not map the input '{key}' of its model; add it to input_map"
+            continue
+        elsewhere = forms.setdefault(tensor, form)
+        if form.datatype != elsewhere.datatype:
+            yield (
+                f"{shown}: {name} takes the tensor '{tensor}' for {form.datatype}, but it is {elsewhere.datatype} of "
+                f"'{elsewhere.model}'; make the types agree"
+            )
+        elif not form.fits(elsewhere):
+            yield (
+                f"{shown}: {name} takes the tensor '{tensor}' for {list(form.shape)}, but it is "
+                f"{list(elsewhere.shape)} of '{elsewhere.model}'; make the shapes agree"
+            )
 
 
 def _flow_problems(config: ModelConfig, shown: str, produced: Mapping[str, str]) -> Iterator[str]:
@@ -99,7 +140,10 @@ def _flow_problems(config: ModelConfig, shown: str, produced: Mapping[str, str])
     consumed = {tensor for step in config.ensemble_scheduling.step for tensor in step.input_map.values()}
     outputs = {tensor.name for tensor in config.output}
     for name in sorted(consumed - inputs - set(produced)):
-        yield f"{shown}: the tensor '{name}' is read by a step but comes from nowhere; expected an input or another step's output"
+        yield (
+            f"{shown}: the tensor '{name}' is read by a step but comes from nowhere; "
+            "expected an input or another step's output"
+        )
     for name in sorted(inputs - consumed):
         yield f"{shown}: input '{name}' is used by no step; remove it or map it"
     for name in sorted(outputs - set(produced)):

@@ -49,7 +49,8 @@ def check_model(tree: Tree, name: str, target: str) -> ModelFolder:
     loaded = loaded_versions(versions.versions, found.config)
     if not loaded:
         found.problems.append(
-            f"{found.config_path}: version_policy loads none of the versions that are there ({listed(versions.versions)}); change it"
+            f"{found.config_path}: version_policy "
+            f"loads none of the versions that are there ({listed(versions.versions)}); change it"
         )
         return found
     framework = _framework(tree, folder, versions.versions, target, found)
@@ -149,7 +150,10 @@ def _framework(tree: Tree, folder: str, versions: tuple[int, ...], target: str, 
 
 def _no_framework(config: ModelConfig, shown: str) -> str:
     if config.backend and config.platform:
-        return f"{shown}: platform '{config.platform}' and backend '{config.backend}' do not belong together; remove one of the two"
+        return (
+            f"{shown}: platform '{config.platform}' and backend '{config.backend}' do not belong together; "
+            "remove one of the two"
+        )
     return (
         f'{shown}: neither backend nor platform is named; expected one of them, such as backend: "onnxruntime"; add it'
     )

@@ -1,4 +1,4 @@
-"""The frameworks whose models Triton serves: their names in a configuration, their files, and the targets that have them.
+"""The frameworks whose models Triton serves: names in a configuration, files, and the targets that have them.
 
 Names and default files are those of Triton's core (`src/constants.h`, `AutoCompleteBackendFields` in
 `src/model_config_utils.cc`). Target `process` runs the server of the wheel `nvidia-pytriton`, which has the Python
@@ -84,5 +84,5 @@ def named(*, backend: str, platform: str, file: str) -> Framework | None:
 
 
 def recognised(names: Collection[str]) -> Framework | None:
-    """The framework that Triton recognises from the names in the first version's folder, where nothing is configured."""
+    """The framework that Triton tells from the names in the first version's folder, where nothing is configured."""
     return next((framework for framework in FRAMEWORKS if framework.file in names), None)

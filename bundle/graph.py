@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from bundle.model import ANY_SIZE
 
 # As in OnnxDataTypeToModelConfigDataType of Triton's onnxruntime backend.
-DATATYPES = {
+DATATYPES: dict[int, str] = {
     onnx.TensorProto.BOOL: "BOOL",
     onnx.TensorProto.UINT8: "UINT8",
     onnx.TensorProto.UINT16: "UINT16",
@@ -40,7 +40,7 @@ class GraphError(ValueError):
 
 @dataclass(frozen=True)
 class GraphTensor:
-    """An input or output of a graph. `shape` has -1 for a dimension that varies, and is None where the file has none."""
+    """An input or output of a graph. `shape` has -1 for a dimension that varies, and is None where there is none."""
 
     name: str
     datatype: str
@@ -95,7 +95,7 @@ def read_graph(path: Path) -> Graph:
 def _interface(model: onnx.ModelProto) -> Graph:
     defaults = {tensor.name for tensor in model.graph.initializer}
     defaults.update(tensor.values.name for tensor in model.graph.sparse_initializer)
-    outputs = model.graph.output
+    outputs = list(model.graph.output)
     if any(ANY_SIZE in (_shape(value) or (ANY_SIZE,)) for value in outputs if value.type.HasField("tensor_type")):
         # ONNX Runtime infers shapes when it loads a model, and compares the configuration with what it infers.
         outputs = _inferred_outputs(model)
@@ -129,7 +129,9 @@ def _unsupported(value: onnx.ValueInfoProto, kind: str) -> Iterator[str]:
         hint = "; export a scikit-learn classifier with the option zipmap=False" if form == "sequence_type" else ""
         yield f"{kind} '{value.name}' is a {shape}; expected a tensor, all that Triton serves{hint}"
     elif value.type.tensor_type.elem_type not in DATATYPES:
-        name = onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)
+        number = value.type.tensor_type.elem_type
+        known = {named.number: name for name, named in onnx.TensorProto.DataType.DESCRIPTOR.values_by_name.items()}
+        name = known.get(number, f"number {number}")
         yield f"{kind} '{value.name}' has the type {name}, which Triton does not serve; convert it in the graph"
 
 
@@ -158,4 +160,5 @@ def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
         elif not file.is_file():
             yield f"has weights in '{location}', which is missing; copy it beside the model file"
         elif file.stat().st_size < end:
-            yield f"has weights in '{location}', which is truncated ({file.stat().st_size} of {end} bytes); copy it again"
+            size = file.stat().st_size
+            yield f"has weights in '{location}', which is truncated ({size} of {end} bytes); copy it again"

@@ -90,11 +90,17 @@ def _no_triton(path: Path) -> str:
         if (child / "triton").is_dir():
             return f"{expected}; found it in '{child.name}': use the path {child}"
     if any(child.name.isdigit() for child in folders):
-        return f"{expected}; this is a model's folder: put it into a folder 'triton', and use the path of that one's parent"
+        return (
+            f"{expected}; this is a model's folder: "
+            "put it into a folder 'triton', and use the path of that one's parent"
+        )
     models = [child.name for child in folders if _looks_like_model(child)]
     if models:
         return f"{expected}; found models directly in it ({listed(models)}): move them into {path / 'triton'}"
-    return f"{expected}; found {listed(child.name for child in folders)}; make it, or use the path of the folder that has it"
+    return (
+        f"{expected}; found {listed(child.name for child in folders)}; "
+        "make it, or use the path of the folder that has it"
+    )
 
 
 def _looks_like_model(folder: Path) -> bool:

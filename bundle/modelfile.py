@@ -70,7 +70,7 @@ def _missing(tree: Tree, folder: str, file: str, framework: Framework, *, config
 
 
 def unrecognised(folder: str, contents: Collection[str], config: str) -> str:
-    """The line for a version's folder where Triton recognises no model file, and no configuration names the framework."""
+    """The line for a version's folder without a recognised model file, where no configuration names the framework."""
     files = ", ".join(MODEL_FILES)
     where = f"in {config}" if config else "in a config.pbtxt"
     for name in sorted(contents):

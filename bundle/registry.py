@@ -29,11 +29,13 @@ from urllib.parse import urlsplit
 from fsspec.core import url_to_fs
 
 from bundle.derive import NotDerivable, derive
+from bundle.directory_store import DirectoryStore
 from bundle.frameworks import ONNXRUNTIME
 from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, hash_stream, parse_manifest
 from bundle.model import Bundle, Model
+from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
-from bundle.stores import MANIFEST, PROPERTIES, ChangedError, DirectoryStore, ObjectStore, Store
+from bundle.stores import MANIFEST, PROPERTIES, ChangedError, Store
 
 # Azure Machine Learning's rule for the names of models.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -219,11 +221,13 @@ class Registry:
             if not versions:
                 names = self._store.names()
                 raise RegistryError(
-                    f"model '{name}' is not registered in {self.url}; expected one of {listed(names)}{nearest(name, names)}"
+                    f"model '{name}' is not registered in {self.url}; "
+                    f"expected one of {listed(names)}{nearest(name, names)}"
                 )
             if version is not None and version not in versions:
                 raise RegistryError(
-                    f"version {version} of model '{name}' is not registered in {self.url}; expected one of {listed(versions)}"
+                    f"version {version} of model '{name}' is not registered in {self.url}; "
+                    f"expected one of {listed(versions)}"
                 )
             return self._manifest(name, versions[-1] if version is None else version)
 
@@ -238,7 +242,11 @@ class Registry:
         return manifest
 
     def _registered(self, manifest: Manifest) -> Registered:
-        properties = {"tags": manifest.tags, "description": manifest.description, "framework": manifest.framework}
+        properties: dict[str, Any] = {
+            "tags": manifest.tags,
+            "description": manifest.description,
+            "framework": manifest.framework,
+        }
         later = self._store.read(manifest.name, manifest.version, PROPERTIES)
         if later is not None:
             properties |= json.loads(later)
@@ -273,7 +281,8 @@ class Registry:
 
 def _changed(manifest: Manifest, change: str) -> str:
     return (
-        f"{change}; {manifest.name}:{manifest.version} is immutable: restore the file, or remove the version's folder and "
+        f"{change}; {manifest.name}:{manifest.version} is immutable: "
+        "restore the file, or remove the version's folder and "
         "register it again"
     )
 
@@ -281,9 +290,15 @@ def _changed(manifest: Manifest, change: str) -> str:
 def _require_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise RegistryError(
-            f"model name '{name}' is not valid; expected 1 to 255 letters, digits, '-', '_' and '.', starting with a letter "
+            f"model name '{name}' is not valid; "
+            "expected 1 to 255 letters, digits, '-', '_' and '.', starting with a letter "
             "or a digit"
         )
+
+
+def content_digest(bundle: Bundle) -> str:
+    """The digest that a bundle's version has, or would have, in a registry."""
+    return digest_of(tuple(_record(file.source, file.path) for file in bundle.files))
 
 
 def _record(source: Path, path: str) -> FileRecord:

@@ -48,25 +48,35 @@ def find_versions(tree: Tree, folder: str) -> VersionFolders:
 def _wrong_name(tree: Tree, path: str, name: str) -> Iterator[str]:
     digits = name.strip().lstrip("0")
     if name.strip("0") == "":
-        yield f"{path}: version 0 is none that Triton serves; expected a folder named by a number from 1; rename it, such as to 1"
+        yield f"{path}: version 0 is reserved: Triton's versions start at 1; rename it, such as to 1"
     elif name.startswith("0") and digits.isdigit():
         yield f"{path}: Triton ignores a version with leading zeros; rename it to {digits}"
     elif digits.isascii() and digits.isdigit():
         yield f"{path}: the version is above {HIGHEST}, the highest that Triton knows; rename it to a lower number"
     elif _STARTS_AS_NUMBER.match(name):
-        yield f"{path}: Triton takes this for a version, by the number it starts with; expected a number from 1 alone; rename or remove it"
+        yield (
+            f"{path}: Triton takes this for a version, by the number it starts with; expected a number from 1 alone; "
+            "rename or remove it"
+        )
     elif any(f"{path}/{file}" in tree.files or f"{path}/{file}" in tree.folders for file in MODEL_FILES):
         number = "".join(re.findall(r"[1-9][0-9]*", name)[:1]) or "1"
-        yield f"{path}: '{name}' is no version; expected a folder named by a number from 1; rename it, such as to {number}"
+        yield (
+            f"{path}: '{name}' is no version; expected a folder named by a number from 1; "
+            f"rename it, such as to {number}"
+        )
 
 
 def _no_version(tree: Tree, folder: str) -> Iterator[str]:
     misplaced = [file for file in tree.files_in(folder) if file in MODEL_FILES or file.endswith(".onnx")]
     if misplaced:
-        yield f"{folder}: has no version; expected a folder named by a number from 1; move {listed(misplaced)} into {folder}/1/"
+        yield (
+            f"{folder}: has no version; expected a folder named by a number from 1; "
+            f"move {listed(misplaced)} into {folder}/1/"
+        )
     else:
         yield (
-            f"{folder}: has no version; expected a folder named by a number from 1, such as {folder}/1, with the model file "
+            f"{folder}: has no version; "
+            f"expected a folder named by a number from 1, such as {folder}/1, with the model file "
             "(Git keeps no empty folder: put an empty .gitkeep into it)"
         )
 

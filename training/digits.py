@@ -10,7 +10,6 @@ multinomial logistic regression, trained on each scan and its shifts by one pixe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
@@ -21,6 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from training import export
+from training.graph import Array, Graph
 
 MODEL = "digits"
 SIDE = 8
@@ -30,8 +30,11 @@ GAMMA = 0.3
 LANDMARKS = 600
 SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
 GOLDEN_SCANS = 3  # below the batch size of 4 that Triton takes by default
-
-Array = np.ndarray[Any, Any]
+INPUTS = [export.float_tensor("image", ["batch", SIDE, SIDE])]
+OUTPUTS = [
+    helper.make_tensor_value_info("label", TensorProto.INT64, ["batch", 1]),
+    export.float_tensor("probabilities", ["batch", 10]),
+]
 
 
 @dataclass(frozen=True)
@@ -81,42 +84,18 @@ def save(classifier: Pipeline, accuracy: float) -> None:
     """
     kernel, regression = classifier["kernel"], classifier["regression"]
     landmarks = kernel.components_
-    constants = {
-        "scale": 1 / WHITE,
-        "shape": np.array([-1, PIXELS]),
-        "cross": 2 * GAMMA * landmarks.T,
-        "minus_gamma": -GAMMA,
-        "bias": -GAMMA * (landmarks**2).sum(axis=1),
-        "weights": (regression.coef_ @ kernel.normalization_).T,
-        "intercept": regression.intercept_,
-    }
-    nodes = [
-        helper.make_node("Reshape", ["image", "shape"], ["flat"]),
-        helper.make_node("Mul", ["flat", "scale"], ["pixels"]),
-        helper.make_node("MatMul", ["pixels", "cross"], ["crossed"]),
-        helper.make_node("ReduceSumSquare", ["pixels"], ["square"], axes=[1], keepdims=1),
-        helper.make_node("Mul", ["square", "minus_gamma"], ["weighted_square"]),
-        helper.make_node("Sum", ["crossed", "weighted_square", "bias"], ["exponent"]),
-        helper.make_node("Exp", ["exponent"], ["similarity"]),
-        helper.make_node("MatMul", ["similarity", "weights"], ["weighted"]),
-        helper.make_node("Add", ["weighted", "intercept"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        MODEL,
-        [export.float_input("image", ["batch", SIDE, SIDE])],
-        [
-            helper.make_tensor_value_info("label", TensorProto.INT64, ["batch", 1]),
-            export.float_input("probabilities", ["batch", 10]),
-        ],
-        [
-            export.constant(name, value if name == "shape" else np.asarray(value, dtype=np.float32))
-            for name, value in constants.items()
-        ],
-    )
-    export.save_model(MODEL, graph, f"Handwritten digits of 8 x 8 pixels; held-out accuracy {accuracy:.4f}.")
+    graph = Graph()
+    flat = graph.op("Reshape", "image", np.array([-1, PIXELS]))
+    values = graph.op("Mul", flat, 1 / WHITE)
+    cross = graph.op("MatMul", values, 2 * GAMMA * landmarks.T)
+    square = graph.op("Mul", graph.op("ReduceSumSquare", values, axes=[1], keepdims=1), -GAMMA)
+    similarity = graph.op("Exp", graph.op("Sum", cross, square, -GAMMA * (landmarks**2).sum(axis=1)))
+    weighted = graph.op("MatMul", similarity, (regression.coef_ @ kernel.normalization_).T)
+    logits = graph.op("Add", weighted, regression.intercept_)
+    graph.output("label", graph.op("ArgMax", logits, axis=1, keepdims=1))
+    graph.output("probabilities", graph.op("Softmax", logits, axis=1))
+    description = f"Handwritten digits of 8 x 8 pixels; held-out accuracy {accuracy:.4f}."
+    export.save_model(MODEL, graph.build(MODEL, INPUTS, OUTPUTS), description)
 
 
 def save_samples(classifier: Pipeline, split: Split) -> None:

@@ -25,10 +25,16 @@ IR_VERSION = 7
 DATATYPES = {"float32": "FP32", "int64": "INT64", "int32": "INT32", "object": "BYTES"}
 
 
-def save_model(model: str, graph: onnx.GraphProto, description: str) -> Path:
-    """Check `graph` and write it as version 1 of `model`; returns the file."""
+def make_model(graph: onnx.GraphProto, description: str) -> onnx.ModelProto:
+    """The ONNX model of a graph, in the versions that are served."""
     proto = helper.make_model(graph, opset_imports=OPSETS, producer_name="training", doc_string=description)
     proto.ir_version = IR_VERSION
+    return proto
+
+
+def save_model(model: str, graph: onnx.GraphProto, description: str) -> Path:
+    """Check `graph` and write it as version 1 of `model`; returns the file."""
+    proto = make_model(graph, description)
     onnx.checker.check_model(proto, full_check=True)
     path = REPOSITORY / model / "1" / "model.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,12 +56,17 @@ def save_golden(
     absolute: float = 1e-5,
 ) -> None:
     """Write `golden.json`: a request for `/v2/models/<model>/infer`, the outputs expected of it, and the tolerance."""
-    golden = {
-        "request": {"inputs": [_tensor(name, values) for name, values in inputs.items()]},
-        "response": {"outputs": [_tensor(name, values) for name, values in outputs.items()]},
-        "tolerance": {"relative": relative, "absolute": absolute},
-    }
-    save_text(model, "golden.json", json.dumps(golden, indent=1) + "\n")
+    given, expected = (
+        ",\n".join(json.dumps(_tensor(name, values)) for name, values in tensors.items())
+        for tensors in (inputs, outputs)
+    )
+    tolerance = json.dumps({"relative": relative, "absolute": absolute})
+    text = (
+        f'{{"request": {{"inputs": [\n{given}\n]}},\n'
+        f'"response": {{"outputs": [\n{expected}\n]}},\n'
+        f'"tolerance": {tolerance}}}\n'
+    )
+    save_text(model, "golden.json", text)
 
 
 def save_rows(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -66,7 +77,7 @@ def save_rows(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> None:
     (EXAMPLE_DATA / name).write_text(text, encoding="utf-8")
 
 
-def float_input(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
+def float_tensor(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
     """The declaration of a float32 input or output; a dimension with a name is variable."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 

@@ -1,0 +1,176 @@
+"""A store of registered versions in a directory: a version comes into being by one rename, files and all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bundle.manifest import FileRecord, Manifest, hash_stream
+from bundle.model import BundleFile
+from bundle.stores import MANIFEST, Staged, copy, number_of
+from bundle.tree import is_junk
+
+
+class DirectoryStore:
+    """A store in a directory of this machine, or one mounted on it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        return sorted(folder.name for folder in self.root.iterdir() if folder.is_dir() and self.versions(folder.name))
+
+    def versions(self, name: str) -> list[int]:
+        return sorted(number for number in self._numbers(name) if (self._folder(name, number) / MANIFEST).is_file())
+
+    def next_version(self, name: str) -> int:
+        return max(self._numbers(name), default=0) + 1
+
+    def _numbers(self, name: str) -> list[int]:
+        folder = self.root / name
+        children = folder.iterdir() if folder.is_dir() else iter(())
+        return [number for child in children if (number := number_of(child.name)) is not None]
+
+    def _folder(self, name: str, version: int) -> Path:
+        return self.root / name / str(version)
+
+    def read(self, name: str, version: int, file: str) -> bytes | None:
+        try:
+            return (self._folder(name, version) / file).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, version: int, file: str, data: bytes) -> None:
+        target = self._folder(name, version) / file
+        temporary = target.with_name(f".{file}.{uuid.uuid4().hex}")
+        try:
+            _write_durably(temporary, data)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
+        home = self.root / name
+        home.mkdir(parents=True, exist_ok=True)
+        staging = home / ".staging"
+        with (home / ".lock").open("w") as lock:
+            _sweep(lock, staging)
+            folder = staging / uuid.uuid4().hex
+            try:
+                yield _StagedFolder(home, folder, tuple(_place(folder / "files", files, records)))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # another registration's staging is in it
+                    staging.rmdir()
+
+    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[str]:
+        folder = self.local_path(manifest)
+        expected = {record.path: record for record in manifest.files}
+        for path in _paths_below(folder):
+            if path not in expected:
+                yield f"{folder / path}: was added"
+        for record in manifest.files:
+            file = folder / record.path
+            try:
+                status = file.stat()
+            except OSError:
+                yield f"{file}: is missing"
+                continue
+            if status.st_size != record.size:
+                yield f"{file}: has {status.st_size} bytes, was registered with {record.size}"
+            elif thorough or status.st_mtime_ns != record.mtime_ns:
+                with file.open("rb") as stream:
+                    if hash_stream(stream)[1] != record.sha256:
+                        yield f"{file}: has other content than was registered"
+
+    def location(self, manifest: Manifest) -> str:
+        return str(self.local_path(manifest))
+
+    def local_path(self, manifest: Manifest) -> Path:
+        return self.root / manifest.name / manifest.content
+
+    def open(self, manifest: Manifest, file: str) -> Any:
+        return (self.local_path(manifest) / file).open("rb")
+
+
+class _StagedFolder:
+    content = "{version}/files"
+
+    def __init__(self, home: Path, folder: Path, files: tuple[FileRecord, ...]) -> None:
+        self.home = home
+        self.folder = folder
+        self.files = files
+
+    def commit(self, version: int, manifest: Manifest) -> bool:
+        _write_durably(self.folder / MANIFEST, manifest.to_bytes())
+        _sync_folder(self.folder)
+        try:
+            self.folder.rename(self.home / str(version))
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                return False
+            raise
+        _sync_folder(self.home)
+        return True
+
+
+def _sweep(lock: Any, staging: Path) -> None:
+    """Removes what killed registrations left; every live one holds the lock, shared, while it has something there."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pass
+    else:
+        shutil.rmtree(staging, ignore_errors=True)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def _place(folder: Path, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[FileRecord]:
+    folder.mkdir(parents=True)
+    folders = {folder}
+    for file, record in zip(files, records, strict=True):
+        target = folder / file.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folders.update(parent for parent in target.parents if parent.is_relative_to(folder))
+        with file.source.open("rb") as source, target.open("xb") as sink:
+            copy(source, sink, record)
+            sink.flush()
+            os.fsync(sink.fileno())
+        # Versions are immutable: nobody should edit one by accident.
+        target.chmod(target.stat().st_mode & 0o444)
+        yield FileRecord(record.path, record.size, record.sha256, target.stat().st_mtime_ns)
+    for made in sorted(folders, reverse=True):
+        _sync_folder(made)
+
+
+def _paths_below(folder: Path) -> Iterator[str]:
+    for base, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not is_junk(name)]
+        for name in files:
+            if not is_junk(name):
+                yield (Path(base) / name).relative_to(folder).as_posix()
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,117 @@
+"""A store of registered versions in an object store: a version comes into being by its manifest, written once."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bundle.manifest import FileRecord, Manifest, hash_stream
+from bundle.model import BundleFile
+from bundle.stores import MANIFEST, Staged, copy, number_of
+
+
+class ObjectStore:
+    """A store under a path of a filesystem that fsspec reaches, such as `s3`, `gs`, `abfs` or `memory`."""
+
+    def __init__(self, filesystem: Any, root: str) -> None:
+        self.filesystem = filesystem
+        self.root = root.rstrip("/")
+
+    def names(self) -> list[str]:
+        return sorted(name for name in self._children(self.root) if self.versions(name))
+
+    def versions(self, name: str) -> list[int]:
+        return sorted(
+            number for number in self._numbers(name) if self.filesystem.exists(self._path(name, number, MANIFEST))
+        )
+
+    def next_version(self, name: str) -> int:
+        return max(self._numbers(name), default=0) + 1
+
+    def _numbers(self, name: str) -> list[int]:
+        children = self._children(f"{self.root}/{name}")
+        return [number for child in children if (number := number_of(child)) is not None]
+
+    def _children(self, path: str) -> list[str]:
+        self.filesystem.invalidate_cache()
+        try:
+            return [str(child).rstrip("/").rpartition("/")[2] for child in self.filesystem.ls(path, detail=False)]
+        except FileNotFoundError:
+            return []
+
+    def _path(self, name: str, version: int, file: str) -> str:
+        return f"{self.root}/{name}/{version}/{file}"
+
+    def read(self, name: str, version: int, file: str) -> bytes | None:
+        try:
+            return bytes(self.filesystem.cat_file(self._path(name, version, file)))
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, version: int, file: str, data: bytes) -> None:
+        self.filesystem.pipe_file(self._path(name, version, file), data)
+
+    @contextlib.contextmanager
+    def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
+        staged = _StagedObjects(self, name, tuple(records))
+        try:
+            for file, record in zip(files, records, strict=True):
+                path = f"{self.root}/{name}/{staged.content}/{file.path}"
+                self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+                with file.source.open("rb") as source, self.filesystem.open(path, "wb") as sink:
+                    copy(source, sink, record)
+            yield staged
+        finally:
+            if not staged.committed:
+                with contextlib.suppress(FileNotFoundError):
+                    self.filesystem.rm(f"{self.root}/{name}/{staged.content}", recursive=True)
+
+    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[str]:
+        folder = f"{self.root}/{manifest.name}/{manifest.content}"
+        self.filesystem.invalidate_cache()
+        found = {path.partition(f"{folder.lstrip('/')}/")[2]: info for path, info in self._find(folder).items()}
+        for record in manifest.files:
+            info = found.pop(record.path, None)
+            if info is None:
+                yield f"{folder}/{record.path}: is missing"
+            elif info["size"] != record.size:
+                yield f"{folder}/{record.path}: has {info['size']} bytes, was registered with {record.size}"
+            elif thorough:
+                with self.open(manifest, record.path) as stream:
+                    if hash_stream(stream)[1] != record.sha256:
+                        yield f"{folder}/{record.path}: has other content than was registered"
+        for path in sorted(found):
+            if path:
+                yield f"{folder}/{path}: was added"
+
+    def _find(self, folder: str) -> dict[str, Any]:
+        return dict(self.filesystem.find(folder, detail=True))
+
+    def location(self, manifest: Manifest) -> str:
+        return str(self.filesystem.unstrip_protocol(f"{self.root}/{manifest.name}/{manifest.content}"))
+
+    def local_path(self, manifest: Manifest) -> None:
+        return None
+
+    def open(self, manifest: Manifest, file: str) -> Any:
+        return self.filesystem.open(f"{self.root}/{manifest.name}/{manifest.content}/{file}", "rb")
+
+
+class _StagedObjects:
+    def __init__(self, store: ObjectStore, name: str, files: tuple[FileRecord, ...]) -> None:
+        self.store = store
+        self.name = name
+        self.files = files
+        self.content = f"content/{uuid.uuid4().hex}"
+        self.committed = False
+
+    def commit(self, version: int, manifest: Manifest) -> bool:
+        path = f"{self.store.root}/{self.name}/{version}/{MANIFEST}"
+        try:
+            self.store.filesystem.pipe_file(path, manifest.to_bytes(), mode="create")
+        except FileExistsError:
+            return False
+        self.committed = True
+        return True
