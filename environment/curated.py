@@ -44,6 +44,8 @@ class Wheel(_Data):
     hash: str
     triton_server: str
     pythons: tuple[str, ...]
+    carries_library_of: tuple[str, ...]
+    compiles_on: tuple[str, ...]
     glibc: str
     packages: WheelPackages
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Interpreter", "inspect"]
+import uv
+
+__all__ = ["Interpreter", "inspect", "installed"]
 
 # Runs in the interpreter under inspection. The shared library is looked for where Python says it was installed, then as
 # the dynamic loader would find it: distributions keep it in a package and a folder of its own.
@@ -31,13 +33,16 @@ print(json.dumps({
     "prefix": sys.base_prefix,
     "platform": sysconfig.get_platform(),
     "library": library,
+    "headers": os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")),
 }))
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """An interpreter: its version (`3.11.7`), where it is installed, and its shared library, if it has one."""
+    """An interpreter: its version (`3.11.7`), where it is installed, its shared library, if it has one, and whether it
+    has the headers that extensions are compiled with.
+    """
 
     executable: Path
     version: str
@@ -45,6 +50,7 @@ class Interpreter:
     prefix: Path
     platform: str
     library: Path | None
+    headers: bool = True
 
     @property
     def minor_version(self) -> str:
@@ -67,4 +73,19 @@ def inspect(executable: Path | None = None) -> Interpreter:
         prefix=Path(facts["prefix"]),
         platform=facts["platform"],
         library=Path(facts["library"]) if facts["library"] else None,
+        headers=facts["headers"],
     )
+
+
+@cache
+def installed() -> tuple[Interpreter, ...]:
+    """Every CPython that uv finds on this machine: on PATH, and those that uv installed."""
+    listed = subprocess.run(
+        [uv.find_uv_bin(), "python", "list", "--only-installed", "--no-config", "--output-format", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = [entry["path"] for entry in json.loads(listed.stdout) if entry["implementation"] == "cpython"]
+    return tuple(inspect(Path(path)) for path in dict.fromkeys(found))

@@ -20,7 +20,7 @@ class ResolutionError(Exception):
 
 @dataclass(frozen=True)
 class Lock:
-    """A resolution for one Python on one platform; `text` is a requirements file with hashes."""
+    """A resolution, for one Python and platform or with markers for all; `text` is a requirements file with hashes."""
 
     text: str
 
@@ -39,25 +39,24 @@ def resolve(
     requirements: Sequence[str],
     *,
     name: str,
-    python: Interpreter | str,
+    python: Interpreter | None,
     store: Path,
     pins: Sequence[str] = (),
     project: Path | None = None,
-    platform: str | None = None,
     progress: Progress = lambda line: None,
 ) -> Lock:
-    """Resolve requirements for an interpreter of this machine, or for a Python version (`3.12`) elsewhere.
+    """Resolve requirements for an interpreter of this machine, or (None) for every Python from 3.10 on, anywhere.
 
     `name` is the environment's, and `pins` are those of `requirements` that the user did not write: both serve the
-    error. `project` is a folder whose `pyproject.toml` adds its dependencies. `platform` is one of uv's platform names;
-    by default this machine's. The lock is kept in `store` and taken from there the next time the same is asked, so that
-    an environment does not change because a package was released meanwhile.
+    error. `project` is a folder whose `pyproject.toml` adds its dependencies. The lock is kept in `store` and taken
+    from there the next time the same is asked, so that an environment does not change because a package was released
+    meanwhile.
 
     Raises `ResolutionError` with the resolver's words.
     """
     pyproject = project / "pyproject.toml" if project else None
-    version = python if isinstance(python, str) else f"{python.version} {python.platform}"
-    question = "\n".join([*requirements, version, platform or "", pyproject.read_text("utf-8") if pyproject else ""])
+    version = f"{python.version} {python.platform}" if python else "universal"
+    question = "\n".join([*requirements, version, pyproject.read_text("utf-8") if pyproject else ""])
     kept = store / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.txt"
     if kept.is_file():
         return Lock(kept.read_text(encoding="utf-8"))
@@ -66,8 +65,7 @@ def resolve(
         wanted, locked = Path(folder, "requirements.in"), Path(folder, "requirements.txt")
         wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
         arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
-        arguments += ["--python-version", python] if isinstance(python, str) else ["--python", str(python.executable)]
-        arguments += ["--python-platform", platform] if platform else []
+        arguments += ["--python", str(python.executable)] if python else ["--universal", "--python-version", "3.10"]
         arguments += ["--output-file", str(locked), str(wanted), *([str(pyproject)] if pyproject else [])]
         try:
             run_uv(arguments, progress=lambda line: None)

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-__all__ = ["uv_variables"]
+__all__ = ["pip_variables", "uv_variables"]
+
+SYSTEM_FILE = Path("/etc/pip.conf")
 
 # pip's option, the variable that tells uv the same, and what else would tell it already
 _COUNTERPARTS = (
@@ -21,6 +23,7 @@ _COUNTERPARTS = (
     ("no-index", "UV_NO_INDEX", ()),
     ("trusted-host", "UV_INSECURE_HOST", ()),
     ("timeout", "UV_HTTP_TIMEOUT", ("UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT")),
+    ("default-timeout", "UV_HTTP_TIMEOUT", ("UV_REQUEST_TIMEOUT", "HTTP_TIMEOUT")),
     ("cert", "SSL_CERT_FILE", ("SSL_CERT_DIR",)),
     ("client-cert", "SSL_CLIENT_CERT", ()),
     ("proxy", "ALL_PROXY", ("HTTPS_PROXY", "https_proxy", "all_proxy")),
@@ -48,8 +51,24 @@ def uv_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return variables
 
 
+def pip_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Say where packages come from in pip's own variables, for a pip elsewhere: a build that this machine starts.
+
+    The values may hold credentials, as those of `uv_variables` may.
+    """
+    told = _from_files(environ) | _from_variables(environ)
+    told.setdefault("index-url", environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or "")
+    told.setdefault("default-timeout", told.get("timeout", ""))
+    options = ("index-url", "extra-index-url", "trusted-host", "default-timeout")
+    return {_variable(option): " ".join(told[option].split()) for option in options if told.get(option)}
+
+
+def _variable(option: str) -> str:
+    return f"PIP_{option.upper().replace('-', '_')}"
+
+
 def _from_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    names = {f"PIP_{option.upper().replace('-', '_')}": option for option, _, _ in _COUNTERPARTS}
+    names = {_variable(option): option for option, _, _ in _COUNTERPARTS}
     return {option: environ[name] for name, option in names.items() if environ.get(name)}
 
 
@@ -74,7 +93,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
         return
     for folder in reversed(environ.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")):
         yield Path(folder, "pip", "pip.conf")
-    yield Path("/etc/pip.conf")
+    yield SYSTEM_FILE
     home = Path(environ["HOME"]) if environ.get("HOME") else Path.home()
     yield home / ".pip" / "pip.conf"
     yield Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip" / "pip.conf"

@@ -1,5 +1,6 @@
 """Environments as Azure ML's users know them: got by name, cloned, extended with pip packages and variables."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -42,7 +43,12 @@ class Environment:
         return cls(name=name, curated=curated, variables=dict(curated.variables))
 
     def clone(self, name: str) -> "Environment":
-        """Copy this environment under a name of its own."""
+        """Copy this environment under a name of its own: letters, digits, `_`, `.` and `-`."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name):
+            raise SpecError(
+                f"environment name {name!r} names a folder and an image: expected up to 63 letters, digits, "
+                "'_', '.' or '-', starting with a letter or digit, as in 'My-Triton'"
+            )
         return replace(self, name=name)
 
     def add_pip_package(self, package: str) -> "Environment":

@@ -58,7 +58,7 @@ def run_uv(
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
-            if line.strip() and not line.startswith("Using Python"):
+            if line.strip() and not line.startswith(("Using ", " + ", " - ")):
                 progress(without_credentials(line.rstrip()))
         process.wait()
     if process.returncode:
@@ -70,7 +70,7 @@ def without_credentials(text: str) -> str:
     return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
 
 
-_LABEL = re.compile(r"\s*(error|hint|cause): *")
+_LABEL = re.compile(r" {0,2}(error|hint|cause): *")  # a build's output is indented further
 
 
 def readable(lines: Sequence[str]) -> str:

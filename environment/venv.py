@@ -88,14 +88,14 @@ def build(
     """Build an environment under `root`, or find it there.
 
     `triton` adds Triton's server and `gpu` ONNX Runtime with CUDA. `python` is the interpreter to build on, by default
-    the one that runs this program. `serving` is the project that serves entry scripts, `backends` the folder of
+    `machine.interpreter_for`'s choice. `serving` is the project that serves entry scripts, `backends` the folder of
     Python-based Triton backends. `progress` is called with each line worth showing.
 
     Raises `ResolutionError` for packages that do not go together and `BuildError` for anything else; nothing that was
     there before changes.
     """
-    interpreter = inspect(python)
     wheel = environment.curated.wheel
+    interpreter = inspect(python) if python else machine.interpreter_for(wheel, triton=triton)
     extra = (wheel.packages.gpu if gpu else wheel.packages.cpu) if triton else ()
     if triton and (reasons := machine.why_not(wheel, interpreter)):
         raise BuildError("; ".join(reasons))
@@ -172,10 +172,8 @@ class _Builder:
         server = self.staging / _SERVER
         stub = server / "python_backend_stubs" / self.interpreter.minor_version / "triton_python_backend_stub"
         shutil.copy2(stub, server / "backends" / "python")
-        if self.interpreter.library is None:
-            raise OSError(f"Python {self.interpreter.version} has no shared library")
-        link = target / "nvidia_pytriton.libs" / f"libpython{self.interpreter.minor_version}.so.1.0"
-        link.symlink_to(self.interpreter.library)
+        if self.interpreter.library and self.interpreter.minor_version not in wheel.carries_library_of:
+            (target / "nvidia_pytriton.libs" / self.interpreter.library.name).symlink_to(self.interpreter.library)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(backends, server / "backends", dirs_exist_ok=True, ignore=ignored)
 

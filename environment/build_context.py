@@ -1,0 +1,132 @@
+"""What an image is built from: a Dockerfile and a folder that holds the files it names and no other."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from environment.dockerfile import CURATED_LOCK, FULL_LOCK, environment_dockerfile, service_dockerfile
+from environment.files import digest_of, source_files
+from environment.image_layout import MODELS, SERVICE
+from environment.lock import Lock
+from environment.spec import Environment
+
+__all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
+
+LAYOUT = 1  # of the images; raise it when a Dockerfile's steps change what is in them
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """A Dockerfile and its files: path in the context to a text or to a file of this machine.
+
+    `digest` is of everything that decides the image's content.
+    """
+
+    dockerfile: str
+    files: Mapping[str, str | Path]
+    digest: str
+
+    def write(self, folder: Path) -> None:
+        """Make `folder` hold this context and nothing else; a context that was there is replaced whole.
+
+        Permissions are the same on every machine, whatever its umask, because they become part of the image.
+        """
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+            staging = Path(scratch, "context")
+            names = sorted({path.split("/")[0] for path in self.files})
+            ignore = "".join(f"{line}\n" for line in ("*", *(f"!{name}" for name in names)))
+            for path, content in {"Dockerfile": self.dockerfile, ".dockerignore": ignore, **self.files}.items():
+                target = staging / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if isinstance(content, Path):
+                    shutil.copyfile(content, target)
+                else:
+                    target.write_text(content, encoding="utf-8")
+                target.chmod(0o644)
+            for directory in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
+                directory.chmod(0o755)
+            if folder.exists():
+                folder.rename(Path(scratch, "replaced"))
+            staging.rename(folder)
+
+
+def environment_context(
+    environment: Environment, *, base_image: str, curated: Lock, packages: Lock, serving: Path
+) -> BuildContext:
+    """The context of an environment's image; `curated` locks its curated packages alone, `packages` all of them."""
+    digest = _digest(
+        base_image=base_image,
+        curated=curated.text,
+        packages=packages.text,
+        serving=digest_of(serving),
+        name=environment.name,
+    )
+    files: dict[str, str | Path] = {CURATED_LOCK: curated.text, FULL_LOCK: packages.text}
+    files |= _folder(serving, "serving")
+    return BuildContext(environment_dockerfile(environment, base_image=base_image, digest=digest), files, digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedFiles:
+    """A registered bundle as files: its folder on this machine, its content's digest and who serves it."""
+
+    name: str
+    version: int
+    digest: str
+    folder: Path
+    framework: str
+
+
+def service_context(
+    bundles: Sequence[ServedFiles],
+    *,
+    environment_image: str,
+    probes: Mapping[str, str],
+    entry_script: str | None = None,
+    source_directory: Path | None = None,
+    holds_models: bool = True,
+) -> BuildContext:
+    """The context of a service's image; `probes` are the files of `serving.probe`, by their paths in the image.
+
+    Without `holds_models` the bundles' files are left out, for a Triton that reads them from an object store.
+    """
+    digest = _digest(
+        bundles=[(bundle.name, bundle.version, bundle.digest) for bundle in bundles],
+        environment_image=environment_image,
+        probes=dict(probes),
+        entry_script=entry_script,
+        holds_models=holds_models,
+        source=digest_of(source_directory) if source_directory else None,
+    )
+    files: dict[str, str | Path] = {str(Path(path).relative_to(SERVICE)): text for path, text in probes.items()}
+    for bundle in bundles if holds_models else []:
+        files |= _every_file(bundle.folder, f"{Path(MODELS).name}/{bundle.name}/{bundle.version}")
+    if source_directory is not None:
+        files |= _folder(source_directory, "source")
+    dockerfile = service_dockerfile(
+        [(bundle.name, bundle.version) for bundle in bundles],
+        environment_image=environment_image,
+        frameworks=[bundle.framework for bundle in bundles],
+        digest=digest,
+        entry_script=entry_script,
+        holds_models=holds_models,
+    )
+    return BuildContext(dockerfile, files, digest)
+
+
+def _folder(folder: Path, name: str) -> dict[str, str | Path]:
+    return {f"{name}/{path.relative_to(folder).as_posix()}": path for path in source_files(folder)}
+
+
+def _every_file(folder: Path, name: str) -> dict[str, str | Path]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {f"{name}/{path.relative_to(folder).as_posix()}": path for path in files}
+
+
+def _digest(**made_of: object) -> str:
+    return hashlib.sha256(json.dumps({"layout": LAYOUT, **made_of}, sort_keys=True).encode()).hexdigest()

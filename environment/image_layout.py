@@ -1,0 +1,35 @@
+"""Where things lie in the images: what every target that runs containers relies on.
+
+The service image starts as user `USER`, writes to `/tmp` alone, and has `tritonserver` and `python` on its PATH.
+"""
+
+__all__ = ["MODELS", "PROBE_SCORER", "PROBE_TRITON", "SERVICE", "SOURCE", "USER", "model_directory", "repository"]
+
+USER = 1000  # as in NVIDIA's images
+
+# The environment: a virtual environment over the base image's Python, and the package `serving`.
+ENVIRONMENT = "/opt/environment"
+SERVING = "/opt/serving"
+
+# The service: registered bundles as `<name>/<version>/...`, the script's source directory, what the probe asks.
+SERVICE = "/opt/service"
+MODELS = f"{SERVICE}/models"
+SOURCE = f"{SERVICE}/source"
+PROBE_TRITON = f"{SERVICE}/probe/triton.json"
+PROBE_SCORER = f"{SERVICE}/probe/scorer.json"
+
+# Ports inside a container or a pod, Triton's own defaults and Azure's for the scorer.
+TRITON_HTTP_PORT = 8000
+TRITON_GRPC_PORT = 8001
+TRITON_METRICS_PORT = 8002
+SCORER_PORT = 5001
+
+
+def repository(name: str, version: int) -> str:
+    """Triton's model repository of a registered bundle in the service image."""
+    return f"{MODELS}/{name}/{version}/triton"
+
+
+def model_directory(bundles: list[tuple[str, int]]) -> str:
+    """`AZUREML_MODEL_DIR` for these bundles (name, version): the one bundle's folder, or the folder of them all."""
+    return f"{MODELS}/{bundles[0][0]}/{bundles[0][1]}" if len(bundles) == 1 else MODELS
