@@ -84,6 +84,7 @@ class Monitoring(Group):
 class NodePoolSettings(Group):
     """Where in the cluster the service runs and how; everything has a default or comes from the preset."""
 
+    context: str | None = Field(default=None, description="of the kubeconfig; by default its current one", min_length=1)
     namespace: DnsLabel = "default"
     create_namespace: bool = False
     num_replicas: PositiveInt = 1

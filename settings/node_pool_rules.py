@@ -3,17 +3,26 @@
 import difflib
 from collections.abc import Iterator
 
-from node_pool.presets import presets
+from node_pool.model_storage import triton_url
+from node_pool.presets import OWN_POOL, presets
 from settings.errors import Mistake
-from settings.schema import Framework, RegisteredModel, Settings
+from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]
 
-REMOTE_SCHEMES = ("s3://", "gs://", "az://", "abfs://")
+REMOTE_SCHEMES = "s3://<bucket>, gs://<bucket> or abfs://<container>@<account>.dfs.core.windows.net"
 
 
 def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield the rules that the settings of a node pool break."""
+    if settings.deployment.target is not Target.NODE_POOL:
+        if settings.node_pool.model_fields_set:
+            yield Mistake(
+                path="nodePool",
+                expected=f"is read by target 'node-pool' alone, and deployment.target is "
+                f"'{settings.deployment.target.value}': remove it, or set the target",
+            )
+        return
     for rule in (_pool_is_known, _exposure_is_whole, _exposure_is_guarded, _autoscale_can_work, _models_can_be_read):
         yield from rule(settings)
 
@@ -46,6 +55,13 @@ def _exposure_is_whole(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(
             path="nodePool.exposure.gateway", expected="is required where nodePool.exposure.kind is 'gateway'"
         )
+    preset = presets().get(settings.deployment.compute_target_name, OWN_POOL)
+    if exposure.internal and not (preset.internal_load_balancer or exposure.annotations):
+        yield Mistake(
+            path="nodePool.exposure.annotations",
+            expected="is required where nodePool.exposure.internal is true and deployment.computeTargetName names no "
+            "preset: only an annotation tells your cluster to use a private address",
+        )
     if exposure.kind in ("ingress", "gateway") and exposure.host is None:
         yield Mistake(
             path="nodePool.exposure.host", expected=f"is required where nodePool.exposure.kind is '{exposure.kind}'"
@@ -66,7 +82,7 @@ def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(
             path="deployment.authEnabled",
             value="false",
-            expected=f"expected true where nodePool.exposure.kind is '{exposure.kind}': whoever reaches it could use it",
+            expected=f"expected true where nodePool.exposure.kind is '{exposure.kind}': anybody could use it",
         )
     if exposure.kind == "loadBalancer" and settings.tls is None:
         yield Mistake(
@@ -77,7 +93,7 @@ def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
     if exposure.kind == "ingress" and exposure.tls_secret is None:
         yield Mistake(
             path="nodePool.exposure.tlsSecret",
-            expected="is required where nodePool.exposure.kind is 'ingress': keys would cross the network in clear text",
+            expected="is required where nodePool.exposure.kind is 'ingress': keys would travel in clear text",
         )
 
 
@@ -108,7 +124,7 @@ def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
             value="'cpu'",
             expected="expected 'queueTime' where minReplicas is 0: nothing uses CPU then",
         )
-    by_triton = any(isinstance(m, RegisteredModel) or m.framework is Framework.MULTI for m in settings.models)
+    by_triton = any(isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI for m in settings.models)
     if autoscale.by == "queueTime" and not by_triton:
         yield Mistake(
             path="nodePool.autoscale.by", value="'queueTime'", expected="expected 'cpu' where Triton serves no model"
@@ -116,9 +132,9 @@ def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
 
 
 def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
-    if settings.node_pool.models_from == "registry" and not settings.registry.startswith(REMOTE_SCHEMES):
+    if settings.node_pool.models_from == "registry" and triton_url(settings.registry) is None:
         yield Mistake(
             path="registry",
             value=repr(settings.registry),
-            expected=f"expected one of {', '.join(REMOTE_SCHEMES)} where nodePool.modelsFrom is 'registry': pods read it",
+            expected=f"expected {REMOTE_SCHEMES} where nodePool.modelsFrom is 'registry': Triton reads it from there",
         )

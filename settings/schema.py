@@ -20,7 +20,9 @@ from pydantic import (
     Tag,
 )
 
+from settings.docker import DockerSettings, ImageSettings
 from settings.group import Group
+from settings.node_pool import NodePoolSettings
 
 __all__ = [
     "Deployment",
@@ -54,11 +56,22 @@ class Framework(str, Enum):
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{1,30}[a-z0-9])")
 MODEL_ID = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,254}):(?P<version>[1-9][0-9]{0,8})")
 
+A_MODEL = "a folder to register (path, name) or a registered model, as in 'triton_model:1'"
+
 
 def _service_name(value: str) -> str:
     if not SERVICE_NAME.fullmatch(value):
         raise ValueError("3 to 32 lower-case letters, digits and '-', starting with a letter and not ending with '-'")
     return value
+
+
+def _name(most: int) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{most - 1}}}", value):
+            raise ValueError(f"up to {most} letters, digits, '_', '.' and '-', starting with a letter or digit")
+        return value
+
+    return AfterValidator(check)
 
 
 def _variable_names(value: dict[str, str]) -> dict[str, str]:
@@ -75,7 +88,7 @@ class Model(Group):
     """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
 
     path: str = Field(min_length=1, description="the bundle's folder, relative to the project")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")
+    name: Annotated[str, _name(255)]
     tags: dict[str, str] = {}
     description: str = ""
     framework: Framework = Framework.MULTI
@@ -94,25 +107,27 @@ class RegisteredModelId(Group):
             return text
         found = MODEL_ID.fullmatch(text)
         if not found:
-            raise ValueError("a folder to register (path, name) or a registered model, as in 'triton_model:1'")
+            raise ValueError(A_MODEL)
         return cls(name=found["name"], version=int(found["version"]))
 
 
-def _kind_of_model(value: object) -> str:
-    return "registered" if isinstance(value, str | RegisteredModelId) else "folder"
+def _kind_of_model(value: object) -> str | None:
+    if isinstance(value, str | RegisteredModelId):
+        return "registered"
+    return "folder" if isinstance(value, dict | Model) else None
 
 
 ServedModel = Annotated[
     Annotated[Model, Tag("folder")]
     | Annotated[RegisteredModelId, BeforeValidator(RegisteredModelId.parse), Tag("registered")],
-    Discriminator(_kind_of_model),
+    Discriminator(_kind_of_model, custom_error_type="kind_of_model", custom_error_message=A_MODEL),
 ]
 
 
 class Environment(Group):
     """The environment that serves: a curated one, or its clone extended with pip packages and variables."""
 
-    name: str = Field(default="AzureML-Triton", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+    name: Annotated[str, _name(63)] = "AzureML-Triton"
     clone: str | None = Field(default=None, description="the curated environment it is cloned from")
     pip_packages: list[str] = []
     variables: Annotated[dict[str, str], AfterValidator(_variable_names)] = {}
@@ -134,7 +149,9 @@ class Deployment(Group):
     target: Target = Target.PROCESS
     compute_target_name: str = "local"
     gpu_cores: NonNegativeInt = 0
-    cpu_cores: PositiveFloat = 1
+    cpu_cores: PositiveFloat = Field(
+        default=1, description="on process also the threads of a model that asks for no number"
+    )
     memory_gb: PositiveFloat = 4
     auth_enabled: bool = True
     overwrite: bool = False
@@ -171,7 +188,11 @@ class Settings(Group):
     entry_script: str | None = None
     source_directory: str = Field(default="scripts", description="the folder that holds the entry script")
     deployment: Deployment = Deployment()
+    image: ImageSettings = ImageSettings()
+    docker: DockerSettings = DockerSettings()
+    node_pool: NodePoolSettings = NodePoolSettings()
     tls: Tls | None = None
     key_rotation: KeyRotation = KeyRotation()
     primary_key: SecretStr | None = None
     secondary_key: SecretStr | None = None
+    image_password: SecretStr | None = Field(default=None, description="of image.username")

@@ -1,0 +1,160 @@
+"""Mistakes of form (unknown and missing keys, types, ranges), in words for the person who writes a stack's file."""
+
+import copy
+import difflib
+import itertools
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from settings.errors import Mistake
+from settings.group import Group, types_in
+from settings.schema import Settings
+
+__all__ = ["mistakes_of_form", "without_mistakes"]
+
+Location = Sequence[int | str]
+
+_KEY = re.compile(".+key", re.IGNORECASE)
+
+_WORDS = {
+    "missing": "is required",
+    "int_parsing": "expected a whole number",
+    "int_type": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_parsing": "expected a number",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_parsing": "expected true or false",
+    "bool_type": "expected true or false",
+    "string_type": "expected text",
+    "string_too_short": "expected text that is not empty",
+    "string_pattern_mismatch": "expected text that matches {pattern}",
+    "list_type": "expected a list",
+    "dict_type": "expected a mapping of names to values",
+    "too_short": "expected at least {min_length} in the list",
+    "greater_than": "expected a number above {gt:g}",
+    "greater_than_equal": "expected at least {ge:g}",
+    "less_than": "expected a number below {lt:g}",
+    "less_than_equal": "expected at most {le:g}",
+    "enum": "expected {expected}",
+    "literal_error": "expected {expected}",
+}
+
+
+def mistakes_of_form(error: ValidationError, secret: Collection[str]) -> list[Mistake]:
+    """What pydantic found, a mistake each. Values of settings that are or may be secret are not shown."""
+    return [_mistake(detail, secret) for detail in error.errors()]
+
+
+def without_mistakes(values: Mapping[str, Any], error: ValidationError) -> Settings | None:
+    """Give the settings without those that have no valid form, so that rules can judge the others.
+
+    A model that has no valid form keeps its place in the list, so that the others keep theirs.
+    """
+    rest = copy.deepcopy(dict(values))
+    for detail in error.errors():
+        location = _location(detail)
+        if location == ["models"]:
+            rest["models"] = ["unreadable:1"]
+        elif location[0] == "models":
+            rest["models"][location[1]] = f"unreadable-{location[1]}:1"
+        else:
+            _remove(rest, location, missing=detail["type"] == "missing")
+    try:
+        return Settings.model_validate(rest)
+    except ValidationError:
+        return None
+
+
+def _remove(tree: dict[str, Any], location: Location, *, missing: bool) -> None:
+    """Remove what lies at `location`; from within a list the whole list, of an incomplete group the whole group."""
+    inside_groups = itertools.takewhile(lambda step: isinstance(step, str), location[:-1] if missing else location)
+    *way, last = map(str, inside_groups)
+    for step in way:
+        tree = tree.get(step, {})  # its group may be gone already, for another mistake
+    tree.pop(last, None)
+
+
+def _location(detail: ErrorDetails) -> list[int | str]:
+    location = [part for part in detail["loc"] if part != "[key]"]  # said of a mapping's bad key
+    if location[0] == "models":
+        del location[2:3]  # the union's tag: `models[0].folder.path` is `models[0].path` to its writer
+    return location
+
+
+def _mistake(detail: ErrorDetails, secret: Collection[str]) -> Mistake:
+    location, kind = _location(detail), detail["type"]
+    path = _path(location)
+    if kind == "missing":
+        return Mistake(path=path, expected=_WORDS[kind])
+    nearest = _nearest(location) if kind == "extra_forbidden" else ""
+    hidden = str(location[0]) in secret or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    value = "(secret)" if hidden else _shown(detail["input"])
+    if kind == "extra_forbidden":
+        hint = f"did you mean '{nearest}'?" if nearest else f"the settings here are {', '.join(_names(location[:-1]))}"
+        return Mistake(path=path, value=value, expected=f"there is no such setting; {hint}")
+    if kind == "model_type":
+        return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location))}")
+    if kind in _WORDS:
+        expected = _WORDS[kind].format(**detail.get("ctx", {}))
+    else:
+        expected = f"expected {detail['msg'].removeprefix('Value error, ')}"
+    return Mistake(path=path, value=value, expected=expected)
+
+
+def _path(location: Location) -> str:
+    steps = (
+        f"[{step}]" if isinstance(step, int) else f".{step if step.isprintable() else repr(step)}" for step in location
+    )
+    return "".join(steps).removeprefix(".")
+
+
+def _shown(value: object) -> str:
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _nearest(location: Location) -> str:
+    """The path of the setting that may have been meant: of this name in another style or place, or of one like it."""
+    *place, name = location
+    here = {_plain(alias): _path([*place, alias]) for alias in _names(place)}
+    there = {_plain(path.rpartition(".")[2]): path for path in _paths(Settings)}
+    plain = _plain(str(name))
+    for known in (here, there):
+        if plain in known:
+            return known[plain]
+    close = difflib.get_close_matches(plain, here, n=1, cutoff=0.6)
+    return here[close[0]] if close else ""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _names(location: Location) -> list[str]:
+    """The settings of the group at `location`."""
+    group: type[Group] | None = Settings
+    for part in location:
+        if isinstance(part, str) and group is not None:
+            fields = {str(field.alias): field.annotation for field in group.model_fields.values()}
+            group = next(_groups_in(fields.get(part)), None)
+    return [str(field.alias) for field in group.model_fields.values()] if group is not None else []
+
+
+def _paths(group: type[Group], prefix: str = "") -> Iterator[str]:
+    """Yield the path of every setting, the outer ones last."""
+    for field in group.model_fields.values():
+        path = f"{prefix}{field.alias}"
+        for inner in _groups_in(field.annotation):
+            in_list = "[]" if list in types_in(field.annotation) else ""
+            yield from _paths(inner, f"{path}{in_list}.")
+        yield path
+
+
+def _groups_in(annotation: Any) -> Iterator[type[Group]]:
+    return (found for found in types_in(annotation) if issubclass(found, Group))

@@ -1,0 +1,59 @@
+"""Rules that protect people: keys stay secret, and what strangers can reach is guarded and limited."""
+
+from collections.abc import Collection, Iterator
+
+from gateway.keys import check_key
+from settings.errors import Mistake
+from settings.schema import Settings, Target
+
+__all__ = ["protection_rules"]
+
+
+def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
+    """Yield the rules that leave people unprotected; `secret` names the settings that the stack's file encrypts."""
+    yield from _keys_are_secret(settings, secret)
+    yield from _keys_are_two(settings)
+    if settings.deployment.public and settings.deployment.target is not Target.NODE_POOL:  # which has its own rules
+        yield from _public_means_guarded(settings)
+
+
+def _keys_are_secret(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
+    for path, key in (("primaryKey", settings.primary_key), ("secondaryKey", settings.secondary_key)):
+        if key is None:
+            continue
+        if path not in secret:
+            yield Mistake(
+                path=path, expected=f"stands in plain text; set it with: pulumi config set --secret {path} <key>"
+            )
+        try:
+            check_key(key.get_secret_value(), path)
+        except ValueError as error:
+            yield Mistake(path=path, expected=str(error).removeprefix(f"{path}: "))
+
+
+def _keys_are_two(settings: Settings) -> Iterator[Mistake]:
+    if settings.primary_key is not None and settings.primary_key == settings.secondary_key:
+        yield Mistake(
+            path="secondaryKey",
+            expected="equals primaryKey; expected another key, so that one can be rotated while the other works",
+        )
+
+
+def _public_means_guarded(settings: Settings) -> Iterator[Mistake]:
+    deployment = settings.deployment
+    if not deployment.auth_enabled:
+        yield Mistake(
+            path="deployment.authEnabled",
+            value="false",
+            expected="expected true where deployment.public is true: whoever reaches this machine could use it",
+        )
+    if settings.tls is None:
+        yield Mistake(
+            path="tls",
+            expected="is required where deployment.public is true: keys would cross the network in clear text",
+        )
+    if deployment.max_requests_per_second is None:
+        yield Mistake(
+            path="deployment.maxRequestsPerSecond",
+            expected="is required where deployment.public is true: without a limit one caller can take all there is",
+        )

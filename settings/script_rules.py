@@ -1,0 +1,76 @@
+"""Rules over the entry script: it is there, is Python, and has what the server calls."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from settings.errors import Mistake
+from settings.golden import golden_request
+from settings.schema import Framework, RegisteredModelId, Settings
+
+__all__ = ["script_rules"]
+
+
+def script_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
+    """Yield what is wrong with the entry script, relative paths starting at `project`."""
+    if settings.entry_script is None:
+        by_triton = any(isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI for m in settings.models)
+        if not by_triton:
+            yield Mistake(
+                path="entryScript",
+                expected="is required where every model has framework 'Custom': Triton serves none of them",
+            )
+        return
+    source = (project / settings.source_directory).resolve()
+    script = source / settings.entry_script
+    if not source.is_dir():
+        yield Mistake(
+            path="sourceDirectory",
+            value=repr(settings.source_directory),
+            expected=f"expected a folder at {source}",
+        )
+        return
+    if not script.is_file():
+        scripts = ", ".join(sorted(p.name for p in source.glob("*.py"))) or "none"
+        expected = f"expected a Python file in {source}; the scripts there: {scripts}"
+    elif not script.resolve().is_relative_to(source):
+        expected = "expected a file inside sourceDirectory"
+    else:
+        expected = _why_not_served(script)
+    if expected:
+        yield Mistake(path="entryScript", value=repr(settings.entry_script), expected=expected)
+        return
+    try:
+        golden_request(settings, project)
+    except ValueError as error:
+        yield Mistake(path="entryScript", value=repr(settings.entry_script), expected=str(error))
+
+
+def _why_not_served(script: Path) -> str:
+    """Say why the server could not load a script; an empty text where nothing speaks against it."""
+    try:
+        body = ast.parse(script.read_bytes(), filename=script.name).body
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        return f"expected Python; {f'line {line}: ' if line else ''}{getattr(error, 'msg', error)}"
+    names = {name for statement in body for name in _defined(statement)}
+    missing = [name for name in ("init", "run") if name not in names and "*" not in names]
+    if not missing:
+        return ""
+    verb = "are" if missing[1:] else "is"
+    return f"expected functions init() and run(data); {' and '.join(missing)} {verb} not in the file"
+
+
+def _defined(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement of a module may define; `*` where it cannot be told."""
+    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield statement.name
+    elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+        for alias in statement.names:
+            yield alias.asname or alias.name
+    else:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+            elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                yield node.name
