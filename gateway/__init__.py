@@ -1,1 +1,1 @@
-"""Envoy as the front door: configuration rendered for every target, written, watched and validated. No Pulumi."""
+"""Envoy as the front door: configuration rendered for every target, written and watched. No Pulumi."""

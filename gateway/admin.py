@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import socket
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.clusters import endpoints_file
 from gateway.config import SECRET_FILES
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
+from gateway.log import Log
 from gateway.options import Upstreams
 from gateway.routes import ROUTES
 
+_T = TypeVar("_T")
 _POLL_SECONDS = 0.02
-_REFUSAL = re.compile(r"Filesystem config update (?:rejected|failure): (.*)")
 
 # Prefix of the statistics of each file's subscription.
 _SUBSCRIPTIONS = {
@@ -45,17 +45,17 @@ class Admin:
 
     Args:
         path: `Options.admin_socket`, as this process sees it.
-        log: Envoy's own log (its standard error), where it gives its reasons for refusing a file.
+        log: File of Envoy's own log, read from its present end on: where Envoy gives its reasons.
     """
 
     def __init__(self, path: Path | str, log: Path | None = None) -> None:
         self._path = str(path)
-        self._log = log
+        self._log = Log(log) if log is not None else None
 
     def is_ready(self) -> bool:
-        """Whether Envoy is initialised and serves (the front door's listener included)."""
+        """Whether Envoy is initialised and the front door is open."""
         try:
-            return self._request("GET", "/ready")[0] == 200
+            return self._request("GET", "/ready")[0] == 200 and "listeners.json" in self.versions()
         except AdminError:
             return False
 
@@ -63,26 +63,37 @@ class Admin:
         """Wait until `is_ready`.
 
         Raises:
-            AdminError: Not within `timeout` seconds.
+            RejectedError: Envoy refused a file at its start; the message has its reason.
+            AdminError: It gave up, or is not ready within `timeout` seconds.
         """
-        if not _await(self.is_ready, timeout):
+
+        def outcome() -> bool | AdminError:
+            if (name := self._refused_at_start()) is not None:
+                return RejectedError(f"envoy: refused {name} at its start{self._reason(name)}")
+            if self.is_ready():
+                return True
+            end = self._log.end() if self._log is not None else None
+            return AdminError(f"envoy: did not start: {end}") if end is not None else False
+
+        ready = _await(outcome, timeout)
+        if not ready:
             raise AdminError(f"envoy: not ready within {timeout:g} s; its log says why")
+        if isinstance(ready, AdminError):
+            raise ready
 
     def versions(self) -> dict[str, str]:
         """The version of each file that Envoy has taken, by file name."""
         stats = self._stats("version_text")
-        return {
-            name: str(stats[f"{key}.version_text"])
-            for name, key in _SUBSCRIPTIONS.items()
-            if f"{key}.version_text" in stats
-        }
+        found = {name: str(stats.get(f"{key}.version_text", "")) for name, key in _SUBSCRIPTIONS.items()}
+        return {name: version for name, version in found.items() if version}
 
     def rejections(self) -> dict[str, int]:
-        """How many times Envoy has refused each file since it started, by file name."""
+        """How many times Envoy has refused each file that it reads since it began to, by file name."""
         stats = self._stats("update_(rejected|failure)")
         return {
             name: sum(int(stats.get(f"{key}.update_{what}", 0)) for what in ("rejected", "failure"))
             for name, key in _SUBSCRIPTIONS.items()
+            if f"{key}.update_rejected" in stats
         }
 
     def await_taken(self, name: str, version: str, rejections: int, timeout: float = 10.0) -> None:
@@ -96,7 +107,7 @@ class Admin:
         """
 
         def decided() -> bool:
-            return self.versions().get(name) == version or self.rejections()[name] > rejections
+            return self.versions().get(name) == version or self.rejections().get(name, 0) > rejections
 
         if not _await(decided, timeout):
             raise AdminError(f"envoy: {name} version {version} is not in use after {timeout:g} s")
@@ -115,7 +126,7 @@ class Admin:
         return total
 
     def await_idle(self, upstreams: Upstreams, timeout: float) -> bool:
-        """Whether these endpoints, drained by `config.render_endpoints`, ran out of requests within `timeout` seconds."""
+        """Whether these endpoints, drained by `config.render_endpoints`, run empty within `timeout` seconds."""
         quiet = 0
 
         def idle() -> bool:
@@ -137,12 +148,20 @@ class Admin:
         self._post("/drain_listeners")
         return _await(lambda: self.active_requests() == 0, timeout)
 
+    def _refused_at_start(self) -> str | None:
+        try:
+            versions = self.versions()
+            return next((name for name, count in self.rejections().items() if count and name not in versions), None)
+        except AdminError:
+            return None
+
     def _reason(self, name: str) -> str:
-        """Envoy's words for the last file it refused, from its log; for keys none, because it quotes the keys."""
-        if self._log is None or name in SECRET_FILES:
+        """Envoy's words for a file that it just refused; none for keys, because it quotes them."""
+        log = self._log
+        if log is None or name in SECRET_FILES:
             return ""
-        found = _REFUSAL.findall(self._log.read_text(errors="replace"))
-        return f": {found[-1].strip()}" if found else ""
+        words = _await(log.refusal, 1.0)  # whoever writes the log may be a moment behind
+        return f": {words or 'its log says why'}"
 
     def _stats(self, pattern: str) -> Mapping[str, Any]:
         stats = self._json(f"/stats?format=json&filter={pattern}")["stats"]
@@ -186,10 +205,9 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _await(condition: Callable[[], bool], timeout: float) -> bool:
+def _await(condition: Callable[[], _T], timeout: float) -> _T:
+    """The first value of `condition` that is true, or its last one after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
+    while not (value := condition()) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-    return True
+    return value

@@ -22,17 +22,23 @@ def clusters(options: Options) -> list[dict[str, Any]]:
     return [_cluster(options, name, address) for name, address in options.upstreams.by_cluster().items()]
 
 
-def endpoints(serving: Upstreams, draining: Upstreams | None = None) -> dict[str, dict[str, Any]]:
+def endpoints(
+    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+) -> dict[str, dict[str, Any]]:
     """`ClusterLoadAssignment` of each cluster, by cluster.
 
     Endpoints of `draining` get no new request, finish those they have, and stay visible to `admin.Admin.in_flight`.
+    Clusters that only `stopped` had are left without endpoints: Envoy closes its connections to them.
     """
+    new = serving.by_cluster()
     old = draining.by_cluster() if draining is not None else {}
+    gone = stopped.by_cluster() if stopped is not None else {}
     assignments = {}
-    for cluster, address in serving.by_cluster().items():
-        assignments[cluster] = _assignment(cluster, address)
-        if cluster in old and old[cluster] != address:
-            assignments[cluster]["endpoints"][0]["lb_endpoints"].append(_endpoint(old[cluster], "DRAINING"))
+    for cluster in {**new, **old, **gone}:
+        found = [_endpoint(new[cluster])] if cluster in new else []
+        if cluster in old and old[cluster] != new.get(cluster):
+            found.append(_endpoint(old[cluster], "DRAINING"))
+        assignments[cluster] = {"cluster_name": cluster, "endpoints": [{"lb_endpoints": found}] if found else []}
     return assignments
 
 
@@ -64,6 +70,7 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
     if options.discovery == "dns":
         return cluster | {
             "type": "STRICT_DNS",
+            "dns_lookup_family": "V4_PREFERRED",  # Triton listens on IPv4 unless it is told otherwise
             "dns_refresh_rate": "5s",
             "load_assignment": _assignment(name, address),
         }

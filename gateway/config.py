@@ -44,11 +44,16 @@ def render(options: Options) -> dict[str, str]:
     return files
 
 
-def render_endpoints(serving: Upstreams, draining: Upstreams | None = None) -> dict[str, str]:
-    """Endpoint files that send new requests to `serving` and let those to `draining` finish (discovery "file")."""
+def render_endpoints(
+    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+) -> dict[str, str]:
+    """Endpoint files that send new requests to `serving`, let those to `draining` finish and leave `stopped` alone.
+
+    For discovery "file".
+    """
     return {
         clusters.endpoints_file(cluster): _discovery(clusters.endpoints_file(cluster), [assignment])
-        for cluster, assignment in clusters.endpoints(serving, draining).items()
+        for cluster, assignment in clusters.endpoints(serving, draining, stopped).items()
     }
 
 

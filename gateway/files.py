@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from gateway.admin import Admin
+from gateway.admin import Admin, AdminError
 from gateway.config import BOOTSTRAP_FILE, SECRET_FILES, version
 
 # What a file refers to comes before it: keys and certificate before the listener that uses them, endpoints before
@@ -22,25 +22,33 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     Args:
         directory: The folder that Envoy reads; made (owner only) where it is missing.
         files: File name to text, as rendered.
-        admin: The Envoy that reads the folder, if it runs: each file is in use before the next one is written.
+        admin: The Envoy that reads the folder, if it runs: each file that it reads already is in use before the next
+            one is written. Files that it does not know yet are there when a later one refers to them.
 
     Returns:
         Names of the files whose content changed, in the order of writing. A changed bootstrap asks for a restart.
 
     Raises:
-        admin.AdminError: Envoy refused a file, or did not take it in time.
+        admin.AdminError: Envoy refused a file, or did not take it in time. The file of before is back in its place, so
+            that an Envoy that starts again serves as this one does.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     changed = []
     for name in sorted(files, key=_rank):
         path = directory / name
-        if path.exists() and path.read_text() == files[name]:
+        before = path.read_text() if path.exists() else None
+        if before == files[name]:
             continue
-        rejections = admin.rejections()[name] if admin is not None and name != BOOTSTRAP_FILE else 0
-        _move_into_place(path, files[name], 0o600 if name in SECRET_FILES else 0o644)
+        # A file that was not there is not read yet, though Envoy may still count one of that name of long ago.
+        read = admin.rejections() if admin is not None and before is not None else {}
+        _move_into_place(path, files[name])
+        if admin is not None and before is not None and name in read:
+            try:
+                admin.await_taken(name, version(files[name]), read[name])
+            except AdminError:
+                _move_into_place(path, before)
+                raise
         changed.append(name)
-        if admin is not None and name != BOOTSTRAP_FILE:
-            admin.await_taken(name, version(files[name]), rejections)
     return changed
 
 
@@ -79,11 +87,11 @@ def _with_clusters_of(old_text: str, new_text: str) -> str:
     return json.dumps(new, indent=2) + "\n"
 
 
-def _move_into_place(path: Path, text: str, mode: int) -> None:
+def _move_into_place(path: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(file.fileno(), 0o600 if path.name in SECRET_FILES else 0o644)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

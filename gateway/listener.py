@@ -140,6 +140,7 @@ def _local_replies(options: Options) -> dict[str, Any]:
         _mapper(_flags("UC", "UR", "UPE"), "the model server closed the connection before it answered"),
         _mapper(_status(504), f"no answer within the limit of {options.timeout_seconds:g} seconds"),
         _mapper(_status(408), "the request did not arrive completely; the connection was silent for too long"),
+        _mapper(_status(500), "the front door is not ready: %RESPONSE_CODE_DETAILS%"),
         _mapper(_status(400), "bad request: %RESPONSE_CODE_DETAILS%"),
     ]
     return {"mappers": mappers, "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}

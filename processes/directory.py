@@ -3,30 +3,28 @@
 <stateDirectory>/services/<serviceName>/
     service.json            owner, current generation, the next one's number
     supervisord.conf        and programs/*.conf: what the supervisor keeps running
-    supervisor.sock         its control socket, owner only
+    supervisor.sock         its control socket, and Envoy's admin socket: owner only
     generations/<number>/   the files of one generation: launch files, script, probe, model links
     envoy/                  the front door's configuration
     logs/                   a log per process and generation, rotated
 """
 
+import hashlib
+import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from environment.files import write_atomically
+from machine.service import ServiceError, ServiceFolder
 
-__all__ = ["Generation", "Record", "ServiceDirectory", "ServiceError"]
+__all__ = ["Generation", "Record", "ServiceDirectory"]
 
-LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), less its terminating NUL
-
-
-class ServiceError(Exception):
-    """A service that could not be changed, measured or removed; its text is meant for people."""
+SUPERVISOR_SOCKET = "supervisor.sock"
+ADMIN_SOCKET = "envoy-admin.sock"
+LONGEST_SOCKET_PATH = 99  # sun_path of unix(7), less its NUL and what supervisord appends while it binds
 
 
 class Generation(BaseModel):
@@ -62,37 +60,36 @@ class Record(BaseModel):
 
 
 @dataclass(frozen=True)
-class ServiceDirectory:
+class ServiceDirectory(ServiceFolder):
     """A service's folder; `root` is made when the service is claimed."""
-
-    root: Path
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "ServiceDirectory":
-        directory = cls(state_directory.resolve() / "services" / service_name)
-        longest = len(str(directory.socket))
-        if longest > LONGEST_SOCKET_PATH:
-            raise ServiceError(
-                f"stateDirectory: {directory.socket} has {longest} characters, and a Unix socket's path may have "
-                f"{LONGEST_SOCKET_PATH}; set stateDirectory to a shorter path"
-            )
-        return directory
+        return cls(state_directory.resolve() / "services" / service_name)
+
+    @property
+    def sockets(self) -> Path:
+        """The folder of the control sockets: the service's own, or a short one where its path is too long."""
+        longest = self.root / max(SUPERVISOR_SOCKET, ADMIN_SOCKET, key=len)
+        if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH:
+            return self.root
+        return Path(f"/tmp/triton-{os.getuid()}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}")
 
     @property
     def socket(self) -> Path:
-        return self.root / "supervisor.sock"
+        return self.sockets / SUPERVISOR_SOCKET
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.sockets / ADMIN_SOCKET
+
+    @property
+    def pid_file(self) -> Path:
+        return self.root / "supervisord.pid"
 
     @property
     def record_file(self) -> Path:
         return self.root / "service.json"
-
-    @property
-    def envoy(self) -> Path:
-        return self.root / "envoy"
-
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
 
     @property
     def programs(self) -> Path:
@@ -105,7 +102,14 @@ class ServiceDirectory:
         """List the generations whose files are here, the oldest first."""
         return sorted(int(folder.name) for folder in self.root.glob("generations/*") if folder.name.isdigit())
 
+    def shared_memory(self, number: int) -> str:
+        """The prefix of the shared memory regions of a generation's Triton, which no other generation has."""
+        return f"triton-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}-{number}-"
+
     def remove_generation(self, number: int) -> None:
+        """Remove a stopped generation's files, and the shared memory that a killed Triton left."""
+        for region in Path("/dev/shm").glob(f"{self.shared_memory(number)}*"):
+            region.unlink(missing_ok=True)
         shutil.rmtree(self.generation(number), ignore_errors=True)
 
     def record(self) -> Record | None:
@@ -128,29 +132,19 @@ class ServiceDirectory:
         elif record.owner != owner:
             check_owner(self, owner, overwrite=overwrite)
             record = record.model_copy(update={"owner": owner})
-        for folder in (self.root, self.programs, self.logs, self.envoy):
+        for folder in (self.root, self.programs, self.logs, self.envoy, self.sockets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.sockets.stat().st_uid != os.getuid():
+            raise ServiceError(f"{self.sockets} belongs to somebody else; remove it, or clone into a shorter path")
         self.write_record(record)
         return record
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep two changes of one service apart; raises `ServiceError` when another one is under way."""
-        self.root.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.root.parent / f".{self.root.name}.lock")
-        try:
-            with lock.acquire(timeout=5):
-                yield
-        except Timeout:
-            raise ServiceError(
-                f"service '{self.root.name}' is being changed by another process; wait for it to end"
-            ) from None
-
     def remove(self) -> None:
-        """Remove the folder with everything in it."""
-        shutil.rmtree(self.root, ignore_errors=True)
-        (self.root.parent / f".{self.root.name}.lock").unlink(missing_ok=True)
-        with_suppressed_rmdir(self.root.parent)
+        """Remove the folder with everything in it, the sockets and the shared memory too."""
+        for number in self.generation_numbers():
+            self.remove_generation(number)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+        super().remove()
 
 
 def check_owner(directory: ServiceDirectory, owner: str, *, overwrite: bool) -> None:
@@ -161,9 +155,3 @@ def check_owner(directory: ServiceDirectory, owner: str, *, overwrite: bool) -> 
             f"serviceName '{directory.root.name}' is taken by the stack {record.owner}; choose another serviceName, or "
             "set deployment.overwrite to true to replace that service"
         )
-
-
-def with_suppressed_rmdir(path: Path) -> None:
-    """Remove a folder if nothing is left in it."""
-    if path.is_dir() and not any(path.iterdir()):
-        path.rmdir()

@@ -4,43 +4,23 @@ import os
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, SecretStr
-from pydantic.alias_generators import to_camel
 
 from environment.files import write_atomically
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, loopback
+from machine.ports import free_ports, is_listening
+from machine.service import ServiceError
+from machine.spec import FrontDoorSpec
 from processes import traffic
-from processes.directory import Record, ServiceDirectory, ServiceError
-from processes.ports import free_ports, is_listening
+from processes.directory import Record, ServiceDirectory
 from processes.programs import Launch
 from processes.supervisor import Supervisor
 
-__all__ = ["FrontDoorSpec", "apply", "check_port", "is_open", "remove"]
+__all__ = ["apply", "check_port", "is_open", "remove"]
 
 PROGRAM = "envoy"
 DRAIN_SECONDS = 10
-
-
-class FrontDoorSpec(BaseModel):
-    """The front door that a service should have; `tls` holds absolute paths of PEM files in one folder."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
-
-    service_name: str
-    state_directory: Path
-    port: int
-    public: bool = False
-    auth_enabled: bool = True
-    primary_key: SecretStr
-    secondary_key: SecretStr
-    certificate_file: str = ""
-    key_file: str = ""
-    scoring_timeout_ms: int = 60_000
-    max_request_megabytes: int = 64
-    max_requests_per_second: int | None = None
-    cpu_cores: float = 1
 
 
 def apply(spec: FrontDoorSpec) -> int:
@@ -55,10 +35,12 @@ def apply(spec: FrontDoorSpec) -> int:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         check_port(directory, spec.port)
         supervisor = Supervisor(directory)
-        running = supervisor.processes().get(PROGRAM)
-        if record.stats_port is None:
-            record = record.model_copy(update={"stats_port": free_ports(1)[0]})
-        record = record.model_copy(update={"port": spec.port})
+        admin = traffic.admin(directory)
+        alive = PROGRAM in supervisor.processes() and admin.is_ready()
+        stats_port = record.stats_port
+        if stats_port is None or not alive:
+            (stats_port,) = free_ports(1, preferred=[stats_port])
+        record = record.model_copy(update={"port": spec.port, "stats_port": stats_port})
         directory.write_record(record)
 
         options = _options(spec, directory, record)
@@ -67,19 +49,18 @@ def apply(spec: FrontDoorSpec) -> int:
             rendered |= config.render_keys(
                 Keys(primary=spec.primary_key.get_secret_value(), secondary=spec.secondary_key.get_secret_value())
             )
-        admin = traffic.admin(directory)
-        alive = running is not None and admin.is_ready()
         changed = files.install(directory.envoy, rendered, admin if alive else None)
         launch = _launch(spec, directory).to_json()
         file = directory.envoy / "envoy.launch"
         restart = not alive or config.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
         if restart:
+            if alive:
+                admin.drain(DRAIN_SECONDS)
             write_atomically(file, launch)
             supervisor.remove(PROGRAM)
             supervisor.add(PROGRAM, file, log=directory.logs / "envoy.log", stop_seconds=DRAIN_SECONDS)
         admin.await_ready(30)
-        assert record.stats_port is not None
-        return record.stats_port
+        return stats_port
 
 
 def is_open(directory: ServiceDirectory) -> bool:
@@ -102,16 +83,24 @@ def check_port(directory: ServiceDirectory, port: int) -> None:
     """Raise `ServiceError` when somebody else listens on the front door's port."""
     record = directory.record()
     ours = record is not None and record.port == port and is_open(directory)
-    if not ours and is_listening(port):
-        raise ServiceError(
-            f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
-        )
+    if ours or not is_listening(port):
+        return
+    for sibling in set(directory.root.parent.glob("*/")) - {directory.root}:
+        other = ServiceDirectory(sibling).record()
+        if other is not None and other.port == port:
+            raise ServiceError(
+                f"deployment.port {port} is taken by the service '{sibling.name}' of the stack {other.owner}; choose "
+                "another deployment.port, or destroy that stack first (a service is renamed by destroy and up)"
+            )
+    raise ServiceError(
+        f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
+    )
 
 
 def _listener(port: int) -> str:
     for connection in psutil.net_connections("tcp"):
-        listening = connection.status == psutil.CONN_LISTEN and connection.laddr
-        if listening and connection.laddr.port == port and connection.pid:
+        listening = connection.status == psutil.CONN_LISTEN and connection.pid
+        if listening and connection.laddr and connection.laddr[1] == port:
             return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     return "another process"
 
@@ -122,6 +111,7 @@ def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -
     return Options(
         upstreams=traffic.upstreams(record.current),
         directory=str(directory.envoy),
+        admin_socket=str(directory.admin_socket),
         listen=Address("0.0.0.0", spec.port) if spec.public else loopback(spec.port),
         stats=loopback(record.stats_port),
         auth_enabled=spec.auth_enabled,

@@ -1,9 +1,10 @@
-"""Become a service's process: `python launch.py FILE`, which the supervisor runs for each of its programs.
+"""Become a service's process: `python launch.py FILE PIDFILE`, which the supervisor runs for each of its programs.
 
 FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}}`. The variables are the process's whole
 environment; in a file of its owner's they stay out of process listings and of the supervisor's configuration. The
-process dies with its supervisor (`PR_SET_PDEATHSIG` of prctl(2)): a killed supervisor leaves nobody on the ports that
-the next one needs. Standard library only, and no module of the project, so that it costs nothing at start.
+process dies with its supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed supervisor
+leaves nobody on the ports that the next one needs. Standard library only, and no module of the project, so that it
+costs nothing at start.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     launch = json.loads(Path(sys.argv[1]).read_text())
-    supervisor = os.getppid()
+    supervisor = int(Path(sys.argv[2]).read_text())
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != supervisor:  # it died before the call above could tell
         sys.exit("the supervisor is gone")

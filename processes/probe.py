@@ -4,11 +4,12 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from bundle.probe import declared_versions
 from bundle.registry import Registry
-from processes.directory import Generation, ServiceDirectory, ServiceError
-from processes.spec import ServedBundle, ServiceSpec
+from machine.service import ServiceError
+from processes.directory import Generation, ServiceDirectory
+from processes.spec import ServiceSpec
 from processes.supervisor import Supervisor
 from serving import probe
 
@@ -22,21 +23,13 @@ def probe_file(spec: ServiceSpec, generation: Generation) -> str:
     """The probe of a generation in the form that `serving.probe` reads, JSON."""
     wanted: dict[str, object] = {"triton": None, "scorer": None}
     if generation.triton_http is not None:
-        models = [model for bundle in spec.triton_bundles for model in _models(bundle)]
+        registered = (Registry(bundle.registry).get(bundle.name, bundle.version) for bundle in spec.triton_bundles)
+        models = [model for bundle in registered for model in declared_versions(bundle)]
         wanted["triton"] = {"url": f"http://127.0.0.1:{generation.triton_http}", "models": models}
     if generation.scorer is not None:
-        wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}"}
+        golden = json.loads(spec.entry_script.golden) if spec.entry_script else None
+        wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}", "golden": golden or None}
     return json.dumps(wanted)
-
-
-def _models(bundle: ServedBundle) -> list[dict[str, Any]]:
-    """The declared model versions of a bundle; the golden inference is the newest version's."""
-    return [
-        {"name": model["name"], "version": version, "golden": model["golden"] if version == newest else None}
-        for model in Registry(bundle.registry).get(bundle.name, bundle.version).models
-        for newest in [max(model["versions"])]
-        for version in model["versions"]
-    ]
 
 
 class GenerationProbe:

@@ -37,10 +37,12 @@ def triton(
     generation: Generation,
     *,
     directory: Path,
+    shared_memory: str,
 ) -> Launch:
     """Triton on loopback, serving the model repository of each of its bundles.
 
-    It stays up when a model does not load, so that its repository index can say why.
+    It stays up when a model does not load, so that its repository index can say why. `shared_memory` is the prefix of
+    its Python backend's regions.
     """
     server = triton_in(spec.environment_path)
     command = [
@@ -55,8 +57,7 @@ def triton(
         f"--metrics-port={generation.triton_metrics}",
         "--exit-on-error=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
-        # The Python backend's shared memory is named after this: two generations must not share it.
-        f"--backend-config=python,shm-region-prefix-name=triton-{os.getpid()}-{generation.triton_http}-",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
     ]
     variables = {
         **_inherited(),

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from environment.files import write_atomically
 from environment.source import copy_source
+from machine.ports import free_ports, is_listening
+from machine.service import ServiceError
 from processes import programs, traffic
-from processes.directory import Generation, Record, ServiceDirectory, ServiceError
-from processes.ports import free_ports, is_listening
+from processes.directory import Generation, Record, ServiceDirectory
 from processes.probe import GenerationProbe, probe_file
 from processes.spec import ServiceSpec
 from processes.supervisor import Supervisor
@@ -33,7 +34,14 @@ def apply(spec: ServiceSpec, progress: Progress) -> Generation:
     directory = ServiceDirectory.of(spec.state_directory, spec.service_name)
     with directory.locked():
         record = directory.claim(spec.owner, overwrite=spec.overwrite)
-        return _Rollout(spec, directory, record, progress).run()
+        rollout = _Rollout(spec, directory, record, progress)
+        try:
+            return rollout.run()
+        except BaseException:
+            if rollout.record.current is None:  # a first deployment that failed leaves nothing to destroy
+                rollout.supervisor.stop()
+                directory.remove()
+            raise
 
 
 class _Rollout:
@@ -49,12 +57,13 @@ class _Rollout:
         old = self.record.current
         if restarted and old is not None:
             old = self._restored(old)
+        if old is not None:
+            # A rollout that was killed may have sent the traffic elsewhere, to what is removed next.
+            traffic.send_to(self.directory, old)
         self._remove_leftovers(keep=old)
         if old is not None and old.digest == self.spec.digest:
-            for name in old.programs:
-                self.supervisor.restart(name)
+            self._start(old)
             self._await_ready(old)
-            traffic.send_to(self.directory, old)
             return old
 
         new = self._prepare()
@@ -78,7 +87,7 @@ class _Rollout:
         self.progress(f"generation {new.number} has the traffic")
         if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.drain_seconds):
             self.progress(f"generation {surge.number} has requests left after {self.spec.drain_seconds} s")
-        traffic.send_to(self.directory, new)
+        traffic.send_to(self.directory, new, stopped=old)
         if old is not None:
             self._remove(old)
         self._prune_logs()
@@ -120,7 +129,9 @@ class _Rollout:
         folder = self.directory.generation(number)
         folder.mkdir(parents=True)
         if with_triton:
-            launch = programs.triton(spec, generation, directory=folder)
+            launch = programs.triton(
+                spec, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
+            )
             write_atomically(folder / "triton.json", launch.to_json())
         if spec.entry_script is not None:
             copy_source(spec.entry_script.source_directory, folder / "source")
@@ -147,11 +158,17 @@ class _Rollout:
         return link if len(self.spec.bundles) == 1 else root
 
     def _start(self, generation: Generation) -> None:
+        """Start what does not run of a generation."""
         folder = self.directory.generation(generation.number)
-        self.progress(f"starting generation {generation.number}: {', '.join(generation.programs)}")
+        known = self.supervisor.processes()
+        if missing := [name for name in generation.programs if name not in known]:
+            self.progress(f"starting generation {generation.number}: {', '.join(missing)}")
         for name in generation.programs:
-            launch = folder / f"{name.rpartition('-')[0]}.json"
-            self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
+            if name in known:
+                self.supervisor.restart(name)
+            else:
+                launch = folder / f"{name.rpartition('-')[0]}.json"
+                self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
 
     def _await_ready(self, generation: Generation) -> None:
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)

@@ -1,21 +1,13 @@
 """A service of the `process` target as a whole: measured, and removed."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from machine.service import Measured
 from processes.directory import ServiceDirectory
 from processes.probe import GenerationProbe
 from processes.supervisor import Supervisor
 
-__all__ = ["Measured", "measure", "remove"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A service's state as it was found: `Healthy`, `Unhealthy` or `Stopped`, and what is wrong with it."""
-
-    state: str
-    problems: tuple[str, ...] = ()
+__all__ = ["measure", "remove"]
 
 
 def measure(directory: ServiceDirectory) -> Measured:
@@ -30,7 +22,7 @@ def measure(directory: ServiceDirectory) -> Measured:
     down = [
         f"{name} is {processes[name].state if name in processes else 'missing'}"
         for name in record.current.programs
-        if name not in processes or processes[name].state != "RUNNING"
+        if name not in processes or processes[name].state not in ("STARTING", "RUNNING")
     ]
     if down:
         return Measured("Unhealthy", tuple(down))

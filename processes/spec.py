@@ -1,19 +1,14 @@
 """What a service is made of on the `process` target: the input of a rollout."""
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from machine import spec
+
+__all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
-
-
-class ServedBundle(_Part):
+class ServedBundle(spec.Part):
     """A registered bundle as this machine sees it: `path` is its folder of files, `framework` says who serves it."""
 
     registry: str
@@ -24,45 +19,30 @@ class ServedBundle(_Part):
     framework: Literal["Multi", "Custom"]
 
 
-class EntryScript(_Part):
-    """The entry script: its folder, its file in there, and the digest of all the folder's files."""
+class EntryScript(spec.Part):
+    """The entry script: its folder, its file in there, the digest of all the folder's files, and its golden request.
+
+    `golden` is JSON text, `{"request": ..., "response": ...}` or `{}`.
+    """
 
     source_directory: Path
     file: str
     digest: str
+    golden: str = "{}"
 
 
-class ServiceSpec(_Part):
-    """A service to run: bundles, environment, script and resources.
+class ServiceSpec(spec.ServiceSpec):
+    """A service to run: bundles, environment and script.
 
-    `environment_path` is a built environment (`environment.venv`), `variables` its environment variables. Times are in
-    seconds unless their name says otherwise.
+    `environment_path` is a built environment (`environment.venv`), of `environment_digest`.
     """
 
-    service_name: str
-    owner: str
-    overwrite: bool
-    state_directory: Path
+    restarts_nothing = spec.ServiceSpec.restarts_nothing | {"drain_seconds"}
+
     bundles: tuple[ServedBundle, ...]
     environment_path: Path
     environment_digest: str
-    variables: dict[str, str]
     entry_script: EntryScript | None = None
-    gpu_cores: int = 0
-    cpu_cores: float = 1
-    scoring_timeout_ms: int = 60_000
-    strategy: Literal["surge", "recreate"] = "surge"
-    deadline_seconds: int = 300
-    drain_seconds: int = 30
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what a running generation depends on: a rollout is due when it changes."""
-        running = self.model_dump(
-            mode="json",
-            exclude={"owner", "overwrite", "strategy", "deadline_seconds", "drain_seconds"},
-        )
-        return hashlib.sha256(json.dumps(running, sort_keys=True).encode()).hexdigest()
 
     @property
     def triton_bundles(self) -> tuple[ServedBundle, ...]:

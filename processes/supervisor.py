@@ -17,7 +17,8 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from environment.files import write_atomically
-from processes.directory import ServiceDirectory, ServiceError
+from machine.service import ServiceError
+from processes.directory import ServiceDirectory
 
 __all__ = ["Process", "Supervisor"]
 
@@ -30,7 +31,7 @@ _SUPERVISORD = """\
 [supervisord]
 identifier = {name}
 directory = {root}
-pidfile = {root}/supervisord.pid
+pidfile = {pid_file}
 logfile = {root}/logs/supervisord.log
 logfile_maxbytes = 1MB
 logfile_backups = 1
@@ -48,12 +49,12 @@ serverurl = unix://{socket}
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 
 [include]
-files = {root}/programs/*.conf
+files = programs/*.conf
 """
 
 _PROGRAM = """\
 [program:{name}]
-command = "{python}" "{launch}" "{file}"
+command = "{python}" "{launch}" "{file}" "{pid_file}"
 autostart = true
 autorestart = true
 startsecs = 1
@@ -104,7 +105,9 @@ class Supervisor:
             program.unlink()
         write_atomically(
             root / "supervisord.conf",
-            _SUPERVISORD.format(name=root.name, root=root, socket=self.directory.socket),
+            _SUPERVISORD.format(
+                name=root.name, root=root, socket=self.directory.socket, pid_file=self.directory.pid_file
+            ),
         )
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(root / "supervisord.conf")]
@@ -125,13 +128,14 @@ class Supervisor:
 
     def stop(self) -> None:
         """Stop every process and the supervisor, and wait until they are gone."""
-        pid_file = self.directory.root / "supervisord.pid"
         if not self.is_running():
             return
-        supervisor = psutil.Process(int(pid_file.read_text()))
-        family = [supervisor, *supervisor.children(recursive=True)]
+        supervisor = psutil.Process(int(self.directory.pid_file.read_text()))
+        children = supervisor.children(recursive=True)
         self._call("shutdown")
-        _, alive = psutil.wait_procs(family, timeout=90)
+        _, alive = psutil.wait_procs([supervisor], timeout=90)
+        # It has stopped its programs; what these started and left behind gets a moment more.
+        alive += psutil.wait_procs(children, timeout=5)[1]
         for process in alive:
             process.kill()
         psutil.wait_procs(alive, timeout=10)
@@ -141,7 +145,13 @@ class Supervisor:
         write_atomically(
             self.directory.programs / f"{name}.conf",
             _PROGRAM.format(
-                name=name, python=sys.executable, launch=LAUNCH, file=file, log=log, stop_seconds=stop_seconds
+                name=name,
+                python=sys.executable,
+                launch=LAUNCH,
+                file=file,
+                pid_file=self.directory.pid_file,
+                log=log,
+                stop_seconds=stop_seconds,
             ),
         )
         self._call("reloadConfig")

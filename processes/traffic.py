@@ -22,20 +22,25 @@ def upstreams(generation: Generation) -> Upstreams:
 
 def admin(directory: ServiceDirectory) -> Admin:
     """The admin socket of the service's Envoy."""
-    return Admin(directory.envoy / "admin.sock", directory.logs / "envoy.log")
+    return Admin(directory.admin_socket, directory.logs / "envoy.log")
 
 
-def send_to(directory: ServiceDirectory, generation: Generation, *, draining: Generation | None = None) -> None:
-    """Send new requests to `generation` and let those to `draining` finish; returns when Envoy does so.
+def send_to(
+    directory: ServiceDirectory,
+    generation: Generation,
+    *,
+    draining: Generation | None = None,
+    stopped: Generation | None = None,
+) -> None:
+    """Send new requests to `generation`, let those to `draining` finish and close the connections to `stopped`.
 
-    Where Envoy does not run yet, the files wait for it.
+    Returns when Envoy does so. Where Envoy does not run yet, the files wait for it.
     """
     envoy = admin(directory)
-    endpoints = config.render_endpoints(upstreams(generation), upstreams(draining) if draining else None)
-    # Envoy knows nothing yet of servers that this generation is the first to have: the front door comes to that next.
-    known = envoy.versions() if envoy.is_ready() else {}
-    files.replace(directory.envoy, {name: text for name, text in endpoints.items() if name not in known})
-    files.replace(directory.envoy, {name: text for name, text in endpoints.items() if name in known}, envoy)
+    endpoints = config.render_endpoints(
+        upstreams(generation), upstreams(draining) if draining else None, upstreams(stopped) if stopped else None
+    )
+    files.replace(directory.envoy, endpoints, envoy if envoy.is_ready() else None)
 
 
 def await_idle(directory: ServiceDirectory, generation: Generation, seconds: float) -> bool:

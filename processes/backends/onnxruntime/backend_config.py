@@ -85,7 +85,7 @@ def complete_config(
 
 def _describe(tensor: GraphTensor, batching: bool) -> dict[str, Any]:
     dims = list(tensor.dims[1:] if batching else tensor.dims)
-    described = {"name": tensor.name, "data_type": tensor.data_type, "dims": dims or [1]}
+    described: dict[str, Any] = {"name": tensor.name, "data_type": tensor.data_type, "dims": dims or [1]}
     if batching and not dims:  # one value for each item of the batch: Triton wants a dimension, the graph has none
         described["reshape"] = {"shape": []}
     return described

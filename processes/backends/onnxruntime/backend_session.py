@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 from backend_config import BackendError
 
+THREADS = "OMP_NUM_THREADS"
 DEFAULT_MODEL_FILENAME = "model.onnx"
 GRAPH_LEVELS = {
     -1: onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -48,7 +50,9 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     options.graph_optimization_level = GRAPH_LEVELS.get(level, GRAPH_LEVELS[0])
     values = _parameters(config)
     options.execution_mode = _choose("execution_mode", values.get("execution_mode", "0"), EXECUTION_MODES)
-    options.intra_op_num_threads = _count("intra_op_thread_count", values)
+    # Where the model asks for no number, the service's share of the cores: ONNX Runtime would take all of them, and its
+    # threads spin for a while after each run.
+    options.intra_op_num_threads = _count("intra_op_thread_count", values) or int(os.environ.get(THREADS, "0"))
     options.inter_op_num_threads = _count("inter_op_thread_count", values)
     options.enable_cpu_mem_arena = _choose("enable_mem_arena", values.get("enable_mem_arena", "1").lower(), BOOLEANS)
     options.enable_mem_pattern = _choose("enable_mem_pattern", values.get("enable_mem_pattern", "1").lower(), BOOLEANS)

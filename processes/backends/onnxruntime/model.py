@@ -31,6 +31,7 @@ class TritonPythonModel:
     @staticmethod
     def auto_complete_config(auto_complete_model_config: Any) -> Any:
         """Fill in the configuration; Triton calls it for each version, unless started with auto-completion disabled."""
+        _require_numpy_1()
         config = auto_complete_model_config.as_dict()
         if config["input"] and config["output"]:
             return auto_complete_model_config
@@ -45,6 +46,7 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the session; the text of an exception becomes the reason why Triton calls the version unavailable."""
+        _require_numpy_1()
         config = json.loads(args["model_config"])
         path = find_model(Path(args["model_repository"]) / args["model_version"], config)
         providers = execution_providers(config, args["model_instance_kind"], int(args["model_instance_device_id"]))
@@ -98,6 +100,12 @@ class TritonPythonModel:
     def _run(self, names: list[str], feeds: Feeds) -> Sequence[Array]:
         results: Sequence[Array] = self._session.run(names, feeds, self._run_options)
         return results
+
+
+def _require_numpy_1() -> None:
+    """Triton's Python backend is compiled for NumPy 1: arrays of NumPy 2 it reads wrongly, and without an error."""
+    if int(np.__version__.partition(".")[0]) > 1:
+        raise BackendError(f"Triton's Python backend needs NumPy 1, the environment has {np.__version__}; use numpy<2")
 
 
 def _failure(error: Exception) -> Any:

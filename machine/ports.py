@@ -1,17 +1,27 @@
 """Loopback ports for a generation's processes."""
 
+import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+__all__ = ["free_ports", "is_listening"]
+
+# Ports that the kernel gives to outgoing connections: one of them, free now, may be taken while its owner restarts.
+_EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST = 20_000
+_TRIES = 100
 
 
 def free_ports(count: int, *, preferred: Iterable[int | None] = ()) -> list[int]:
     """Choose `count` loopback ports that nobody listens on, the `preferred` ones first.
 
-    All are held while they are chosen, so that one port is never given twice.
+    They are below those of outgoing connections, and all are held while they are chosen, so that one port is never
+    given twice.
     """
     held: list[socket.socket] = []
     try:
-        for port in [*(p for p in preferred if p), *[0] * count]:
+        for port in [*(p for p in preferred if p), *_unlikely_taken(count)]:
             if len(held) == count:
                 break
             holder = socket.socket()
@@ -27,6 +37,17 @@ def free_ports(count: int, *, preferred: Iterable[int | None] = ()) -> list[int]
     finally:
         for holder in held:
             holder.close()
+
+
+def _unlikely_taken(count: int) -> Iterator[int]:
+    """Ports to try, in random order, and in the end whatever the kernel gives (0)."""
+    try:
+        first_ephemeral = int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError):
+        first_ephemeral = 0
+    ours = range(_LOWEST, max(_LOWEST, first_ephemeral))
+    yield from random.sample(ours, min(_TRIES, len(ours)))
+    yield from [0] * count
 
 
 def is_listening(port: int) -> bool:

@@ -1,0 +1,1 @@
+"""What services of one machine share, be they processes or containers."""

@@ -1,0 +1,64 @@
+"""A service of this machine, be it processes or containers: its folder, how it was found, and what went wrong."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+__all__ = ["Measured", "ServiceError", "ServiceFolder"]
+
+LOCK_SECONDS = 5
+
+
+class ServiceError(Exception):
+    """A service that could not be changed, measured or removed; its text is meant for people."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A service's state as it was found: `Healthy`, `Unhealthy` or `Stopped`, and what is wrong with it."""
+
+    state: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ServiceFolder:
+    """The folder `root` in which a service keeps its files; its lock lies beside it."""
+
+    root: Path
+
+    @property
+    def envoy(self) -> Path:
+        """The front door's configuration."""
+        return self.root / "envoy"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep two changes of one service apart; raises `ServiceError` when another one is under way."""
+        self.root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._lock_file).acquire(timeout=LOCK_SECONDS):
+                yield
+        except Timeout:
+            raise ServiceError(
+                f"service '{self.root.name}' is being changed by another process; wait for it to end"
+            ) from None
+
+    def remove(self) -> None:
+        """Remove the folder with everything in it, and the one that it lies in if nothing else is there."""
+        shutil.rmtree(self.root, ignore_errors=True)
+        self._lock_file.unlink(missing_ok=True)
+        if self.root.parent.is_dir() and not any(self.root.parent.iterdir()):
+            self.root.parent.rmdir()
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.root.parent / f".{self.root.name}.lock"

@@ -1,0 +1,66 @@
+"""What a service of this machine is to be, whatever it runs as: the input of a rollout, and of the front door."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic.alias_generators import to_camel
+
+__all__ = ["FrontDoorSpec", "Part", "ServiceSpec"]
+
+
+class Part(BaseModel):
+    """A part of a declaration, with its names as Pulumi's inputs have them; what it does not know is left out."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, extra="ignore")
+
+
+class ServiceSpec(Part):
+    """A service to run. Times are in seconds unless their name says otherwise.
+
+    `variables` are the entry script's environment variables; `restarts_nothing` names what may change without a new
+    generation.
+    """
+
+    restarts_nothing: ClassVar[frozenset[str]] = frozenset({"owner", "overwrite", "strategy", "deadline_seconds"})
+
+    service_name: str
+    owner: str
+    overwrite: bool = False
+    state_directory: Path
+    variables: dict[str, str] = {}
+    gpu_cores: int = 0
+    cpu_cores: float = 1
+    scoring_timeout_ms: int = 60_000
+    strategy: Literal["surge", "recreate"] = "surge"
+    deadline_seconds: int = 300
+    drain_seconds: int = 30
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what a running generation depends on: a rollout is due when it changes."""
+        running = self.model_dump(mode="json", exclude=set(self.restarts_nothing))
+        return hashlib.sha256(json.dumps(running, sort_keys=True).encode()).hexdigest()
+
+
+class FrontDoorSpec(Part):
+    """The front door that a service should have.
+
+    `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty.
+    """
+
+    service_name: str
+    state_directory: Path
+    port: int
+    public: bool = False
+    auth_enabled: bool = True
+    primary_key: SecretStr
+    secondary_key: SecretStr
+    certificate_file: str = ""
+    key_file: str = ""
+    scoring_timeout_ms: int = 60_000
+    max_request_megabytes: int = 64
+    max_requests_per_second: int | None = None
+    cpu_cores: float = 1
