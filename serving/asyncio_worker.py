@@ -1,0 +1,276 @@
+"""The worker for an asynchronous script: a uvloop with one protocol object per connection."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections import deque
+from typing import Any, cast
+
+import uvloop
+
+from serving import boot, channel
+from serving.call import Call
+from serving.http1 import CONTINUE, ProtocolError, Request, RequestParser
+from serving.scoring import ScoringTimeout
+from serving.script import Script
+from serving.worker import ScriptWorker
+
+logger = logging.getLogger("azmlinfsrv")
+
+TICK_SECONDS = 1.0
+RETRY_SECONDS = 0.01
+PIPELINE_LIMIT = 16
+
+
+class AsyncioWorker(ScriptWorker):
+    """Runs a script with `async def run`; its init() may be asynchronous too, and runs in the same loop."""
+
+    def load_script(self) -> Script:
+        """The script, imported; init() follows in the loop."""
+        self.loop = uvloop.new_event_loop()
+        asyncio.set_event_loop(self.loop)
+        loaded: Script = self.app.preloaded or boot.boot(self.settings, call_init=False)
+        try:
+            self.loop.run_until_complete(_initialise(loaded))
+        except BaseException as error:
+            boot.report("User's init function failed", error, self.settings)
+            raise boot.BootError from error
+        return loaded
+
+    def run(self) -> None:
+        """Serve until told to stop, then finish what is under way."""
+        self.loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        self.connections: set[_Connection] = set()
+        self.turn = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        wake = asyncio.Event()
+
+        def stop() -> None:
+            self.alive = False
+            wake.set()
+
+        self.loop.add_signal_handler(signal.SIGTERM, stop)
+        self._connect()
+        while self.alive:
+            self.notify()
+            self._expire()
+            self.count_excess()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(wake.wait(), TICK_SECONDS)
+        await self._drain()
+
+    # The link to the front process.
+
+    def _connect(self) -> None:
+        self.connect()
+        self.loop.add_reader(self.link.fileno(), self._on_link)
+
+    def _on_link(self) -> None:
+        try:
+            for descriptor, received in self.received():
+                task = self.loop.create_task(self._adopt(socket.socket(fileno=descriptor), received))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        except EOFError:
+            self.loop.remove_reader(self.link.fileno())
+            if self.alive:
+                # The master starts another front process.
+                self.link.close()
+                self._connect()
+
+    async def _adopt(self, client: socket.socket, received: float) -> None:
+        client.setblocking(False)
+        try:
+            await self.loop.connect_accepted_socket(lambda: _Connection(self, received), client)
+            # One more turn of the loop: a run() that computes has the worker for itself.
+            await asyncio.sleep(0)
+        except OSError:
+            client.close()
+        finally:
+            while not self.say_taken():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    # Connections.
+
+    def count_turn(self) -> int:
+        """A number that the loop raises in its next turn: the same number later on means that the loop stood still."""
+        turn = self.turn
+        self.loop.call_soon(self._next_turn, turn)
+        return turn
+
+    def _next_turn(self, turn: int) -> None:
+        self.turn = turn + 1
+
+    async def score(self, call: Call) -> bytes:
+        """The answer to a call that `Scorer.begin` has let pass."""
+        timeout = self.settings.scoring_timeout_ms / 1000
+        expiry = self.loop.call_later(timeout, _cancel, asyncio.current_task(), call)
+        try:
+            output = await self.scorer.script.run(**call.arguments)
+        except asyncio.CancelledError as error:
+            return self.scorer.fail(call, ScoringTimeout() if call.has_expired else error)
+        except (Exception, SystemExit) as error:
+            return self.scorer.fail(call, error)
+        finally:
+            expiry.cancel()
+        return self.scorer.finish(call, output)
+
+    def _expire(self) -> None:
+        before = time.monotonic() - self.settings.keep_alive
+        for connection in list(self.connections):
+            if connection.waits_since and connection.waits_since < before:
+                connection.close()
+
+    async def _drain(self) -> None:
+        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        deadline = time.monotonic() + self.settings.graceful_timeout
+        self.scorer.keeps_connections = False
+        with contextlib.suppress(OSError):
+            channel.send(self.link, channel.QUIT)
+        while time.monotonic() < deadline:
+            for connection in list(self.connections):
+                if connection.waits_since and connection.is_idle:
+                    connection.give_back()
+            await asyncio.sleep(RETRY_SECONDS)
+            if not self.connections:
+                return
+
+
+class _Connection(asyncio.Protocol):
+    """One client connection. Its requests are answered one after the other, in order."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, worker: AsyncioWorker, received: float) -> None:
+        self._worker = worker
+        self._received = received
+        self._parser = RequestParser(worker.settings.max_request_bytes)
+        self._pending: deque[Request | ProtocolError] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._is_lingering = False
+        self._is_writable = asyncio.Event()
+        self._is_writable.set()
+        self.waits_since = time.monotonic()  # zero while run() is at it
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is between two requests."""
+        return self._task is None and self._parser.is_idle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._worker.connections.add(self)
+        self._worker.row.set("connections", len(self._worker.connections))
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._worker.connections.discard(self)
+        self._worker.row.set("connections", len(self._worker.connections))
+        self._is_writable.set()
+
+    def pause_writing(self) -> None:
+        self._is_writable.clear()
+
+    def resume_writing(self) -> None:
+        self._is_writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_lingering:
+            return
+        parser = self._parser
+        try:
+            parser.feed(data)
+        except ProtocolError as error:
+            self._transport.pause_reading()
+            self._take_requests()
+            self._pending.append(error)
+        else:
+            if parser.continue_expected:
+                parser.continue_expected = False
+                self._transport.write(CONTINUE)
+            self._take_requests()
+        if self._pending and self._task is None:
+            self._start()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def give_back(self) -> None:
+        """Let the front process have the connection; it stays here where that is not possible now."""
+        with contextlib.suppress(BlockingIOError):
+            is_given = self._worker.give_back(self._transport.get_extra_info("socket"))
+            if is_given or not self._worker.alive:
+                self._transport.abort()
+
+    def _take_requests(self) -> None:
+        for request in self._parser.requests:
+            if self._received:
+                request.received, self._received = self._received, 0.0
+            self._pending.append(request)
+        self._parser.requests.clear()
+        if len(self._pending) > PIPELINE_LIMIT:
+            self._transport.pause_reading()
+
+    def _start(self) -> None:
+        """Answer the next request, in a task of its own: it may be cancelled, and has the request's context."""
+        self.waits_since = 0.0
+        self._task = self._worker.loop.create_task(self._answer(self._pending.popleft()))
+
+    async def _answer(self, request: Request | ProtocolError) -> None:
+        scorer, transport = self._worker.scorer, self._transport
+        turn = self._worker.count_turn()
+        gives_back = False
+        if isinstance(request, ProtocolError):
+            keep_alive = False
+            transport.write(scorer.protocol_error(request))
+        else:
+            call = Call(request)
+            answer = scorer.begin(call)
+            if answer is None:
+                answer = await self._worker.score(call)
+                gives_back = self._worker.should_give_back(call, self._worker.turn != turn)
+            keep_alive = call.keep_alive
+            if not self._is_writable.is_set():
+                await self._is_writable.wait()
+            if not transport.is_closing():
+                transport.write(answer)
+        self._task = None
+        self.waits_since = time.monotonic()
+        if transport.is_closing():
+            return
+        if not keep_alive:
+            self._linger()
+        elif self._pending:
+            self._start()
+        else:
+            transport.resume_reading()
+            if gives_back and self._parser.is_idle and not transport.get_write_buffer_size():
+                self.give_back()
+
+    def _linger(self) -> None:
+        """Let the client read the answer before the connection ends: closing with unread bytes would reset it."""
+        self._pending.clear()
+        self._is_lingering = True
+        self._transport.resume_reading()
+        self._transport.write_eof()
+        self._worker.loop.call_later(TICK_SECONDS, self._transport.close)
+
+
+async def _initialise(loaded: Script) -> None:
+    logger.info("Invoking user's init function")
+    result = loaded.init()
+    if asyncio.iscoroutine(result):
+        await result
+    logger.info("User's init has completed successfully")
+
+
+def _cancel(task: asyncio.Task[Any], call: Call) -> None:
+    call.has_expired = True
+    task.cancel()

@@ -1,0 +1,50 @@
+"""Azure's module names for what is ours, so that published scripts import what they always did."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+_OURS = {
+    "azureml.contrib.services.aml_request": ("AMLRequest", "rawhttp"),
+    "azureml.contrib.services.aml_response": ("AMLResponse",),
+    "azureml_inference_server_http.api.aml_request": ("AMLRequest", "rawhttp"),
+    "azureml_inference_server_http.api.aml_response": ("AMLResponse",),
+}
+_PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
+
+
+def install() -> None:
+    """Answer for these names. Other modules of installed distributions that share the packages stay importable."""
+    if not any(isinstance(finder, _NameFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _NameFinder())
+        sys.meta_path.append(_PackageFinder())
+
+
+class _NameFinder(importlib.abc.MetaPathFinder):
+    """Comes first: our modules replace those of an installed Azure SDK."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, _NameLoader()) if fullname in _OURS else None
+
+
+class _PackageFinder(importlib.abc.MetaPathFinder):
+    """Comes last: empty packages, where no distribution has them."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        return importlib.machinery.ModuleSpec(fullname, None, is_package=True) if fullname in _PACKAGES else None
+
+
+class _NameLoader(importlib.abc.Loader):
+    def exec_module(self, module: ModuleType) -> None:
+        ours = importlib.import_module("serving.rawhttp")
+        for name in _OURS[module.__name__]:
+            setattr(module, name, getattr(ours, name))

@@ -1,0 +1,276 @@
+"""The worker for a synchronous script: one greenlet per connection, all in one thread.
+
+A run() that waits, for Triton or anything else on a socket, lets the others run; one that computes has the process to
+itself, while the front process gives new work to other workers. A thread pool would let Python's threads fight over the
+interpreter, and is what `tritonclient.http`, made for gevent, cannot stand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any
+
+import gevent
+import gevent.event
+import gevent.monkey
+from gevent.socket import socket as GeventSocket
+
+from serving import channel
+from serving.boot import boot
+from serving.call import Call, current_call
+from serving.http1 import CONTINUE, ProtocolError, RequestParser
+from serving.scoring import ScoringTimeout
+from serving.script import Script
+from serving.settings import Settings
+from serving.worker import RECEIVE_BYTES, ScriptWorker
+
+TICK_SECONDS = 1.0
+RETRY_SECONDS = 0.01
+NEXT_TURN_SECONDS = 1e-9
+HAND_OVER_TRIES = 50
+
+
+def patch(settings: Settings) -> None:
+    """Make the standard library's sockets, locks and threads cooperate with gevent, before the script imports them."""
+    if settings.monkey_patch:
+        # Forks and signals stay Gunicorn's.
+        gevent.monkey.patch_all(os=False, signal=False)
+
+
+class _Leave(BaseException):
+    """Raised in a greenlet that waits for a request: the worker ends, or the client has been silent for too long."""
+
+    def __init__(self, *, gives_back: bool) -> None:
+        super().__init__()
+        self.gives_back = gives_back
+
+
+class _Connection:
+    __slots__ = ("greenlet", "parser", "socket", "waits_since")
+
+    def __init__(self, connection: GeventSocket, max_body: int) -> None:
+        self.socket = connection
+        self.parser = RequestParser(max_body)
+        self.greenlet: Any = None
+        self.waits_since = 0.0  # zero while run() is at it
+
+
+class GeventWorker(ScriptWorker):
+    """Runs a synchronous script."""
+
+    def load_script(self) -> Script:
+        """The script; in a preloaded server, what the master has imported."""
+        if self.app.preloaded is not None:
+            gevent.reinit()
+            return self.app.preloaded  # type: ignore[no-any-return]
+        patch(self.settings)
+        return boot(self.settings, call_init=True)
+
+    def run(self) -> None:
+        """Serve until told to stop, then finish what is under way."""
+        self._connections: dict[int, _Connection] = {}
+        self._begun = 0
+        self._wake = gevent.event.Event()
+        self._seconds = self.settings.scoring_timeout_ms / 1000
+        self._loop = gevent.get_hub().loop
+        self._run = self.scorer.script.run
+        self._watch_blocking_runs()
+        signals = self._loop.io(self.PIPE[0], 1)
+        signals.start(self._on_signal)
+        self._connect()
+        while self.alive:
+            self.notify()
+            self._expire()
+            self.count_excess()
+            self._wake.wait(TICK_SECONDS)
+        signals.stop()
+        self._drain()
+
+    def _on_signal(self) -> None:
+        os.read(self.PIPE[0], 512)
+        if not self.alive:
+            self._wake.set()
+
+    # The link to the front process.
+
+    def _connect(self) -> None:
+        self.connect()
+        self._link_watcher = self._loop.io(self.link.fileno(), 1)
+        self._link_watcher.start(self._on_link)
+
+    def _on_link(self) -> None:
+        try:
+            for descriptor, received in self.received():
+                self._serve_in_greenlet(GeventSocket(fileno=descriptor), received)
+                # Runs after the greenlet's first turn: a run() that computes has the worker for itself.
+                self._loop.run_callback(self._say_taken)
+        except EOFError:
+            self._link_watcher.stop()
+            if self.alive:
+                # The master starts another front process.
+                self.link.close()
+                self._connect()
+
+    def _say_taken(self) -> None:
+        if not self.say_taken():
+            gevent.spawn_later(RETRY_SECONDS, self._say_taken)
+
+    # Connections.
+
+    def _serve_in_greenlet(self, client: GeventSocket, received: float) -> None:
+        connection = _Connection(client, self.settings.max_request_bytes)
+        self._connections[id(connection)] = connection
+        self.row.set("connections", len(self._connections))
+        connection.greenlet = gevent.spawn(self._serve, connection, received)
+
+    def _serve(self, connection: _Connection, received: float) -> None:
+        try:
+            while self._turn(connection, received):
+                received = 0.0
+        except OSError:
+            pass  # the client has gone
+        except _Leave as leave:
+            if leave.gives_back:
+                self._hand_over(connection)
+        finally:
+            del self._connections[id(connection)]
+            self.row.set("connections", len(self._connections))
+            connection.socket.close()
+
+    def _turn(self, connection: _Connection, received: float) -> bool:
+        """Read, and answer what is complete; whether to go on."""
+        parser, client = connection.parser, connection.socket
+        connection.waits_since = time.monotonic()
+        data = client.recv(RECEIVE_BYTES)
+        if not data:
+            return False
+        connection.waits_since = 0.0
+        try:
+            parser.feed(data)
+        except ProtocolError as error:
+            self._answer(connection, received)
+            client.sendall(self.scorer.protocol_error(error))
+            _linger(client)
+            return False
+        if parser.continue_expected:
+            parser.continue_expected = False
+            client.sendall(CONTINUE)
+        return self._answer(connection, received)
+
+    def _answer(self, connection: _Connection, received: float) -> bool:
+        """Answer all complete requests; whether the connection goes on here."""
+        requests = connection.parser.requests
+        while requests:
+            request = requests.pop(0)
+            call = Call(request)
+            call.received = received or call.received
+            received = 0.0
+            self._begun += 1
+            turn = (self._loop.iteration, self._begun)
+            _send(connection.socket, self._score(call))
+            # The loop has turned, or other calls have begun meanwhile.
+            has_turned = turn != (self._loop.iteration, self._begun)
+            gives_back = self.should_give_back(call, has_turned)
+            if not call.keep_alive:
+                _linger(connection.socket)
+                return False
+            # Before anybody else's run() has its turn, which may be a long one.
+            if gives_back and not requests and connection.parser.is_idle:
+                with contextlib.suppress(BlockingIOError):
+                    return not self.give_back(connection.socket)
+            if not has_turned:
+                # The next request may be here already, but it is the others' turn. (sleep(0) would not look for them.)
+                gevent.sleep(NEXT_TURN_SECONDS)
+        return True
+
+    def _score(self, call: Call) -> bytes:
+        answer = self.scorer.begin(call)
+        if answer is not None:
+            return answer
+        timer = gevent.Timeout(self._seconds, ScoringTimeout())
+        try:
+            output = self._call(call, timer)
+        except (Exception, ScoringTimeout, SystemExit) as error:
+            timer.close()  # the signal may have struck just before it was closed below
+            return self.scorer.fail(call, error)
+        return self.scorer.finish(call, output)
+
+    def _call(self, call: Call, timer: gevent.Timeout) -> Any:
+        timer.start()
+        try:
+            call.is_running = True
+            return self._run(**call.arguments)
+        finally:
+            # From here on no time limit strikes: what follows is the answer.
+            call.is_running = False
+            timer.close()
+
+    def _expire(self) -> None:
+        """Close connections whose client has been silent for KEEP_ALIVE seconds."""
+        before = time.monotonic() - self.settings.keep_alive
+        for connection in list(self._connections.values()):
+            if connection.waits_since and connection.waits_since < before:
+                self._loop.run_callback(self._interrupt, connection, _Leave(gives_back=False))
+
+    def _interrupt(self, connection: _Connection, leave: _Leave) -> None:
+        """Runs in the hub, so that nothing happens between the look and the throw: who has begun to read goes on."""
+        may_leave = connection.parser.is_idle or not leave.gives_back
+        if connection.waits_since and may_leave:
+            connection.greenlet.throw(leave)
+
+    def _hand_over(self, connection: _Connection) -> None:
+        """Let the front process have the connection; its channel may be full for a moment."""
+        for _ in range(HAND_OVER_TRIES):
+            try:
+                self.give_back(connection.socket)
+            except BlockingIOError:
+                gevent.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _drain(self) -> None:
+        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        deadline = time.monotonic() + self.settings.graceful_timeout
+        self.scorer.keeps_connections = False
+        with contextlib.suppress(OSError):  # the front process has ended before
+            channel.send(self.link, channel.QUIT)
+        while time.monotonic() < deadline:
+            for connection in self._connections.values():
+                self._loop.run_callback(self._interrupt, connection, _Leave(gives_back=True))
+            gevent.sleep(RETRY_SECONDS)
+            if not self._connections:
+                return
+
+    # Time limits of run().
+
+    def _watch_blocking_runs(self) -> None:
+        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; gevent's timers see only those that wait."""
+
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            call = current_call.get()
+            if call is not None and call.is_running and time.perf_counter() - call.started > self._seconds:
+                raise ScoringTimeout
+
+        signal.signal(signal.SIGALRM, interrupt)
+        interval = min(TICK_SECONDS, self._seconds / 4)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+
+def _send(client: GeventSocket, answer: bytes) -> None:
+    # Most answers go at once, and gevent's sendall does more than that.
+    sent = client.send(answer)
+    if sent < len(answer):
+        client.sendall(memoryview(answer)[sent:])
+
+
+def _linger(client: GeventSocket) -> None:
+    """Let the client read the answer before the connection ends: closing with unread bytes would reset it."""
+    client.shutdown(socket.SHUT_WR)
+    with gevent.Timeout(TICK_SECONDS, False):
+        while client.recv(RECEIVE_BYTES):
+            pass

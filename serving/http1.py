@@ -1,0 +1,203 @@
+"""HTTP/1.1 as bytes: requests out of a connection's bytes, answers into bytes. No sockets and no event loop here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import unquote
+
+import httptools
+
+from serving import __version__
+
+SERVER_NAME = f"serving/{__version__}"
+MAX_HEADER_BYTES = 65536
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_common_headers: tuple[int, bytes] = (0, b"")
+
+
+class ProtocolError(Exception):
+    """The client did not speak HTTP, or more of it than the limits allow; `status` is the answer it gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Request:
+    """One request. Header names are in lower case; values of repeated headers are joined by a comma."""
+
+    __slots__ = ("body", "headers", "http_version", "keep_alive", "method", "received", "target")
+
+    def __init__(self) -> None:
+        self.method = ""
+        self.target = b""
+        self.http_version = "1.1"
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.keep_alive = True
+        self.received = 0.0
+
+    @property
+    def path(self) -> str:
+        """The decoded path, without the query."""
+        return unquote(self.target.partition(b"?")[0].decode("latin-1"))
+
+    @property
+    def query(self) -> str:
+        """What stands behind the question mark."""
+        return self.target.partition(b"?")[2].decode("latin-1")
+
+
+class RequestParser:
+    """Turns the bytes of one connection into requests, in order; pipelined ones too."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_header_bytes",
+        "_is_in_headers",
+        "_max_body",
+        "_parser",
+        "_request",
+        "_unfinished_bytes",
+        "continue_expected",
+        "requests",
+    )
+
+    def __init__(self, max_body: int) -> None:
+        self.requests: list[Request] = []
+        self.continue_expected = False
+        self._max_body = max_body
+        self._parser = httptools.HttpRequestParser(self)
+        self._request: Request | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._header_bytes = 0
+        self._is_in_headers = False
+        self._unfinished_bytes = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is between two requests."""
+        return self._request is None and not self.requests
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the connection; complete requests are appended to `requests`."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # Nothing to upgrade to: the request is answered as it is, and the connection ends with it.
+            if self.requests:
+                self.requests[-1].keep_alive = False
+        except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, ProtocolError):
+                raise error.__context__ from None
+            raise
+        except httptools.HttpParserError as error:
+            raise ProtocolError(400, f"Malformed HTTP request: {error}") from None
+        if self._is_in_headers:
+            # Of a header that is not complete, nothing has been called back.
+            self._unfinished_bytes += len(data)
+            if self._unfinished_bytes > MAX_HEADER_BYTES:
+                raise _too_large()
+
+    # Called by httptools.
+
+    def on_message_begin(self) -> None:
+        self._request = Request()
+        self._is_in_headers = True
+        self._body = []
+        self._body_bytes = self._header_bytes = self._unfinished_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        assert self._request is not None
+        self._request.target += url
+        self._header_bytes += len(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        assert self._request is not None
+        headers = self._request.headers
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        headers[key] = f"{headers[key]},{text}" if key in headers else text
+        self._header_bytes += len(name) + len(value)
+
+    def on_headers_complete(self) -> None:
+        request = self._request
+        assert request is not None
+        self._is_in_headers = False
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise _too_large()
+        request.method = self._parser.get_method().decode("latin-1")
+        request.http_version = self._parser.get_http_version()
+        request.keep_alive = self._parser.should_keep_alive()
+        length = request.headers.get("content-length")
+        if length is not None and int(length) > self._max_body:
+            self._refuse_body()
+        if request.headers.get("expect", "").lower() == "100-continue":
+            self.continue_expected = True
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._max_body:
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        assert request is not None
+        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request.received = time.perf_counter()
+        self.requests.append(request)
+        self._request = None
+        self._body = []
+        self.continue_expected = False
+
+    def _refuse_body(self) -> None:
+        raise ProtocolError(413, f"Request body must not exceed {self._max_body} bytes")
+
+
+def _too_large() -> ProtocolError:
+    return ProtocolError(431, f"Request headers must not exceed {MAX_HEADER_BYTES} bytes")
+
+
+def response(
+    status: int,
+    body: bytes,
+    headers: Iterable[tuple[str, str]] = (),
+    *,
+    content_type: str | None = "application/json",
+    keep_alive: bool = True,
+    is_head: bool = False,
+) -> bytes:
+    """The bytes of an answer. `is_head`: the client wants the headers only."""
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n".encode(), common_headers()]
+    if content_type is not None:
+        lines.append(f"Content-Type: {content_type}\r\n".encode("latin-1"))
+    if status != 204 and status != 304:
+        lines.append(b"Content-Length: %d\r\n" % len(body))
+    for name, value in headers:
+        lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
+    if not keep_alive:
+        lines.append(b"Connection: close\r\n")
+    lines.append(b"\r\n")
+    if not is_head:
+        lines.append(body)
+    return b"".join(lines)
+
+
+def common_headers() -> bytes:
+    """The `Server` and `Date` headers, made once a second."""
+    global _common_headers
+    now = int(time.time())
+    if _common_headers[0] != now:
+        year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
+        date = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+        _common_headers = (now, f"Server: {SERVER_NAME}\r\nDate: {date}\r\n".encode())
+    return _common_headers[1]

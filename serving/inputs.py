@@ -1,0 +1,96 @@
+"""What a request gives to `run()`: its arguments, by the rules of Azure's server."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from serving.http1 import Request
+from serving.script import InputKind, Script
+
+Arguments = dict[str, Any]
+
+
+class InputError(Exception):
+    """A request that run() is not called for; `status` is the answer it gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def reader(script: Script) -> Callable[[Request], Arguments]:
+    """The function that turns a request into the script's arguments. It raises :class:`InputError`."""
+    name = script.parameters[0].name
+    if script.kind is InputKind.RAW:
+        from serving.rawhttp import AMLRequest
+
+        return lambda request: {name: AMLRequest.of(request)}
+    if script.kind is InputKind.OBJECT:
+        return lambda request: _object_arguments(request, script.parameters)
+    return lambda request: {name: _text(request)}
+
+
+def query_values(query: str) -> dict[str, Any]:
+    """The parameters of a URL, each as JSON where it is JSON; one that is repeated becomes a list.
+
+    `a=1&b=[1,2]&c=a&d=null` is `{"a": 1, "b": [1, 2], "c": "a", "d": None}`.
+    """
+    values: dict[str, list[Any]] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        values.setdefault(name, []).append(_json_or_text(text))
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _text(request: Request) -> str:
+    if request.method == "GET":
+        return json.dumps(query_values(request.query))
+    try:
+        return request.body.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(400, f"Input cannot be decoded as UTF-8: {error}") from None
+
+
+def _object_arguments(request: Request, parameters: tuple[inspect.Parameter, ...]) -> Arguments:
+    values = query_values(request.query) if request.method == "GET" else _json_object(request)
+    arguments = {}
+    for parameter in parameters:
+        value = values.get(parameter.name, parameter.default)
+        if value is inspect.Parameter.empty:
+            raise InputError(400, f"A value is not provided for the {parameter.name!r} parameter.")
+        arguments[parameter.name] = value
+    return arguments
+
+
+def _json_object(request: Request) -> dict[str, Any]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise InputError(415, "Expects Content-Type to be application/json")
+    if not request.body:
+        raise InputError(400, "POST body is empty. Expecting a JSON dictionary.")
+    try:
+        # orjson refuses NaN and Infinity, and integers beyond 64 bits become floats: json has the last word.
+        content = orjson.loads(request.body)
+    except ValueError:
+        try:
+            content = json.loads(request.body)
+        except ValueError as error:
+            raise InputError(400, f"POST body could not be decoded as JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(400, "POST body should be a JSON dictionary.")
+    return content

@@ -1,0 +1,137 @@
+"""The scoreboard: numbers that all processes of a server share, in anonymous shared memory.
+
+Each worker owns one row and is the only one to write to it, so no lock is needed; the front process reads all rows to
+choose the least busy worker and to add up the metrics. A row outlives its worker: the next one in the same row goes on
+counting from there, so that counters never fall.
+"""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left
+from collections.abc import Iterator
+
+# Upper bounds in seconds; Prometheus' own defaults, extended down to what a tiny model takes.
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STATUSES = (200, 400, 404, 405, 408, 413, 415, 429, 431, 500, 503)
+OTHER_STATUS = len(STATUSES)
+
+# `blocks`: the last run() kept its worker's loop from turning, or there has been none yet.
+GAUGES = ("alive", "ready", "blocks", "in_flight", "connections")
+COUNTERS = ("starts", "run_failures", "run_rejections", "run_timeouts", "collected", "collection_dropped")
+HISTOGRAMS = ("request", "queue", "run", "triton")
+
+_STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
+_HISTOGRAM_WIDTH = len(BUCKETS) + 2  # one bucket above the last bound, and the sum
+_OFFSETS = {name: index for index, name in enumerate(GAUGES + COUNTERS)}
+_STATUS_OFFSET = len(_OFFSETS)
+_HISTOGRAM_OFFSETS = {
+    name: _STATUS_OFFSET + len(STATUSES) + 1 + index * _HISTOGRAM_WIDTH for index, name in enumerate(HISTOGRAMS)
+}
+ROW_WIDTH = _STATUS_OFFSET + len(STATUSES) + 1 + len(HISTOGRAMS) * _HISTOGRAM_WIDTH
+
+
+class Row:
+    """One worker's numbers."""
+
+    __slots__ = ("_cells", "_start")
+
+    def __init__(self, cells: memoryview[float], start: int) -> None:
+        self._cells = cells
+        self._start = start
+
+    def get(self, name: str) -> float:
+        """The value of a gauge or counter."""
+        return float(self._cells[self._start + _OFFSETS[name]])
+
+    def set(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        self._cells[self._start + _OFFSETS[name]] = value
+
+    def add(self, name: str, amount: float = 1.0) -> None:
+        """Move a gauge or counter by `amount`."""
+        self._cells[self._start + _OFFSETS[name]] += amount
+
+    def count_status(self, status: int) -> None:
+        """Count one answer by its HTTP status."""
+        self._cells[self._start + _STATUS_OFFSET + _STATUS_INDEX.get(status, OTHER_STATUS)] += 1
+
+    def observe(self, histogram: str, seconds: float) -> None:
+        """Count one duration."""
+        base = self._start + _HISTOGRAM_OFFSETS[histogram]
+        cells = self._cells
+        cells[base + bisect_left(BUCKETS, seconds)] += 1
+        cells[base + _HISTOGRAM_WIDTH - 1] += seconds
+
+    def statuses(self) -> list[float]:
+        """The counts of answers, in the order of `STATUSES`, with the others last."""
+        start = self._start + _STATUS_OFFSET
+        return list(self._cells[start : start + len(STATUSES) + 1])
+
+    def histogram(self, name: str) -> tuple[list[float], float]:
+        """The counts of each bucket, not cumulative, and the sum of the durations."""
+        base = self._start + _HISTOGRAM_OFFSETS[name]
+        values = list(self._cells[base : base + _HISTOGRAM_WIDTH])
+        return values[:-1], values[-1]
+
+    def reset_gauges(self) -> None:
+        """Forget what a dead worker was doing."""
+        for name in GAUGES:
+            self.set(name, 0.0)
+
+
+class Scoreboard:
+    """The rows of all processes. Made before the first fork."""
+
+    def __init__(self, workers: int) -> None:
+        # Twice the workers: during a reload, old and new ones run side by side. Then the front process, the collector.
+        self._worker_rows = 2 * workers
+        self.row_count = self._worker_rows + 2
+        self._memory = mmap.mmap(-1, 8 * (1 + self.row_count * ROW_WIDTH))
+        self._cells = memoryview(self._memory).cast("d")
+
+    @property
+    def opened(self) -> bool:
+        """Whether the server has opened its port, which it does once all first workers are ready."""
+        return bool(self._cells[0])
+
+    @opened.setter
+    def opened(self, value: bool) -> None:
+        self._cells[0] = float(value)
+
+    @property
+    def front(self) -> Row:
+        """The front process's row."""
+        return self.row(self._worker_rows)
+
+    @property
+    def collector(self) -> Row:
+        """The collector process's row."""
+        return self.row(self._worker_rows + 1)
+
+    def row(self, index: int) -> Row:
+        """The row of one worker."""
+        return Row(self._cells, 1 + index * ROW_WIDTH)
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, the workers' first."""
+        return (self.row(index) for index in range(self.row_count))
+
+    def claim(self) -> int:
+        """Take a free row for a new worker. Called by the arbiter only."""
+        for index in range(self._worker_rows):
+            row = self.row(index)
+            if not row.get("alive"):
+                row.reset_gauges()
+                row.set("alive", 1.0)
+                row.add("starts")
+                return index
+        raise RuntimeError(f"The scoreboard has {self._worker_rows} rows for workers, all taken. Restart the server.")
+
+    def release(self, index: int) -> None:
+        """Give back the row of a worker that has ended."""
+        self.row(index).reset_gauges()
+
+    def in_flight(self) -> float:
+        """How many requests all workers are answering now."""
+        return sum(self._cells[1 + _OFFSETS["in_flight"] :: ROW_WIDTH])

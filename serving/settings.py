@@ -1,0 +1,279 @@
+"""The server's settings: Azure's environment variables, and a few of our own, in one typed place.
+
+Flags (see `arguments`) and the keys of a `config.json` become environment variables first, so that a script sees what
+the server sees and there is one place where a value comes from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# What surely fits into the buffer of the socket between the workers and the collector.
+MAX_RECORD_BYTES = 150_000
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; one line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Data collection: where to, how much, in which form."""
+
+    url: str
+    format: str
+    sample: float
+    max_record_bytes: int
+    max_day_bytes: int
+    seconds: int
+    redact: str | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one server is told; see `VARIABLES` for the variable behind each field."""
+
+    app_root: Path
+    source_directory: Path | None
+    entry_script: str | None
+    model_dir: str | None
+    host: str
+    port: int
+    health_port: int | None
+    worker_count: int
+    worker_timeout: int
+    preload: bool
+    graceful_timeout: int
+    keep_alive: int
+    monkey_patch: bool
+    scoring_timeout_ms: int
+    max_request_bytes: int
+    max_concurrent_requests: int
+    cors_origins: tuple[str, ...]
+    service_name: str
+    service_version: str
+    service_path_prefix: str
+    send_server_version: bool
+    log_level: str
+    triton_url: str | None
+    triton_models: tuple[tuple[str, str], ...]
+    triton_wait: int
+    collection: Collection | None
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: the value where it is not set, how it is read, and what is expected of it."""
+
+    default: str | None
+    parse: Callable[[str], Any]
+    expected: str
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value)
+        if number < least or (most is not None and number > most):
+            raise ValueError
+        return number
+
+    return parse
+
+
+def _flag(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+
+
+def _models(value: str) -> tuple[tuple[str, str], ...]:
+    models = []
+    for item in filter(None, (part.strip() for part in value.split(","))):
+        name, colon, version = item.rpartition(":")
+        if not colon or not name or int(version) < 1:
+            raise ValueError
+        models.append((name, version))
+    return tuple(models)
+
+
+def _share(value: str) -> float:
+    share = float(value)
+    if not 0.0 < share <= 1.0:
+        raise ValueError
+    return share
+
+
+def _one_of(*names: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in names:
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _function(value: str) -> str:
+    module, colon, function = value.partition(":")
+    if not (module and colon and function.isidentifier()):
+        raise ValueError
+    return value
+
+
+_PORT = Variable(None, _whole(1, 65535), "a port from 1 to 65535")
+_TRUE_OR_FALSE = "'true' or 'false'"
+
+VARIABLES: dict[str, Variable] = {
+    "AML_APP_ROOT": Variable(None, _text, "a folder"),
+    "AZUREML_SOURCE_DIRECTORY": Variable(None, _text, "a folder in AML_APP_ROOT"),
+    "AZUREML_ENTRY_SCRIPT": Variable(None, _text, "a Python file in AML_APP_ROOT"),
+    "AZUREML_MODEL_DIR": Variable(None, _text, "a folder"),
+    "SERVER_HOST": Variable("127.0.0.1", _text, "an address of this machine"),
+    "SERVER_PORT": Variable("5001", _PORT.parse, _PORT.expected),
+    "HEALTH_PORT": Variable("5000", _PORT.parse, _PORT.expected),
+    "SEPERATE_HEALTH_ENDPOINT": Variable("false", _flag, _TRUE_OR_FALSE),
+    "WORKER_COUNT": Variable("1", _whole(1), "a whole number above zero"),
+    "WORKER_TIMEOUT": Variable("300", _whole(0), "a number of seconds, or 0 for none"),
+    "WORKER_PRELOAD": Variable("false", _flag, _TRUE_OR_FALSE),
+    "GRACEFUL_TIMEOUT": Variable("30", _whole(1), "a number of seconds above zero"),
+    "KEEP_ALIVE": Variable("75", _whole(1), "a number of seconds above zero"),
+    "GEVENT_MONKEY_PATCH": Variable("true", _flag, _TRUE_OR_FALSE),
+    "SCORING_TIMEOUT_MS": Variable("3600000", _whole(1), "a number of milliseconds above zero"),
+    "MAX_REQUEST_BYTES": Variable("104857600", _whole(1), "a number of bytes above zero"),
+    "MAX_CONCURRENT_REQUESTS": Variable("1024", _whole(1), "a whole number above zero"),
+    "AML_CORS_ORIGINS": Variable("", _origins, "origins, with commas between them"),
+    "SERVICE_NAME": Variable("ML service", _text, "a name"),
+    "SERVICE_VERSION": Variable("1.0", _text, "a version"),
+    "SERVICE_PATH_PREFIX": Variable("", _text, "a path"),
+    "SERVER_VERSION_LOG_RESPONSE_ENABLED": Variable("true", _flag, _TRUE_OR_FALSE),
+    "AZUREML_LOG_LEVEL": Variable("INFO", _text, "a level of Python's logging"),
+    "TRITON_HTTP_URL": Variable(None, _text, "Triton's URL, such as http://127.0.0.1:8000"),
+    "TRITON_HTTP_PORT": _PORT,
+    "TRITON_GRPC_PORT": _PORT,
+    "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
+    "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
+    "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
+    "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
+    "COLLECT_SAMPLE": Variable("1.0", _share, "a share of the requests, above 0 and up to 1"),
+    "COLLECT_MAX_RECORD_BYTES": Variable("65536", _whole(2, MAX_RECORD_BYTES), f"up to {MAX_RECORD_BYTES} bytes"),
+    "COLLECT_MAX_DAY_BYTES": Variable(str(1 << 30), _whole(1), "a number of bytes above zero"),
+    "COLLECT_SECONDS": Variable("60", _whole(1), "a number of seconds above zero"),
+    "COLLECT_REDACT": Variable(None, _function, "a function, as in 'module:function'"),
+}
+
+
+def read(environment: MutableMapping[str, str]) -> Settings:
+    """The settings that `environment` gives. Keys of a `config.json` are added to it first where it lacks them.
+
+    Raises :class:`SettingsError` with all problems at once.
+    """
+    _add_config_file(environment)
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, variable in VARIABLES.items():
+        text = environment.get(name) or variable.default
+        try:
+            values[name] = None if text is None else variable.parse(text)
+        except ValueError:
+            problems.append(
+                f"{name}: expected {variable.expected}, received {text!r}. Correct the environment variable."
+            )
+    if problems:
+        raise SettingsError(problems)
+    app_root = Path(values["AML_APP_ROOT"] or Path.cwd()).absolute()
+    source = values["AZUREML_SOURCE_DIRECTORY"]
+    url = values["TRITON_HTTP_URL"]
+    if url is None and values["TRITON_HTTP_PORT"] is not None:
+        url = f"http://127.0.0.1:{values['TRITON_HTTP_PORT']}"
+    return Settings(
+        app_root=app_root,
+        source_directory=app_root / source if source else None,
+        entry_script=values["AZUREML_ENTRY_SCRIPT"],
+        model_dir=values["AZUREML_MODEL_DIR"],
+        host=values["SERVER_HOST"],
+        port=values["SERVER_PORT"],
+        health_port=values["HEALTH_PORT"] if values["SEPERATE_HEALTH_ENDPOINT"] else None,
+        worker_count=values["WORKER_COUNT"],
+        worker_timeout=values["WORKER_TIMEOUT"],
+        preload=values["WORKER_PRELOAD"],
+        graceful_timeout=values["GRACEFUL_TIMEOUT"],
+        keep_alive=values["KEEP_ALIVE"],
+        monkey_patch=values["GEVENT_MONKEY_PATCH"],
+        scoring_timeout_ms=values["SCORING_TIMEOUT_MS"],
+        max_request_bytes=values["MAX_REQUEST_BYTES"],
+        max_concurrent_requests=values["MAX_CONCURRENT_REQUESTS"],
+        cors_origins=values["AML_CORS_ORIGINS"],
+        service_name=values["SERVICE_NAME"],
+        service_version=values["SERVICE_VERSION"],
+        service_path_prefix=values["SERVICE_PATH_PREFIX"],
+        send_server_version=values["SERVER_VERSION_LOG_RESPONSE_ENABLED"],
+        log_level=values["AZUREML_LOG_LEVEL"].upper(),
+        triton_url=url,
+        triton_models=values["TRITON_MODELS"],
+        triton_wait=values["TRITON_WAIT_SECONDS"],
+        collection=_collection(values),
+    )
+
+
+def _collection(values: Mapping[str, Any]) -> Collection | None:
+    if values["COLLECT_URL"] is None:
+        return None
+    return Collection(
+        url=values["COLLECT_URL"],
+        format=values["COLLECT_FORMAT"],
+        sample=values["COLLECT_SAMPLE"],
+        max_record_bytes=values["COLLECT_MAX_RECORD_BYTES"],
+        max_day_bytes=values["COLLECT_MAX_DAY_BYTES"],
+        seconds=values["COLLECT_SECONDS"],
+        redact=values["COLLECT_REDACT"],
+    )
+
+
+def config_file(environment: Mapping[str, str]) -> Path | None:
+    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script."""
+    named = environment.get("AZUREML_CONFIG_FILE")
+    candidates = [Path(named)] if named else []
+    app_root = Path(environment.get("AML_APP_ROOT") or Path.cwd())
+    candidates.append(app_root / "config.json")
+    if environment.get("AZUREML_ENTRY_SCRIPT"):
+        candidates.append((app_root / environment["AZUREML_ENTRY_SCRIPT"]).parent / "config.json")
+    return next((path for path in candidates if path.is_file() and path.stat().st_size), None)
+
+
+def _add_config_file(environment: MutableMapping[str, str]) -> None:
+    path = config_file(environment)
+    if path is None:
+        return
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"{path}: expected a configuration file in JSON: {error}"]) from None
+    if not isinstance(content, dict):
+        raise SettingsError([f"{path}: expected a JSON object with environment variables as its keys"])
+    for name, value in content.items():
+        if name in VARIABLES and value is not None:
+            environment.setdefault(name, str(value).lower() if isinstance(value, bool) else str(value))
+
+
+def export(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Set the variables that a script may read although nobody set them."""
+    environment.setdefault("AML_APP_ROOT", str(settings.app_root))
+    environment.setdefault("WORKER_COUNT", str(settings.worker_count))
+    if settings.triton_url:
+        environment.setdefault("TRITON_HTTP_URL", settings.triton_url)
