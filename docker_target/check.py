@@ -1,0 +1,93 @@
+"""The check of models before they are registered, as Azure's document did it by hand.
+
+The base image runs as it is, the models' folders mounted: `docker run ... tritonserver --model-repository=/models`.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from docker_target.containers import Container, generation
+from docker_target.engine import Engine
+from docker_target.failure import by_hand, explain
+from docker_target.spec import ServiceSpec
+from environment.image_layout import TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from machine.ports import free_ports
+from machine.service import ServiceError
+from serving import probe
+
+__all__ = ["Trial", "run"]
+
+POLL_SECONDS = 0.25
+_PORTS = (TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What is tried: models (in the form of `serving.probe`) in `repositories` of this machine, on an image.
+
+    `logs` is a folder for the log of a Triton that failed.
+    """
+
+    image: str
+    repositories: Sequence[Path]
+    models: Sequence[Mapping[str, Any]]
+    spec: ServiceSpec
+    logs: Path
+
+
+def run(trial: Trial, progress: Callable[[str], object]) -> None:
+    """Serve the models, probe them, show where health and metrics answer, and stop.
+
+    Raises `ServiceError` with Triton's reason, the exit code and the command that shows it by hand.
+    """
+    with Engine() as engine, ExitStack() as at_exit:
+        engine.check_gpus(trial.spec.gpu_cores)
+        engine.pull(trial.image)
+        ports = free_ports(len(_PORTS), preferred=_PORTS)
+        container = _container(trial, ports)
+        progress(f"by hand: {by_hand(container)}")
+        at_exit.callback(engine.remove, container.name)
+        started = time.monotonic()
+        engine.start(container)
+        _await_ready(engine, container, trial, ports[0])
+        seconds = time.monotonic() - started
+        progress(f"every model version is ready and every golden inference right, after {seconds:.1f} s")
+        for path, port in (("/v2/health/ready", ports[0]), ("/metrics", ports[2])):
+            status, _ = probe.request(f"http://127.0.0.1:{port}{path}", timeout=5)
+            progress(f"curl http://localhost:{port}{path}: {status}")
+
+
+def _container(trial: Trial, ports: Sequence[int]) -> Container:
+    """Triton's container of a generation, with the models mounted and its ports on loopback."""
+    targets = ["/models", *(f"/models-{number}" for number in range(2, len(trial.repositories) + 1))]
+    spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
+    container = next(c for c in generation(spec, 0) if c.role == "triton")
+    body = {key: value for key, value in container.body.items() if key != "Healthcheck"}
+    mounts = [
+        {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
+        for source, target in zip(trial.repositories, targets, strict=True)
+    ]
+    bindings = {
+        f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
+        for inside, port in zip(_PORTS, ports, strict=True)
+    }
+    body["HostConfig"] |= {"NetworkMode": "bridge", "Mounts": mounts, "PortBindings": bindings}
+    body["ExposedPorts"] = {port: {} for port in bindings}
+    body["User"] = f"{os.getuid()}:{os.getgid()}"  # whose files the models are
+    return replace(container, body=body)
+
+
+def _await_ready(engine: Engine, container: Container, trial: Trial, port: int) -> None:
+    wanted = {"triton": {"url": f"http://127.0.0.1:{port}", "models": trial.models}, "scorer": None}
+    deadline = time.monotonic() + trial.spec.deadline_seconds
+    while problems := probe.problems(wanted):
+        ended = engine.exit_of(container.name) is not None
+        if ended or any(problem.final for problem in problems) or time.monotonic() > deadline:
+            text = "\n".join(problem.text for problem in problems)
+            raise ServiceError(explain(engine, container, text, trial.logs))
+        time.sleep(POLL_SECONDS)

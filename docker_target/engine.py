@@ -1,0 +1,234 @@
+"""The Docker engine of this machine: what the rollout asks of its API, and its refusals in words for people."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import docker.errors
+import docker.utils
+import requests
+
+from docker_target.containers import Container, Labels, Role
+from machine.service import ServiceError
+
+__all__ = ["Engine", "Exit", "Found"]
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+# How long the engine may take for one request; stopping a container has its grace period on top.
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Found:
+    """A container of a service as the engine knows it."""
+
+    name: str
+    role: str
+    owner: str
+    generation: int
+    digest: str
+    running: bool
+    health: str
+    started: str
+    address: str
+    ports: tuple[int, ...]
+
+    @property
+    def stop_rank(self) -> int:
+        """Containers stop by this, the scorer before its Triton: one idle connection of a client makes Triton wait."""
+        return (Role.FRONT_DOOR, Role.SCORER, Role.TRITON, Role.NETWORK).index(self.role)
+
+    @property
+    def state(self) -> str:
+        """`running`, `healthy`, `unhealthy`, `starting` or `stopped`."""
+        return (self.health or "running") if self.running else "stopped"
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended."""
+
+    code: int
+    out_of_memory: bool
+    error: str
+
+    def __str__(self) -> str:
+        if self.out_of_memory:
+            return f"was killed for want of memory (exit code {self.code}): raise deployment.memoryGb"
+        return f"ended with exit code {self.code}" + (f": {self.error}" if self.error else "")
+
+
+class Engine:
+    """A client of the engine that DOCKER_HOST names, by default this machine's.
+
+    Raises `ServiceError` where no engine answers, and in every method where the engine refuses.
+    """
+
+    def __init__(self) -> None:
+        settings = {"base_url": DEFAULT_HOST, **docker.utils.kwargs_from_env()}
+        self.host = settings["base_url"]
+        try:
+            self._api = docker.APIClient(**settings, version="auto", timeout=TIMEOUT_SECONDS)
+        except docker.errors.DockerException as error:
+            raise ServiceError(
+                f"no Docker engine answers at {self.host}: start it, or set DOCKER_HOST ({_words(error)})"
+            ) from None
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._api.close()
+
+    def check_gpus(self, count: int) -> None:
+        """Raise `ServiceError` where GPUs are asked for and the engine has no way to give any."""
+        if not count:
+            return
+        with self._refusals("the engine's description"):
+            known = self._api.info()
+        # `--gpus` works by the runtime, by CDI, or by this hook on the engine's PATH.
+        if "nvidia" in known.get("Runtimes", {}) or known.get("DiscoveredDevices"):
+            return
+        if shutil.which("nvidia-container-runtime-hook") is None:
+            raise ServiceError(
+                f"deployment.gpuCores {count}: the Docker engine at {self.host} has no GPU to give; install the NVIDIA "
+                "Container Toolkit (nvidia-ctk runtime configure --runtime=docker), or set deployment.gpuCores to 0"
+            )
+
+    def containers(self, service: str) -> list[Found]:
+        """List a service's containers, running or not."""
+        with self._refusals(f"the containers of {service}"):
+            rows = self._api.containers(all=True, filters={"label": f"{Labels.SERVICE}={service}"})
+        found = [self.find(row["Id"]) for row in rows]
+        return [container for container in found if container is not None]
+
+    def find(self, name: str) -> Found | None:
+        """A container by its name or id, none where there is none."""
+        try:
+            facts = self._api.inspect_container(name)
+        except docker.errors.NotFound:
+            return None
+        labels, state = facts["Config"]["Labels"] or {}, facts["State"]
+        addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
+        return Found(
+            name=facts["Name"].lstrip("/"),
+            role=labels.get(Labels.ROLE, ""),
+            owner=labels.get(Labels.OWNER, ""),
+            generation=int(labels.get(Labels.GENERATION, 0)),
+            digest=labels.get(Labels.DIGEST, ""),
+            running=bool(state["Running"]),
+            health=state.get("Health", {}).get("Status", ""),
+            started=state["StartedAt"].rstrip("Z").ljust(29, "0"),  # the engine drops trailing zeros
+            address=next((address for address in addresses if address), ""),
+            ports=tuple(
+                int(b["HostPort"]) for bound in (facts["HostConfig"]["PortBindings"] or {}).values() for b in bound
+            ),
+        )
+
+    def image_labels(self, image: str) -> dict[str, str]:
+        """The labels of an image that this engine has."""
+        with self._refusals(f"image {image}"):
+            return dict(self._api.inspect_image(image)["Config"].get("Labels") or {})
+
+    def pull(self, image: str) -> None:
+        """Get an image, with the credentials of Docker's own configuration; nothing happens where it is here."""
+        with self._refusals(f"image {image}"):
+            if self._api.images(name=image):
+                return
+            repository, tag = docker.utils.parse_repository_tag(image)
+            for line in self._api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+                if "error" in line:
+                    raise docker.errors.DockerException(line["error"])
+
+    def start(self, container: Container) -> None:
+        """Create and start a container; one of that name that does not run is replaced."""
+        with self._refusals(f"container {container.name}"):
+            self.remove(container.name)
+            self._api.create_container_from_config(container.body, container.name)
+            self._api.start(container.name)
+
+    def restart(self, name: str) -> None:
+        """Start a container again, whether it runs or not."""
+        with self._refusals(f"container {name}"):
+            self._api.restart(name, timeout=TIMEOUT_SECONDS // 2)
+
+    def keep_running(self, name: str) -> None:
+        """Have the engine start a container again whenever it ends, and after a reboot."""
+        with self._refusals(f"container {name}"):
+            self._api.update_container(name, restart_policy={"Name": "unless-stopped"})
+
+    def stop(self, name: str) -> None:
+        """Stop a container within its own grace period and leave it; nothing happens where there is none."""
+        with self._refusals(f"container {name}"):
+            facts = self._inspect(name)
+            if facts and facts["State"]["Running"]:
+                self._api.stop(name, timeout=facts["Config"].get("StopTimeout") or 10)
+
+    def remove(self, name: str) -> None:
+        """Stop and remove a container; nothing happens where there is none."""
+        self.stop(name)
+        with self._refusals(f"container {name}"):
+            try:
+                self._api.remove_container(name, force=True, v=True)
+            except docker.errors.NotFound:
+                return
+
+    def exit_of(self, name: str) -> Exit | None:
+        """How a container ended; none where it runs, or is not there."""
+        facts = self._inspect(name)
+        if facts is None or facts["State"]["Running"]:
+            return None
+        state = facts["State"]
+        return Exit(code=state["ExitCode"], out_of_memory=state["OOMKilled"], error=state["Error"])
+
+    def ran_out_of_memory(self, name: str) -> bool:
+        """Whether the kernel killed a process of a container for want of memory, its first one or another."""
+        with self._refusals(f"the events of {name}"):
+            events = self._api.events(until=int(time.time()) + 1, filters={"container": name, "event": "oom"})
+            return any(events)
+
+    def logs(self, name: str, lines: int | str = "all") -> str:
+        """The end of a container's log, both streams."""
+        with self._refusals(f"the log of {name}"):
+            return str(self._api.logs(name, tail=lines).decode(errors="replace"))
+
+    def follow(self, name: str) -> Iterator[str]:
+        """A container's log from now on, line by line, until it is removed."""
+        rest = b""
+        for part in self._api.logs(name, stream=True, follow=True, tail=0):
+            *lines, rest = (rest + part).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+
+    def run(self, name: str, command: list[str], seconds: float) -> tuple[int | None, str]:
+        """Run a command in a container; its exit code, none where it could not end, and what it printed."""
+        with self._refusals(f"a command in {name}"):
+            created = self._api.exec_create(name, command)["Id"]
+            self._api.timeout = seconds + TIMEOUT_SECONDS
+            try:
+                printed = self._api.exec_start(created)
+            finally:
+                self._api.timeout = TIMEOUT_SECONDS
+            return self._api.exec_inspect(created)["ExitCode"], printed.decode(errors="replace").strip()
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        try:
+            return dict(self._api.inspect_container(name))
+        except docker.errors.NotFound:
+            return None
+
+    @contextmanager
+    def _refusals(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (docker.errors.DockerException, requests.RequestException) as error:
+            raise ServiceError(f"{what}: the Docker engine refuses: {_words(error)}") from None
+
+
+def _words(error: Exception) -> str:
+    """The engine's own words in one line."""
+    text = getattr(error, "explanation", None) or str(error)
+    return " ".join((text.decode() if isinstance(text, bytes) else str(text)).split())

@@ -1,0 +1,57 @@
+"""The folder in which a service of the `docker` target keeps its front door's files and the record of what serves.
+
+<stateDirectory>/docker/<serviceName>/
+    record.json    the generation that has the traffic, the port of the metrics
+    envoy/         the front door's configuration, mounted into its container, with the keys (owner only)
+    logs/          the logs of containers that failed and were removed
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from environment.files import write_atomically
+from gateway.admin import Admin
+from gateway.options import UNIX_PATH_LIMIT
+from machine.service import ServiceError, ServiceFolder
+
+__all__ = ["Folder", "Record"]
+
+
+class Record(BaseModel):
+    """What `record.json` holds: the generation that has the traffic (0: none), the digest of its spec, a port."""
+
+    generation: int = 0
+    digest: str = ""
+    stats_port: int | None = None
+
+
+@dataclass(frozen=True)
+class Folder(ServiceFolder):
+    """A service's folder."""
+
+    @classmethod
+    def of(cls, state_directory: Path, service_name: str) -> "Folder":
+        folder = cls(state_directory.resolve() / "docker" / service_name)
+        longest = len(str(folder.envoy / "admin.sock").encode())
+        if longest > UNIX_PATH_LIMIT:
+            raise ServiceError(
+                f"stateDirectory: {folder.envoy / 'admin.sock'} has {longest} bytes, and a Unix socket's path may have "
+                f"{UNIX_PATH_LIMIT}; set stateDirectory to a shorter path"
+            )
+        return folder
+
+    @property
+    def admin(self) -> Admin:
+        """The admin socket of the service's Envoy."""
+        return Admin(self.envoy / "admin.sock")
+
+    def record(self) -> Record:
+        """Read what serves."""
+        file = self.root / "record.json"
+        return Record.model_validate_json(file.read_bytes()) if file.is_file() else Record()
+
+    def write(self, record: Record) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(self.root / "record.json", record.model_dump_json(indent=2))

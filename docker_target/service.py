@@ -1,0 +1,49 @@
+"""A service of the `docker` target as a whole: measured, and removed."""
+
+from pathlib import Path
+
+from docker_target.containers import PROBES, Role, probe_command
+from docker_target.engine import Engine, Found
+from docker_target.record import Folder
+from machine.service import Measured, ServiceError
+
+__all__ = ["measure", "remove"]
+
+PROBE_SECONDS = 60
+
+
+def measure(state_directory: Path, service_name: str) -> Measured:
+    """Ask a service's containers, its models and its golden inferences how they are."""
+    try:
+        record = Folder.of(state_directory, service_name).record()
+        with Engine() as engine:
+            serving = [c for c in engine.containers(service_name) if c.generation == record.generation]
+            if not any(container.running for container in serving):
+                return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
+            problems = tuple(_problems(engine, serving))
+    except ServiceError as error:
+        return Measured("Unhealthy", (str(error),))
+    return Measured("Unhealthy" if problems else "Healthy", problems)
+
+
+def _problems(engine: Engine, serving: list[Found]) -> list[str]:
+    holder = next((c for c in serving if c.role == Role.NETWORK), None)
+    problems = [] if holder else ["the container that holds its network is gone"]
+    for container in serving:
+        if not container.running:
+            problems.append(f"{container.name} {engine.exit_of(container.name) or 'does not run'}")
+        elif holder and container.started < holder.started:
+            problems.append(f"{container.name} is cut off: its network was started again after it")
+        elif container.role in PROBES:
+            code, said = engine.run(container.name, probe_command(container.role), PROBE_SECONDS)
+            problems += said.splitlines() or ["its probe failed"] if code else []
+    return problems
+
+
+def remove(state_directory: Path, service_name: str) -> None:
+    """Stop and remove a service's containers, the front door's apart, and its folder; nothing happens without one."""
+    folder = Folder.of(state_directory, service_name)
+    with folder.locked(), Engine() as engine:
+        for container in sorted(engine.containers(service_name), key=lambda c: c.stop_rank):
+            engine.remove(container.name)
+        folder.remove()
