@@ -1,0 +1,44 @@
+"""How a service is reached: its URLs, and the commands of `kubectl` that show its logs and lead to it."""
+
+from environment.image_layout import TRITON_METRICS_PORT
+from node_pool.exposure import scheme, service_port
+from node_pool.names import REPLICA, STATISTICS_PORT, Names
+from node_pool.options import Options
+
+__all__ = ["LOCAL_PORT", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+
+LOCAL_PORT = 6789
+
+
+def public_url(options: Options, address: str) -> str:
+    """The front door's base URI for the clients it is for; `address` is a load balancer's, or "" without one."""
+    exposure = options.pool.exposure
+    if exposure.kind in ("ingress", "gateway"):
+        return f"https://{exposure.host}"
+    names = Names.of(options)
+    host = exposure.host or address if exposure.kind == "loadBalancer" else ""
+    return f"{scheme(options)}://{host or f'{names.service}.{names.namespace}.svc'}"
+
+
+def metrics_uri(options: Options) -> str:
+    """Triton's metrics of one replica after the other, inside the cluster; Envoy's statistics without a Triton."""
+    names = Names.of(options)
+    if options.triton:
+        return f"http://{names.replicas}.{names.namespace}.svc:{TRITON_METRICS_PORT}/metrics"
+    return f"http://{names.front_door}.{names.namespace}.svc:{STATISTICS_PORT}/stats/prometheus"
+
+
+def logs_command(names: Names, context: str | None) -> list[str]:
+    """The command that shows what the replicas write."""
+    selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
+    return [*_kubectl(context, names), "logs", "--selector", selector, "--all-containers", "--prefix"]
+
+
+def port_forward_command(options: Options) -> list[str]:
+    """The command that leads from a port of one's own machine to the front door."""
+    names, ports = Names.of(options), f"{LOCAL_PORT}:{service_port(options)}"
+    return [*_kubectl(options.pool.context, names), "port-forward", f"service/{names.service}", ports]
+
+
+def _kubectl(context: str | None, names: Names) -> list[str]:
+    return ["kubectl", *(["--context", context] if context else []), "--namespace", names.namespace]

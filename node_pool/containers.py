@@ -1,0 +1,114 @@
+"""The containers of a replica: Triton, and the entry script's server that finds it on localhost:8000."""
+
+from typing import Any
+
+from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from node_pool.lifecycle import Times, scorer_probes, triton_probes
+from node_pool.options import Options
+from node_pool.resources import Share, mebibytes, scorer_share, shared_memory_mb, triton_share
+from node_pool.security import container_security
+
+__all__ = ["replica_containers", "replica_volumes"]
+
+_SHM = "shared-memory"
+_SCRATCH = "scratch"
+
+
+def replica_containers(options: Options) -> dict[str, Any]:
+    """The `containers`, and the `initContainers`, of a replica's pod.
+
+    Beside a scorer, Triton is a sidecar in Kubernetes' sense, an init container that keeps running: the scorer starts
+    once Triton passed its gate, so a script's init() may call it, and stops before Triton does, so no request under way
+    loses its models.
+    """
+    if not options.scorer:
+        return {"containers": [_triton(options)]}
+    if not options.triton:
+        return {"containers": [_scorer(options)]}
+    return {"initContainers": [{**_triton(options), "restartPolicy": "Always"}], "containers": [_scorer(options)]}
+
+
+def replica_volumes(options: Options) -> list[dict[str, Any]]:
+    """What a replica writes to: shared memory in memory, everything else in a folder that dies with the pod."""
+    downloads = options.pool.download_gb if options.triton and options.pool.models_from == "registry" else 0
+    volumes: list[dict[str, Any]] = [{"name": _SCRATCH, "emptyDir": {"sizeLimit": f"{1 + downloads}Gi"}}]
+    if options.triton:
+        size = mebibytes(shared_memory_mb(options))
+        volumes.append({"name": _SHM, "emptyDir": {"medium": "Memory", "sizeLimit": size}})
+    return volumes
+
+
+def _triton(options: Options) -> dict[str, Any]:
+    times, pool = Times.of(options), options.pool
+    container = _container(options, "triton", triton_share(options))
+    container["command"] = ["tritonserver"]
+    container["args"] = [
+        *(word for repository in options.contents.repositories for word in ("--model-repository", repository)),
+        f"--http-port={TRITON_HTTP_PORT}",
+        f"--grpc-port={TRITON_GRPC_PORT}",
+        f"--metrics-port={TRITON_METRICS_PORT}",
+        # It stays up when a model does not load, so that the probe can say why.
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={times.triton_exit}",
+    ]
+    container["ports"] = [
+        {"name": "http", "containerPort": TRITON_HTTP_PORT},
+        {"name": "grpc", "containerPort": TRITON_GRPC_PORT},
+        {"name": "metrics", "containerPort": TRITON_METRICS_PORT},
+    ]
+    container["volumeMounts"] = [*container["volumeMounts"], {"name": _SHM, "mountPath": "/dev/shm"}]
+    if pool.credentials_secret:
+        container["envFrom"] = [{"secretRef": {"name": pool.credentials_secret}}]
+    if not options.scorer:
+        container["lifecycle"] = times.pre_stop_hook
+    return {**container, **triton_probes(times)}
+
+
+def _scorer(options: Options) -> dict[str, Any]:
+    times, settings = Times.of(options), options.settings
+    container = _container(options, "scorer", scorer_share(options))
+    container["command"] = ["python", "-m", "serving"]
+    container["args"] = ["--host=0.0.0.0", f"--port={SCORER_PORT}"]
+    container["env"] = _merged(
+        container["env"],
+        {
+            "SERVICE_NAME": settings.service_name,
+            "SCORING_TIMEOUT_MS": str(settings.deployment.scoring_timeout_ms),
+            "MAX_REQUEST_BYTES": str(settings.deployment.max_request_megabytes * 1024 * 1024),
+            "GRACEFUL_TIMEOUT": str(times.drain),
+        },
+        settings.environment.variables,
+    )
+    container["ports"] = [{"name": "score", "containerPort": SCORER_PORT}]
+    container["lifecycle"] = times.pre_stop_hook
+    return {**container, **scorer_probes(times)}
+
+
+def _container(options: Options, name: str, share: Share) -> dict[str, Any]:
+    variables = {
+        "HOME": "/tmp",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Libraries that count cores see the node's, not the container's.
+        "OMP_NUM_THREADS": str(max(1, int(share.cpu_limit))),
+    }
+    if not share.gpus:
+        # NVIDIA's images ask its runtime for every GPU of the node unless told otherwise.
+        variables["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return {
+        "name": name,
+        "image": options.contents.image,
+        "imagePullPolicy": "IfNotPresent",
+        "env": _merged([], variables, options.settings.environment.variables),
+        "resources": share.resources(),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [{"name": _SCRATCH, "mountPath": "/tmp"}],
+    }
+
+
+def _merged(environment: list[dict[str, str]], *layers: dict[str, str]) -> list[dict[str, str]]:
+    """Variables as a container lists them, a later layer's over an earlier one's."""
+    merged = {variable["name"]: variable["value"] for variable in environment}
+    for layer in layers:
+        merged |= layer
+    return [{"name": name, "value": value} for name, value in merged.items()]

@@ -1,0 +1,153 @@
+"""What keeps a pod from becoming ready, read from its status and its events: pure, on Kubernetes' JSON."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node_pool.options import Manifest
+
+__all__ = ["Trouble", "event_lines", "is_ready", "is_unscheduled", "node_lines", "refusals", "troubles"]
+
+# Reasons of a waiting container that may pass by themselves, a registry's hiccup say, and those that do not.
+_PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
+_HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
+# What the probe says when waiting cannot help: Triton gave a model up, or a model or the script answers wrongly.
+_GIVEN_UP = re.compile(
+    r"state UNAVAILABLE: |holds no such model|golden inference: POST \S+: output "
+    r"|golden request: POST \S+: expected (?!200, )"
+)
+_PULL_ATTEMPTS = 3
+_EVENT_LIMIT = 10
+_NODE_LIMIT = 10
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One reason why a pod is not ready; `final` when waiting longer cannot mend it.
+
+    `container` is the one whose log says more, `ended` whether it is that of its last run before a restart.
+    """
+
+    pod: str
+    text: str
+    final: bool = False
+    container: str = ""
+    ended: bool = False
+
+    def __str__(self) -> str:
+        return f"pod {self.pod}: {self.text}"
+
+
+def is_ready(pod: Manifest) -> bool:
+    """Whether a pod passed its probes and is not about to end."""
+    ready = _condition(pod, "Ready")
+    return bool(ready and ready["status"] == "True" and "deletionTimestamp" not in pod["metadata"])
+
+
+def is_unscheduled(pod: Manifest) -> bool:
+    """Whether the scheduler has found no node for a pod."""
+    return _refusal(pod) is not None
+
+
+def troubles(pod: Manifest, events: Sequence[Manifest]) -> list[Trouble]:
+    """What is wrong with a pod that is not ready, the telling things first; empty while it is just starting."""
+    name = pod["metadata"]["name"]
+    if (scheduled := _refusal(pod)) is not None:
+        return [Trouble(name, f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}")]
+    status = pod.get("status", {})
+    found = []
+    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+        if not container.get("ready"):
+            found += _of_container(name, container, events)
+    return found
+
+
+def refusals(deployment: Manifest) -> list[Trouble]:
+    """Why the cluster refuses to make the Deployment's pods at all: a quota, a policy, a priority class not there."""
+    failed = _condition(deployment, "ReplicaFailure")
+    if failed is None or failed["status"] != "True":
+        return []
+    return [Trouble(f"of {deployment['metadata']['name']}", f"{failed.get('reason', '')}: {failed.get('message', '')}")]
+
+
+def node_lines(pod: Manifest, nodes: Sequence[Manifest]) -> list[str]:
+    """What keeps a pod off each node of its pool: taints that it does not tolerate, and that the node is not ready.
+
+    The scheduler's own words count the nodes and do not say which taints.
+    """
+    tolerations = pod["spec"].get("tolerations", [])
+    lines = []
+    for node in nodes:
+        taints = [taint for taint in node["spec"].get("taints", []) if not _is_tolerated(taint, tolerations)]
+        words = [f"{taint['key']}{_value(taint)}:{taint['effect']}" for taint in taints]
+        ready = _condition(node, "Ready")
+        state = "" if ready and ready["status"] == "True" else f"not ready: {(ready or {}).get('message', 'no word')}; "
+        told = f"taints that the pod does not tolerate: {', '.join(words)}" if words else "no taint against the pod"
+        lines.append(f"node {node['metadata']['name']}: {state}{told}")
+    more = len(lines) - _NODE_LIMIT
+    return [*lines[:_NODE_LIMIT], *([f"and {more} more nodes"] if more > 0 else [])]
+
+
+def _value(taint: Manifest) -> str:
+    return f"={taint['value']}" if taint.get("value") else ""
+
+
+def _is_tolerated(taint: Manifest, tolerations: Sequence[Manifest]) -> bool:
+    """Kubernetes' rule (its documentation, "Taints and Tolerations"); a taint that only prefers is none."""
+    return taint["effect"] == "PreferNoSchedule" or any(
+        toleration.get("key", taint["key"]) == taint["key"]
+        and toleration.get("effect", taint["effect"]) == taint["effect"]
+        and (toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", ""))
+        for toleration in tolerations
+    )
+
+
+def event_lines(events: Sequence[Manifest]) -> list[str]:
+    """The last events as people read them: how often, what, and the words."""
+    return [
+        f"{event.get('count') or 1}x {event.get('reason', '')}: {' '.join(str(event.get('message', '')).split())}"
+        for event in events[-_EVENT_LIMIT:]
+    ]
+
+
+def _of_container(pod: str, container: Manifest, events: Sequence[Manifest]) -> list[Trouble]:
+    name = container["name"]
+    waiting = container.get("state", {}).get("waiting", {})
+    reason, message = waiting.get("reason", ""), " ".join(waiting.get("message", "").split())
+    if reason in _PULLING:
+        failed = sum(event.get("count") or 1 for event in events if _is_failed_pull(event))
+        return [Trouble(pod, f"{name}: {reason}: {message}", final=failed >= _PULL_ATTEMPTS)]
+    if reason in _HOPELESS:
+        return [Trouble(pod, f"{name}: {reason}: {message}", final=True)]
+    found = [_failed_probe(pod, name, events)]
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
+    if ended:
+        why = f"{name} ended with exit code {ended.get('exitCode')} ({ended.get('reason', 'Error')})"
+        again = container.get("restartCount", 0)
+        found.append(Trouble(pod, why, final=again > 0, container=name, ended=again > 0))
+    return [trouble for trouble in found if trouble]
+
+
+def _failed_probe(pod: str, container: str, events: Sequence[Manifest]) -> Trouble | None:
+    """The newest word of a container's startup or readiness probe."""
+    path = f"{{{container}}}"
+    for event in reversed(events):
+        if event.get("reason") == "Unhealthy" and path in event.get("involvedObject", {}).get("fieldPath", ""):
+            words = " ".join(str(event.get("message", "")).split())
+            return Trouble(pod, f"{container}: {words}", final=bool(_GIVEN_UP.search(words)), container=container)
+    return None
+
+
+def _is_failed_pull(event: Manifest) -> bool:
+    return event.get("reason") == "Failed" and "pull" in str(event.get("message", "")).lower()
+
+
+def _refusal(pod: Manifest) -> Manifest | None:
+    """The scheduler's word that it has found no node."""
+    scheduled = _condition(pod, "PodScheduled")
+    return scheduled if scheduled and scheduled["status"] == "False" else None
+
+
+def _condition(pod: Manifest, kind: str) -> Manifest | None:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return next((condition for condition in conditions if condition["type"] == kind), None)

@@ -1,0 +1,87 @@
+"""How clients reach the front door: its Service, and an Ingress or a Gateway API route before it."""
+
+from typing import Any
+
+from node_pool.names import FRONT_DOOR, Names, manifest
+from node_pool.options import Manifest, Options
+
+__all__ = ["exposure", "scheme", "service_port"]
+
+HTTP_PORT = 80
+HTTPS_PORT = 443
+
+
+def scheme(options: Options) -> str:
+    """The scheme that the front door itself speaks."""
+    return "http" if options.settings.tls is None else "https"
+
+
+def service_port(options: Options) -> int:
+    """The front door's port on its Service."""
+    return HTTP_PORT if options.settings.tls is None else HTTPS_PORT
+
+
+def exposure(options: Options) -> list[Manifest]:
+    """The front door's Service and what leads to it from outside."""
+    leading = {"ingress": _ingress, "gateway": _http_route}.get(options.pool.exposure.kind)
+    return [_service(options), *([leading(options)] if leading else [])]
+
+
+def _service(options: Options) -> Manifest:
+    names, wanted = Names.of(options), options.pool.exposure
+    balanced = wanted.kind == "loadBalancer"
+    port = {"name": scheme(options), "port": service_port(options), "targetPort": "front-door"}
+    spec: dict[str, Any] = {
+        "type": "LoadBalancer" if balanced else "ClusterIP",
+        "selector": names.selector(FRONT_DOOR),
+        "ports": [port],
+    }
+    if balanced and wanted.source_ranges:
+        spec["loadBalancerSourceRanges"] = list(wanted.source_ranges)
+    annotations = {**_balancer(options), **wanted.annotations} if balanced else {}
+    return manifest(options, "v1", "Service", names.service, FRONT_DOOR, annotations=annotations, spec=spec)
+
+
+def _balancer(options: Options) -> dict[str, str]:
+    """The cloud's own words for the load balancer that is wanted."""
+    preset = options.preset
+    return preset.internal_load_balancer if options.pool.exposure.internal else preset.load_balancer
+
+
+def _ingress(options: Options) -> Manifest:
+    names, wanted = Names.of(options), options.pool.exposure
+    backend = {"service": {"name": names.service, "port": {"number": service_port(options)}}}
+    rule = {"host": wanted.host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    spec: dict[str, Any] = {
+        **({"ingressClassName": wanted.class_name} if wanted.class_name else {}),
+        "tls": [{"hosts": [wanted.host], "secretName": wanted.tls_secret}],
+        "rules": [rule],
+    }
+    return manifest(
+        options,
+        "networking.k8s.io/v1",
+        "Ingress",
+        names.service,
+        FRONT_DOOR,
+        annotations=dict(wanted.annotations),
+        spec=spec,
+    )
+
+
+def _http_route(options: Options) -> Manifest:
+    names, wanted = Names.of(options), options.pool.exposure
+    parent = wanted.gateway.model_dump(by_alias=True, exclude_none=True) if wanted.gateway else {}
+    spec = {
+        "parentRefs": [parent],
+        "hostnames": [wanted.host],
+        "rules": [{"backendRefs": [{"name": names.service, "port": service_port(options)}]}],
+    }
+    return manifest(
+        options,
+        "gateway.networking.k8s.io/v1",
+        "HTTPRoute",
+        names.service,
+        FRONT_DOOR,
+        annotations=dict(wanted.annotations),
+        spec=spec,
+    )

@@ -1,0 +1,24 @@
+"""The namespace, where the stack makes one of its own."""
+
+from node_pool.names import OWNER_ANNOTATION, Names
+from node_pool.options import Manifest, Options
+
+__all__ = ["namespace"]
+
+
+def namespace(options: Options) -> list[Manifest]:
+    """A namespace that admits hardened pods only (Kubernetes' `restricted` profile); nothing where it exists."""
+    if not options.pool.create_namespace:
+        return []
+    labels = {
+        "app.kubernetes.io/name": "triton-serving",
+        "app.kubernetes.io/managed-by": "pulumi",
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+    }
+    metadata = {
+        "name": Names.of(options).namespace,
+        "labels": labels,
+        "annotations": {OWNER_ANNOTATION: options.owner},
+    }
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]

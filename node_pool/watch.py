@@ -1,0 +1,183 @@
+"""Watching a Deployment's rollout: until its replicas are ready, or until it is clear that they will not be."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node_pool.cluster import Cluster
+from node_pool.diagnosis import Trouble, event_lines, is_ready, is_unscheduled, node_lines, refusals, troubles
+from node_pool.options import Manifest
+
+__all__ = ["Rollout", "RolloutError", "await_gone", "await_rollout", "measure"]
+
+_POLL_SECONDS = 2.0
+_LOG_LINES = 40
+_TRACEBACK = "Traceback (most recent call last)"
+_REVISION = "deployment.kubernetes.io/revision"
+
+
+class RolloutError(Exception):
+    """New replicas that did not become ready: why, the pods' events and the ends of their containers' logs."""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """The Deployment that is rolled out, and its replicas' times: for a node to appear, to start, and to end."""
+
+    namespace: str
+    name: str
+    provision: int
+    startup: int
+    grace: int
+
+
+def await_rollout(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]) -> None:
+    """Wait until every replica is of the newest kind and ready, and the others have ended: until then they answer too.
+
+    Each replica that becomes ready starts the time anew.
+
+    Raises `RolloutError` when the time is over, and at once when waiting is of no use; `ClusterError`.
+    """
+    started = progressed = time.monotonic()
+    said = ""
+    most = -1
+    while True:
+        deployment = cluster.get("deployments", rollout.namespace, rollout.name)
+        if deployment is None:
+            raise RolloutError(f"there is no Deployment {rollout.name} in the namespace {rollout.namespace}")
+        if _is_complete(deployment):
+            _await_old_ones(cluster, rollout, deployment, say)
+            return
+        pods = _new_pods(cluster, deployment)
+        ready = sum(map(is_ready, pods))
+        if ready > most:
+            most, progressed = ready, time.monotonic()
+        found = [t for pod in pods if not is_ready(pod) for t in _troubles(cluster, pod)] + refusals(deployment)
+        line = f"{ready} of {_wanted(deployment)} new replicas are ready" + (f"; {found[0]}" if found else "")
+        if line != said:
+            say(line)
+            said = line
+        scheduled = any(pod["spec"].get("nodeName") for pod in pods if not is_ready(pod))
+        budget = rollout.provision + (rollout.startup if scheduled else 0)
+        if any(trouble.final for trouble in found) or time.monotonic() - progressed > budget:
+            waited = time.monotonic() - started
+            raise RolloutError(_report(cluster, rollout, deployment, pods, found, waited))
+        time.sleep(_POLL_SECONDS)
+
+
+def _await_old_ones(cluster: Cluster, rollout: Rollout, deployment: Manifest, say: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + rollout.grace
+    said = False
+    while old := len(_all_pods(cluster, deployment)) - len(_new_pods(cluster, deployment)):
+        if not said:
+            say(f"the new replicas are ready; {old} old ones finish what they have")
+            said = True
+        if time.monotonic() > deadline:
+            say(f"{old} old replicas have not ended after {rollout.grace} s; kubectl describe pods says why")
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def await_gone(cluster: Cluster, namespace: str, name: str, labels: dict[str, str], seconds: float) -> bool:
+    """Whether the pods with these labels end within `seconds` after their Deployment was deleted.
+
+    A Deployment that nobody deletes is another stack's, and its pods are no concern of this one.
+    """
+    deadline = time.monotonic() + seconds
+    while cluster.select("pods", namespace, labels):
+        deployment = cluster.get("deployments", namespace, name)
+        if deployment is not None and "deletionTimestamp" not in deployment["metadata"]:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def measure(cluster: Cluster, namespace: str, name: str) -> tuple[str, list[str]]:
+    """A Deployment's state (`Healthy`, `Unhealthy` or `Stopped`), and what is wrong with its pods."""
+    deployment = cluster.get("deployments", namespace, name)
+    if deployment is None:
+        return "Stopped", [f"there is no Deployment {name} in the namespace {namespace}"]
+    pods = _new_pods(cluster, deployment)
+    found = [str(trouble) for pod in pods if not is_ready(pod) for trouble in _troubles(cluster, pod)]
+    if _is_complete(deployment) and not found:
+        return "Healthy", []
+    return "Unhealthy", found or [f"{sum(map(is_ready, pods))} of {_wanted(deployment)} replicas are ready"]
+
+
+def _is_complete(deployment: Manifest) -> bool:
+    status, wanted = deployment.get("status", {}), _wanted(deployment)
+    counts = [status.get(count, 0) for count in ("replicas", "updatedReplicas", "availableReplicas")]
+    observed = bool(status.get("observedGeneration", 0) >= deployment["metadata"]["generation"])
+    return observed and all(count == wanted for count in counts)
+
+
+def _wanted(deployment: Manifest) -> int:
+    return int(deployment["spec"].get("replicas", 1))
+
+
+def _new_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
+    """The pods of the Deployment's newest template."""
+    namespace, labels = deployment["metadata"]["namespace"], deployment["spec"]["selector"]["matchLabels"]
+    revision = deployment["metadata"].get("annotations", {}).get(_REVISION)
+    for replica_set in cluster.select("replicasets", namespace, labels):
+        if replica_set["metadata"].get("annotations", {}).get(_REVISION) == revision:
+            return cluster.select("pods", namespace, replica_set["spec"]["selector"]["matchLabels"])
+    return []
+
+
+def _all_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
+    return cluster.select("pods", deployment["metadata"]["namespace"], deployment["spec"]["selector"]["matchLabels"])
+
+
+def _troubles(cluster: Cluster, pod: Manifest) -> list[Trouble]:
+    metadata = pod["metadata"]
+    return troubles(pod, cluster.events(metadata["namespace"], metadata["name"]))
+
+
+def _report(
+    cluster: Cluster, rollout: Rollout, deployment: Manifest, pods: list[Manifest], found: list[Trouble], waited: float
+) -> str:
+    serving = deployment.get("status", {}).get("readyReplicas", 0)
+    left = {0: "no replica serves", 1: "the old replica goes on serving"}.get(
+        serving, f"{serving} replicas go on serving"
+    )
+    lines = [f"the new replicas of {rollout.name} are not ready after {waited:.0f} s; {left}"]
+    # What cannot mend itself tells most; of a container that ended, the log of the run that did, not of the next one.
+    found = sorted(found, key=lambda trouble: not trouble.final)
+    lines += [f"  {trouble}" for trouble in found]
+    lines += _nodes_of([pod for pod in pods if is_unscheduled(pod)], cluster)
+    for pod in pods:
+        if is_ready(pod):
+            continue
+        name = pod["metadata"]["name"]
+        lines.append(f"  events of pod {name}:")
+        lines += [f"    {line}" for line in event_lines(cluster.events(rollout.namespace, name))]
+    for trouble in found:
+        if trouble.container:
+            end = _end_of(cluster.logs(rollout.namespace, trouble.pod, trouble.container, previous=trouble.ended))
+            lines += [
+                f"  end of the log of {trouble.container} in pod {trouble.pod}:",
+                *(f"    {line}" for line in end),
+            ]
+            break
+    lines.append(f"  all of it: kubectl logs -n {rollout.namespace} deployment/{rollout.name} --all-containers")
+    return "\n".join(lines)
+
+
+def _nodes_of(unscheduled: list[Manifest], cluster: Cluster) -> list[str]:
+    """What the pool's nodes have against pods that found none; nothing where nodes may not be seen."""
+    if not unscheduled:
+        return []
+    selector = unscheduled[0]["spec"].get("nodeSelector", {})
+    nodes = cluster.nodes(selector)
+    if nodes == []:
+        return [f"  no node has the pool's label {' '.join(f'{key}={value}' for key, value in selector.items())}"]
+    return [f"  {line}" for line in node_lines(unscheduled[0], nodes or [])]
+
+
+def _end_of(log: list[str]) -> list[str]:
+    """The last traceback in a log, or its last lines where there is none."""
+    starts = [index for index, line in enumerate(log) if _TRACEBACK in line]
+    return log[starts[-1] :][:_LOG_LINES] if starts else log[-_LOG_LINES:]
