@@ -7,10 +7,8 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
+from components.docker_deployment import DockerDeployment
 from components.process_deployment import ProcessDeployment
-from components.providers.process_front_door import ProcessFrontDoor
-from processes.directory import ServiceDirectory
-from processes.front_door import check_port
 from settings.schema import Settings
 
 __all__ = ["Gateway", "GatewayArgs"]
@@ -24,15 +22,14 @@ class GatewayArgs:
     project: Path
     _: KW_ONLY
     keys: AccessKeys
-    deployment: ProcessDeployment
+    deployment: ProcessDeployment | DockerDeployment
 
 
 class Gateway(pulumi.ComponentResource):
     """Envoy on the service's port: keys, routes, limits, TLS.
 
     `scoring_uri` is where clients send requests: `/score`, or the base URI where Triton serves without a script.
-    `triton_uri` and `swagger_uri` are none where nobody answers there. Raises `ServiceError` before anything is
-    declared where another process holds the port.
+    `triton_uri` and `swagger_uri` are none where nobody answers there.
     """
 
     url: str
@@ -43,12 +40,10 @@ class Gateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
-        state_directory = (args.project / settings.state_directory).resolve()
-        check_port(ServiceDirectory.of(state_directory, settings.service_name), deployment.port)
         super().__init__("triton:index:Gateway", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
-            "stateDirectory": str(state_directory),
+            "stateDirectory": str((args.project / settings.state_directory).resolve()),
             "port": deployment.port,
             "public": deployment.public,
             "authEnabled": deployment.auth_enabled,
@@ -64,7 +59,7 @@ class Gateway(pulumi.ComponentResource):
         if settings.tls is not None:
             inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
             inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())
-        door = ProcessFrontDoor(
+        metrics_port = args.deployment.front_door(
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
         scripted = settings.entry_script is not None
@@ -72,5 +67,5 @@ class Gateway(pulumi.ComponentResource):
         self.scoring_uri = f"{self.url}/score" if scripted else self.url
         self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
-        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", door.metricsPort)
+        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", metrics_port)
         self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri})

@@ -9,6 +9,7 @@ import pulumi
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry, content_digest
 from components.providers.registered_model import RegisteredModel
+from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
 __all__ = ["ModelBundle", "ModelBundleArgs"]
@@ -16,19 +17,29 @@ __all__ = ["ModelBundle", "ModelBundleArgs"]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelBundleArgs:
-    """What to serve: a folder to register (with an absolute path) or a registered version, and the registry's URL."""
+    """What to serve: a folder to register (with an absolute path) or a registered version, and the registry's URL.
+
+    `cache` is where a bundle of an object store is downloaded to; without it, the bundle stays there.
+    """
 
     model: Model | RegisteredModelId
     registry: str
     target: Target
+    cache: Path | None = None
 
     @classmethod
     def of(cls, settings: Settings, model: Model | RegisteredModelId, project: Path) -> "ModelBundleArgs":
         """The arguments that a stack's settings give; relative paths start at `project`."""
-        registry = settings.registry if "://" in settings.registry else str((project / settings.registry).resolve())
         if isinstance(model, Model):
             model = model.model_copy(update={"path": str((project / model.path).resolve())})
-        return cls(model=model, registry=registry, target=settings.deployment.target)
+        cache = (project / settings.state_directory / "cache" / "models").resolve()
+        stays = settings.node_pool.models_from == "registry"
+        return cls(
+            model=model,
+            registry=registry_url(settings, project),
+            target=settings.deployment.target,
+            cache=None if stays else cache,
+        )
 
 
 class ModelBundle(pulumi.ComponentResource):
@@ -49,12 +60,13 @@ class ModelBundle(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self.name, self.registry = args.model.name, args.registry
         if isinstance(args.model, RegisteredModelId):
-            registry = Registry(args.registry)
+            registry = Registry(args.registry, cache=args.cache)
             registered = registry.get(args.model.name, args.model.version)
             super().__init__("triton:index:ModelBundle", name, None, opts)
             self.version = pulumi.Output.from_input(registered.version)
             self.digest = pulumi.Output.from_input(registered.digest)
-            self.path = pulumi.Output.from_input(str(registry.local_path(registered)))
+            path = registry.local_path(registered) if args.cache else registered.path
+            self.path = pulumi.Output.from_input(str(path))
             self.framework = pulumi.Output.from_input(registered.framework)
             self.models = pulumi.Output.from_input(summary_of(registered.models))
         else:
@@ -72,6 +84,7 @@ class ModelBundle(pulumi.ComponentResource):
             f"{name}-version",
             {
                 "registry": args.registry,
+                "cache": str(args.cache or ""),
                 "name": model.name,
                 "source": str(source),
                 "digest": content_digest(checked),

@@ -7,11 +7,13 @@ from typing import Any
 
 import pulumi
 
+from components.entry_script import entry_script
 from components.model_bundle import ModelBundle
+from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
 from components.triton_environment import TritonEnvironment
-from environment.files import digest_of
 from processes.directory import ServiceDirectory, check_owner
+from processes.front_door import check_port
 from settings.schema import Settings
 
 __all__ = ["ProcessDeployment", "ProcessDeploymentArgs"]
@@ -32,7 +34,8 @@ class ProcessDeployment(pulumi.ComponentResource):
     """Triton and the entry script server, rolled out behind a probe and kept running by a supervisor.
 
     Raises `ServiceError` before anything is declared where the service's name belongs to another stack and may not be
-    overwritten. `shape` lists who serves: `triton`, `scorer` or both.
+    overwritten, and where another process holds the front door's port. `shape` lists who serves: `triton`, `scorer` or
+    both.
     """
 
     state: pulumi.Output[str]
@@ -45,6 +48,7 @@ class ProcessDeployment(pulumi.ComponentResource):
         directory = ServiceDirectory.of(state_directory, settings.service_name)
         owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         check_owner(directory, owner, overwrite=deployment.overwrite)
+        check_port(directory, deployment.port)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
@@ -62,13 +66,9 @@ class ProcessDeployment(pulumi.ComponentResource):
             "deadlineSeconds": deployment.rollout.deadline_seconds,
             "drainSeconds": deployment.rollout.drain_seconds,
         }
-        if settings.entry_script is not None:
-            source = (args.project / settings.source_directory).resolve()
-            inputs["entryScript"] = {
-                "sourceDirectory": str(source),
-                "file": settings.entry_script,
-                "digest": digest_of(source),
-            }
+        script = entry_script(settings, args.project)
+        if script is not None:
+            inputs["entryScript"] = script
         service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
         self.state = service.state
         self.generation = service.generation
@@ -77,3 +77,7 @@ class ProcessDeployment(pulumi.ComponentResource):
             lambda frameworks: (["triton"] if "Multi" in frameworks else []) + scorer
         )
         self.register_outputs({"state": self.state, "generation": self.generation})
+
+    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Output[int]:
+        """Declare Envoy's process in front of this deployment; gives the port of the metrics."""
+        return ProcessFrontDoor(name, inputs, opts).metricsPort

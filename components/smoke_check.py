@@ -1,6 +1,5 @@
 """SmokeCheck: the check of a deployed service, through its front door."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +8,15 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
+from components.docker_deployment import DockerDeployment
 from components.gateway import Gateway
 from components.model_bundle import ModelBundle
 from components.process_deployment import ProcessDeployment
 from components.providers import smoke_check
+from settings.golden import score_question
 from settings.schema import Framework, Settings
 
-__all__ = ["SmokeCheck", "SmokeCheckArgs"]
+__all__ = ["SmokeCheck", "SmokeCheckArgs", "questions"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class SmokeCheckArgs:
     project: Path
     bundles: Sequence[ModelBundle]
     keys: AccessKeys
-    deployment: ProcessDeployment
+    deployment: ProcessDeployment | DockerDeployment
     gateway: Gateway
 
 
@@ -40,30 +41,22 @@ class SmokeCheck(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:SmokeCheck", name, None, opts)
-        settings = args.settings
-        served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
-        inputs: dict[str, Any] = {
-            "url": args.gateway.url,
-            "key": args.keys.primary if settings.deployment.auth_enabled else "",
-            "certificate": str((args.project / settings.tls.certificate_file).resolve()) if settings.tls else "",
-            "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
-            "score": _golden_request(settings, args.project),
-            # What is behind the front door: another generation is another reason to ask.
-            "generation": args.deployment.generation,
-            "settings": settings.model_dump(mode="json", exclude={"primary_key", "secondary_key"}),
-        }
+        inputs = {"url": args.gateway.url, **questions(args.settings, args.project, args.bundles, args.keys)}
+        # What is behind the front door: another generation is another reason to ask.
+        inputs["generation"] = args.deployment.generation
         check = smoke_check.SmokeCheck(
             f"{name}-run", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.gateway, args.deployment])
         )
         self.register_outputs({"checks": check.checks})
 
 
-def _golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
-    if settings.entry_script is None:
-        return None
-    script = project / settings.source_directory / settings.entry_script
-    golden = script.with_suffix(".golden.json")
-    if not golden.is_file():
-        return {}
-    content = json.loads(golden.read_text())
-    return {"request": content["request"], "response": content["response"]}
+def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+    """What is asked on every target, as the providers' inputs; with the settings, since changed ones ask anew."""
+    served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in bundles))
+    return {
+        "key": keys.primary if settings.deployment.auth_enabled else "",
+        "certificate": str((project / settings.tls.certificate_file).resolve()) if settings.tls else "",
+        "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
+        "score": score_question(settings, project),
+        "settings": settings.model_dump(mode="json", exclude={"primary_key", "secondary_key"}),
+    }

@@ -1,5 +1,6 @@
 """The stack's settings, read from Pulumi's configuration."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -30,5 +31,6 @@ def stack_settings(project: Path) -> settings.Settings:
 def _value(text: Any) -> Any:
     """A setting as it stands in the stack's file: lists and groups reach the program as JSON."""
     if isinstance(text, str) and text[:1] in ("[", "{"):
-        return json.loads(text)
+        with contextlib.suppress(ValueError):  # text that only looks like JSON
+            return json.loads(text)
     return text

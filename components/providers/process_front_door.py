@@ -1,39 +1,30 @@
 """The front door on the `process` target."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
-from components.providers.base import Provider
+from components.providers.machine_service import FrontDoorProvider
+from machine.spec import FrontDoorSpec
 from processes import front_door
 from processes.directory import ServiceDirectory
 
 __all__ = ["ProcessFrontDoor"]
 
 
-class ProcessFrontDoorProvider(Provider):
-    """Opens, changes and closes the front door (`processes.front_door`); one that is found closed is opened again."""
+class ProcessFrontDoorProvider(FrontDoorProvider):
+    """A supervised Envoy: `processes.front_door`."""
 
-    outputs = frozenset({"metricsPort"})
+    def open(self, props: dict[str, Any]) -> int:
+        return front_door.apply(FrontDoorSpec.model_validate(props))
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["serviceName"], outs=_apply(props))
+    def is_open(self, state_directory: Path, service_name: str) -> bool:
+        return front_door.is_open(ServiceDirectory.of(state_directory, service_name))
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs=_apply(_news))
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        front_door.remove(Path(_props["stateDirectory"]), _props["serviceName"])
-
-    def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not front_door.is_open(ServiceDirectory.of(Path(outputs["stateDirectory"]), outputs["serviceName"]))
-
-
-def _apply(props: dict[str, Any]) -> dict[str, Any]:
-    return {**props, "metricsPort": front_door.apply(front_door.FrontDoorSpec.model_validate(props))}
+    def close(self, state_directory: Path, service_name: str) -> None:
+        front_door.remove(state_directory, service_name)
 
 
 class ProcessFrontDoor(Resource, module="triton", name="ProcessFrontDoor"):

@@ -1,13 +1,13 @@
 """A service on the `process` target."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import Resource
 
-from components.providers.base import Provider, say
+from components.providers.base import say
+from components.providers.machine_service import ServiceProvider
 from processes import rollout, service
 from processes.directory import ServiceDirectory
 from processes.spec import ServiceSpec
@@ -15,43 +15,18 @@ from processes.spec import ServiceSpec
 __all__ = ["ProcessService"]
 
 
-class ProcessServiceProvider(Provider):
-    """Rolls a service out (`processes.rollout`), measures it and removes it.
+class ProcessServiceProvider(ServiceProvider):
+    """Supervised processes: `processes.rollout`, `processes.service`."""
 
-    A service that is found stopped or unhealthy differs from its declaration: the next `up` restores it.
-    """
+    def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
+        return rollout.apply(ServiceSpec.model_validate(props), say).model_dump()
 
-    outputs = frozenset({"state", "problems", "generation"})
+    def measure(self, state_directory: Path, service_name: str) -> tuple[str, list[str]]:
+        measured = service.measure(ServiceDirectory.of(state_directory, service_name))
+        return measured.state, list(measured.problems)
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["serviceName"], outs=_apply(props))
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        if _olds["serviceName"] != _news["serviceName"]:
-            outputs = _apply(_news)
-            service.remove(Path(_olds["stateDirectory"]), _olds["serviceName"])
-            return UpdateResult(outs=outputs)
-        return UpdateResult(outs=_apply(_news))
-
-    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        return ReadResult(id_, {**props, **_state(props)})
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        service.remove(Path(_props["stateDirectory"]), _props["serviceName"])
-
-    def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not _state(outputs)["state"] == outputs.get("state") == "Healthy"
-
-
-def _apply(props: dict[str, Any]) -> dict[str, Any]:
-    spec = ServiceSpec.model_validate(props)
-    generation = rollout.apply(spec, say)
-    return {**props, **_state(props), "generation": generation.model_dump()}
-
-
-def _state(props: Mapping[str, Any]) -> dict[str, Any]:
-    measured = service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
-    return {"state": measured.state, "problems": list(measured.problems)}
+    def remove(self, state_directory: Path, service_name: str) -> None:
+        service.remove(state_directory, service_name)
 
 
 class ProcessService(Resource, module="triton", name="ProcessService"):

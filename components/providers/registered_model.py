@@ -21,7 +21,7 @@ class RegisteredModelProvider(Provider):
     """
 
     # Where the bundle lay when it was registered says nothing about what is registered.
-    ignored = frozenset({"source"})
+    ignored = frozenset({"source", "cache"})
     outputs = frozenset({"version", "path", "models"})
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -32,13 +32,14 @@ class RegisteredModelProvider(Provider):
         return UpdateResult(outs=_register(_news))
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not Path(outputs["path"]).is_dir()
+        return "://" not in outputs["path"] and not Path(outputs["path"]).is_dir()
 
 
 def _register(props: dict[str, Any]) -> dict[str, Any]:
     source = Path(props["source"])
     bundle = check_files(source) if props["framework"] == "Custom" else check_layout(source, target=props["target"])
-    registry = Registry(props["registry"])
+    cache = props.get("cache")
+    registry = Registry(props["registry"], cache=Path(cache) if cache else None)
     registered = registry.register(
         props["name"],
         bundle,
@@ -51,7 +52,7 @@ def _register(props: dict[str, Any]) -> dict[str, Any]:
         **props,
         "version": registered.version,
         "digest": registered.digest,
-        "path": str(registry.local_path(registered)),
+        "path": str(registry.local_path(registered)) if cache else registered.path,
         "models": [{key: model[key] for key in ("name", "versions", "platform")} for model in registered.models],
     }
 

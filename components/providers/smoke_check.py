@@ -1,7 +1,7 @@
 """The check of a deployed service from outside: through the front door, with the key."""
 
 import json
-import math
+import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,11 +11,9 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.registry import Registry
 from components.providers.base import Provider, say
-from serving.probe import compare_outputs
+from serving.probe import alike, compare_outputs, received_json
 
-__all__ = ["SmokeCheck", "SmokeCheckError", "problems"]
-
-TOLERANCE = 1e-4
+__all__ = ["SmokeCheck", "SmokeCheckError", "check", "client", "problems"]
 
 
 class SmokeCheckError(Exception):
@@ -35,22 +33,50 @@ class SmokeCheckProvider(Provider):
 
 
 def _run(props: dict[str, Any]) -> dict[str, Any]:
-    check = _Check(props)
-    found = list(check.problems())
+    count, found = check(props)
     if found:
         raise SmokeCheckError("the deployed service failed its check:\n" + "\n".join(f"  {line}" for line in found))
-    say(f"{check.count} checks through {props['url']} passed")
-    return {**props, "checks": check.count}
+    say(f"{count} checks through {props['url']} passed")
+    return {**props, "checks": count}
+
+
+def check(props: Mapping[str, Any]) -> tuple[int, list[str]]:
+    """How many things were asked of a service, and its `problems`."""
+    asked = _Check(props)
+    found = list(asked.problems())
+    return asked.count, found
 
 
 def problems(props: Mapping[str, Any]) -> list[str]:
     """List what is wrong with a service, a line each: what was asked, expected and received.
 
     `props`: `url` of the front door, `key` ("" where it is open), `certificate` (a PEM file to trust, "" for the
-    system's), `bundles` (`registry`, `name`, `version` of those that Triton serves), `score` (null, or the script's
-    golden `request` and `response`, both null where it has none).
+    system's), `bundles` (`registry`, `name`, `version` of those that Triton serves), `score` (null, or what
+    `settings.golden.score_question` gives), and `serverName` where the certificate is for another host than the URL's.
     """
-    return list(_Check(props).problems())
+    return check(props)[1]
+
+
+def client(props: Mapping[str, Any]) -> httpx.Client:
+    """A client of the front door as `problems` describes it, with the key."""
+    certificate = props["certificate"]
+    verify = ssl.create_default_context(cafile=certificate) if certificate else httpx.create_ssl_context()
+    headers = {"Authorization": f"Bearer {props['key']}"} if props["key"] else {}
+    transport = _NamedTransport(str(props.get("serverName", "")), verify=verify)
+    return httpx.Client(base_url=props["url"], headers=headers, timeout=60, transport=transport)
+
+
+class _NamedTransport(httpx.HTTPTransport):
+    """A transport that expects the certificate of a host by name, whatever address leads to it."""
+
+    def __init__(self, name: str, verify: ssl.SSLContext) -> None:
+        super().__init__(verify=verify)
+        self._name = name
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._name:
+            request.extensions = {**request.extensions, "sni_hostname": self._name}
+        return super().handle_request(request)
 
 
 class _Check:
@@ -58,8 +84,7 @@ class _Check:
         self.count = 0
         self._props = props
         self._key = str(props["key"])
-        verify: Any = props["certificate"] or True
-        self._client = httpx.Client(base_url=props["url"], verify=verify, timeout=60, headers=self._authorization())
+        self._client = client(props)
 
     def problems(self) -> Iterator[str]:
         with self._client:
@@ -70,7 +95,7 @@ class _Check:
                     for model in registered.models:
                         yield from self._model(model)
                 if self._props.get("score") is not None:
-                    yield from self._score(self._props["score"])
+                    yield from self._score(json.loads(self._props["score"]))
             except httpx.HTTPError as error:
                 yield f"{self._props['url']} does not answer: {error}"
 
@@ -79,9 +104,8 @@ class _Check:
         yield from self._expect("GET", health, 200)
         if self._key:
             self.count += 1
-            status = httpx.get(
-                f"{self._props['url']}{health}", verify=self._props["certificate"] or True, timeout=60
-            ).status_code
+            with client({**self._props, "key": ""}) as stranger:
+                status = stranger.get(health).status_code
             if status != 401:
                 yield f"GET {health} without a key: expected 401, received {status}"
 
@@ -118,15 +142,12 @@ class _Check:
                     yield f"GET {path}: {kind[:-1]} '{name}': expected {expected}, received {received}"
 
     def _score(self, golden: Mapping[str, Any]) -> Iterator[str]:
-        if golden.get("request") is None:
+        if not golden:
             yield from self._expect("GET", "/", 200)
             return
         self.count += 1
         answer = self._client.post("/score", json=golden["request"])
-        received: object = answer.text
-        if answer.headers.get("content-type", "").startswith("application/json"):
-            received = answer.json()
-        if answer.status_code != 200 or not _alike(golden["response"], received):
+        if answer.status_code != 200 or not alike(golden["response"], received_json(answer.content)):
             expected = json.dumps(golden["response"])[:300]
             yield f"POST /score: expected 200 and {expected}, received {answer.status_code} and {answer.text[:300]}"
 
@@ -135,20 +156,6 @@ class _Check:
         answer = self._client.request(method, path)
         if answer.status_code != status:
             yield f"{method} {path}: expected {status}, received {answer.status_code}: {answer.text[:300]}"
-
-    def _authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"} if self._key else {}
-
-
-def _alike(expected: object, received: object) -> bool:
-    """Tell whether two JSON values are the same, numbers within `TOLERANCE`."""
-    if isinstance(expected, dict) and isinstance(received, dict):
-        return expected.keys() == received.keys() and all(_alike(v, received[k]) for k, v in expected.items())
-    if isinstance(expected, list) and isinstance(received, list):
-        return len(expected) == len(received) and all(map(_alike, expected, received))
-    if isinstance(expected, int | float) and isinstance(received, int | float):
-        return math.isclose(expected, received, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    return expected == received
 
 
 class SmokeCheck(Resource, module="triton", name="SmokeCheck"):

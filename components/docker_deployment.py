@@ -1,0 +1,137 @@
+"""DockerDeployment: the service as containers of this machine's Docker engine."""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+from components.model_bundle import ModelBundle
+from components.providers.docker_front_door import DockerFrontDoor
+from components.providers.docker_service import DockerService
+from docker_target.containers import Labels
+from docker_target.engine import Engine
+from docker_target.front_door import check_port
+from docker_target.record import Folder
+from docker_target.rollout import check_owner
+from environment.image_layout import repository
+from machine.service import ServiceError
+from settings.schema import Framework, Settings
+
+__all__ = ["DockerDeployment", "DockerDeploymentArgs"]
+
+
+@dataclass(frozen=True)
+class DockerDeploymentArgs:
+    """A stack's settings, the folder at which its relative paths start, the bundles, and the image that holds them."""
+
+    settings: Settings
+    project: Path
+    _: KW_ONLY
+    bundles: Sequence[ModelBundle]
+    image: pulumi.Input[str]
+
+
+class DockerDeployment(pulumi.ComponentResource):
+    """A network of its own, and in it Triton and the entry script server, rolled out behind a probe.
+
+    The network and the images are resources of Pulumi's Docker provider. The containers are not: they are rolled out by
+    one resource, `DockerService`. Were each a resource, a replacement that does not become ready would leave its
+    predecessor pending deletion, and the next update would start by deleting the one that serves. Here a failed
+    rollout removes what it made and leaves the state as it was.
+
+    `shape` lists who serves: `triton`, `scorer` or both. Raises `ServiceError` before anything is declared where no
+    engine answers, where the service's name belongs to another stack and may not be overwritten, where somebody else
+    holds the front door's port, where GPUs are asked for that the engine cannot give, and where `stateDirectory` is too
+    long for a socket. At preview, an engine that does not answer is worth a warning.
+    """
+
+    state: pulumi.Output[str]
+    generation: pulumi.Output[dict[str, Any]]
+    shape: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        self._args = args
+        self._owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        self._state_directory = (args.project / args.settings.state_directory).resolve()
+        Folder.of(self._state_directory, args.settings.service_name)
+        unreachable = _check_engine(args.settings, self._owner)
+        super().__init__("triton:index:DockerDeployment", name, None, opts)
+        if unreachable:
+            pulumi.log.warn(unreachable, self)
+        settings = args.settings
+        self._network = docker.Network(
+            f"{name}-network",
+            name=settings.service_name,
+            labels=[
+                docker.NetworkLabelArgs(label=Labels.SERVICE, value=settings.service_name),
+                docker.NetworkLabelArgs(label=Labels.OWNER, value=self._owner),
+            ],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
+        scorer = settings.entry_script is not None
+        service = DockerService(
+            f"{name}-service", self._inputs(served, scorer=scorer), pulumi.ResourceOptions(parent=self)
+        )
+        self.state = service.state
+        self.generation = service.generation
+        self.shape = served.apply(lambda every: ["triton"] * bool(_repositories(every)) + ["scorer"] * scorer)
+        self.register_outputs({"state": self.state, "generation": self.generation})
+
+    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Output[int]:
+        """Declare Envoy's container in front of this deployment; gives the port of the metrics."""
+        pulled = docker.RemoteImage(
+            f"{name}-image", name=self._args.settings.docker.front_door_image, keep_locally=True, opts=opts
+        )
+        inputs |= {"owner": self._owner, "network": self._network.name, "image": pulled.image_id}
+        return DockerFrontDoor(name, inputs, opts).metricsPort
+
+    def _inputs(self, served: pulumi.Output[list[dict[str, Any]]], *, scorer: bool) -> dict[str, Any]:
+        settings, deployment = self._args.settings, self._args.settings.deployment
+        inputs: dict[str, Any] = {
+            "serviceName": settings.service_name,
+            "owner": self._owner,
+            "overwrite": deployment.overwrite,
+            "stateDirectory": str(self._state_directory),
+            "network": self._network.name,
+            "image": self._args.image,
+            "bundles": served.apply(lambda every: [f"{b['name']}:{int(b['version'])}" for b in every]),
+            "repositories": served.apply(_repositories),
+            "scorer": scorer,
+            "variables": settings.environment.variables,
+            "gpuCores": deployment.gpu_cores,
+            "cpuCores": deployment.cpu_cores,
+            "memoryMb": round(deployment.memory_gb * 1024),
+            "scorerShare": settings.docker.scorer_share,
+            "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "strategy": deployment.rollout.strategy,
+            "deadlineSeconds": deployment.rollout.deadline_seconds,
+            "drainSeconds": deployment.rollout.drain_seconds,
+        }
+        if settings.docker.shm_mb is not None:
+            inputs["sharedMemoryMb"] = settings.docker.shm_mb
+        return inputs
+
+
+def _check_engine(settings: Settings, owner: str) -> str:
+    """Check what the engine tells before anything is declared; at preview, why it could not be asked."""
+    try:
+        engine = Engine()
+    except ServiceError as error:
+        if pulumi.runtime.is_dry_run():
+            return str(error)
+        raise
+    with engine:
+        check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
+        check_port(engine, settings.service_name, settings.deployment.port)
+        engine.check_gpus(settings.deployment.gpu_cores)
+    return ""
+
+
+def _repositories(served: Sequence[dict[str, Any]]) -> list[str]:
+    """Triton's model repositories in the image: those of the bundles that it serves."""
+    by_triton = [bundle for bundle in served if bundle["framework"] == Framework.MULTI.value]
+    return [repository(bundle["name"], int(bundle["version"])) for bundle in by_triton]

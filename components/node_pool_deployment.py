@@ -1,0 +1,131 @@
+"""NodePoolDeployment: the service's replicas on a Kubernetes node pool."""
+
+import hashlib
+import shlex
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from bundle.registry import Registry
+from components.model_bundle import ModelBundle
+from components.node_pool_objects import ObjectSet, cluster_provider
+from components.providers.node_pool_pods import NodePoolPods
+from components.providers.node_pool_rollout import NodePoolRollout
+from environment.image_layout import repository
+from node_pool.addresses import logs_command
+from node_pool.lifecycle import Times
+from node_pool.model_storage import triton_url
+from node_pool.names import REPLICA, Names
+from node_pool.objects import objects_of
+from node_pool.options import Contents, Manifest, Options
+from settings.schema import Framework, Model, RegisteredModelId, Settings
+
+__all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
+
+# The replicas' rollout is awaited by a resource of its own, which knows why a model does not load.
+_NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+_DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own grace period
+
+
+@dataclass(frozen=True)
+class NodePoolDeploymentArgs:
+    """A stack's settings, its bundles in the settings' order, and the service's image by digest."""
+
+    settings: Settings
+    _: KW_ONLY
+    bundles: Sequence[ModelBundle]
+    image: pulumi.Input[str]
+
+
+class NodePoolDeployment(pulumi.ComponentResource):
+    """The replicas, what they run under and what guards them, and their rollout behind the probe.
+
+    An update that fails leaves the replicas serving that were there, and says why the new ones did not become ready.
+    `generation` changes with what is served; `options` are what is rendered and `provider` reaches the cluster, for the
+    front door. `logs` is the command that shows the replicas' logs.
+    """
+
+    options: Options
+    provider: k8s.Provider
+    state: pulumi.Output[str]
+    generation: pulumi.Output[str]
+    logs: str
+
+    def __init__(self, name: str, args: NodePoolDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("triton:index:NodePoolDeployment", name, None, opts)
+        settings = args.settings
+        models = zip(settings.models, args.bundles, strict=True)
+        served = [bundle for model, bundle in models if _by_triton(model, bundle)]
+        self.options = Options(
+            settings=settings,
+            triton=bool(served),
+            scorer=settings.entry_script is not None,
+            owner=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
+            contents=Contents(image=args.image, repositories=tuple(_repository(settings, bundle) for bundle in served)),
+        )
+        self.provider = cluster_provider(f"{name}-cluster", settings, self)
+        self.generation, rollout = self._declare(name)
+        self.state = rollout.state
+        self.logs = shlex.join(logs_command(Names.of(self.options), self.options.pool.context))
+        self.register_outputs({"state": self.state, "generation": self.generation})
+
+    def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
+        declared = ObjectSet(name, self.options, self.provider, self)
+        names, times = Names.of(self.options), Times.of(self.options)
+        where = {"context": self.options.pool.context or "", "namespace": names.namespace}
+        grace = times.grace + _DELETION_SECONDS
+        pods = NodePoolPods(
+            f"{name}-pods",
+            {
+                **where,
+                "service": names.service,
+                "labels": names.selector(REPLICA),
+                "graceSeconds": grace,
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
+        made: list[pulumi.Resource] = [pods]
+        guards: list[pulumi.Resource] = [pods]
+        for manifest in objects_of(REPLICA, self.options):
+            awaited = manifest["kind"] != "Deployment"
+            resource = declared.declare(manifest, depends_on=guards, annotations=None if awaited else _NOT_AWAITED)
+            if manifest["kind"] in ("Namespace", "ServiceAccount"):
+                # They fail where the service's names are another's: then nothing else has been touched.
+                guards = [*guards, resource]
+            elif not awaited:
+                generation = _digest(manifest)
+            made.append(resource)
+        inputs: dict[str, Any] = {
+            **where,
+            "deployment": names.service,
+            "generation": generation,
+            "provisionSeconds": times.provision,
+            "startupSeconds": times.startup,
+            "graceSeconds": grace,
+        }
+        return generation, NodePoolRollout(
+            f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
+        )
+
+
+def _by_triton(model: Model | RegisteredModelId, bundle: ModelBundle) -> bool:
+    if isinstance(model, Model):
+        return model.framework is Framework.MULTI
+    return Registry(bundle.registry).get(model.name, model.version).framework == Framework.MULTI.value
+
+
+def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
+    """Where Triton finds a bundle: in the image, or in the registry's object store."""
+    if settings.node_pool.models_from == "image":
+        return bundle.version.apply(lambda version: repository(bundle.name, version))
+    registry = Registry(bundle.registry)
+    return bundle.version.apply(lambda version: f"{triton_url(registry.get(bundle.name, version).path)}/triton")
+
+
+def _digest(manifest: Manifest) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps(manifest, sort_keys=True).apply(
+        lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
+    )

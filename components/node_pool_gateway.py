@@ -1,0 +1,108 @@
+"""NodePoolGateway: the front door of a service on a Kubernetes node pool."""
+
+import hashlib
+import json
+import shlex
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from components.access_keys import AccessKeys
+from components.node_pool_deployment import NodePoolDeployment
+from components.node_pool_objects import ObjectSet
+from gateway import config
+from gateway.keys import Keys
+from gateway.listener import KEYS_FILE
+from node_pool.addresses import metrics_uri, port_forward_command, public_url
+from node_pool.gateway_files import gateway_files
+from node_pool.names import FRONT_DOOR, Names
+from node_pool.objects import objects_of
+from node_pool.options import Contents
+from settings.schema import Settings
+
+__all__ = ["NodePoolGateway", "NodePoolGatewayArgs"]
+
+
+@dataclass(frozen=True)
+class NodePoolGatewayArgs:
+    """A stack's settings, the folder at which its relative paths start, the keys, and the replicas behind the door."""
+
+    settings: Settings
+    project: Path
+    _: KW_ONLY
+    keys: AccessKeys
+    deployment: NodePoolDeployment
+
+
+class NodePoolGateway(pulumi.ComponentResource):
+    """Envoy in pods of its own, and how clients reach it: in the cluster, by load balancer, Ingress or Gateway API.
+
+    `url` is the base URI for clients; `scoring_uri` is `/score` on it, or itself where Triton serves without a script;
+    `triton_uri` and `swagger_uri` are none where nobody answers there. `address` is a load balancer's own, or "";
+    `port_forward` is the command that leads to a front door of the cluster's own from one's machine.
+    """
+
+    url: pulumi.Output[str]
+    address: pulumi.Output[str]
+    scoring_uri: pulumi.Output[str]
+    triton_uri: pulumi.Output[str] | None
+    swagger_uri: pulumi.Output[str] | None
+    metrics_uri: str
+    port_forward: str | None
+
+    def __init__(self, name: str, args: NodePoolGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("triton:index:NodePoolGateway", name, None, opts)
+        options = replace(args.deployment.options, contents=_contents(args))
+        declared = ObjectSet(name, options, args.deployment.provider, self)
+        made: dict[tuple[str, str], Any] = {}
+        for manifest in objects_of(FRONT_DOOR, options):
+            # The replicas first: where they fail, the front door stays as it is.
+            needed = [found for (kind, _), found in made.items() if kind in ("ConfigMap", "Secret", "Deployment")]
+            key = (manifest["kind"], manifest["metadata"]["name"])
+            made[key] = declared.declare(manifest, depends_on=[args.deployment, *needed])
+        service = made["Service", Names.of(options).service]
+        balanced = options.pool.exposure.kind == "loadBalancer"
+        self.address = service.status.apply(_address) if balanced else pulumi.Output.from_input("")
+        self.url = self.address.apply(lambda address: public_url(options, address))
+        self.scoring_uri = pulumi.Output.concat(self.url, "/score") if options.scorer else self.url
+        self.swagger_uri = pulumi.Output.concat(self.url, "/swagger.json") if options.scorer else None
+        self.triton_uri = self.url if options.triton else None
+        self.metrics_uri = metrics_uri(options)
+        self.port_forward = (
+            shlex.join(port_forward_command(options)) if options.pool.exposure.kind == "cluster" else None
+        )
+        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri})
+
+
+def _contents(args: NodePoolGatewayArgs) -> Contents:
+    settings, options = args.settings, args.deployment.options
+    keys = pulumi.Output.all(args.keys.primary, args.keys.secondary).apply(
+        lambda pair: config.render_keys(Keys(*pair))[KEYS_FILE]
+    )
+    tls = settings.tls
+    certificate = (args.project / tls.certificate_file).read_text() if tls else ""
+    certificate_key = pulumi.Output.secret((args.project / tls.key_file).read_text() if tls else "")
+    fixed = json.dumps([gateway_files(options), certificate], sort_keys=True)
+    return replace(
+        options.contents,
+        primary_key=args.keys.primary,
+        secondary_key=args.keys.secondary,
+        gateway_keys=keys,
+        # The keys' part is made so that nobody finds a key by it: see `gateway.config`.
+        gateway_version=pulumi.Output.unsecret(keys.apply(lambda text: _version(fixed + config.version(text)))),
+        certificate=certificate,
+        certificate_key=certificate_key,
+    )
+
+
+def _version(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _address(status: Any) -> str:
+    """A load balancer's address, once the cloud gave one."""
+    balancer = getattr(status, "load_balancer", None)
+    given = getattr(balancer, "ingress", None) or []
+    return str(given[0].ip or given[0].hostname or "") if given else ""

@@ -1,0 +1,86 @@
+"""Kubernetes' JSON as Pulumi resources."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from node_pool.options import Manifest, Options
+from settings.schema import Settings
+
+__all__ = ["ObjectSet", "cluster_provider"]
+
+_CLASSES: dict[tuple[str, str], Any] = {
+    ("v1", "Namespace"): k8s.core.v1.Namespace,
+    ("v1", "ServiceAccount"): k8s.core.v1.ServiceAccount,
+    ("v1", "ConfigMap"): k8s.core.v1.ConfigMap,
+    ("v1", "Secret"): k8s.core.v1.Secret,
+    ("v1", "Service"): k8s.core.v1.Service,
+    ("apps/v1", "Deployment"): k8s.apps.v1.Deployment,
+    ("policy/v1", "PodDisruptionBudget"): k8s.policy.v1.PodDisruptionBudget,
+    ("networking.k8s.io/v1", "NetworkPolicy"): k8s.networking.v1.NetworkPolicy,
+    ("networking.k8s.io/v1", "Ingress"): k8s.networking.v1.Ingress,
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): k8s.autoscaling.v2.HorizontalPodAutoscaler,
+}
+
+
+def cluster_provider(name: str, settings: Settings, parent: pulumi.Resource) -> k8s.Provider:
+    """The provider of the cluster that the kubeconfig's context names.
+
+    ConfigMaps and Secrets are changed in place, as running pods that mount them need. Objects of the service's names
+    that this stack did not make are an error, or taken over where `deployment.overwrite` is true.
+    """
+    overwrite = settings.deployment.overwrite
+    return k8s.Provider(
+        name,
+        context=settings.node_pool.context,
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+        enable_patch_force=overwrite,
+        upsert_existing_objects=overwrite,
+        # Another kubeconfig for the same cluster must not replace what runs in it.
+        cluster_identifier=settings.node_pool.context or "current",
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+class ObjectSet:
+    """Declares objects as children of a component, each after the ones that `depends_on` names."""
+
+    def __init__(self, name: str, options: Options, provider: k8s.Provider, parent: pulumi.Resource) -> None:
+        self._name = name
+        self._service = options.settings.service_name
+        self._provider = provider
+        self._parent = parent
+
+    def declare(
+        self,
+        manifest: Manifest,
+        *,
+        depends_on: Sequence[pulumi.Resource] = (),
+        annotations: dict[str, str] | None = None,
+    ) -> Any:
+        """The resource of an object, with annotations for Pulumi added to its own."""
+        kind, version = manifest["kind"], manifest["apiVersion"]
+        metadata = dict(manifest["metadata"])
+        if annotations:
+            metadata["annotations"] = {**metadata["annotations"], **annotations}
+        opts = pulumi.ResourceOptions(parent=self._parent, provider=self._provider, depends_on=list(depends_on))
+        rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
+        made = _CLASSES.get((version, kind))
+        name = self._resource_name(kind, metadata["name"])
+        if made is None:
+            return k8s.apiextensions.CustomResource(
+                name, api_version=version, kind=kind, metadata=metadata, spec=rest["spec"], opts=opts
+            )
+        return made(name, metadata=metadata, **{_snake(key): value for key, value in rest.items()}, opts=opts)
+
+    def _resource_name(self, kind: str, name: str) -> str:
+        suffix = name.removeprefix(self._service)
+        return f"{self._name}-{_snake(kind).replace('_', '-')}{suffix if suffix.startswith('-') else ''}"
+
+
+def _snake(camel: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", camel).lower()

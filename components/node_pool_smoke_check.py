@@ -1,0 +1,75 @@
+"""NodePoolSmokeCheck: the check of a service on a node pool, through its front door."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from cryptography import x509
+
+from components.access_keys import AccessKeys
+from components.model_bundle import ModelBundle
+from components.node_pool_deployment import NodePoolDeployment
+from components.node_pool_gateway import NodePoolGateway
+from components.providers.node_pool_check import NodePoolCheck
+from components.smoke_check import questions
+from node_pool.exposure import scheme
+from node_pool.lifecycle import Times
+from node_pool.names import FRONT_DOOR_PORT, Names
+from settings.schema import Settings
+
+__all__ = ["NodePoolSmokeCheck", "NodePoolSmokeCheckArgs"]
+
+
+@dataclass(frozen=True)
+class NodePoolSmokeCheckArgs:
+    """A stack's settings, the folder at which its relative paths start, and the deployed parts of the service."""
+
+    settings: Settings
+    project: Path
+    bundles: Sequence[ModelBundle]
+    keys: AccessKeys
+    deployment: NodePoolDeployment
+    gateway: NodePoolGateway
+
+
+class NodePoolSmokeCheck(pulumi.ComponentResource):
+    """The same check as `SmokeCheck` makes, after the rollout, with the key.
+
+    It asks a load balancer where there is one. Everything else it reaches by port-forward to Envoy: inside the cluster
+    there is no other way, and the names that an Ingress or a route answers to are nobody's business here.
+    """
+
+    def __init__(self, name: str, args: NodePoolSmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("triton:index:NodePoolSmokeCheck", name, None, opts)
+        settings, options = args.settings, args.deployment.options
+        names, times = Names.of(options), Times.of(options)
+        inputs: dict[str, Any] = {
+            "context": options.pool.context or "",
+            "namespace": names.namespace,
+            "service": names.service,
+            "containerPort": FRONT_DOOR_PORT,
+            "scheme": scheme(options),
+            "address": args.gateway.address,
+            "serverName": _server_name(settings, args.project),
+            "patienceSeconds": times.progress,
+            **questions(settings, args.project, args.bundles, args.keys),
+            # What is behind the front door: another generation is another reason to ask.
+            "generation": args.deployment.generation,
+        }
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[args.gateway, args.deployment])
+        check = NodePoolCheck(f"{name}-run", inputs, opts)
+        self.register_outputs({"checks": check.checks})
+
+
+def _server_name(settings: Settings, project: Path) -> str:
+    """The host that the front door's certificate is for; "" without TLS."""
+    if settings.tls is None:
+        return ""
+    if settings.node_pool.exposure.host:
+        return settings.node_pool.exposure.host
+    certificate = x509.load_pem_x509_certificate((project / settings.tls.certificate_file).read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    found = names.get_values_for_type(x509.DNSName)
+    return found[0].replace("*", "check") if found else ""

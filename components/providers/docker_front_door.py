@@ -1,0 +1,37 @@
+"""The front door on the `docker` target."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import Resource
+
+from components.providers.machine_service import FrontDoorProvider
+from docker_target import front_door
+from docker_target.record import Folder
+from docker_target.spec import FrontDoorSpec
+
+__all__ = ["DockerFrontDoor"]
+
+
+class DockerFrontDoorProvider(FrontDoorProvider):
+    """Envoy's container: `docker_target.front_door`."""
+
+    def open(self, props: dict[str, Any]) -> int:
+        return front_door.apply(FrontDoorSpec.model_validate(props))
+
+    def is_open(self, state_directory: Path, service_name: str) -> bool:
+        return front_door.is_open(Folder.of(state_directory, service_name))
+
+    def close(self, state_directory: Path, service_name: str) -> None:
+        front_door.remove(state_directory, service_name)
+
+
+class DockerFrontDoor(Resource, module="triton", name="DockerFrontDoor"):
+    """Envoy's container in front of a service on this machine's engine."""
+
+    metricsPort: pulumi.Output[int]
+
+    def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
+        provider = DockerFrontDoorProvider()
+        super().__init__(provider, name, {**dict.fromkeys(provider.outputs), **inputs}, opts)

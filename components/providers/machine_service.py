@@ -1,0 +1,94 @@
+"""What services on this machine share, be they processes or containers: how Pulumi's steps become rollouts."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
+
+from components.providers.base import Provider, say
+
+__all__ = ["FrontDoorProvider", "ServiceProvider"]
+
+
+class ServiceProvider(Provider):
+    """Rolls a service out, measures it and removes it.
+
+    A service that is found stopped or unhealthy differs from its declaration: the next `up` restores it.
+    """
+
+    outputs = frozenset({"state", "problems", "generation"})
+
+    @abstractmethod
+    def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
+        """Bring a service to its declaration; gives what identifies the generation that serves then."""
+
+    @abstractmethod
+    def measure(self, state_directory: Path, service_name: str) -> tuple[str, list[str]]:
+        """A service's state (`Healthy`, `Unhealthy` or `Stopped`), and its problems."""
+
+    @abstractmethod
+    def remove(self, state_directory: Path, service_name: str) -> None:
+        """Stop a service and remove what it has; nothing happens where there is none."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(id_=props["serviceName"], outs=self._apply(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        outputs = self._apply(_news)
+        if _olds["serviceName"] != _news["serviceName"]:
+            self.delete(_id, _olds)
+        return UpdateResult(outs=outputs)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        measured = self._state(props)
+        if measured["state"] != "Healthy":
+            say(f"{props['serviceName']} is {measured['state']}: {'; '.join(measured['problems'])}")
+        return ReadResult(id_, {**props, **measured})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        self.remove(Path(_props["stateDirectory"]), _props["serviceName"])
+
+    def drifted(self, outputs: Mapping[str, Any]) -> bool:
+        return not self._state(outputs)["state"] == outputs.get("state") == "Healthy"
+
+    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        generation = self.roll_out(props)
+        return {**props, **self._state(props), "generation": generation}
+
+    def _state(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        state, problems = self.measure(Path(props["stateDirectory"]), props["serviceName"])
+        return {"state": state, "problems": problems}
+
+
+class FrontDoorProvider(Provider):
+    """Opens, changes and closes a service's front door; one that is found closed is opened again."""
+
+    outputs = frozenset({"metricsPort"})
+
+    @abstractmethod
+    def open(self, props: dict[str, Any]) -> int:
+        """Open the front door or change it; gives the port of its metrics."""
+
+    @abstractmethod
+    def is_open(self, state_directory: Path, service_name: str) -> bool:
+        """Whether the front door answers."""
+
+    @abstractmethod
+    def close(self, state_directory: Path, service_name: str) -> None:
+        """Close the front door; nothing happens where there is none."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(id_=props["serviceName"], outs={**props, "metricsPort": self.open(props)})
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        if _olds["serviceName"] != _news["serviceName"]:
+            self.delete(_id, _olds)
+        return UpdateResult(outs={**_news, "metricsPort": self.open(_news)})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        self.close(Path(_props["stateDirectory"]), _props["serviceName"])
+
+    def drifted(self, outputs: Mapping[str, Any]) -> bool:
+        return not self.is_open(Path(outputs["stateDirectory"]), outputs["serviceName"])

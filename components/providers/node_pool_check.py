@@ -1,0 +1,85 @@
+"""The check of a service on a node pool: through its front door, from outside or by port-forward."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pulumi
+from pulumi.dynamic import CreateResult, Resource, UpdateResult
+
+from components.providers import smoke_check
+from components.providers.base import Provider, say
+from components.providers.smoke_check import SmokeCheckError
+from node_pool.cluster import Cluster
+
+__all__ = ["NodePoolCheck"]
+
+_POLL_SECONDS = 1.0
+
+
+class NodePoolCheckProvider(Provider):
+    """Runs the check when the resource is made and whenever one of its inputs changed."""
+
+    outputs = frozenset({"checks"})
+    # Where a load balancer is reached says nothing about what is behind it.
+    ignored = frozenset({"address"})
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        return CreateResult(id_="smoke-check", outs=_run(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        return UpdateResult(outs=_run(_news))
+
+
+def _run(props: dict[str, Any]) -> dict[str, Any]:
+    with _way_in(props) as url:
+        _await_answer(url, props)
+        count, found = smoke_check.check({**props, "url": url})
+    if found:
+        raise SmokeCheckError("the deployed service failed its check:\n" + "\n".join(f"  {line}" for line in found))
+    way = props["address"] or "a port-forward"
+    say(f"{count} checks of {props['service']} through {way} passed")
+    return {**props, "checks": count}
+
+
+@contextlib.contextmanager
+def _way_in(props: dict[str, Any]) -> Iterator[str]:
+    if props["address"]:
+        yield f"{props['scheme']}://{props['address']}"
+        return
+    cluster = Cluster(props["context"])
+    with cluster.forwarded(props["namespace"], props["service"], int(props["containerPort"])) as port:
+        yield f"{props['scheme']}://127.0.0.1:{port}"
+
+
+def _await_answer(url: str, props: dict[str, Any]) -> None:
+    """Wait until the front door and a replica behind it answer.
+
+    A new load balancer needs a while, and a service that was scaled to zero is woken by this very request.
+    """
+    deadline = time.monotonic() + int(props["patienceSeconds"])
+    path = "/v2/health/ready" if props["bundles"] else "/"
+    received = ""
+    with smoke_check.client({**props, "url": url}) as client:
+        while time.monotonic() < deadline:
+            try:
+                status = client.get(path).status_code
+                if status not in (502, 503, 504):
+                    return
+                received = f"{status}"
+            except httpx.TransportError as error:
+                received = str(error)
+            time.sleep(_POLL_SECONDS)
+    raise SmokeCheckError(f"GET {url}{path}: no answer within {props['patienceSeconds']} s; the last was: {received}")
+
+
+class NodePoolCheck(Resource, module="triton", name="NodePoolCheck"):
+    """The check of a deployed service; its inputs name everything whose change calls for another one."""
+
+    checks: pulumi.Output[int]
+
+    def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
+        provider = NodePoolCheckProvider()
+        super().__init__(provider, name, {**dict.fromkeys(provider.outputs), **inputs}, opts)

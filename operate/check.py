@@ -1,0 +1,97 @@
+"""The check of a stack's models before they are registered: serve them as `up` would, probe them, stop.
+
+What Azure's document did by hand with `docker run` of Triton and curl. Everything happens in a folder of its own: a
+registry that is thrown away, and a service that has no front door.
+"""
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from bundle.layout import check_files, check_layout
+from bundle.registry import Registered, Registry
+from components.entry_script import entry_script
+from components.providers.environment_venv import declared_environment
+from environment import venv
+from processes import rollout, service
+from processes.spec import EntryScript, ServedBundle, ServiceSpec
+from settings import Settings
+from settings.model_rules import registry_url
+from settings.schema import Framework, Model
+
+__all__ = ["run"]
+
+
+def run(console: Console, settings: Settings, project: Path) -> int:
+    """Serve and probe the stack's models and script; gives an exit code.
+
+    Raises what `up` would raise: `LayoutError`, `ResolutionError`, `ServiceError` with Triton's or the script's words.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False)
+
+    state_directory = (project / settings.state_directory).resolve()
+    state_directory.mkdir(parents=True, exist_ok=True)
+    # A short name: a Unix socket's path has few characters.
+    with tempfile.TemporaryDirectory(prefix="c-", dir=state_directory) as folder, contextlib.ExitStack() as at_exit:
+        bundles = [_served(model, settings, project, Path(folder) / "registry") for model in settings.models]
+        environment = declared_environment(
+            settings.environment.name, settings.environment.clone, settings.environment.pip_packages
+        ).with_variables(settings.environment.variables)
+        built = venv.build(
+            environment,
+            root=state_directory / "environments",
+            triton=any(bundle.framework == Framework.MULTI.value for bundle in bundles),
+            gpu=settings.deployment.gpu_cores > 0,
+            progress=say,
+        )
+        script = entry_script(settings, project)
+        spec = ServiceSpec(
+            service_name="check",
+            owner="check",
+            overwrite=True,
+            state_directory=Path(folder),
+            bundles=tuple(bundles),
+            environment_path=built.path,
+            environment_digest=built.digest,
+            variables=dict(environment.variables),
+            entry_script=EntryScript.model_validate(script) if script else None,
+            cpu_cores=settings.deployment.cpu_cores,
+            gpu_cores=settings.deployment.gpu_cores,
+            scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
+            deadline_seconds=settings.deployment.rollout.deadline_seconds,
+        )
+        at_exit.callback(service.remove, spec.state_directory, spec.service_name)
+        started = time.monotonic()
+        rollout.apply(spec, say)
+        say(f"every model version is ready and every golden inference right, after {time.monotonic() - started:.1f} s")
+    return 0
+
+
+def _served(model: object, settings: Settings, project: Path, scratch: Path) -> ServedBundle:
+    """A bundle as the rollout takes it: a folder goes through a registry that is thrown away."""
+    if isinstance(model, Model):
+        path = project / model.path
+        custom = model.framework is Framework.CUSTOM
+        bundle = check_files(path) if custom else check_layout(path, target=settings.deployment.target.value)
+        registry = Registry(str(scratch))
+        return _bundle(registry, registry.register(model.name, bundle, framework=model.framework.value))
+    registry = Registry(registry_url(settings, project))
+    return _bundle(registry, registry.get(model.name, model.version))  # type: ignore[attr-defined]
+
+
+def _bundle(registry: Registry, registered: Registered) -> ServedBundle:
+    return ServedBundle.model_validate(
+        {
+            "registry": registry.url,
+            "name": registered.name,
+            "version": registered.version,
+            "digest": registered.digest,
+            "path": registry.local_path(registered),
+            "framework": registered.framework,
+        }
+    )

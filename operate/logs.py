@@ -1,0 +1,31 @@
+"""A service's logs: the end of each, or all of them as they grow."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from machine.service import ServiceError
+from processes.directory import Record, ServiceDirectory
+from settings import Settings
+
+__all__ = ["show"]
+
+LINES = 50
+
+
+def show(settings: Settings, project: Path, *, follow: bool) -> int:
+    """Show the logs of what runs, each under its name; gives an exit code. Raises `ServiceError` where nothing does."""
+    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    record = directory.record()
+    if record is None:
+        raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
+    files = [str(file) for file in _files(directory, record) if file.is_file()]
+    # coreutils' tail follows a log over its rotations.
+    options = ["--follow=name", "--retry"] if follow else []
+    sys.stdout.flush()
+    return subprocess.run(["tail", f"--lines={LINES}", "--verbose", *options, *files], check=False).returncode
+
+
+def _files(directory: ServiceDirectory, record: Record) -> list[Path]:
+    programs = record.current.programs if record.current else []
+    return [directory.logs / f"{name}.log" for name in (*programs, "envoy", "supervisord")]

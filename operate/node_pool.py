@@ -1,0 +1,59 @@
+"""What status, logs and check do on target `node-pool`."""
+
+import shlex
+import subprocess
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from machine.service import ServiceError
+from node_pool.addresses import logs_command
+from node_pool.cluster import Cluster
+from node_pool.diagnosis import is_ready
+from node_pool.names import FRONT_DOOR, REPLICA, Names
+from node_pool.watch import measure
+from settings import Settings
+
+__all__ = ["run"]
+
+
+def run(verb: str, console: Console, settings: Settings, *, follow: bool) -> int:
+    """Run a verb; gives an exit code. Raises `ClusterError`, and `ServiceError` for a verb that has no sense here."""
+    if verb == "status":
+        return _show_status(console, settings)
+    if verb == "logs":
+        return _show_logs(settings, follow=follow)
+    raise ServiceError("check serves models on this machine: give it a stack of target 'process' or 'docker'")
+
+
+def _names(settings: Settings) -> Names:
+    return Names(settings.service_name, settings.node_pool.namespace)
+
+
+def _show_status(console: Console, settings: Settings) -> int:
+    names, cluster = _names(settings), Cluster(settings.node_pool.context or "")
+    state, problems = measure(cluster, names.namespace, names.service)
+    console.print(f"{names.service}: {state}")
+    for problem in problems:
+        console.print(f"  {problem}", markup=False)
+    table = Table("pod", "ready", "restarts", "node", "since", box=box.SIMPLE_HEAD)
+    for component in (REPLICA, FRONT_DOOR):
+        for pod in cluster.select("pods", names.namespace, names.selector(component)):
+            status = pod.get("status", {})
+            containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+            restarts = sum(container.get("restartCount", 0) for container in containers)
+            since = str(pod["metadata"].get("creationTimestamp", "-")).replace("T", " ").rstrip("Z")
+            ready = "yes" if is_ready(pod) else "no"
+            table.add_row(pod["metadata"]["name"], ready, str(restarts), pod["spec"].get("nodeName", "-"), since)
+    console.print(table)
+    return 0 if state == "Healthy" else 1
+
+
+def _show_logs(settings: Settings, *, follow: bool) -> int:
+    command = logs_command(_names(settings), settings.node_pool.context)
+    command += ["--follow"] if follow else []
+    try:
+        return subprocess.run(command, check=False).returncode
+    except FileNotFoundError:
+        raise ServiceError(f"kubectl is not on PATH; the command is: {shlex.join(command)}") from None

@@ -1,0 +1,79 @@
+"""A service's status: its state, its processes and its models, as they are at this moment."""
+
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from machine.service import ServiceError
+from processes import service
+from processes.directory import Record, ServiceDirectory
+from processes.supervisor import Supervisor
+from serving.probe import problems
+from settings import Settings
+
+__all__ = ["show"]
+
+
+def show(console: Console, settings: Settings, project: Path) -> int:
+    """Print the status; gives 0 where the service is healthy and 1 where it is not.
+
+    Raises `ServiceError` where it is not deployed here.
+    """
+    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    record = directory.record()
+    if record is None:
+        raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
+    measured = service.measure(directory)
+    console.print(f"{settings.service_name}: {measured.state}")
+    for problem in measured.problems:
+        console.print(f"  {problem}", markup=False)
+    console.print(_processes(directory, record))
+    if record.current is not None and record.current.triton_http is not None:
+        console.print(_models(directory, record))
+    return 0 if measured.state == "Healthy" else 1
+
+
+def _processes(directory: ServiceDirectory, record: Record) -> Table:
+    table = Table("process", "state", "pid", "up since", "memory", "ports", box=box.SIMPLE_HEAD)
+    current = record.current
+    ports: dict[str, list[int | None]] = {"envoy": [record.port, record.stats_port]}
+    if current is not None:
+        ports[f"triton-{current.number}"] = [current.triton_http, current.triton_grpc, current.triton_metrics]
+        ports[f"scorer-{current.number}"] = [current.scorer]
+    for name, process in sorted(Supervisor(directory).processes().items()):
+        since, memory = _life(process.pid)
+        shown = ", ".join(str(port) for port in ports.get(name, ()) if port)
+        table.add_row(name, process.state, str(process.pid or "-"), since, memory, shown)
+    return table
+
+
+def _life(pid: int) -> tuple[str, str]:
+    """When a process started, and the memory of its whole family in MB (resident, shared pages counted each time)."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        started = datetime.datetime.fromtimestamp(process.create_time())
+        return f"{started:%Y-%m-%d %H:%M:%S}", f"{sum(p.memory_info().rss for p in family) / 1e6:.0f} MB"
+    except (psutil.Error, ValueError):
+        return "-", "-"
+
+
+def _models(directory: ServiceDirectory, record: Record) -> Table:
+    table = Table("model", "version", "ready", box=box.SIMPLE_HEAD)
+    for name, version, state in _asked(directory, record):
+        table.add_row(name, version, state)
+    return table
+
+
+def _asked(directory: ServiceDirectory, record: Record) -> Iterator[tuple[str, str, str]]:
+    assert record.current is not None
+    wanted = json.loads((directory.generation(record.current.number) / "probe.json").read_bytes())["triton"]
+    for model in wanted["models"]:
+        found = problems({"triton": {**wanted, "models": [model]}, "scorer": None})
+        yield model["name"], str(model["version"]), "; ".join(problem.text for problem in found) or "yes"
