@@ -1,0 +1,277 @@
+"""Pulumi's file backend: where stacks' checkpoints, locks, backups and history lie.
+
+    .pulumi/meta.yaml                                    version: 1
+    .pulumi/stacks/<project>/<stack>.json                the checkpoint, .json.bak the one before
+    .pulumi/backups/<project>/<stack>/<stack>.<ns>.json  one per operation
+    .pulumi/history/<project>/<stack>/<stack>-<ns>.{history,checkpoint}.json
+    .pulumi/locks/organization/<project>/<stack>/<uuid>.json
+
+The layout is pkg/backend/diy in Pulumi's repository.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import os
+import re
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import unquote, urlsplit
+
+from engine.errors import CLI_HINT, EngineError, StackNotFound
+
+_STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A folder that holds `.pulumi`."""
+
+    url: str
+    root: Path
+
+    @classmethod
+    def open(cls, url: str, project_root: Path) -> Backend:
+        """The backend at a `file://` URL, made if it is new; `file://~` is the home folder."""
+        parts = urlsplit(url)
+        if parts.scheme != "file":
+            raise EngineError(f"The backend '{url}' is not a file:// one, which this engine is limited to. {CLI_HINT}")
+        path = Path(unquote(url.partition("?")[0][len("file://") :])).expanduser()
+        backend = cls(url, path if path.is_absolute() else project_root / path)
+        meta = backend.root / ".pulumi" / "meta.yaml"
+        try:
+            if meta.exists():
+                if "version: 1" not in meta.read_text():
+                    raise EngineError(
+                        f"The backend's '{meta}' does not say 'version: 1', all this engine knows. {CLI_HINT}"
+                    )
+            else:
+                _write(meta, "version: 1\n")
+        except OSError as error:
+            raise EngineError(f"The backend '{backend.root}' cannot be used: {error.strerror or error}.") from None
+        return backend
+
+    def stack(self, project: str, name: str) -> Stack:
+        """The place of a stack, given as `name`, `organization/name` or `organization/project/name`."""
+        organization, *middle, stack = (
+            ["organization", *name.split("/")][-3:] if "/" in name else ["organization", name]
+        )
+        if organization != "organization" or not _STACK_NAME.fullmatch(stack):
+            raise EngineError(f"'{name}' is not the name of a stack: letters, digits, '-', '_' and '.' may be in it.")
+        return Stack(self, middle[0] if middle else project, stack)
+
+    def stacks(self, project: str) -> list[str]:
+        """The names of the project's stacks."""
+        folder = self.root / ".pulumi" / "stacks" / project
+        return sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The files of one stack."""
+
+    backend: Backend
+    project: str
+    name: str
+
+    @property
+    def full_name(self) -> str:
+        return f"organization/{self.project}/{self.name}"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self._folder("stacks").parent / f"{self.name}.json"
+
+    def _folder(self, kind: str) -> Path:
+        return self.backend.root / ".pulumi" / kind / self.project / self.name
+
+    @property
+    def _locks(self) -> Path:
+        return self.backend.root / ".pulumi" / "locks" / "organization" / self.project / self.name
+
+    def exists(self) -> bool:
+        return self.checkpoint.exists()
+
+    def read(self) -> dict[str, Any]:
+        """The checkpoint's JSON: `version` and `deployment`, which is None before the first operation.
+
+        Raises EngineError where there is no such stack, or the file is no checkpoint.
+        """
+        try:
+            document = json.loads(self.checkpoint.read_text(encoding="utf-8"))
+            deployment = document["checkpoint"].get("latest")
+            return {"version": document["version"], "deployment": deployment}
+        except FileNotFoundError:
+            raise StackNotFound(f"no stack named '{self.name}' found") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            backups = sorted(self._folder("backups").glob("*.json"))
+            hint = f" The newest of its backups is '{backups[-1]}'." if backups else ""
+            raise EngineError(
+                f"The checkpoint '{self.checkpoint}' is damaged: it is not Pulumi's JSON.{hint}"
+            ) from None
+
+    def write(self, text: str) -> None:
+        """Replaces the checkpoint, durably and at once; the one before stays as `.bak`.
+
+        Raises EngineError when the backend cannot be written.
+        """
+        path = self.checkpoint
+        try:
+            if path.exists():
+                backup = path.with_name(path.name + ".bak")
+                scratch = backup.with_name(backup.name + ".new")
+                scratch.unlink(missing_ok=True)
+                os.link(path, scratch)
+                scratch.replace(backup)
+            _write(path, text)
+        except OSError as error:
+            raise EngineError(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
+
+    def back_up(self) -> None:
+        """Keeps a copy of the checkpoint as it is. Raises EngineError when that cannot be written."""
+        folder = self._folder("backups")
+        if self.exists():
+            with _writing(folder):
+                shutil.copyfile(self.checkpoint, folder / f"{self.name}.{time.time_ns()}.json")
+
+    def add_history(self, update: dict[str, Any]) -> None:
+        """Keeps an operation's entry and its checkpoint. Raises EngineError when they cannot be written."""
+        folder = self._folder("history")
+        stem = f"{self.name}-{time.time_ns()}"
+        with _writing(folder):
+            (folder / f"{stem}.history.json").write_text(json.dumps(update, indent=4) + "\n", encoding="utf-8")
+            shutil.copyfile(self.checkpoint, folder / f"{stem}.checkpoint.json")
+
+    def remove(self) -> None:
+        """Removes the stack; its last checkpoint stays as `.bak`, as the CLI leaves it."""
+        self.checkpoint.replace(self.checkpoint.with_name(self.checkpoint.name + ".bak"))
+        shutil.rmtree(self._folder("history"), ignore_errors=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the stack's lock. Raises EngineError when another run holds it; a dead run's lock is taken away."""
+        path = self._locks / f"{uuid.uuid4()}.json"
+        self._refuse_locked(path)
+        try:
+            held = _write_lock(path)
+        except OSError as error:
+            raise EngineError(f"The stack cannot be locked: '{path}': {error.strerror or error}.") from None
+        try:
+            self._refuse_locked(path)
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            held.close()
+
+    def _refuse_locked(self, own: Path) -> None:
+        held = []
+        for path in sorted(self._locks.glob("*.json")):
+            if path == own:
+                continue
+            owner = _read_lock(path)
+            if owner is None or _is_dead(path, owner):
+                path.unlink(missing_ok=True)
+            else:
+                held.append(
+                    f"  file://{path}: created by {owner['username']}@{owner['hostname']} (pid {owner['pid']}) "
+                    f"at {owner['timestamp']}"
+                )
+        if held:
+            raise EngineError(
+                f"the stack is currently locked by {len(held)} lock(s). Either wait for the other process(es) to end "
+                "or delete the lock file with `pulumi cancel` (here: `python -m engine cancel --yes`).\n"
+                + "\n".join(held)
+            )
+
+    def cancel(self) -> None:
+        """Takes every lock away."""
+        for path in self._locks.glob("*.json"):
+            path.unlink(missing_ok=True)
+
+
+_ENGINE = "embedded engine"
+
+
+def _write_lock(path: Path) -> TextIO:
+    """Makes a lock file. The process holds the file's own lock as long as it lives, by which `_is_dead` knows."""
+    owner = {
+        "pid": os.getpid(),
+        "username": getpass.getuser(),
+        "hostname": socket.gethostname(),
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "startedBy": _ENGINE,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".new")
+    file = scratch.open("w", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.write(json.dumps(owner))
+        file.flush()
+        scratch.replace(path)
+    except OSError:
+        with suppress(OSError):
+            file.close()
+        scratch.unlink(missing_ok=True)
+        raise
+    return file
+
+
+def _read_lock(path: Path) -> dict[str, Any] | None:
+    """The lock's owner, or None when it has just been released."""
+    try:
+        owner = json.loads(path.read_text(encoding="utf-8"))
+        return {key: owner.get(key, "unknown") for key in ("pid", "username", "hostname", "timestamp", "startedBy")}
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return dict.fromkeys(("pid", "username", "hostname", "timestamp", "startedBy"), "unknown")
+
+
+def _is_dead(path: Path, owner: dict[str, Any]) -> bool:
+    """Whether the lock is of a run of this engine, on this machine, that has ended without taking it away."""
+    if owner["startedBy"] != _ENGINE or owner["hostname"] != socket.gethostname():
+        return False
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise EngineError(f"The folder '{folder}' cannot be written: {error.strerror or error}.") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes the file so that a reader, or a power cut, meets the old one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with scratch.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except OSError:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
+        raise

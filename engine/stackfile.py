@@ -1,0 +1,261 @@
+"""A stack's settings file, `Pulumi.<stack>.yaml`: its configuration, edited in place so that comments stay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.crypto import Crypter
+from engine.diff import parse_path
+from engine.errors import EngineError
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's scalars, as the CLI reads them: `on` and `1:30` are strings."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789."),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^<<$", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def load_yaml(path: Path) -> Any:
+    """The file's content. Raises EngineError, with the place, where it is not YAML."""
+    try:
+        return _load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise EngineError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise EngineError(f"'{path}' cannot be read: {error.strerror}.") from None
+
+
+def _load(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A stack's configuration as programs and providers get it: every value a string, an object's as JSON."""
+
+    values: dict[str, str]
+    secret_keys: frozenset[str]
+
+
+class StackFile:
+    """One stack's settings file, which need not exist yet. `write` puts changes to disk."""
+
+    def __init__(self, path: Path, project: str) -> None:
+        self.path = path
+        self._project = project
+        self._text = path.read_text(encoding="utf-8") if path.exists() else ""
+        document = load_yaml(path) if self._text else None
+        self._document: dict[str, Any] = document or {}
+        if not isinstance(self._document, dict) or not isinstance(self._document.get("config") or {}, dict):
+            raise EngineError(f"'{path}' is not a stack's settings: expected 'config:' with keys below it.")
+
+    @property
+    def encryption_salt(self) -> str | None:
+        return self._document.get("encryptionsalt")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The configuration as the file has it, by full key `<project>:<name>`."""
+        return {self.full_key(key): value for key, value in (self._document.get("config") or {}).items()}
+
+    def full_key(self, key: str) -> str:
+        return key if ":" in key else f"{self._project}:{key}"
+
+    def short_key(self, key: str) -> str:
+        """The key without the project's name, which is the default."""
+        return key.removeprefix(f"{self._project}:")
+
+    def configuration(self, decrypt: Callable[[str], str]) -> Configuration:
+        values, secret_keys = {}, set()
+        for key, value in self.config.items():
+            values[key] = config_text(reveal(value, decrypt))
+            if has_secure(value):
+                secret_keys.add(key)
+        return Configuration(values, frozenset(secret_keys))
+
+    def set_salt(self, salt: str) -> None:
+        self._document["encryptionsalt"] = salt
+        self._splice(("encryptionsalt",), salt)
+
+    def set(self, key: str, value: Any, *, path: bool = False) -> None:
+        """Sets a key, or with `path` the place in its object that a property path such as `ports[0].name` names."""
+        top, *rest = parse_path(key) if path else (key,)
+        top = self._file_key(str(top))
+        config = self._document.setdefault("config", {}) or {}
+        self._document["config"] = config
+        config[top] = _put(config.get(top), rest, value) if rest else value
+        self._splice(("config", top), config[top])
+
+    def get(self, key: str, *, path: bool = False) -> Any:
+        """The value under a key or a path, as the file has it; None where there is none."""
+        top, *rest = parse_path(key) if path else (key,)
+        value: Any = self.config.get(self.full_key(str(top)))
+        for segment in rest:
+            try:
+                value = value[segment]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def remove(self, key: str, *, path: bool = False) -> bool:
+        """Removes a key, or a place in its object; False where there is none."""
+        top, *rest = parse_path(key) if path else (key,)
+        top = self._file_key(str(top))
+        config = self._document.get("config") or {}
+        if top not in config:
+            return False
+        if rest:
+            if not _drop(config[top], rest):
+                return False
+            self._splice(("config", top), config[top])
+        else:
+            del config[top]
+            self._splice(("config", top), None, delete=True)
+        return True
+
+    def _file_key(self, key: str) -> str:
+        """The key as the file writes it, if it has it."""
+        full = self.full_key(key)
+        return next((name for name in self._document.get("config") or {} if self.full_key(name) == full), full)
+
+    def write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(self._text, encoding="utf-8")
+
+    def _splice(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
+        """Rewrites one entry of the text, by where the parser found it, and leaves the rest as it is."""
+        indent = "  " * (len(keys) - 1)
+        entry = "" if delete else _indented(_dump({keys[-1]: value}), indent)
+        root = yaml.compose(self._text, Loader=_Loader)
+        node: Any = root
+        for depth, key in enumerate(keys):
+            found = next((pair for pair in getattr(node, "value", []) if pair[0].value == key), None)
+            if found is None:
+                if depth == 0:
+                    self._append(_indented(_dump({keys[0]: {keys[1]: value}}), "") if len(keys) == 2 else entry)
+                elif isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+                    last = node.value[-1][1].end_mark.index
+                    self._insert(self._line_end(self._content_end(node.value[-1][0].start_mark.index, last)), entry)
+                else:
+                    self._splice(keys[:1], {keys[1]: value})
+                return
+            key_node, node = found
+        if getattr(root, "flow_style", False):
+            self._text = _dump(self._document)
+            return
+        start = self._text.rfind("\n", 0, key_node.start_mark.index) + 1
+        end = self._line_end(self._content_end(key_node.start_mark.index, node.end_mark.index))
+        own_indent = " " * (key_node.start_mark.index - start)
+        entry = "" if delete else _indented(_dump({keys[-1]: value}), own_indent)
+        self._text = self._text[:start] + entry + self._text[end:]
+        if delete and len(keys) == 2 and not self._document["config"]:
+            self._splice(("config",), {})
+
+    def _content_end(self, start: int, end: int) -> int:
+        """The end of an entry without the comments and blank lines that the parser counts to it."""
+        lines = self._text[start:end].splitlines(keepends=True)
+        while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
+            end -= len(lines.pop())
+        return end
+
+    def _line_end(self, index: int) -> int:
+        if index and self._text[index - 1] == "\n":
+            return index
+        newline = self._text.find("\n", index)
+        return len(self._text) if newline < 0 else newline + 1
+
+    def _insert(self, index: int, entry: str) -> None:
+        before = self._text[:index]
+        self._text = before + ("" if before.endswith("\n") or not before else "\n") + entry + self._text[index:]
+
+    def _append(self, entry: str) -> None:
+        self._insert(len(self._text), entry)
+
+
+def open_crypter(file: StackFile, passphrase: str, checkpoint_salt: str = "") -> Crypter:
+    """The stack's crypter. Where the file has no salt it gets the checkpoint's, or a new one, and is written."""
+    crypter = Crypter(passphrase, file.encryption_salt or checkpoint_salt or None)
+    if file.encryption_salt is None:
+        file.set_salt(crypter.state)
+        file.write()
+    return crypter
+
+
+def has_secure(value: Any) -> bool:
+    """Whether a value of the file is, or contains, `secure: <ciphertext>`."""
+    if isinstance(value, dict):
+        return is_secure(value) or any(has_secure(item) for item in value.values())
+    return isinstance(value, list) and any(has_secure(item) for item in value)
+
+
+def is_secure(value: Any) -> bool:
+    """Whether a value of the file is `secure: <ciphertext>`."""
+    return isinstance(value, dict) and list(value) == ["secure"] and isinstance(value["secure"], str)
+
+
+def reveal(value: Any, decrypt: Callable[[str], str]) -> Any:
+    """The value with `secure:` decrypted."""
+    if isinstance(value, dict):
+        if is_secure(value):
+            return decrypt(value["secure"])
+        return {key: reveal(item, decrypt) for key, item in value.items()}
+    return [reveal(item, decrypt) for item in value] if isinstance(value, list) else value
+
+
+def config_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (dict, list, bool)):
+        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    return "" if value is None else str(value)
+
+
+def _put(container: Any, path: list[str | int], value: Any) -> Any:
+    head, rest = path[0], path[1:]
+    if isinstance(head, int):
+        items = list(container) if isinstance(container, list) else []
+        if head > len(items):
+            raise EngineError(f"The index {head} is beyond the end of a list of {len(items)}.")
+        items[head : head + 1] = [_put(items[head] if head < len(items) else None, rest, value) if rest else value]
+        return items
+    fields = dict(container) if isinstance(container, dict) else {}
+    fields[head] = _put(fields.get(head), rest, value) if rest else value
+    return fields
+
+
+def _drop(container: Any, path: list[str | int]) -> bool:
+    *parents, last = path
+    for segment in parents:
+        try:
+            container = container[segment]
+        except (KeyError, IndexError, TypeError):
+            return False
+    try:
+        del container[last]
+    except (KeyError, IndexError, TypeError):
+        return False
+    return True
+
+
+def _dump(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)
+
+
+def _indented(text: str, indent: str) -> str:
+    return "".join(indent + line for line in text.splitlines(keepends=True))

@@ -1,0 +1,209 @@
+"""The verbs on stacks: `stack ls|init|select|rm|output|export|import`, and `cancel`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from engine.backend import Stack
+from engine.errors import ConfirmationNeeded, EngineError, StackNotFound
+from engine.session import Session
+from engine.state import STACK_TYPE, read_deployment, urn_name, write_checkpoint, write_deployment
+from engine.values import plain
+
+
+def show(args: Namespace) -> None:
+    """`stack`: the selected stack's resources and outputs."""
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.stack)
+    deployment = stack.read()["deployment"] or {}
+    resources = deployment.get("resources") or []
+    print(f"Current stack is {stack.name}:")
+    if manifest := deployment.get("manifest"):
+        print(f"    Last updated: {manifest['time']}")
+        print(f"    Pulumi version used: {manifest['version']}")
+    print(f"Current stack resources ({len(resources)}):")
+    width = max([len(item["type"]) for item in resources] + [4])
+    for type_, name in [("TYPE", "NAME"), *((item["type"], urn_name(item["urn"])) for item in resources)]:
+        print(f"    {type_:<{width}}  {name}")
+    print()
+    _print_outputs(_outputs(stack, session, show_secrets=args.show_secrets))
+
+
+def ls(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    selected = session.project.selected_stack()
+    rows: list[dict[str, Any]] = []
+    for name in session.backend.stacks(session.project.name):
+        stack = session.backend.stack(session.project.name, name)
+        deployment = stack.read()["deployment"] or {}
+        row: dict[str, Any] = {"name": name, "current": selected in (name, stack.full_name)}
+        if time := (deployment.get("manifest") or {}).get("time"):
+            row["lastUpdate"] = _milliseconds(time)
+        rows.append({**row, "resourceCount": len(deployment.get("resources") or [])})
+    if args.json:
+        print(json.dumps(rows, indent=2))
+        return
+    width = max([len(row["name"]) + 1 for row in rows] + [4])
+    print(f"{'NAME':<{width}}  {'LAST UPDATE':<24}  RESOURCE COUNT")
+    for row in rows:
+        name = row["name"] + ("*" if row["current"] else "")
+        print(f"{name:<{width}}  {row.get('lastUpdate', 'n/a'):<24}  {row['resourceCount']}")
+
+
+def _milliseconds(time: str) -> str:
+    """The time as the CLI's listing has it, to the millisecond."""
+    whole, _, fraction = time.rstrip("Z").partition(".")
+    return f"{whole}.{fraction[:3]:0<3}Z"
+
+
+def init(args: Namespace) -> None:
+    if not (args.name or args.stack):
+        raise EngineError("missing stack name: give it as an argument")
+    _create(Session(Path(args.cwd)), args.name or args.stack, select=not args.no_select)
+
+
+def _create(session: Session, name: str, *, select: bool) -> None:
+    stack = session.backend.stack(session.project.name, name)
+    if stack.exists():
+        raise EngineError(f"stack '{stack.full_name}' already exists")
+    settings = session.settings(stack)
+    crypter = session.new_crypter(settings)
+    stack.write(write_checkpoint(stack.full_name, write_deployment((), (), crypter.state)))
+    if select:
+        session.project.select_stack(stack.full_name)
+    print(f"Created stack '{stack.name}'")
+
+
+def select(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    name = args.name or args.stack
+    if name is None:
+        raise EngineError("missing stack name: give it as an argument")
+    stack = session.backend.stack(session.project.name, name)
+    if stack.exists():
+        session.project.select_stack(stack.full_name)
+    elif args.create:
+        _create(session, name, select=True)
+    else:
+        raise StackNotFound(f"no stack named '{name}' found")
+
+
+def rm(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.name or args.stack)
+    if not args.yes:
+        raise ConfirmationNeeded("--yes must be passed in to remove a stack")
+    with stack.locked():
+        resources = (stack.read()["deployment"] or {}).get("resources") or []
+        if any(item["type"] != STACK_TYPE for item in resources) and not args.force:
+            raise EngineError(
+                f"'{stack.name}' still has resources; removal rejected. Destroy it first, or use --force."
+            )
+        forget(session, stack, preserve_config=args.preserve_config)
+
+
+def forget(session: Session, stack: Stack, *, preserve_config: bool) -> None:
+    """Removes a stack, its settings file and its selection."""
+    stack.remove()
+    if not preserve_config:
+        session.project.stack_file(stack.name).unlink(missing_ok=True)
+    if session.project.selected_stack() in (stack.name, stack.full_name):
+        session.project.select_stack(None)
+    print(f"Stack '{stack.name}' has been removed!")
+
+
+def output(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.stack)
+    outputs = _outputs(stack, session, show_secrets=args.show_secrets)
+    if args.name is not None:
+        if args.name not in outputs:
+            raise EngineError(f"current stack does not have output property '{args.name}'")
+        value = outputs[args.name]
+        print(json.dumps(value, indent=2, ensure_ascii=False) if args.json else _text(value))
+    elif args.json:
+        print(json.dumps(outputs, indent=2, ensure_ascii=False))
+    else:
+        _print_outputs(outputs)
+
+
+def _outputs(stack: Stack, session: Session, *, show_secrets: bool) -> dict[str, Any]:
+    if show_secrets:
+        state = session.state(stack)
+    else:
+        document = stack.read()
+        state = read_deployment(document["version"], document["deployment"], lambda _salt: lambda _text: '"[secret]"')
+    return {
+        key: plain(value, hide=None if show_secrets else "[secret]") for key, value in sorted(state.outputs().items())
+    }
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _print_outputs(outputs: dict[str, Any]) -> None:
+    print(f"Current stack outputs ({len(outputs)}):")
+    if not outputs:
+        print("    No output values currently in this stack")
+        return
+    width = max([len(key) for key in outputs] + [6])
+    print(f"    {'OUTPUT':<{width}}  VALUE")
+    for key, value in outputs.items():
+        print(f"    {key:<{width}}  {_text(value)}")
+
+
+def export(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.stack)
+    document = stack.read()
+    deployment = document["deployment"] or {}
+    if args.show_secrets:
+        state = session.state(stack)
+        decrypt = session.decrypter(state.secrets_state)
+        deployment = _revealed(deployment, decrypt)
+    text = json.dumps({"version": document["version"], "deployment": deployment}, indent=4, ensure_ascii=False) + "\n"
+    if args.file:
+        Path(args.file).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+
+
+def _revealed(value: Any, decrypt: Any) -> Any:
+    """The deployment's JSON with each ciphertext replaced by its plaintext."""
+    if isinstance(value, dict):
+        if "ciphertext" in value:
+            return {key: item for key, item in value.items() if key != "ciphertext"} | {
+                "plaintext": decrypt(value["ciphertext"])
+            }
+        return {key: _revealed(item, decrypt) for key, item in value.items()}
+    return [_revealed(item, decrypt) for item in value] if isinstance(value, list) else value
+
+
+def import_(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.stack)
+    try:
+        text = Path(args.file).read_text(encoding="utf-8") if args.file else sys.stdin.read()
+        document = json.loads(text)
+        version, deployment = document["version"], document["deployment"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise EngineError("could not deserialize deployment: expected what 'stack export' writes") from error
+    except OSError as error:
+        raise EngineError(f"could not open file '{args.file}': {error.strerror}") from None
+    with stack.locked():
+        session.import_deployment(stack, version, deployment, force=args.force)
+    print("Import complete.")
+
+
+def cancel(args: Namespace) -> None:
+    session = Session(Path(args.cwd))
+    stack = session.stack(args.name or args.stack)
+    if not args.yes:
+        raise ConfirmationNeeded("--yes must be passed in to take a stack's locks away")
+    stack.cancel()
+    print(f"The currently running update for '{stack.name}' has been canceled!")
