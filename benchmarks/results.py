@@ -1,0 +1,35 @@
+"""The samples of one run of `benchmarks.serving`, by row and concurrency."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.samples import Samples
+
+__all__ = ["DENSENET", "DIGITS", "REFUSAL", "Results"]
+
+DIGITS, DENSENET = "digits", "DenseNet-121"
+REFUSAL = "Envoy's own refusal: 401, no key"
+
+
+class Results:
+    """What `samples.json` holds."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.found = found
+        self._samples: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+        for each in found["samples"]:
+            self._samples.setdefault((each["model"], each["scenario"], each["concurrency"]), []).append(each)
+
+    def scenarios(self, model: str) -> list[str]:
+        """The rows of a model, sorted by name, Envoy's refusal last."""
+        names = {name for each, name, _ in self._samples if each == model}
+        return sorted(names, key=lambda name: (name == REFUSAL, name.lower()))
+
+    def concurrencies(self, model: str) -> list[int]:
+        """The numbers of requests at once."""
+        return sorted({concurrency for each, _, concurrency in self._samples if each == model})
+
+    def of(self, model: str, scenario: str, concurrency: int, field: str) -> Samples:
+        """One measure of one row at one concurrency."""
+        return Samples(tuple(each[field] for each in self._samples[model, scenario, concurrency]))
