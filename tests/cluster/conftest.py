@@ -1,0 +1,93 @@
+"""A real cluster (KUBECONFIG), and images for it (a Docker engine by DOCKER_HOST, a registry at localhost:5000)."""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.images import PROJECT, Images
+from tests.cluster.kube import Kube, eventually
+from tests.cluster.service import Service
+
+DIGITS = PROJECT / "model_repository" / "triton" / "digits"
+NEEDED = {"KUBECONFIG": "a Kubernetes cluster", "DOCKER_HOST": "a Docker engine to build images with"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "cluster: needs a Kubernetes cluster by KUBECONFIG")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    missing = [f"{variable} names no {what[2:]}" for variable, what in NEEDED.items() if not os.environ.get(variable)]
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(1200))  # the first one builds the images, and waits for the node
+            if missing:
+                item.add_marker(pytest.mark.skip(reason="; ".join(missing)))
+
+
+@dataclass(frozen=True)
+class Built:
+    """Images by digest, and the registered version of the bundle in each of the services'."""
+
+    envoy: str
+    good: tuple[str, int]
+    newer: tuple[str, int]
+    broken_model: tuple[str, int]
+    broken_script: tuple[str, int]
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A service with the digits model, one with its version 2 added, and two that cannot start."""
+    folder = tmp_path_factory.mktemp("images")
+    images = Images(folder)
+    one, two, scripts = folder / "one", folder / "two", folder / "scripts"
+    shutil.copytree(DIGITS, one / "triton" / "digits")
+    shutil.copytree(DIGITS, two / "triton" / "digits")
+    shutil.copytree(DIGITS / "1", two / "triton" / "digits" / "2")
+    shutil.copytree(PROJECT / "examples", scripts)
+    (scripts / "score_broken.py").write_text(
+        "def init():\n    raise RuntimeError('no weights')\n\ndef run(data): ...\n"
+    )
+    script = scripts / "score_digits.py"
+    garbage = {"triton/digits/1/model.onnx": b"no graph"}
+    made = [
+        images.service("good", one, script),
+        images.service("newer", two, script),
+        images.service("broken-model", one, script, replace=garbage),
+        images.service("broken-script", one, scripts / "score_broken.py"),
+    ]
+    return Built(images.envoy(), *((image, images.version_of(image)) for image in made))
+
+
+@pytest.fixture(scope="session")
+def namespace() -> Iterator[str]:
+    name = f"triton-tests-{secrets.token_hex(3)}"
+    made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    kube = Kube()
+    kube.apply([made])
+    yield name
+    kube.delete([made])
+
+
+@pytest.fixture(scope="session")
+def node(built: Built) -> None:
+    """A node that takes pods: after images were built on it, it may need minutes to find itself fit again."""
+    kube = Kube()
+    eventually(lambda: not kube.troubles_of_node(), 420, "the node takes pods")
+
+
+@pytest.fixture(scope="session")
+def service(built: Built, node: None, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Triton with an entry script, deployed and healthy; a test leaves it as it found it."""
+    running = Service(namespace, "digits", built.envoy, tmp_path_factory.mktemp("service"), scorer=True)
+    running.deploy(*built.good)
+    yield running
+    running.remove()

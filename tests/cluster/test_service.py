@@ -1,0 +1,180 @@
+"""A service on a real cluster: what runs where, who gets an answer, and what happens when versions and pods change."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from node_pool.alerts import alerts
+from node_pool.dashboard import dashboard
+from node_pool.names import FRONT_DOOR, REPLICA
+from node_pool.watch import RolloutError, await_rollout, measure
+from settings.node_pool import Monitoring
+from tests.cluster.images import PROJECT
+from tests.cluster.kube import eventually
+from tests.cluster.service import Service, hammered
+
+GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
+
+
+def test_pods_run_on_the_pool_with_the_gpu_allotted(service):
+    pod, node = service.replica(), service.kube.node()
+    assert node.labels["agentpool"] == "gpu"
+    assert pod.spec.nodeName == node.name
+    (triton,) = [c for c in pod.spec.initContainers if c.name == "triton"]
+    assert triton.resources.limits["nvidia.com/gpu"] == triton.resources.requests["nvidia.com/gpu"] == "1"
+    assert len(service.kube.pods(service.namespace, service.labels(FRONT_DOOR))) == 2
+
+
+def test_score_and_triton_answer_with_a_key_and_refuse_without(service):
+    assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
+    for path in ("/v2/health/ready", "/v2/models/digits/ready", "/swagger.json", "/"):
+        assert [service.get(path, key) for key in (None, service.keys.secondary, "", "wrong-key-of-a-stranger")] == [
+            200,
+            200,
+            401,
+            401,
+        ]
+    assert service.get("/v2/repository/index") == 404
+
+
+def test_pods_run_hardened_with_their_shared_memory(service):
+    for container in ("triton", "scorer"):
+        command = 'id -u; touch /opt/x 2>&1; ls /var/run/secrets 2>&1; grep -E "^(CapEff|Seccomp):" /proc/self/status'
+        found = service.kube.execute(service.replica(), container, "sh", "-c", command)
+        assert found.startswith("1000\n")
+        assert "Read-only file system" in found
+        assert "serviceaccount" not in found
+        assert re.search(r"CapEff:\s+0+\n", found)
+        assert re.search(r"Seccomp:\s+2\n", found)
+    size = service.kube.execute(service.replica(), "triton", "sh", "-c", "df -m --output=size /dev/shm | tail -1")
+    assert int(size) == 2 * 1024 * 3 // 4 // 4  # a quarter of Triton's three quarters of memoryGb
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_are_there(service, built):
+    options = service.options(*built.good)
+    pool = options.pool.model_copy(
+        update={"monitoring": Monitoring.model_validate({"alerts": True, "dashboard": True})}
+    )
+    options = type(options)(
+        settings=options.settings.model_copy(update={"node_pool": pool}),
+        triton=True,
+        scorer=True,
+        owner="",
+        contents=options.contents,
+    )
+    asked = set(re.findall(r"\b(?:nv|envoy)_[a-z0-9_]+(?=\{)", json.dumps([dashboard(options), alerts(options)])))
+    fetch = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())"
+    replicas = f"http://{service.name}-replicas:8002/metrics"
+    (envoy, *_) = service.kube.pods(service.namespace, service.labels(FRONT_DOOR))
+    served = "".join(
+        service.kube.execute(service.replica(), "scorer", "python", "-c", fetch, url)
+        for url in (replicas, f"http://{envoy.status.podIP}:9901/stats/prometheus")
+    )
+    there = set(re.findall(r"^([a-z0-9_]+)[{ ]", served, re.MULTILINE))
+    without_gpu = {name for name in asked if name.startswith("nv_gpu_")}
+    assert len(asked) > 10
+    assert asked - without_gpu <= there
+
+
+def test_a_rolling_update_loses_no_request(service, built):
+    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+        service.deploy(*built.newer)
+        assert service.versions() == ["2"]
+        service.deploy(*built.good)
+        assert service.versions() == ["1"]
+    (result,) = counted
+    assert result["failures"] == []
+    assert min(result["answered"]) > 50
+
+
+def test_a_rotated_key_reaches_the_front_door_and_loses_no_request(service, built):
+    before = service.keys.secondary
+    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+        service.rotate_secondary_key()
+        service.deploy(*built.good)
+    assert counted[0]["failures"] == []
+    assert service.get("/v2/health/ready", before) == 401
+    assert service.get("/v2/health/ready", service.keys.secondary) == 200
+
+
+@pytest.fixture(autouse=True)
+def _left_as_found(service, built):
+    """Put the good version back after a test that failed in the middle."""
+    yield
+    if len(service.kube.pods(service.namespace, service.labels(REPLICA))) != 1:
+        service.deploy(*built.good)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reasons"),
+    [
+        (
+            "broken_model",
+            ["model digits version 1", "state UNAVAILABLE", "Protobuf parsing failed", "Startup probe failed"],
+        ),
+        ("broken_script", ["Traceback (most recent call last)", "RuntimeError: no weights"]),
+    ],
+)
+def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(service, built, broken, reasons):
+    serving = service.replica().name
+    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+        rollout = service.apply(*getattr(built, broken))
+        with pytest.raises(RolloutError) as failure:
+            await_rollout(service.cluster, rollout, print)
+        with pytest.raises(RolloutError):  # and so it does when asked again
+            await_rollout(service.cluster, rollout, print)
+        assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
+    text = str(failure.value)
+    for words in [*reasons, "events of pod", "the old replica goes on serving", "kubectl logs"]:
+        assert words in text
+    assert counted[0]["failures"] == []
+    service.deploy(*built.good)
+    assert service.replica().name == serving
+
+
+def test_a_deleted_pod_is_replaced(service):
+    pod = service.replica()
+    pod.delete()
+    eventually(lambda: service.is_replaced(pod.name), 120, "another replica is ready and answers")
+
+
+def test_a_triton_that_ended_starts_again(service):
+    def restarts():
+        (status,) = [s for s in service.replica().status.initContainerStatuses if s.name == "triton"]
+        return status.restartCount if status.ready else 0
+
+    pod = service.replica().name
+    service.kube.execute(service.replica(), "triton", "sh", "-c", "kill 1")
+    eventually(restarts, 120, "Triton is ready again")
+    eventually(service.answers, 60, "the service answers")
+    assert service.replica().name == pod
+    assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
+
+
+def test_a_drained_node_gives_up_one_envoy_at_a_time_and_the_service_comes_back(service):
+    node, before = service.kube.node(), service.replica().name
+    doors = service.kube.pods(service.namespace, service.labels(FRONT_DOOR))
+    node.cordon()
+    try:
+        assert service.kube.evict(service.replica()) == 201
+        assert [service.kube.evict(pod) for pod in doors] == [201, 429]
+    finally:
+        node.uncordon()
+    service.await_front_door()
+    eventually(lambda: service.is_replaced(before), 120, "another replica is ready and answers")
+
+
+def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, built, tmp_path):
+    greedy = Service(service.namespace, "greedy", built.envoy, tmp_path, scorer=False)
+    rollout = greedy.apply(*built.good, gpuCores=2)
+    with pytest.raises(RolloutError, match=r"Unschedulable: .*Insufficient nvidia\.com/gpu") as failure:
+        await_rollout(greedy.cluster, replace(rollout, provision=10), print)
+    assert "no taint against the pod" in str(failure.value)
+    assert "no replica serves" in str(failure.value)
+    greedy.remove()
+    kinds = ("deployments", "services", "configmaps", "secrets", "serviceaccounts", "pods", "replicasets")
+    left = [name for name in greedy.kube.names(service.namespace, kinds) if "/greedy" in name]
+    assert left == []
+    assert len(service.kube.pods(service.namespace, service.labels(REPLICA))) == 1

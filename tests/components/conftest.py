@@ -1,0 +1,194 @@
+"""Components under Pulumi's mocks: what they register, with which parents, inputs and secrets."""
+
+import asyncio
+import dataclasses
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.sync_await import _sync_await
+
+from components.access_keys import AccessKeys, AccessKeysArgs
+from components.gateway import Gateway, GatewayArgs
+from components.model_bundle import ModelBundle, ModelBundleArgs
+from components.process_deployment import ProcessDeployment, ProcessDeploymentArgs
+from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
+from settings import Settings, load
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclasses.dataclass(frozen=True)
+class Registered:
+    """A resource as it was registered; `parent` is its parent's name, `secrets` the inputs that are marked so."""
+
+    type: str
+    name: str
+    parent: str
+    inputs: dict[str, Any]
+    secrets: frozenset[str]
+    secret_outputs: frozenset[str]
+    depends_on: frozenset[str]
+
+
+class Recorder(mocks.MockMonitor):
+    """Pulumi's mock monitor, which also keeps each request."""
+
+    def __init__(self, outputs: "Outputs") -> None:
+        super().__init__(outputs)
+        self.seen: dict[str, Registered] = {}
+
+    def RegisterResource(self, request: Any) -> Any:
+        inputs = rpc.deserialize_properties(request.object)
+        self.seen[request.name] = Registered(
+            type=request.type,
+            name=request.name,
+            parent=request.parent.rpartition("::")[2],
+            inputs={name: rpc.unwrap_rpc_secret(value) for name, value in inputs.items()},
+            secrets=frozenset(name for name, value in inputs.items() if rpc.is_rpc_secret(value)),
+            secret_outputs=frozenset(request.additionalSecretOutputs),
+            depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+        )
+        return super().RegisterResource(request)
+
+
+class Outputs(mocks.Mocks):
+    """What the engine would answer: the inputs, and what each provider adds to them."""
+
+    added = {
+        "RegisteredModel": {
+            "version": 1,
+            "digest": "d" * 64,
+            "path": "/registry/m/1/files",
+            "models": [{"name": "digits", "versions": [1], "platform": "onnxruntime_onnx"}],
+        },
+        "EnvironmentVenv": {"path": "/environments/e", "digest": "e" * 64, "packages": {"numpy": "1.26.4"}},
+        "ProcessService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
+        "ProcessFrontDoor": {"metricsPort": 6790},
+        "EnvironmentContext": {"path": "/images/environment", "digest": "a" * 64, "packages": {"numpy": "1.26.4"}},
+        "ServiceContext": {"path": "/images/service", "digest": "b" * 64},
+        "Image": {"repoDigest": f"sha256:{'c' * 64}"},
+        "RemoteImage": {"imageId": f"sha256:{'f' * 64}"},
+        "DockerService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
+        "DockerFrontDoor": {"metricsPort": 6790},
+        "AccessKey": {"key": "k" * 43},
+        "SmokeCheck": {"checks": 5},
+    }
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"the program must preview without a provider plugin, and invokes {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        inputs = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
+        return f"{args.name}-id", {**inputs, **self.added.get(args.typ.rpartition(":")[2], {})}
+
+
+@dataclasses.dataclass
+class Declared:
+    """What a declaration registered, by name, and the values of the outputs that it gave back."""
+
+    resources: dict[str, Registered]
+    values: Any
+    secret: Any
+
+
+@pytest.fixture(autouse=True)
+def _event_loop() -> Iterator[None]:
+    """The loop that Pulumi's resources are made on, whatever other tests have left behind."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def declare() -> Callable[[Callable[[], Any]], Declared]:
+    """Run a function that declares components, with Pulumi's engine mocked.
+
+    It may return a mapping of names to outputs, whose values and secretness are given back.
+    """
+
+    def run(function: Callable[[], Any]) -> Declared:
+        recorder = Recorder(Outputs())
+        mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=False, monitor=recorder)
+        values: dict[str, Any] = {}
+        secret: dict[str, bool] = {}
+
+        async def resolve() -> None:
+            for name, output in (function() or {}).items():
+                taken = pulumi.Output.from_input(output)
+                values[name] = await taken.future()
+                secret[name] = await taken.is_secret()
+
+        _sync_await(run_pulumi_func(lambda: _sync_await(resolve())))
+        return Declared(recorder.seen, values, secret)
+
+    return run
+
+
+@pytest.fixture
+def bundle_folder(tmp_path: Path) -> Path:
+    """A bundle's folder with the digits model."""
+    folder = tmp_path / "models"
+    shutil.copytree(PROJECT / "model_repository" / "triton" / "digits", folder / "triton" / "digits")
+    return folder
+
+
+@pytest.fixture
+def settings_with(tmp_path: Path, bundle_folder: Path) -> Callable[..., Settings]:
+    """Make settings from what differs from a small stack's: one folder with the digits model, no script."""
+
+    def make(**changed: Any) -> Settings:
+        values = {"models": [{"path": str(bundle_folder), "name": "triton_model"}], **changed}
+        return load(
+            values,
+            stack="test",
+            project=tmp_path,
+            secret=[name for name in values if name.endswith(("Key", "Password"))],
+        )
+
+    return make
+
+
+@pytest.fixture
+def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declared]:
+    """Declare everything of a service on target `process`, named `svc`."""
+
+    def run(settings: Settings) -> Declared:
+        def declared() -> dict[str, Any]:
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
+            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m, tmp_path)) for m in settings.models]
+            environment = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles, tmp_path))
+            deployment = ProcessDeployment(
+                "svc-dep", ProcessDeploymentArgs(settings, tmp_path, bundles=bundles, environment=environment)
+            )
+            gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployment))
+            SmokeCheck("svc-check", SmokeCheckArgs(settings, tmp_path, bundles, keys, deployment, gateway))
+            return {
+                "state": deployment.state,
+                "shape": deployment.shape,
+                "scoringUri": gateway.scoring_uri,
+                "tritonUri": gateway.triton_uri,
+                "swaggerUri": gateway.swagger_uri,
+                "metricsUri": gateway.metrics_uri,
+            }
+
+        return declare(declared)
+
+    return run
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A folder of scripts, where settings look for it by default, with `score.py`."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    return folder

@@ -1,0 +1,158 @@
+import pytest
+
+from components.access_keys import AccessKeys, AccessKeysArgs
+from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
+from components.gateway import Gateway, GatewayArgs
+from components.model_bundle import ModelBundle, ModelBundleArgs
+from components.providers.docker_service import DockerServiceProvider
+from docker_target.engine import Found
+from machine.service import ServiceError
+
+IMAGE = f"sha256:{'c' * 64}"
+
+
+class IdleEngine:
+    """An engine that runs nothing of ours, or a container of another stack."""
+
+    owner = ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def containers(self, service):
+        found = Found(
+            name=f"{service}-1-triton",
+            role="triton",
+            owner=self.owner,
+            generation=1,
+            digest="",
+            running=True,
+            health="",
+            started="",
+            address="",
+            ports=(),
+        )
+        return [found] if self.owner else []
+
+    def find(self, name):
+        return None
+
+    def check_gpus(self, count):
+        if count:
+            raise ServiceError(f"deployment.gpuCores {count}: no GPU")
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Stands in for the engine."""
+
+    class Engine(IdleEngine):
+        pass
+
+    monkeypatch.setattr("components.docker_deployment.Engine", Engine)
+    return Engine
+
+
+@pytest.fixture
+def declare_docker(declare, settings_with, engine, tmp_path):
+    """Declare a service on target `docker`, named `svc`."""
+
+    def run(deployment=None, **changed):
+        # A short name, for the path of a socket in this test's folder.
+        changed = {
+            "serviceName": "web",
+            **changed,
+            "deployment": {"target": "docker", "port": 16789, **(deployment or {})},
+        }
+        settings = settings_with(**changed)
+
+        def declared():
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
+            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model, tmp_path)) for model in settings.models]
+            deployed = DockerDeployment(
+                "svc-dep", DockerDeploymentArgs(settings, tmp_path, bundles=bundles, image=IMAGE)
+            )
+            gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployed))
+            return {"state": deployed.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
+
+        return declare(declared)
+
+    return run
+
+
+def test_the_service_is_a_child_in_a_network_of_its_own(declare_docker):
+    declared = declare_docker()
+    network, service = declared.resources["svc-dep-network"], declared.resources["svc-dep-service"]
+    assert (network.type, network.parent) == ("docker:index/network:Network", "svc-dep")
+    assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:DockerService", "svc-dep")
+    assert network.inputs["name"] == service.inputs["network"] == "web"
+    assert service.inputs["image"] == IMAGE
+    assert service.inputs["bundles"] == ["triton_model:1"]
+    assert service.inputs["repositories"] == ["/opt/service/models/triton_model/1/triton"]
+    assert declared.values["state"] == "Healthy"
+
+
+@pytest.mark.parametrize(
+    ("changed", "shape"),
+    [
+        ({}, ["triton"]),
+        ({"entryScript": "score.py"}, ["triton", "scorer"]),
+        ({"entryScript": "score.py", "models": [{"path": "scripts", "name": "m", "framework": "Custom"}]}, ["scorer"]),
+    ],
+)
+def test_the_shape_follows_from_the_models_and_the_script(declare_docker, scripts, changed, shape):
+    assert declare_docker(**changed).values["shape"] == shape
+
+
+def test_limits_come_from_the_deployment(declare_docker):
+    inputs = declare_docker({"memoryGb": 1.5, "cpuCores": 2}).resources["svc-dep-service"].inputs
+    assert (inputs["memoryMb"], inputs["cpuCores"]) == (1536, 2)
+
+
+def test_the_front_door_is_a_container_with_the_keys_as_secrets(declare_docker):
+    declared = declare_docker()
+    door, image = declared.resources["svc-gw-front-door"], declared.resources["svc-gw-front-door-image"]
+    assert (door.type, door.parent) == ("pulumi-python:dynamic/triton:DockerFrontDoor", "svc-gw")
+    assert door.secrets == {"primaryKey", "secondaryKey"}
+    assert door.inputs["image"] == f"sha256:{'f' * 64}"
+    assert image.inputs["name"] == "docker.io/envoyproxy/envoy:v1.40.0"
+    assert declared.values["metricsUri"] == "http://localhost:6790/metrics"
+
+
+def test_a_service_of_another_stack_is_refused_before_anything_is_declared(declare_docker, engine):
+    engine.owner = "organization/other/prod"
+    with pytest.raises(ServiceError, match="taken on this Docker engine by the stack organization/other/prod"):
+        declare_docker()
+    assert declare_docker({"overwrite": True}).resources["svc-dep-service"].inputs["overwrite"] is True
+
+
+def test_gpus_that_the_engine_lacks_are_refused_before_anything_is_declared(declare_docker):
+    with pytest.raises(ServiceError, match=r"deployment\.gpuCores 1"):
+        declare_docker({"gpuCores": 1})
+
+
+def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_declared(declare_docker):
+    with pytest.raises(ServiceError, match="a Unix socket's path may have 107; set stateDirectory to a shorter path"):
+        declare_docker(stateDirectory=f"{'long/' * 20}")
+
+
+def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monkeypatch):
+    def no_engine():
+        raise ServiceError("no Docker engine answers at unix:///nowhere")
+
+    monkeypatch.setattr("components.docker_deployment.Engine", no_engine)
+    with pytest.raises(ServiceError, match="no Docker engine answers"):
+        declare_docker()
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    assert "svc-dep-service" in declare_docker().resources
+
+
+def test_a_service_whose_engine_does_not_answer_is_measured_as_unhealthy(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    props = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    read = DockerServiceProvider().read("web", props)
+    assert read.outs["state"] == "Unhealthy"
+    assert read.outs["problems"][0].startswith("no Docker engine answers")

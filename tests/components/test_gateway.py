@@ -1,0 +1,64 @@
+import socket
+
+import pytest
+
+from components.providers.process_front_door import ProcessFrontDoorProvider
+from machine.ports import free_ports
+from machine.service import ServiceError
+from tests.certificates import make_certificate
+
+
+def test_the_front_door_is_a_child_and_waits_for_the_deployment(declare_service, settings_with):
+    port = free_ports(1)[0]
+    door = declare_service(settings_with(deployment={"port": port})).resources["svc-gw-front-door"]
+    assert (door.type, door.parent) == ("pulumi-python:dynamic/triton:ProcessFrontDoor", "svc-gw")
+    assert "svc-dep-service" in door.depends_on
+    assert door.inputs["port"] == port
+
+
+def test_keys_go_in_as_secrets(declare_service, settings_with):
+    door = declare_service(settings_with()).resources["svc-gw-front-door"]
+    assert door.secrets == {"primaryKey", "secondaryKey"}
+
+
+def test_with_a_script_the_scoring_uri_is_score(declare_service, settings_with, scripts):
+    port = free_ports(1)[0]
+    values = declare_service(settings_with(entryScript="score.py", deployment={"port": port})).values
+    assert values["scoringUri"] == f"http://localhost:{port}/score"
+    assert values["tritonUri"] == f"http://localhost:{port}"
+    assert values["swaggerUri"] == f"http://localhost:{port}/swagger.json"
+    assert values["metricsUri"] == "http://localhost:6790/metrics"
+
+
+def test_without_a_script_the_scoring_uri_is_the_base(declare_service, settings_with):
+    port = free_ports(1)[0]
+    values = declare_service(settings_with(deployment={"port": port})).values
+    assert values["scoringUri"] == values["tritonUri"] == f"http://localhost:{port}"
+    assert values["swaggerUri"] is None
+
+
+def test_a_scoring_only_service_has_no_triton_uri(declare_service, settings_with, scripts):
+    custom = [{"path": "scripts", "name": "m", "framework": "Custom"}]
+    values = declare_service(settings_with(entryScript="score.py", models=custom)).values
+    assert values["tritonUri"] is None
+
+
+def test_a_certificate_makes_it_https(declare_service, settings_with, tmp_path):
+    certificate, _ = make_certificate(tmp_path)
+    declared = declare_service(settings_with(tls={"certificateFile": "tls.crt", "keyFile": "tls.key"}))
+    assert declared.values["scoringUri"].startswith("https://localhost:")
+    assert declared.resources["svc-gw-front-door"].inputs["certificateFile"] == str(certificate)
+
+
+def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_service, settings_with):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"deployment.port {port} is taken by process \d+"):
+            declare_service(settings_with(deployment={"port": port}))
+
+
+def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
+    olds = {"serviceName": "web", "stateDirectory": str(tmp_path), "port": 6789}
+    assert ProcessFrontDoorProvider().diff("web", olds, olds).changes

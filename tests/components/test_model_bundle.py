@@ -1,0 +1,79 @@
+import shutil
+
+import pytest
+
+from bundle.layout import check_layout
+from bundle.problems import LayoutError
+from bundle.registry import Registry, RegistryError
+from components.model_bundle import ModelBundle, ModelBundleArgs
+from components.providers.registered_model import RegisteredModelProvider
+
+
+def outputs_of(settings, project):
+    def declared():
+        made = ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0], project))
+        return {"model_id": made.model_id, "digest": made.digest, "summary": made.summary}
+
+    return declared
+
+
+def test_a_folder_is_registered_under_its_name(declare, settings_with, tmp_path):
+    declared = declare(outputs_of(settings_with(), tmp_path))
+    child = declared.resources["svc-m-version"]
+    assert (child.type, child.parent) == ("pulumi-python:dynamic/triton:RegisteredModel", "svc-m")
+    assert declared.values["model_id"] == "triton_model:1"
+    assert declared.values["summary"]["models"][0]["name"] == "digits"
+
+
+def test_changed_content_changes_the_digest_that_preview_shows(declare, settings_with, tmp_path, bundle_folder):
+    before = declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].inputs["digest"]
+    assert before == declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].inputs["digest"]
+    (bundle_folder / "NOTES.md").write_text("another file of the bundle")
+    assert before != declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].inputs["digest"]
+
+
+def test_a_bad_layout_ends_before_anything_is_declared(declare, settings_with, tmp_path, bundle_folder):
+    settings = settings_with()
+    (bundle_folder / "triton" / "empty").mkdir()
+
+    def declared():
+        with pytest.raises(LayoutError, match="empty"):
+            ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0], tmp_path))
+
+    seen = declare(declared).resources
+    assert "svc-m" not in seen
+
+
+def test_a_registered_version_is_taken_from_the_registry_and_registers_nothing(
+    declare, settings_with, tmp_path, bundle_folder
+):
+    registry = Registry(str(tmp_path / "registry"))
+    registry.register("triton_model", check_layout(bundle_folder, target="process"), framework="Multi")
+    settings = settings_with(models=["triton_model:1"], registry="registry")
+    declared = declare(outputs_of(settings, tmp_path))
+    assert declared.values["model_id"] == "triton_model:1"
+    assert list(declared.resources) == ["svc-m"]
+
+
+def test_a_version_that_left_the_registry_is_refused(declare, settings_with, tmp_path, bundle_folder):
+    registry = Registry(str(tmp_path / "registry"))
+    registry.register("triton_model", check_layout(bundle_folder, target="process"), framework="Multi")
+    settings = settings_with(models=["triton_model:1"], registry="registry")
+    shutil.rmtree(tmp_path / "registry")
+
+    def declared():
+        with pytest.raises(RegistryError, match="triton_model"):
+            ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0], tmp_path))
+
+    declare(declared)
+
+
+def test_where_a_folder_lies_is_no_change():
+    olds = {"source": "/one", "digest": "d", "version": 1, "path": __file__.rpartition("/")[0]}
+    news = {"source": "/two", "digest": "d", "version": None, "path": None}
+    assert not RegisteredModelProvider().diff("id", olds, news).changes
+
+
+def test_a_version_whose_files_are_gone_is_registered_again():
+    olds = {"digest": "d", "version": 1, "path": "/nowhere"}
+    assert RegisteredModelProvider().diff("id", olds, {"digest": "d"}).changes

@@ -1,0 +1,148 @@
+"""The check of a service on a node pool, with servers of this machine in the cluster's place."""
+
+import contextlib
+import http.server
+import ssl
+import threading
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from components.providers import node_pool_check
+from components.providers.node_pool_check import NodePoolCheckProvider
+from components.providers.smoke_check import SmokeCheckError
+
+KEY = "k" * 43
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    """A front door that is not ready for the first `unready` requests."""
+
+    unready = 0
+
+    def do_GET(self):
+        if type(self).unready > 0:
+            type(self).unready -= 1
+            status = 503
+        else:
+            status = 200 if self.headers.get("Authorization") == f"Bearer {KEY}" else 401
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def serving(door=Door, certificate=None):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), door)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A PEM file with a certificate of models.example and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "models.example")])
+    now = datetime.now(timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("models.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file = tmp_path / "models.example.pem"
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+def properties(address, **changed):
+    return {
+        "context": "",
+        "namespace": "serving",
+        "service": "svc",
+        "containerPort": 8080,
+        "scheme": "http",
+        "address": address,
+        "serverName": "",
+        "patienceSeconds": 5,
+        "key": KEY,
+        "certificate": "",
+        "bundles": [],
+        "score": None,
+        **changed,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(node_pool_check, "_POLL_SECONDS", 0.01)
+
+
+def test_a_load_balancer_is_asked_at_its_address():
+    with serving() as address:
+        outputs = NodePoolCheckProvider().create(properties(address)).outs
+    assert outputs["checks"] == 2
+
+
+def test_a_service_that_wakes_up_is_waited_for():
+    class Sleepy(Door):
+        unready = 20
+
+    with serving(Sleepy) as address:
+        assert NodePoolCheckProvider().create(properties(address)).outs["checks"] == 2
+
+
+def test_one_that_never_answers_fails_with_its_last_word():
+    class Dead(Door):
+        unready = 10**9
+
+    with serving(Dead) as address, pytest.raises(SmokeCheckError, match="no answer within 1 s; the last was: 503"):
+        NodePoolCheckProvider().create(properties(address, patienceSeconds=1))
+
+
+def test_a_wrong_key_fails_the_check():
+    with serving() as address, pytest.raises(SmokeCheckError, match="GET /: expected 200, received 401"):
+        NodePoolCheckProvider().create(properties(address, key="another key"))
+
+
+def test_the_certificate_is_expected_of_the_services_host_whatever_the_address(certificate):
+    secured = {"scheme": "https", "certificate": str(certificate)}
+    with serving(certificate=certificate) as address:
+        named = properties(address, serverName="models.example", **secured)
+        assert NodePoolCheckProvider().create(named).outs["checks"] == 2
+        with pytest.raises(SmokeCheckError, match="certificate verify failed"):
+            NodePoolCheckProvider().create(properties(address, patienceSeconds=1, **secured))
+
+
+def test_without_an_address_it_goes_by_port_forward(monkeypatch):
+    asked = []
+
+    class Cluster:
+        def __init__(self, context):
+            pass
+
+        @contextlib.contextmanager
+        def forwarded(self, namespace, service, port):
+            asked.append((namespace, service, port))
+            with serving() as address:
+                yield int(address.rpartition(":")[2])
+
+    monkeypatch.setattr(node_pool_check, "Cluster", Cluster)
+    assert NodePoolCheckProvider().create(properties("")).outs["checks"] == 2
+    assert asked == [("serving", "svc", 8080)]

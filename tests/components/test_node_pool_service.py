@@ -1,0 +1,169 @@
+"""A service on a node pool under Pulumi's mocks."""
+
+import json
+
+import pulumi
+import pytest
+
+from bundle.layout import check_layout
+from bundle.registry import Registry
+from components.access_keys import AccessKeys, AccessKeysArgs
+from components.model_bundle import ModelBundle, ModelBundleArgs
+from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
+from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
+from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
+from components.providers.node_pool_check import NodePoolCheckProvider
+from components.providers.node_pool_rollout import NodePoolRolloutProvider
+
+IMAGE = "registry.example/service@sha256:" + "0" * 64
+
+
+@pytest.fixture
+def deployed(declare, settings_with, tmp_path):
+    """Declare a service named `svc` on a node pool, from what differs from a small one."""
+
+    def run(pool=None, **changed):
+        deployment = {"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1}
+        settings = settings_with(
+            image={"reference": IMAGE},
+            nodePool=pool or {},
+            deployment=deployment | changed.pop("deployment", {}),
+            **changed,
+        )
+
+        def declared():
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
+            keys.secondary = pulumi.Output.secret("s" * 43)  # the mocks give every key the same value
+            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m, tmp_path)) for m in settings.models]
+            replicas = NodePoolDeployment("svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE))
+            gateway = NodePoolGateway("svc-gw", NodePoolGatewayArgs(settings, tmp_path, keys=keys, deployment=replicas))
+            NodePoolSmokeCheck(
+                "svc-check", NodePoolSmokeCheckArgs(settings, tmp_path, bundles, keys, replicas, gateway)
+            )
+            return {
+                "state": replicas.state,
+                "logs": replicas.logs,
+                "scoringUri": gateway.scoring_uri,
+                "tritonUri": gateway.triton_uri,
+                "swaggerUri": gateway.swagger_uri,
+            }
+
+        return declare(declared)
+
+    return run
+
+
+def test_every_object_is_a_child_and_goes_to_the_chosen_cluster(deployed):
+    declared = deployed({"context": "prod", "createNamespace": True, "namespace": "serving"}).resources
+    assert declared["svc-dep-cluster"].inputs["context"] == "prod"
+    objects = {name: found for name, found in declared.items() if found.type.startswith("kubernetes:")}
+    assert len(objects) == 13
+    for name, found in objects.items():
+        assert found.parent in ("svc-dep", "svc-gw")
+        assert name.startswith(f"{found.parent}-")
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_objects_of_others_are_taken_over_only_when_told(deployed, overwrite):
+    provider = deployed(deployment={"overwrite": overwrite}).resources["svc-dep-cluster"].inputs
+    flags = ("upsertExistingObjects", "enablePatchForce")
+    assert [json.loads(provider[flag]) for flag in flags] == [overwrite, overwrite]
+
+
+def test_the_first_objects_stand_guard_for_all_others(deployed):
+    declared = deployed({"createNamespace": True}).resources
+    others = [name for name in declared if name.startswith("svc-dep-") and declared[name].type.startswith("kubernetes")]
+    for name in others:
+        if name not in ("svc-dep-namespace", "svc-dep-service-account"):
+            assert {"svc-dep-namespace", "svc-dep-service-account"} <= declared[name].depends_on, name
+
+
+def test_the_replicas_run_the_image_and_their_rollout_is_watched(deployed):
+    declared = deployed().resources
+    replicas = declared["svc-dep-deployment"].inputs
+    (container,) = replicas["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == IMAGE
+    assert "/opt/service/models/triton_model/1/triton" in container["args"]
+    assert replicas["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    assert {"svc-dep-deployment", "svc-dep-pods"} <= declared["svc-dep-rollout"].depends_on
+    assert "svc-dep-pods" in declared["svc-dep-deployment"].depends_on
+
+
+def test_a_changed_deployment_calls_for_another_look_at_its_rollout(deployed):
+    before, after = (deployed(deployment={"cpuCores": cores}).resources["svc-dep-rollout"].inputs for cores in (1, 2))
+    provider = NodePoolRolloutProvider()
+    healthy = {**before, "state": "Healthy", "problems": []}
+    assert provider.diff("id", healthy, after).changes
+    assert not provider.diff("id", healthy, before).changes
+    assert provider.diff("id", {**healthy, "state": "Unhealthy"}, before).changes
+
+
+def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):
+    declared = deployed().resources
+    door = declared["svc-gw-deployment-front-door"]
+    assert {"svc-dep-rollout", "svc-gw-config-map-front-door", "svc-gw-secret-keys"} <= door.depends_on
+    assert declared["svc-gw-secret-keys"].secrets == {"stringData"}
+    assert "k" * 43 not in str([found.inputs for found in declared.values() if not found.secrets])
+
+
+def test_other_keys_make_other_envoys(deployed):
+    def version(**changed):
+        template = deployed(**changed).resources["svc-gw-deployment-front-door"].inputs["spec"]["template"]
+        return template["metadata"]["annotations"]["triton-serving/configuration"]
+
+    assert version() == version() != version(deployment={"maxRequestMegabytes": 1})
+
+
+def test_the_uris_are_the_clusters_own(deployed, scripts):
+    values = deployed({"namespace": "serving"}, entryScript="score.py").values
+    assert values["scoringUri"] == "http://triton-webservice.serving.svc/score"
+    assert values["tritonUri"] == "http://triton-webservice.serving.svc"
+    assert values["swaggerUri"] == "http://triton-webservice.serving.svc/swagger.json"
+    assert values["logs"].startswith("kubectl --namespace serving logs ")
+
+
+def test_the_check_goes_by_port_forward_with_the_key(deployed):
+    check = deployed().resources["svc-check-run"]
+    assert (check.inputs["address"], check.inputs["containerPort"]) == ("", 8080)
+    assert check.secrets == {"key"}
+    assert {"svc-gw-deployment-front-door", "svc-gw-service"} <= check.depends_on
+    assert [bundle["name"] for bundle in check.inputs["bundles"]] == ["triton_model"]
+
+
+def test_another_address_alone_calls_for_no_check(deployed):
+    inputs = deployed().resources["svc-check-run"].inputs
+    provider = NodePoolCheckProvider()
+    assert not provider.diff("id", inputs, {**inputs, "address": "203.0.113.7"}).changes
+    assert provider.diff("id", inputs, {**inputs, "generation": "another"}).changes
+
+
+def test_a_scoring_only_service_has_no_triton(deployed, scripts, tmp_path):
+    declared = deployed(entryScript="score.py", models=[{"path": "scripts", "name": "m", "framework": "Custom"}])
+    (container,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == "scorer"
+    assert declared.values["tritonUri"] is None
+    assert declared.resources["svc-check-run"].inputs["bundles"] == []
+
+
+def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_folder, monkeypatch):
+    """With the object store that tests have: one in memory."""
+    for module in ("settings.node_pool_rules", "components.node_pool_deployment"):
+        monkeypatch.setattr(f"{module}.triton_url", lambda url: url)
+    registry = Registry("memory://models")
+    registry.register("m", check_layout(bundle_folder, target="node-pool"), framework="Multi")
+    declared = deployed({"modelsFrom": "registry"}, models=["m:1"], registry="memory://models")
+    (triton,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
+    repository = triton["args"][triton["args"].index("--model-repository") + 1]
+    assert repository.startswith("memory:///models/m/content/")
+    assert repository.endswith("/triton")
+
+
+def test_kinds_that_kubernetes_does_not_bring_are_declared_too(deployed):
+    monitoring = {"scrape": "podMonitor", "alerts": True, "dashboard": True}
+    declared = deployed({"monitoring": monitoring, "autoscale": {}}).resources
+    kinds = {found.type for found in declared.values()}
+    assert {
+        "kubernetes:monitoring.coreos.com/v1:PodMonitor",
+        "kubernetes:monitoring.coreos.com/v1:PrometheusRule",
+        "kubernetes:autoscaling/v2:HorizontalPodAutoscaler",
+    } <= kinds

@@ -1,0 +1,66 @@
+import pytest
+
+from components.providers.process_service import ProcessServiceProvider
+from machine.service import ServiceError
+from processes.directory import ServiceDirectory
+
+
+def test_the_service_is_a_child_with_all_its_parts(declare_service, settings_with):
+    declared = declare_service(settings_with(serviceName="web"))
+    service = declared.resources["svc-dep-service"]
+    assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:ProcessService", "svc-dep")
+    assert service.inputs["serviceName"] == "web"
+    assert service.inputs["bundles"][0]["framework"] == "Multi"
+    assert service.inputs["environmentPath"] == "/environments/e"
+    assert declared.values["state"] == "Healthy"
+
+
+def test_no_key_is_among_its_inputs(declare_service, settings_with):
+    settings = settings_with(primaryKey="a-key-of-the-users-own-0123456789")
+    service = declare_service(settings).resources["svc-dep-service"]
+    assert "a-key-of-the-users-own" not in str(service.inputs)
+
+
+@pytest.mark.parametrize(
+    ("changed", "shape"),
+    [
+        ({}, ["triton"]),
+        ({"entryScript": "score.py"}, ["triton", "scorer"]),
+        (
+            {"entryScript": "score.py", "models": [{"path": "scripts", "name": "m", "framework": "Custom"}]},
+            ["scorer"],
+        ),
+    ],
+)
+def test_the_shape_follows_from_the_models_and_the_script(declare_service, settings_with, scripts, changed, shape):
+    assert declare_service(settings_with(**changed)).values["shape"] == shape
+
+
+def test_a_changed_script_changes_the_service(declare_service, settings_with, scripts):
+    settings = settings_with(entryScript="score.py")
+    before = declare_service(settings).resources["svc-dep-service"].inputs
+    (scripts / "helper.py").write_text("LIMIT = 3\n")
+    assert declare_service(settings).resources["svc-dep-service"].inputs != before
+
+
+def test_a_service_of_another_stack_is_refused_before_anything_is_declared(declare_service, settings_with, tmp_path):
+    directory = ServiceDirectory.of(tmp_path / ".var", "web")
+    directory.claim("organization/other/prod", overwrite=False)
+    with pytest.raises(ServiceError, match="serviceName 'web' is taken by the stack organization/other/prod"):
+        declare_service(settings_with(serviceName="web"))
+
+
+def test_with_overwrite_it_is_taken_over(declare_service, settings_with, tmp_path):
+    ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/other/prod", overwrite=False)
+    declared = declare_service(settings_with(serviceName="web", deployment={"overwrite": True}))
+    assert declared.resources["svc-dep-service"].inputs["overwrite"] is True
+
+
+def test_a_stopped_service_differs_although_nothing_was_changed(tmp_path):
+    olds = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    assert ProcessServiceProvider().diff("web", olds, olds).changes
+
+
+def test_refresh_measures_the_state(tmp_path):
+    props = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    assert ProcessServiceProvider().read("web", props).outs["state"] == "Stopped"

@@ -1,0 +1,68 @@
+"""The program as a whole: what it exports, and what a user's mistake looks like."""
+
+import runpy
+
+import pulumi
+import pytest
+
+from components import stack_settings as reading
+
+EXPORTS = {
+    "scoringUri",
+    "tritonUri",
+    "swaggerUri",
+    "metricsUri",
+    "primaryKey",
+    "secondaryKey",
+    "state",
+    "modelId",
+    "modelDigest",
+    "models",
+    "environment",
+}
+
+
+@pytest.fixture
+def program(request, monkeypatch, settings_with):
+    def run(settings=None, error=None):
+        exported = {}
+        monkeypatch.setattr(pulumi, "export", exported.__setitem__)
+
+        def given(_project):
+            if error is not None:
+                raise error
+            return settings or settings_with()
+
+        monkeypatch.setattr(reading, "stack_settings", given)
+        runpy.run_path(str(request.config.rootpath / "__main__.py"), run_name="__main__")
+        return exported
+
+    return run
+
+
+def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, settings_with, tmp_path):
+    settings = settings_with(stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry"))
+    declared = declare(lambda: program(settings))
+    assert set(declared.values) == EXPORTS
+    assert {name for name, secret in declared.secret.items() if secret} == {"primaryKey", "secondaryKey"}
+    assert declared.values["modelId"] == "triton_model:1"
+
+
+def test_every_resource_is_named_after_the_service(declare, program, settings_with, tmp_path):
+    settings = settings_with(
+        serviceName="web", stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry")
+    )
+    names = set(declare(lambda: program(settings)).resources) - {"triton-serving-test"}
+    assert names
+    assert all(name.startswith("web-") for name in names)
+
+
+def test_a_mistake_of_the_user_ends_it_without_a_traceback(declare, program):
+    from settings import SettingsError
+    from settings.errors import Mistake
+
+    def mistaken():
+        with pytest.raises(pulumi.RunError, match=r"deployment\.port"):
+            program(error=SettingsError("test", [Mistake(path="deployment.port", expected="expected a number")]))
+
+    declare(mistaken)

@@ -1,0 +1,63 @@
+"""A copy of the project with a stack on this machine's Docker engine.
+
+Pulumi's CLI and its Docker plugin run it where both are on PATH. Elsewhere the embedded engine does, with a plugin of
+the tests' own that applies the program's resources by the Docker SDK.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from tests.docker import sdk_plugin
+from tests.e2e.project import SOURCE, Project
+
+BY_CLI = bool(shutil.which("pulumi") and shutil.which("pulumi-resource-docker"))
+
+
+class DockerProject(Project):
+    """A project whose stack has target `docker`; `images` are the base image and the front door's."""
+
+    def __init__(self, root: Path, *, base_image: str, front_door_image: str) -> None:
+        super().__init__(root)
+        (root / ".venv").symlink_to(SOURCE / ".venv")  # where Pulumi.yaml says the program's Python is
+        self.sdk = docker.from_env()
+        if not BY_CLI:
+            self.environment["PATH"] = f"{sdk_plugin.install(root / '.plugins')}:{os.environ['PATH']}"
+        self.write_settings(
+            serviceName=f"tests-{secrets.token_hex(4)}",  # an engine has more than one user
+            deployment={"target": "docker", "cpuCores": 2, "memoryGb": 2},
+            image={"baseImage": base_image},
+            docker={"frontDoorImage": front_door_image},
+        )
+
+    def command(self, *arguments: str) -> list[str]:
+        if not BY_CLI:
+            return super().command(*arguments)
+        verb = arguments[0]
+        return ["pulumi", *arguments, *(["--skip-preview"] if verb in ("up", "destroy", "refresh") else [])]
+
+    @property
+    def service(self) -> str:
+        """The service's name."""
+        return str(self.settings["serviceName"])
+
+    def containers(self) -> dict[str, str]:
+        """The service's containers, running or not: their names and ids."""
+        label = f"triton-serving.service={self.service}"
+        found = self.sdk.containers.list(all=True, filters={"label": label})
+        return {container.name: container.id for container in found}
+
+    def container(self, role: str) -> Any:
+        """The one container of a role."""
+        filters = {"label": [f"triton-serving.service={self.service}", f"triton-serving.role={role}"]}
+        (found,) = self.sdk.containers.list(all=True, filters=filters)
+        return found
+
+    def crash(self, role: str) -> None:
+        """Kill a container's process as the kernel might. (`docker kill` is an order to stay down.)"""
+        os.kill(self.container(role).attrs["State"]["Pid"], signal.SIGKILL)

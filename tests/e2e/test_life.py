@@ -1,0 +1,168 @@
+"""The life of one deployed service, Triton with a script, in order: up, called, up again, killed, keys, destroyed."""
+
+import json
+import socket
+
+import httpx
+import numpy
+import psutil
+import pytest
+import tritonclient.http
+
+from tests.e2e.project import eventually, hammering
+
+
+def ask_score(client):
+    answer = client.post("/score", json={"row": 1})
+    return None if answer.status_code == 200 and "digit" in answer.json() else f"{answer.status_code} {answer.text}"
+
+
+def test_up_gives_every_output(deployed):
+    outputs = deployed.outputs()
+    assert outputs["state"] == "Healthy"
+    assert outputs["modelId"] == "m:1"
+    assert outputs["scoringUri"] == f"http://localhost:{deployed.port}/score"
+    assert outputs["models"][0]["models"][0] == {"name": "digits", "versions": [1], "platform": "onnxruntime_onnx"}
+    assert len(outputs["primaryKey"]) >= 32
+    assert outputs["primaryKey"] != outputs["secondaryKey"]
+
+
+def test_health_is_ready_with_a_key_and_refused_without(deployed):
+    with deployed.client() as client:
+        assert client.get("/v2/health/ready").status_code == 200
+    for headers in ({}, {"Authorization": "Bearer wrong"}):
+        refused = httpx.get(f"{deployed.url}/v2/health/ready", headers=headers)
+        assert refused.status_code == 401
+        assert "error" in refused.json()
+
+
+def test_either_key_opens(deployed):
+    outputs = deployed.outputs()
+    for key in (outputs["primaryKey"], outputs["secondaryKey"]):
+        answer = httpx.post(
+            f"{deployed.url}/score", json={"row": 0}, headers={"Authorization": f"Bearer {key}"}, timeout=30
+        )
+        assert answer.status_code == 200
+
+
+def test_tritons_own_client_gets_the_golden_inference(deployed):
+    golden = json.loads((deployed.root / "models/triton/digits/golden.json").read_text())
+    given = golden["request"]["inputs"][0]
+    expected = next(output for output in golden["response"]["outputs"] if output["name"] == "label")["data"]
+    client = tritonclient.http.InferenceServerClient(f"localhost:{deployed.port}")
+    tensor = tritonclient.http.InferInput(given["name"], given["shape"], given["datatype"])
+    tensor.set_data_from_numpy(numpy.array(given["data"], numpy.float32).reshape(given["shape"]))
+    key = deployed.outputs()["primaryKey"]
+    answer = client.infer("digits", [tensor], headers={"Authorization": f"Bearer {key}"}, request_id="r-1")
+    assert answer.get_response()["id"] == "r-1"
+    assert answer.as_numpy("label").ravel().tolist() == expected
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/repository/index",
+        "/v2/repository/models/digits/unload",
+        "/v2/systemsharedmemory/status",
+        "/v2/trace/setting",
+        "/v2/logging",
+    ],
+)
+def test_what_would_change_triton_is_not_routed(deployed, path):
+    with deployed.client() as client:
+        assert client.post(path, json={}).status_code == 404
+
+
+def test_up_again_changes_nothing(deployed):
+    before = deployed.pids
+    text = deployed.engine("up", "--yes", "--expect-no-changes", "--stack", deployed.stack)
+    assert text.code == 0, text.text
+    assert deployed.pids == before
+
+
+def test_nothing_in_state_listings_and_logs_shows_a_key(deployed):
+    outputs = deployed.outputs()
+    keys = [outputs["primaryKey"], outputs["secondaryKey"]]
+    listings = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    texts = [*listings, *(f.read_text(errors="replace") for f in (deployed.root / ".var/backend").rglob("*.json"))]
+    texts += [log.read_text(errors="replace") for log in deployed.directory.logs.iterdir()]
+    assert not any(key in text for key in keys for text in texts)
+
+
+def test_key_files_are_their_owners_alone(deployed):
+    keys = [f for f in deployed.directory.root.rglob("*") if f.is_file() and "keys" in f.name]
+    assert keys
+    assert all(file.stat().st_mode & 0o077 == 0 for file in [*keys, deployed.directory.root])
+
+
+@pytest.mark.parametrize("kind", ["triton", "scorer", "envoy"])
+def test_a_killed_process_comes_back(deployed, kind):
+    name = next(name for name in deployed.pids if name.startswith(kind))
+    old = deployed.kill(name)
+    with deployed.client() as client:
+        eventually(lambda: deployed.pids.get(name) not in (old, 0, None), f"{name} has another process id")
+        eventually(lambda: ask_score(client) is None, f"/score answers after {name} was killed")
+
+
+def test_a_killed_worker_comes_back(deployed):
+    name = next(name for name in deployed.pids if name.startswith("scorer"))
+    worker = psutil.Process(deployed.pids[name]).children()[-1]
+    worker.kill()
+    with deployed.client() as client:
+        eventually(lambda: ask_score(client) is None, "/score answers after its worker was killed")
+    assert psutil.Process(deployed.pids[name]).is_running()
+
+
+def test_a_killed_supervisor_is_restored_by_the_next_up(deployed):
+    family = [psutil.Process(pid) for name, pid in deployed.pids.items() if name != "supervisord"]
+    deployed.kill("supervisord")
+    psutil.wait_procs(family, timeout=60)
+    refreshed = deployed.engine("refresh", "--yes", "--run-program", "--stack", deployed.stack)
+    assert refreshed.code == 0
+    assert "svc is Stopped: its supervisor does not run" in refreshed.text
+    assert deployed.outputs()["state"] == "Stopped"
+    deployed.up()
+    assert deployed.outputs()["state"] == "Healthy"
+    with deployed.client() as client:
+        assert ask_score(client) is None
+
+
+def test_a_rotated_key_stops_opening_and_drops_no_connection(deployed):
+    before = deployed.outputs()
+
+    def with_secondary():
+        return httpx.Client(
+            base_url=deployed.url, headers={"Authorization": f"Bearer {before['secondaryKey']}"}, timeout=30
+        )
+
+    with hammering(ask_score, with_secondary) as seen:
+        deployed.write_settings(keyRotation={"primary": 2})
+        deployed.up()
+    assert seen.answers > 20
+    assert seen.wrong == []
+    after = deployed.outputs()
+    assert after["primaryKey"] != before["primaryKey"]
+    assert after["secondaryKey"] == before["secondaryKey"]
+    old = httpx.get(f"{deployed.url}/v2/health/live", headers={"Authorization": f"Bearer {before['primaryKey']}"})
+    assert old.status_code == 401
+
+
+def test_an_open_door_asks_for_no_key(deployed):
+    deployed.write_settings(deployment={"authEnabled": False})
+    deployed.up()
+    assert httpx.get(f"{deployed.url}/v2/health/ready").status_code == 200
+    deployed.write_settings(deployment={"authEnabled": True})
+    deployed.up()
+    assert httpx.get(f"{deployed.url}/v2/health/ready").status_code == 401
+
+
+def test_destroy_leaves_no_process_no_port_and_no_file_but_caches(deployed):
+    ports = {deployed.port, deployed.record.stats_port, *deployed.record.current.ports}
+    deployed.destroy()
+    assert deployed.processes() == []
+    for port in ports:
+        with socket.socket() as client:
+            assert client.connect_ex(("127.0.0.1", port)) != 0
+    left = {path.name for path in (deployed.root / ".var").iterdir()}
+    assert left <= {"backend", "registry", "environments"}

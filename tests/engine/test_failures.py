@@ -1,0 +1,206 @@
+"""Each way in which an operation can go wrong: one clear message, nothing lost, nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.conftest import Stack, eventually
+
+
+def calls(stack: Stack) -> str:
+    path = stack.folder / "calls"
+    return path.read_text() if path.exists() else ""
+
+
+def test_a_failed_create_keeps_what_succeeded_and_names_the_resource(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"], "fail": "create"}})
+    result = stack.up(status=1)
+    assert result.out.count("b: no create today") == 1
+    assert "Traceback" not in result.out + result.err
+    assert set(stack.resources()) == {"a"}
+    assert "pending_operations" not in stack.deployment()
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"]}})
+    stack.up()
+    assert stack.calls() == ["create a", "create b", "create b"]
+
+
+def test_a_missing_program_is_named(stack: Stack) -> None:
+    (stack.folder / "__main__.py").unlink()
+    assert "__main__.py' is missing." in stack.engine("preview", status=1).out
+
+
+def test_a_failed_check_fails_the_preview_before_anything_changes(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "fail": "check"}})
+    result = stack.engine("up", "--yes", status=1)
+    assert "b: fail: not like this" in result.out
+    assert stack.calls() == []
+
+
+def test_what_this_engine_does_not_do_is_named_before_anything_changes(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "import": "a-x"}})
+    result = stack.engine("up", "--yes", status=1)
+    assert result.out.count("'a' is to be imported, which the embedded engine does not do. The Pulumi CLI has it") == 1
+    assert "Traceback" not in result.out + result.err
+
+
+def test_a_program_that_raises_shows_its_own_frames_and_deletes_nothing(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}})
+    stack.up()
+    stack.declare({}, **{"raise": True})
+    result = stack.up(status=1)
+    assert "ValueError: the program is unwell" in result.out
+    assert "runpy" not in result.out
+    assert stack.objects() == {"a-x"}
+    assert set(stack.resources()) == {"a"}
+
+
+def test_a_provider_that_dies_leaves_an_operation_open_that_the_next_update_names(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "fail": "create and die"}})
+    result = stack.up(status=1)
+    assert "The provider 'pulumi-python' ended unexpectedly during Create." in result.out
+    assert [item["type"] for item in stack.deployment()["pending_operations"]] == ["creating"]
+    stack.declare({"a": {"kind": "x"}})
+    result = stack.up()
+    assert "a: an earlier run was killed while creating this" in result.out
+    assert "pending_operations" not in stack.deployment()
+
+
+def test_a_provider_that_hangs_is_stopped_at_the_resources_deadline(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 60, "timeout": "1s"}})
+    result = stack.up(status=1)
+    assert "Create did not end within 1 s, and was stopped; whether it took effect is not known." in result.out
+    assert len(stack.deployment()["pending_operations"]) == 1
+
+
+def test_an_interrupted_update_is_read_again_by_the_next(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "value": 1}})
+    stack.up()
+    stack.declare({"a": {"kind": "x", "value": 2, "fail": "update and die"}})
+    stack.up(status=1)
+    path = stack.folder / "objects/a-x"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "value": 2}))  # it did take effect
+    stack.declare({"a": {"kind": "x", "value": 1}})
+    result = stack.up()
+    assert "a: an earlier run was killed while updating this: reading what there is now" in result.out
+    assert stack.resources()["a"]["outputs"]["value"] == 1
+    assert json.loads(path.read_text())["value"] == 1
+
+
+def test_a_protected_resource_is_not_deleted(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "protect": True}})
+    stack.up()
+    result = stack.engine("destroy", "--yes", status=1)
+    assert "cannot be deleted" in result.out
+    stack.declare({})
+    stack.up(status=1)
+    assert stack.objects() == {"a-x"}
+
+
+def test_a_second_run_at_the_same_time_is_refused(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 2}})
+    first = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: "create a" in calls(stack))
+    result = stack.engine("up", "--yes", "--skip-preview", status=1)
+    assert "the stack is currently locked by 1 lock(s)" in result.err
+    assert first.wait(30) == 0
+    assert stack.objects() == {"a-x"}
+
+
+def test_the_lock_of_a_killed_run_is_no_obstacle_and_no_process_is_left(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 30}})
+    first = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: "create a" in calls(stack))
+    first.kill()
+    first.wait(10)
+    eventually(lambda: not stack.processes())
+    stack.declare({"a": {"kind": "x"}})
+    stack.up()
+    assert stack.objects() == {"a-x"}
+
+
+def test_cancel_takes_away_the_lock_of_another_machine(stack: Stack) -> None:
+    folder = stack.folder / "backend/.pulumi/locks/organization/things/s"
+    folder.mkdir(parents=True)
+    owner = {"pid": 1, "username": "else", "hostname": "where", "timestamp": "2026-01-01T00:00:00Z"}
+    (folder / "x.json").write_text(json.dumps(owner))
+    assert "created by else@where (pid 1)" in stack.up(status=1).err
+    stack.engine("cancel", "--yes")
+    stack.up()
+
+
+def test_the_first_interrupt_lets_what_is_under_way_end(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 2}, "b": {"kind": "x", "after": ["a"]}})
+    process = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: "create a" in calls(stack))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, out + err
+    assert "update canceled" in err
+    assert "Traceback" not in out + err
+    assert set(stack.resources()) == {"a"}
+    assert "pending_operations" not in stack.deployment()
+
+
+def test_the_second_interrupt_kills_what_is_under_way(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 60}})
+    process = stack.start("up", "--yes", "--skip-preview")
+    eventually(lambda: "create a" in calls(stack))
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    next(line for line in lines if "press Ctrl-C again" in line)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert process.returncode == 1, out + err
+    assert [item["type"] for item in stack.deployment()["pending_operations"]] == ["creating"]
+
+
+def test_a_wrong_passphrase_is_told_before_anything_changes(stack: Stack) -> None:
+    stack.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
+    result = stack.up(status=1)
+    assert result.err.startswith("error: incorrect passphrase")
+    assert result.out == ""
+
+
+def test_a_damaged_checkpoint_is_named_with_its_newest_backup(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}})
+    stack.up()
+    stack.up()
+    stack.checkpoint.write_text(stack.checkpoint.read_text()[:200])
+    result = stack.up(status=1)
+    assert "is damaged" in result.err
+    backup = Path(result.err.rpartition("its backups is '")[2].rstrip("'.\n"))
+    stack.checkpoint.write_text(backup.read_text())
+    stack.up("--expect-no-changes")
+
+
+def test_a_full_disk_ends_the_update_with_the_old_state_whole(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}})
+    stack.up()
+    before = stack.checkpoint.read_text()
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x"}, "c": {"kind": "x", "after": ["b"], "value": "c" * 4000}})
+    limit = len(before) + 2000  # bytes a file may have: as on a full disk, the write fails half-way
+    limited = ("bash", "-c", f'ulimit -f {limit // 1024}; exec "$@"', "bash", sys.executable, "-m", "engine")
+    result = stack.engine("up", "--yes", "--skip-preview", through=limited, status=1)
+    assert result.out.count("cannot be written: File too large") == 1
+    assert "Traceback" not in result.out + result.err
+    assert {"a"} <= set(stack.resources())
+    stack.up()
+    assert stack.objects() == {"a-x", "b-x", "c-x"}
+
+
+def test_a_backend_that_cannot_be_written_is_named(stack: Stack) -> None:
+    stack.environment["PULUMI_BACKEND_URL"] = "file:///proc/nowhere"
+    result = stack.engine("stack", "ls", status=1)
+    assert "The backend '/proc/nowhere' cannot be used" in result.err
+
+
+@pytest.mark.parametrize("command", [["preview"], ["up"], ["refresh"], ["destroy"]])
+def test_a_stack_that_is_not_there_has_its_own_exit_status(stack: Stack, command: list[str]) -> None:
+    result = stack.engine(*command, "--yes" if command != ["preview"] else "--diff", "--stack", "nope", status=6)
+    assert result.err == "error: no stack named 'nope' found\n"

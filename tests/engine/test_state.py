@@ -1,0 +1,116 @@
+"""Checkpoints read and written, and the state while an operation changes it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.errors import EngineError
+from engine.snapshot import Snapshot
+from engine.state import Resource, State, decode_resource, encode_resource, make_urn, read_deployment
+
+STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
+GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")
+THING = make_urn("s", "p", GROUP, "test:index:Thing", "t")
+FIELDS: dict[str, Any] = {"urn": THING, "custom": True, "type": "test:index:Thing", "id": "1", "parent": GROUP}
+
+
+def read(*resources: dict[str, Any], version: int = 3, **rest: Any) -> State:
+    return read_deployment(version, {"resources": list(resources), **rest}, lambda _salt: str)
+
+
+def test_a_childs_urn_names_its_parents_type_but_not_the_stacks() -> None:
+    assert THING == "urn:pulumi:s::p::test:index:Group$test:index:Thing::t"
+    assert GROUP == "urn:pulumi:s::p::test:index:Group::g"
+
+
+def test_fields_that_this_engine_does_not_know_are_kept() -> None:
+    fields = {**FIELDS, "taint": True, "stackTrace": [{"sourcePosition": "project:///__main__.py#1"}]}
+    assert encode_resource(decode_resource(fields, str), str) == fields
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"resources": [FIELDS]}, "does not precede it"),
+        ({"resources": [{**FIELDS, "parent": ""}] * 2}, "is in it twice"),
+        ({"resources": [{"urn": THING}]}, "not as Pulumi writes them"),
+        ({"resources": [], "version": 2}, "format version 2"),
+        ({"resources": [], "secrets_providers": {"type": "cloud"}}, "held by 'cloud'"),
+    ],
+)
+def test_a_state_that_cannot_be_used_is_refused(arguments: dict[str, Any], message: str) -> None:
+    resources = arguments.pop("resources")
+    with pytest.raises(EngineError, match=message):
+        read(*resources, **arguments)
+
+
+def resource(name: str, **fields: Any) -> Resource:
+    return Resource(make_urn("s", "p", "", "test:index:Thing", name), "test:index:Thing", **fields)
+
+
+def names(deployment: str) -> list[str]:
+    return [item["urn"].split("::")[-1] for item in json.loads(deployment).get("resources", [])]
+
+
+def test_every_state_written_on_the_way_is_whole() -> None:
+    a, b, c = resource("a"), resource("b"), resource("c")
+    b = replace(b, dependencies=(a.urn,))
+    c = replace(c, dependencies=(b.urn,))
+    written: list[str] = []
+    snapshot = Snapshot(State((a, b, c)), str, "", written.append)
+    snapshot.done(replace(a, id="2"), a)
+    snapshot.begin("updating", b)
+    snapshot.done(replace(b, id="2"), b, begun=b)
+    snapshot.remove(c)
+    snapshot.close()
+    assert [names(text) for text in written] == [["a", "b", "c"]] * 3 + [["a", "b"]]
+    assert [len(json.loads(text).get("pending_operations", [])) for text in written] == [0, 1, 0, 0]
+    for text in written:
+        read_deployment(3, json.loads(text), lambda _salt: str)
+
+
+def test_a_renamed_resource_is_followed_by_those_not_yet_reached() -> None:
+    old, child = resource("old"), replace(resource("child"), parent=resource("old").urn)
+    written: list[str] = []
+    snapshot = Snapshot(State((old, child)), str, "", written.append)
+    new = resource("new")
+    snapshot.rename(old.urn, new.urn)
+    snapshot.done(new, old)
+    snapshot.close()
+    assert json.loads(written[-1])["resources"][1]["parent"] == new.urn
+
+
+def test_one_write_serves_all_who_wait() -> None:
+    gate, written = threading.Event(), list[str]()
+
+    def journal(deployment: str) -> None:
+        gate.wait(10)
+        written.append(deployment)
+
+    snapshot = Snapshot(State(), str, "", journal)
+    with ThreadPoolExecutor(50) as pool:
+        futures = [pool.submit(snapshot.done, resource(f"r{number}")) for number in range(50)]
+        gate.set()
+        for future in futures:
+            future.result(10)
+    snapshot.close()
+    assert len(names(written[-1])) == 50
+    assert len(written) < 50
+
+
+def test_a_write_that_fails_fails_everyone() -> None:
+    def journal(deployment: str) -> None:
+        raise EngineError("disk full")
+
+    snapshot = Snapshot(State(), str, "", journal)
+    for number in range(2):
+        with pytest.raises(EngineError, match="disk full"):
+            snapshot.done(resource(f"r{number}"))
+    with pytest.raises(EngineError, match="disk full"):
+        snapshot.close()

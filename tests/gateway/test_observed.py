@@ -1,0 +1,109 @@
+"""What people may look at (readiness, metrics, access log), and that no key is ever in it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.keys import make_key
+from gateway.options import Upstreams
+from tests.gateway.conftest import Gateway, Upstream, running, triton_of, wait_until
+
+
+@pytest.fixture
+def observed(tmp_path: Path, echo: Upstream, scorer_echo: Upstream) -> Iterator[Gateway]:
+    with running(tmp_path, Upstreams(triton_of(echo), scorer_echo.address)) as gateway:
+        yield gateway
+
+
+def test_readiness_and_metrics_need_no_key(gateway: Gateway) -> None:
+    assert gateway.stats("/ready").body == b"LIVE\n"
+    assert gateway.stats("/metrics").json()["path"] == "/metrics"  # Triton's own
+    metrics = gateway.stats("/stats/prometheus")
+    assert metrics.headers["content-type"].startswith("text/plain")
+    assert b'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="front_door"}' in metrics.body
+    for cluster in (b"triton", b"triton_grpc", b"scorer"):
+        assert b'envoy_cluster_upstream_cx_total{envoy_cluster_name="%s"}' % cluster in metrics.body
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/config_dump"),
+        ("GET", "/stats"),
+        ("GET", "/clusters"),
+        ("GET", "/"),
+        ("POST", "/ready"),
+        ("POST", "/quitquitquit"),
+        ("POST", "/drain_listeners"),
+        ("GET", "/stats/prometheus/../../config_dump"),
+        ("GET", "/stats/prometheus%2f..%2f..%2fconfig_dump"),
+        ("GET", "//config_dump"),
+        ("POST", "/ready/../quitquitquit"),
+    ],
+)
+def test_the_statistics_port_is_no_way_to_the_admin_interface(gateway: Gateway, method: str, path: str) -> None:
+    answer = gateway.stats(path, method)
+    assert answer.status in (400, 404)
+    assert gateway.ask("GET", "/").status == 200
+
+
+def test_what_people_ask_is_counted(observed: Gateway) -> None:
+    def count(line: bytes) -> int:
+        found = [text for text in observed.stats("/stats/prometheus").body.splitlines() if text.startswith(line)]
+        return int(found[0].rsplit(b" ", 1)[1]) if found else 0
+
+    for key in (observed.keys.primary, observed.keys.secondary, make_key()):
+        observed.ask("POST", "/score", b"{}", key=key)
+    responses = (
+        b'envoy_http_downstream_rq_xx{envoy_response_code_class="%d",envoy_http_conn_manager_prefix="front_door"}'
+    )
+    wait_until(lambda: (count(responses % 2), count(responses % 4)) == (2, 1))
+
+
+def test_the_access_log_has_a_json_line_for_each_request(observed: Gateway) -> None:
+    observed.ask("POST", "/score?secret=1", b"{}", headers={"X-Request-Id": "mine", "User-Agent": "tests"})
+    observed.ask("GET", "/v2/repository/index")
+    observed.ask("GET", "/score", key=None)
+    wait_until(lambda: len(observed.log_lines()) == 3)
+    score, nowhere, stranger = observed.log_lines()
+    assert (score["method"], score["path"], score["status"], score["route"]) == ("POST", "/score", 200, "score")
+    assert (score["request_id"], score["user_agent"], score["request_bytes"]) == ("mine", "tests", 2)
+    assert score["upstream"].startswith("127.0.0.1:")
+    assert (nowhere["status"], nowhere["route"], nowhere["upstream"]) == (404, "not_served", None)
+    assert stranger["status"] == 401
+
+
+def test_a_request_id_is_kept_or_made_and_given_back(gateway: Gateway) -> None:
+    answer = gateway.ask("POST", "/score", b"{}", headers={"X-Request-Id": "order-7"})
+    assert answer.headers["x-request-id"] == answer.json()["headers"]["x-request-id"] == "order-7"
+    assert len(gateway.ask("GET", "/nowhere").headers["x-request-id"]) == 36
+
+
+def test_no_key_is_in_dumps_metrics_or_logs(observed: Gateway) -> None:
+    wrong = make_key()
+    observed.ask("GET", "/")
+    observed.ask("GET", f"/?key={observed.keys.primary}")
+    observed.ask("POST", f"/score?key={observed.keys.secondary}", b"{}", key=wrong)
+    observed.ask("GET", "/v2", headers={"Authorization": f"Basic {observed.keys.primary}"}, key=None)
+    wait_until(lambda: len(observed.log_lines()) == 4)
+
+    shown = {"access log": observed.access_log.read_text(), "log": observed.log.read_text()}
+    shown["metrics"] = observed.stats("/stats/prometheus").body.decode()
+    for path in ("/config_dump?include_eds", "/stats", "/clusters", "/listeners", "/server_info", "/certs", "/memory"):
+        status, body = observed.admin._request("GET", path)
+        assert status == 200
+        shown[path] = body.decode()
+    assert "api_key_auth" in shown["/config_dump?include_eds"]
+    keys = (observed.keys.primary, observed.keys.secondary, wrong)
+    assert not [place for place, text in shown.items() for key in keys if key in text]
+
+
+def test_no_key_is_on_a_command_line_or_in_an_environment(observed: Gateway) -> None:
+    proc = Path("/proc", str(observed.process.pid))
+    for file in ("cmdline", "environ"):
+        assert observed.keys.primary.encode() not in (proc / file).read_bytes()
+    assert stat.S_IMODE((observed.directory / "admin.sock").stat().st_mode) == 0o600

@@ -1,0 +1,75 @@
+"""How a replica starts, is asked and stops."""
+
+import pytest
+
+
+def grace_of(pod):
+    return pod["terminationGracePeriodSeconds"]
+
+
+def seconds_of(hook):
+    assert hook["preStop"]["exec"]["command"][0] == "sleep"
+    return int(hook["preStop"]["exec"]["command"][1])
+
+
+def exit_timeout(triton):
+    (argument,) = [word for word in triton["args"] if word.startswith("--exit-timeout-secs=")]
+    return int(argument.partition("=")[2])
+
+
+@pytest.mark.parametrize("drain", [0, 30, 120])
+def test_the_grace_period_holds_the_hook_and_every_servers_drain(rendered, drain):
+    found = rendered(shape="triton and scorer", deployment={"rollout": {"drainSeconds": drain}})
+    scorer, triton = found.container("scorer"), found.container("triton")
+    (drained,) = [int(v["value"]) for v in scorer["env"] if v["name"] == "GRACEFUL_TIMEOUT"]
+    assert drained == max(1, drain)
+    assert grace_of(found.replica) > seconds_of(scorer["lifecycle"]) + drained + exit_timeout(triton)
+
+
+def test_triton_alone_waits_itself_until_nobody_asks_it_any_more(rendered):
+    found = rendered(pool={"dnsTtlSeconds": 30})
+    triton = found.container("triton")
+    assert seconds_of(triton["lifecycle"]) >= 30
+    assert grace_of(found.replica) > seconds_of(triton["lifecycle"]) + exit_timeout(triton)
+
+
+def test_beside_a_scorer_triton_starts_first_and_stops_last(rendered):
+    pod = rendered(shape="triton and scorer").replica
+    assert [c["name"] for c in pod["initContainers"]] == ["triton"]
+    assert pod["initContainers"][0]["restartPolicy"] == "Always"
+    assert [c["name"] for c in pod["containers"]] == ["scorer"]
+
+
+def test_the_gate_asks_for_every_model_and_the_golden_inference(rendered):
+    triton = rendered().container("triton")
+    asked = ["python", "-m", "serving.probe", "/opt/service/probe/triton.json"]
+    assert triton["startupProbe"]["exec"]["command"] == triton["readinessProbe"]["exec"]["command"] == asked
+
+
+def test_a_replica_has_the_rollouts_deadline_to_start(rendered):
+    found = rendered(pool={"provisionSeconds": 100}, deployment={"rollout": {"deadlineSeconds": 1200}})
+    probe = found.container("triton")["startupProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] == 1200
+    assert found.one("Deployment")["spec"]["progressDeadlineSeconds"] == 1300
+
+
+def test_a_busy_scorer_is_not_killed_for_being_slow(rendered):
+    assert "tcpSocket" in rendered(shape="scorer").container("scorer")["livenessProbe"]
+
+
+def test_triton_reads_the_registry_itself_where_bundles_are_too_large_for_an_image(rendered):
+    pool = {"modelsFrom": "registry", "credentialsSecret": "bucket", "downloadGb": 40}
+    found = rendered(pool=pool, registry="s3://bucket/models")
+    assert found.container("triton")["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    (scratch,) = [v for v in found.replica["volumes"] if v["name"] == "scratch"]
+    assert scratch["emptyDir"]["sizeLimit"] == "41Gi"
+
+
+def test_envoy_goes_on_while_load_balancers_forget_it_and_then_drains(rendered):
+    found = rendered(deployment={"rollout": {"drainSeconds": 20}})
+    (envoy,) = found.envoy["containers"]
+    script = envoy["lifecycle"]["preStop"]["exec"]["command"][-1]
+    assert "POST /drain_listeners?graceful" in script
+    assert script.endswith("sleep 20")
+    assert grace_of(found.envoy) > 25
+    assert found.one("Deployment", "-front-door")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0

@@ -1,0 +1,254 @@
+"""What is told about pods that do not become ready, and when watching them ends."""
+
+import pytest
+
+from node_pool import watch
+from node_pool.diagnosis import is_ready, node_lines, troubles
+from node_pool.model_storage import triton_url
+from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout, measure
+
+LABELS = {"app": "m"}
+ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=0)
+FAILED = (
+    "Startup probe failed: model digits version 1: GET http://x/ready: expected ready, received state UNAVAILABLE: no"
+)
+
+
+def pod(name, *, ready=False, scheduled=True, containers=(), ending=False):
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    conditions.append(
+        {"type": "PodScheduled", "status": "True"}
+        if scheduled
+        else {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "1 Insufficient gpu."}
+    )
+    return {
+        "metadata": {"name": name, "namespace": "serving", **({"deletionTimestamp": "now"} if ending else {})},
+        "spec": {"nodeName": "n"} if scheduled else {},
+        "status": {"conditions": conditions, "containerStatuses": list(containers)},
+    }
+
+
+def container(name="triton", restarts=0, **state):
+    return {"name": name, "ready": False, "restartCount": restarts, "state": state}
+
+
+def unhealthy(message, name="triton"):
+    return {"reason": "Unhealthy", "message": message, "involvedObject": {"fieldPath": f"spec.containers{{{name}}}"}}
+
+
+class Cluster:
+    """A cluster whose objects a test chooses; `deployments` are given one after the other, the last one for ever."""
+
+    def __init__(self, deployments, pods, events=(), logs=(), nodes=()):
+        self.deployments, self.pods, self._events, self._logs = list(deployments), pods, list(events), list(logs)
+        self._nodes = nodes
+
+    def get(self, kind, namespace, name):
+        return self.deployments.pop(0) if len(self.deployments) > 1 else self.deployments[0]
+
+    def select(self, kind, namespace, labels):
+        if kind == "pods":
+            return self.pods
+        found = {"metadata": {"annotations": {"deployment.kubernetes.io/revision": "2"}}}
+        return [{**found, "spec": {"selector": {"matchLabels": LABELS}}}]
+
+    def nodes(self, labels):
+        return self._nodes
+
+    def events(self, namespace, name):
+        return self._events
+
+    def logs(self, namespace, pod, container, *, previous=False, lines=200):
+        return self._logs if previous else ["booting again"]
+
+
+def deployment(ready, *, wanted=1, old=0, conditions=()):
+    return {
+        "metadata": {
+            "name": "m",
+            "namespace": "serving",
+            "generation": 2,
+            "annotations": {"deployment.kubernetes.io/revision": "2"},
+        },
+        "spec": {"replicas": wanted, "selector": {"matchLabels": LABELS}},
+        "status": {
+            "observedGeneration": 2,
+            "replicas": wanted + old,
+            "updatedReplicas": wanted,
+            "availableReplicas": ready,
+            "readyReplicas": ready,
+            "conditions": list(conditions),
+        },
+    }
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch):
+    monkeypatch.setattr(watch, "_POLL_SECONDS", 0)
+
+
+def test_a_pod_that_is_about_to_end_is_not_ready():
+    assert is_ready(pod("a", ready=True))
+    assert not is_ready(pod("a", ready=True, ending=True))
+
+
+def test_the_schedulers_words_are_quoted():
+    (trouble,) = troubles(pod("a", scheduled=False), [])
+    assert str(trouble) == "pod a: Unschedulable: 1 Insufficient gpu."
+    assert not trouble.final
+
+
+def node(*taints, ready="True"):
+    conditions = [{"type": "Ready", "status": ready, "message": "kubelet stopped posting"}]
+    return {"metadata": {"name": "gpu-0"}, "spec": {"taints": list(taints)}, "status": {"conditions": conditions}}
+
+
+SKU = {"key": "sku", "value": "gpu", "effect": "NoSchedule"}
+PRESSURE = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("toleration", "kept_off"),
+    [
+        ({}, True),
+        ({"key": "sku", "operator": "Equal", "value": "cpu", "effect": "NoSchedule"}, True),
+        ({"key": "sku", "operator": "Exists", "effect": "NoExecute"}, True),
+        ({"key": "sku", "operator": "Equal", "value": "gpu"}, False),
+        ({"key": "sku", "operator": "Exists", "effect": "NoSchedule"}, False),
+        ({"operator": "Exists"}, False),
+    ],
+)
+def test_the_taints_that_keep_a_pod_off_a_node_are_told(toleration, kept_off):
+    found = {"spec": {"tolerations": [toleration] if toleration else []}}
+    (line,) = node_lines(found, [node(SKU)])
+    assert line == "node gpu-0: " + (
+        "taints that the pod does not tolerate: sku=gpu:NoSchedule" if kept_off else "no taint against the pod"
+    )
+
+
+def test_a_pod_without_a_node_is_told_with_the_pools_nodes():
+    waiting = pod("a", scheduled=False)
+    waiting["spec"] = {"nodeSelector": {"agentpool": "gpu"}}
+
+    def told(nodes):
+        with pytest.raises(RolloutError) as failure:
+            await_rollout(Cluster([deployment(0)], [waiting], nodes=nodes), ROLLOUT, print)
+        return str(failure.value).splitlines()
+
+    assert "  no node has the pool's label agentpool=gpu" in told([])
+    pressure = "taints that the pod does not tolerate: node.kubernetes.io/memory-pressure:NoSchedule"
+    assert f"  node gpu-0: {pressure}" in told([node(PRESSURE)])
+    assert f"  node gpu-0: not ready: kubelet stopped posting; {pressure}" in told([node(PRESSURE, ready="Unknown")])
+    assert not [line for line in told(None) if "node gpu-0" in line]
+    assert "  and 2 more nodes" in told([node(PRESSURE)] * 12)
+
+
+def test_a_model_that_triton_gave_up_ends_the_watching():
+    (trouble,) = troubles(pod("a", containers=[container()]), [unhealthy("refused"), unhealthy(FAILED)])
+    assert trouble.final
+    assert trouble.text == f"triton: {FAILED}"
+
+
+def test_a_triton_that_is_starting_does_not():
+    (trouble,) = troubles(pod("a", containers=[container()]), [unhealthy("Startup probe failed: connection refused")])
+    assert not trouble.final
+
+
+@pytest.mark.parametrize(("failures", "final"), [(1, False), (3, True)])
+def test_a_registry_may_hiccup_but_not_for_long(failures, final):
+    waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
+    events = [{"reason": "Failed", "message": "Failed to pull image: not found", "count": failures}]
+    (trouble,) = troubles(pod("a", containers=[container(waiting=waiting)]), events)
+    assert trouble.final == final
+
+
+def test_a_container_that_ended_is_final_once_it_was_restarted():
+    ended = {"exitCode": 3, "reason": "Error"}
+    (first,) = troubles(pod("a", containers=[container(terminated=ended)]), [])
+    (again,) = troubles(pod("a", containers=[container(restarts=1, terminated=ended)]), [])
+    assert (first.final, again.final) == (False, True)
+    assert again.text == "triton ended with exit code 3 (Error)"
+
+
+def test_a_rollout_is_awaited_until_its_replicas_are_ready():
+    said = []
+    cluster = Cluster([deployment(0, old=1), deployment(0), deployment(1)], [pod("a", ready=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), said.append)
+    assert said == ["1 of 1 new replicas are ready"]
+
+
+def test_a_failure_tells_the_events_and_the_traceback():
+    log = ["starting", "Traceback (most recent call last):", '  File "score.py", line 2', "RuntimeError: no weights"]
+    ended = container("scorer", restarts=1, terminated={"exitCode": 3, "reason": "Error"})
+    cluster = Cluster([deployment(1)], [pod("a", containers=[ended])], [unhealthy("no answer", "scorer")], log)
+    cluster.deployments[0]["status"]["updatedReplicas"] = 0
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), print)
+    lines = str(failure.value).splitlines()
+    assert lines[0].endswith("the old replica goes on serving")
+    assert "  pod a: scorer ended with exit code 3 (Error)" in lines
+    assert "    1x Unhealthy: no answer" in lines
+    assert lines[lines.index("    Traceback (most recent call last):") + 2] == "    RuntimeError: no weights"
+    assert "    starting" not in lines
+
+
+def test_a_quota_that_refuses_pods_is_told():
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
+    with pytest.raises(RolloutError, match="FailedCreate: exceeded quota"):
+        await_rollout(Cluster([deployment(0, conditions=[refused])], []), ROLLOUT, print)
+
+
+def test_a_deployment_that_is_not_there_is_told():
+    with pytest.raises(RolloutError, match="no Deployment m in the namespace serving"):
+        await_rollout(Cluster([None], []), ROLLOUT, print)
+
+
+def test_old_replicas_that_do_not_end_are_told_and_do_not_fail_the_rollout():
+    said = []
+
+    class Lingering(Cluster):
+        def select(self, kind, namespace, labels):
+            found = super().select(kind, namespace, labels)
+            return [*found, pod("old", ending=True)] if kind == "pods" and not self.new() else found
+
+        def new(self):
+            self.asked = not getattr(self, "asked", False)
+            return not self.asked
+
+    await_rollout(Lingering([deployment(1)], [pod("a", ready=True)]), ROLLOUT, said.append)
+    assert said[-1].startswith("1 old replicas have not ended")
+
+
+@pytest.mark.parametrize(
+    ("cluster", "state"),
+    [
+        (Cluster([None], []), "Stopped"),
+        (Cluster([deployment(1)], [pod("a", ready=True)]), "Healthy"),
+        (Cluster([deployment(0)], [pod("a")]), "Unhealthy"),
+    ],
+)
+def test_the_state_is_measured(cluster, state):
+    assert measure(cluster, "serving", "m")[0] == state
+
+
+def test_pods_that_do_not_end_are_noticed():
+    assert await_gone(Cluster([None], []), "serving", "m", LABELS, 0)
+    assert not await_gone(Cluster([None], [pod("a")]), "serving", "m", LABELS, 0)
+
+
+def test_pods_of_a_deployment_that_goes_on_are_not_waited_for():
+    assert await_gone(Cluster([deployment(1)], [pod("a", ready=True)]), "serving", "m", LABELS, 60)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("s3://bucket/models", "s3://bucket/models"),
+        ("gs://bucket", "gs://bucket"),
+        ("abfs://models@account.dfs.core.windows.net/triton/x", "as://account/models/triton/x"),
+        ("az://models/x", None),
+        (".var/registry", None),
+    ],
+)
+def test_object_stores_are_named_as_triton_names_them(url, expected):
+    assert triton_url(url) == expected

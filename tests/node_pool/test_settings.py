@@ -1,0 +1,84 @@
+"""What settings of a node pool are refused, and with which words."""
+
+import shutil
+
+import pytest
+
+from settings import SettingsError, load
+from tests.node_pool.conftest import DIGITS
+
+MODELS = [{"path": "models", "name": "m"}]
+IMAGE = {"repository": "registry.example/service"}
+
+
+@pytest.fixture
+def mistakes(tmp_path):
+    """Load settings and give the mistakes in them."""
+    shutil.copytree(DIGITS, tmp_path / "models" / "triton" / "digits")
+
+    def find(pool, registry=".var/registry", **deployment):
+        tree = {
+            "models": MODELS,
+            "image": IMAGE,
+            "registry": registry,
+            "deployment": {"target": "node-pool", "computeTargetName": "aks-gpu", **deployment},
+            "nodePool": pool,
+        }
+        try:
+            load(tree, stack="test", project=tmp_path)
+        except SettingsError as error:
+            return [str(mistake) for mistake in error.mistakes]
+        return []
+
+    return find
+
+
+def test_a_preset_alone_is_enough(mistakes):
+    assert mistakes({}) == []
+
+
+@pytest.mark.parametrize(
+    ("pool", "deployment", "words"),
+    [
+        ({}, {"computeTargetName": "aks-gpus"}, ["deployment.computeTargetName", "did you mean 'aks-gpu'?"]),
+        ({}, {"computeTargetName": "mine"}, ["nodePool.nodeSelector", "karpenter"]),
+        ({"nodeSelector": {"a": "b"}, "pool": "x"}, {}, ["nodePool.pool", "which label holds it"]),
+        ({"exposure": {"kind": "loadBalancer"}}, {}, ["tls", "clear text"]),
+        ({"exposure": {"kind": "ingress", "host": "h"}}, {}, ["nodePool.exposure.tlsSecret", "clear text"]),
+        ({"exposure": {"kind": "ingress", "tlsSecret": "t"}}, {}, ["nodePool.exposure.host"]),
+        ({"exposure": {"kind": "gateway", "host": "h"}}, {}, ["nodePool.exposure.gateway"]),
+        (
+            {"exposure": {"kind": "ingress", "host": "h", "tlsSecret": "t"}},
+            {"authEnabled": False},
+            ["deployment.authEnabled", "anybody"],
+        ),
+        (
+            {"nodeSelector": {"a": "b"}, "exposure": {"kind": "loadBalancer", "internal": True}},
+            {"computeTargetName": "mine"},
+            ["nodePool.exposure.annotations", "private address"],
+        ),
+        ({"autoscale": {"minReplicas": 3, "maxReplicas": 2}}, {}, ["nodePool.autoscale.maxReplicas", "at least"]),
+        ({"autoscale": {"minReplicas": 0}}, {}, ["nodePool.autoscale.minReplicas", "only KEDA"]),
+        ({"autoscale": {"keda": True}}, {}, ["nodePool.autoscale.prometheus", "is required"]),
+        ({"modelsFrom": "registry"}, {}, ["registry", "s3://<bucket>"]),
+        ({"gpuResource": "gpu"}, {}, ["nodePool.gpuResource"]),
+        ({"namespace": "Not_A_Name"}, {}, ["nodePool.namespace"]),
+        ({"namesapce": "serving"}, {}, ["nodePool.namesapce", "did you mean 'nodePool.namespace'?"]),
+    ],
+)
+def test_a_mistake_is_named_with_the_setting_and_what_was_expected(mistakes, pool, deployment, words):
+    found = mistakes(pool, **deployment)
+    assert len(found) == 1
+    assert all(word in found[0] for word in words), found
+
+
+def test_a_node_pools_settings_on_another_target_are_refused(mistakes):
+    assert any(found.startswith("nodePool: ") for found in mistakes({"namespace": "serving"}, target="process"))
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["s3://bucket/models", "gs://bucket", "abfs://models@account.dfs.core.windows.net/triton"],
+)
+def test_triton_reads_these_registries_itself(mistakes, registry):
+    assert mistakes({"modelsFrom": "registry"}, registry=registry) == []

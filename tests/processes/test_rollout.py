@@ -1,0 +1,165 @@
+"""The rollout with real servers of an entry script: a generation earns its traffic, the one before waits for that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from machine.ports import is_listening
+from machine.service import ServiceError
+from processes import service as whole_service
+from tests.processes.conftest import PROJECT, Service, is_gone, wait_until
+
+
+def answering(word: str) -> str:
+    return f"def init(): pass\ndef run(data): return {word!r}\n"
+
+
+FAILING = "def init():\n    raise RuntimeError('no model today')\ndef run(data): return 1\n"
+HANGING = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1\n"
+
+
+def test_nothing_runs_before_the_first_rollout(service: Service) -> None:
+    assert whole_service.measure(service.directory).problems == ("no service of that name runs here",)
+    with pytest.raises(ServiceError, match="not ready within 1 s"):
+        service.up(HANGING, deadline_seconds=1)
+    assert service.pids == {}
+
+
+def test_the_same_again_changes_nothing(service: Service) -> None:
+    first = service.up(answering("one"))
+    pids = service.pids
+    assert (list(pids), service.score()) == ([f"scorer-{first.number}"], '"one"')
+
+    assert service.up() == first
+    assert service.pids == pids
+    assert not [line for line in service.progress if "starting" in line]
+
+
+def test_a_changed_script_is_a_new_generation_and_the_old_one_goes(service: Service) -> None:
+    old = service.up(answering("one"))
+    old_pid = service.pid(old)
+    new = service.up(answering("two"))
+    assert new.number > old.number
+    assert (list(service.pids), service.score()) == ([f"scorer-{new.number}"], '"two"')
+    assert is_gone(old_pid)
+    assert service.directory.generation_numbers() == [new.number]
+
+
+def test_a_running_generation_has_its_own_copy_of_the_script(service: Service) -> None:
+    running = service.up(answering("one"))
+    (service.folder / "source" / "score.py").write_text(FAILING)
+    pid = service.pid(running)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: service.pid(running) not in (0, pid))
+    wait_until(lambda: whole_service.measure(service.directory).state == "Healthy")
+    assert service.score() == '"one"'
+
+
+def test_a_script_that_fails_leaves_the_old_generation_and_shows_its_traceback(service: Service) -> None:
+    running = service.up(answering("one"))
+    pids = service.pids
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=r"(?s)Traceback .*RuntimeError: no model today"):
+            service.up(FAILING)
+        assert (service.pids, service.score()) == (pids, '"one"')
+        assert service.directory.generation_numbers() == [running.number]
+
+
+def test_a_killed_supervisor_is_restored_with_the_same_generation_on_its_ports(service: Service) -> None:
+    running = service.up(answering("one"))
+    service.kill_supervisor()
+    assert whole_service.measure(service.directory).state == "Stopped"
+    assert service.up() == running
+    assert service.score() == '"one"'
+
+
+def test_a_generation_whose_port_was_taken_meanwhile_is_replaced(service: Service) -> None:
+    old = service.up(answering("one"))
+    service.kill_supervisor()
+    wait_until(lambda: not is_listening(old.scorer or 0))
+    code = f"import socket; s = socket.create_server(('127.0.0.1', {old.scorer})); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as taker:
+        assert taker.stdout is not None
+        taker.stdout.readline()
+        new = service.up()
+        assert (new.number > old.number, service.score()) == (True, '"one"')
+        assert new.scorer != old.scorer
+        taker.kill()
+
+
+def test_what_a_killed_rollout_left_is_removed(service: Service) -> None:
+    running = service.up(answering("one"))
+    pids = service.pids
+    code = f"""
+from processes import rollout
+from processes.spec import ServiceSpec
+rollout.apply(ServiceSpec.model_validate_json({service.spec(HANGING).model_dump_json()!r}), print)
+"""
+    killed = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)
+    wait_until(lambda: len(service.pids) == 2 and all(service.pids.values()))
+    killed.kill()
+    killed.wait(10)
+    (left,) = set(service.pids.values()) - set(pids.values())
+
+    assert service.up(answering("one")) == running
+    assert service.pids == pids
+    assert is_gone(left)
+    assert service.directory.generation_numbers() == [running.number]
+
+
+def test_a_generation_whose_processes_were_stopped_is_started_again(service: Service) -> None:
+    running = service.up(answering("one"))
+    # as a rollout leaves it that was killed after it stopped the old generation first
+    service.supervisor.remove(f"scorer-{running.number}")
+    assert service.up() == running
+    assert service.score() == '"one"'
+
+
+def test_recreate_stops_the_old_generation_first_and_brings_it_back_when_the_new_one_fails(service: Service) -> None:
+    first = service.up(answering("one"), strategy="recreate")
+    second = service.up(answering("two"), strategy="recreate")
+    told = "\n".join(service.progress)
+    stopped, started = f"stopping generation {first.number} first", f"starting generation {second.number}:"
+    assert told.index(stopped) < told.index(started)
+
+    with pytest.raises(ServiceError, match="no model today"):
+        service.up(FAILING, strategy="recreate")
+    assert (list(service.pids), service.score()) == ([f"scorer-{second.number}"], '"two"')
+
+
+def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(service: Service) -> None:
+    service.up(answering("one"))
+    pids = service.pids
+    with pytest.raises(ServiceError, match="serviceName 'web' is taken by the stack organization/project/test"):
+        service.up(answering("two"), owner="organization/project/other")
+    assert (service.pids, service.score()) == (pids, '"one"')
+
+    service.up(answering("two"), owner="organization/project/other", overwrite=True)
+    assert service.score() == '"two"'
+    service.up(answering("one"), overwrite=True)
+
+
+def test_a_services_state_is_measured(service: Service) -> None:
+    name = f"scorer-{service.up(answering('measured')).number}"
+    assert whole_service.measure(service.directory) == whole_service.Measured("Healthy")
+    service.supervisor._call("stopProcess", name)
+    assert whole_service.measure(service.directory) == whole_service.Measured("Unhealthy", (f"{name} is STOPPED",))
+    service.supervisor.remove(name)
+    assert whole_service.measure(service.directory) == whole_service.Measured("Unhealthy", (f"{name} is missing",))
+    service.supervisor.stop()
+    assert whole_service.measure(service.directory).state == "Stopped"
+
+
+def test_a_removed_service_leaves_no_process_and_no_file(service: Service) -> None:
+    pid = service.pid(service.up(answering("one")))
+    supervisor = int(service.directory.pid_file.read_text())
+    for _ in range(2):  # twice is once
+        whole_service.remove(service.folder / "state", "web")
+        assert is_gone(pid)
+        assert is_gone(supervisor)
+        assert not (service.folder / "state" / "services").exists()

@@ -1,0 +1,66 @@
+"""The same request to both servers, and what of the answers is compared."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.serving.servers import HTTP, Server
+
+# Compared by value; an id that a server made up is compared as such.
+COMPARED = (
+    "content-type",
+    "x-request-id",
+    "x-ms-request-id",
+    "x-ms-client-request-id",
+    "x-ms-run-function-failed",
+    "traceid",
+    "x-custom",
+    "access-control-allow-origin",
+    "access-control-allow-methods",
+    "access-control-allow-headers",
+)
+# Compared by presence.
+PRESENT = ("x-ms-run-fn-exec-ms", "x-ms-server-version")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request. `differs` is the reason why our answer deliberately is another, and `ours` what it then is."""
+
+    name: str
+    method: str = "POST"
+    path: str = "/score"
+    content: str | bytes = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    differs: str = ""
+    ours: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def ask(self, server: Server) -> dict[str, Any]:
+        """The part of the server's answer that is its contract."""
+        answer = HTTP.request(self.method, server.url + self.path, content=self.content, headers=self.headers)
+        return summary(answer)
+
+
+def summary(answer: httpx.Response) -> dict[str, Any]:
+    """Status, body and headers of an answer."""
+    found: dict[str, Any] = {"status": answer.status_code, "body": _body(answer)}
+    for name in COMPARED:
+        if name in answer.headers:
+            found[name] = _UUID.sub("<uuid>", answer.headers[name])
+    for name in PRESENT:
+        if name in answer.headers:
+            found[name] = "present"
+    return found
+
+
+def _body(answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return answer.text

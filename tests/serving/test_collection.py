@@ -1,0 +1,214 @@
+"""Data collection: what is written, where, how much of it, and what never is."""
+
+import base64
+import json
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from environment import BuiltEnvironment
+from tests.serving import servers
+from tests.serving.conftest import StartServer
+from tests.serving.servers import Server
+
+SCRIPT = """
+import json
+
+def init():
+    pass
+
+def run(data):
+    value = json.loads(data)
+    if value == "fail":
+        raise RuntimeError("inside")
+    return {"value": value}
+"""
+SCRIPT_ASYNC = SCRIPT.replace("def ", "async def ")
+KEY = "a-secret-key"
+
+
+def records(server: Server, folder: Path | None = None) -> list[dict[str, Any]]:
+    """Stop the server, and read what it has collected."""
+    assert server.stop() == 0
+    folder = folder or server.folder / "collected"
+    found = []
+    for path in sorted(folder.rglob("*.jsonl")):
+        assert path.parent.name == f"date={datetime.now(timezone.utc).date().isoformat()}"
+        found += [json.loads(line) for line in path.read_text().splitlines()]
+    return found
+
+
+def test_nothing_is_collected_unless_it_is_asked_for(start: StartServer) -> None:
+    server = start(SCRIPT)
+    server.score("1")
+    before = len(server.children())
+    server.stop()
+
+    assert before == 2  # the front process and a worker
+    assert [path.name for path in server.folder.iterdir() if path.is_dir() and path.name != "__pycache__"] == []
+
+
+@pytest.mark.parametrize("source", [SCRIPT, SCRIPT_ASYNC], ids=["synchronous", "asynchronous"])
+def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServer) -> None:
+    variables = {"COLLECT_URL": "collected", "SERVICE_NAME": "digits", "SERVICE_VERSION": "3", "WORKER_COUNT": "2"}
+    server = start(source, variables=variables)
+    headers = {"Authorization": f"Bearer {KEY}", "x-request-id": "r", "x-ms-client-request-id": "c"}
+    server.score('{"é": 1}', headers=headers)
+    server.score('"fail"')
+    server.get("/score?a=1")
+    server.get("/nothing")
+
+    first, failed, query = records(server)
+
+    assert datetime.fromisoformat(first.pop("time")).tzinfo == timezone.utc
+    assert 0 < first.pop("durationMs") < 1000
+    assert first == {
+        "service": "digits",
+        "version": "3",
+        "requestId": "r",
+        "clientRequestId": "c",
+        "status": 200,
+        "input": '{"é": 1}',
+        "inputEncoding": "utf-8",
+        "inputBytes": 9,
+        "output": '{"value":{"é":1}}',
+        "outputEncoding": "utf-8",
+        "outputBytes": 18,
+    }
+    assert (failed["status"], failed["input"]) == (500, '"fail"')
+    assert (query["status"], query["input"]) == (200, "a=1")
+    assert not any(KEY in path.read_text() for path in server.folder.rglob("*.jsonl"))
+
+
+def test_a_share_of_the_requests_is_collected(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected", "COLLECT_SAMPLE": "0.25"})
+    with httpx.Client() as client:
+        for number in range(400):
+            client.post(server.url + "/score", content=str(number))
+
+    assert 50 < len(records(server)) < 150
+
+
+def test_large_inputs_are_cut_and_say_so(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected", "COLLECT_MAX_RECORD_BYTES": "21"})
+    server.score('"123456789é123"')
+
+    (record,) = records(server)
+
+    assert record["input"] == '"123456789'  # ten bytes, of which the last would have been half a character
+    assert record["inputBytes"] == 16
+    assert record["outputBytes"] == len('{"value":"123456789é123"}'.encode())
+
+
+def test_a_day_has_a_limit(start: StartServer) -> None:
+    variables = {"COLLECT_URL": "collected", "COLLECT_MAX_DAY_BYTES": "1000", "COLLECT_SECONDS": "1"}
+    server = start(SCRIPT, variables=variables)
+    server.score("1")
+    servers.wait_until(lambda: server.metric("serving_collected_records_total") == 1, what="the first file")
+    server.score(json.dumps("a" * 2000))
+    servers.wait_until(lambda: server.metric("serving_collection_dropped_records_total") == 1, what="the refusal")
+
+    assert "COLLECT_MAX_DAY_BYTES is reached" in server.stdout
+    assert len(records(server)) == 1
+
+
+def test_a_hook_changes_records_and_leaves_some_out(start: StartServer) -> None:
+    hook = """
+def clean(record):
+    if "private" in record["input"]:
+        return None
+    if "broken" in record["input"]:
+        raise RuntimeError("the hook is broken")
+    record["input"] = record["input"].replace("Alice", "…")
+    return record
+"""
+    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "redaction:clean"}
+    server = start(SCRIPT, variables=variables, files={"redaction.py": hook})
+    for content in ('"Alice"', '"private"', '"broken"'):
+        server.score(content)
+
+    (record,) = records(server)
+
+    assert record["input"] == '"…"'
+    assert "the hook is broken" in server.stdout
+    assert "broken" not in "".join(path.read_text() for path in server.folder.rglob("*.jsonl"))
+
+
+def test_bytes_are_written_as_base64_and_parquet_on_request(
+    start: StartServer, script_environment: BuiltEnvironment
+) -> None:
+    source = """
+    from azureml.contrib.services.aml_request import rawhttp
+    from azureml.contrib.services.aml_response import AMLResponse
+
+    def init():
+        pass
+
+    @rawhttp
+    def run(request):
+        return AMLResponse(request.get_data()[::-1], 200)
+    """
+    server = start(source, variables={"COLLECT_URL": "collected", "COLLECT_FORMAT": "parquet"})
+    server.score(b"\xff\x00a")
+    assert server.stop() == 0
+
+    (path,) = server.folder.rglob("*.parquet")
+    read = "import json, sys, pyarrow.parquet; print(json.dumps(pyarrow.parquet.read_table(sys.argv[1]).to_pylist()))"
+    command = [str(script_environment.python), "-c", read, str(path)]
+    (record,) = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    assert (record["inputEncoding"], base64.b64decode(record["input"])) == ("base64", b"\xff\x00a")
+    assert base64.b64decode(record["output"]) == b"a\x00\xff"
+
+
+def test_a_url_of_fsspec_is_written_to(start: StartServer, tmp_path: Path) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": f"file://{tmp_path}/elsewhere"})
+    server.score("1")
+
+    assert len(records(server, tmp_path / "elsewhere")) == 1
+
+
+def test_a_collector_that_cannot_write_hurts_no_request(start: StartServer) -> None:
+    variables = {"COLLECT_URL": "/proc/nowhere", "COLLECT_SECONDS": "1"}
+    server = start(SCRIPT, variables=variables)
+    assert server.score("1").status_code == 200
+    servers.wait_until(lambda: server.metric("serving_collection_dropped_records_total") == 1, what="the count")
+
+    assert server.score("2").status_code == 200
+    assert "Data collection cannot write to /proc/nowhere" in server.stdout
+
+
+def test_a_collector_that_dies_is_replaced(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
+    collector = next(
+        child for child in server.children() if child.num_threads() == 1 and child.pid == server.children()[0].pid
+    )
+    collector.kill()
+    servers.wait_until(lambda: "The collector process" in server.stderr, what="the new collector")
+    server.score("1")
+
+    assert len(records(server)) == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("COLLECT_URL", "nosuch://bucket", "COLLECT_URL: expected a folder or a URL that fsspec knows"),
+        ("COLLECT_REDACT", "nothing:here", "COLLECT_REDACT: cannot import 'nothing:here': ModuleNotFoundError"),
+        (
+            "COLLECT_REDACT",
+            "nothing",
+            "COLLECT_REDACT: expected a function, as in 'module:function', received 'nothing'",
+        ),
+        ("COLLECT_SAMPLE", "2", "COLLECT_SAMPLE: expected a share of the requests, above 0 and up to 1, received '2'"),
+        ("COLLECT_FORMAT", "csv", "COLLECT_FORMAT: expected 'jsonl' or 'parquet', received 'csv'"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(variable: str, value: str, expected: str, start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected", variable: value}, wait=False)
+
+    assert server.process.wait(20) == 1
+    assert expected in server.stderr

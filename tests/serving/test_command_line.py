@@ -1,0 +1,255 @@
+"""Starting: flags, variables, configuration files, exit codes and logs, of both servers where both have them."""
+
+import json
+import re
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from environment import BuiltEnvironment
+from tests.serving import servers
+from tests.serving.conftest import StartServer, start_in
+from tests.serving.servers import Server
+
+ECHO = """
+import os
+
+def init():
+    print("init has been called")
+
+def run(data):
+    print("run has been called")
+    return {name: os.environ.get(name) for name in ("AZUREML_MODEL_DIR", "AML_APP_ROOT", "MINE", "SERVICE_NAME")}
+"""
+ACCESS_LINE = re.compile(r"azmlinfsrv - POST /score\?a=1 200 \d+\.\d{3}ms \d+$", re.MULTILINE)
+
+
+@pytest.fixture(params=["ours", "peer"])
+def is_peer(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "peer")
+
+
+@pytest.fixture
+def python(is_peer: bool, script_environment: BuiltEnvironment, peer_python: Path) -> Path:
+    return peer_python if is_peer else script_environment.python
+
+
+def run_to_end(python: Path, arguments: list[str], folder: Path, is_peer: bool) -> subprocess.CompletedProcess[str]:
+    module = "azureml_inference_server_http" if is_peer else "serving"
+    return subprocess.run(
+        [str(python), "-m", module, *arguments],
+        cwd=folder,
+        env=servers.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+BAD_ARGUMENTS = (["--port", "0"], ["--port", "x"], ["--worker_count", "0"], ["--nonsense"], [])
+
+
+@pytest.mark.parametrize("arguments", BAD_ARGUMENTS, ids=str)
+def test_bad_arguments_exit_with_1(arguments: list[str], script_environment: BuiltEnvironment, tmp_path: Path) -> None:
+    assert run_to_end(script_environment.python, arguments, tmp_path, is_peer=False).returncode == 1
+
+
+def test_bad_arguments_exit_with_1_at_azures_server(peer_python: Path, tmp_path: Path) -> None:
+    assert run_to_end(peer_python, ["--port", "0"], tmp_path, is_peer=True).returncode == 1
+
+
+BAD_SCRIPTS = {
+    "import": ("import no_such_module", "No module named 'no_such_module'"),
+    "no init": ("def run(data): pass", "no function init()"),
+    "no run": ("def init(): pass", "no function run()"),
+    "no argument": ("def init(): pass\ndef run(): pass", "run() needs to accept an argument for input data"),
+    "any arguments": ("def init(): pass\ndef run(*data): pass", "run() cannot accept positional-only arguments"),
+    "syntax": ("def init(:", "SyntaxError"),
+}
+INIT_RAISES = "def init():\n    raise RuntimeError('no model here')\ndef run(data): pass"
+
+
+@pytest.mark.parametrize("name", BAD_SCRIPTS)
+def test_a_script_that_cannot_be_served_exits_with_3_and_says_why(
+    name: str, script_environment: BuiltEnvironment, tmp_path: Path
+) -> None:
+    source, expected = BAD_SCRIPTS[name]
+    (tmp_path / "score.py").write_text(source)
+
+    ended = run_to_end(script_environment.python, ["--entry_script", "score.py"], tmp_path, is_peer=False)
+
+    assert ended.returncode == 3
+    assert expected in ended.stderr
+
+
+def test_an_init_that_raises_exits_with_3(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(INIT_RAISES)
+    arguments = ["--entry_script", "score.py", "--port", str(servers.free_port())]
+
+    ended = run_to_end(python, arguments, tmp_path, is_peer)
+
+    assert ended.returncode == 3
+    assert "no model here" in ended.stdout + ended.stderr
+
+
+def test_the_traceback_of_init_is_the_scripts_own(script_environment: BuiltEnvironment, tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text(INIT_RAISES)
+
+    ended = run_to_end(script_environment.python, ["--entry_script", "score.py"], tmp_path, is_peer=False)
+
+    script = tmp_path / "score.py"
+    assert "User's init function failed:\nTraceback (most recent call last):\n" in ended.stderr
+    assert f'File "{script}", line 2, in init' in ended.stderr
+    assert "serving/boot.py" not in ended.stderr
+
+
+def test_the_files_of_the_model_folder_are_shown_when_init_fails(
+    script_environment: BuiltEnvironment, tmp_path: Path
+) -> None:
+    (tmp_path / "score.py").write_text("def init():\n    open('model')\ndef run(data): pass")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "other.onnx").touch()
+
+    ended = run_to_end(
+        script_environment.python, ["--entry_script", "score.py", "--model_dir", "models"], tmp_path, is_peer=False
+    )
+
+    assert "other.onnx" in ended.stdout
+
+
+def test_flags_and_variables_reach_the_script(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = start_in(
+            stack,
+            python,
+            tmp_path,
+            ECHO,
+            peer=is_peer,
+            flags=["--model_dir", "models", "--worker_count", "2", "--access_control_allow_origins", "a.example"],
+            variables={"MINE": "1"},
+        )
+
+        assert server.score().json() == {
+            "AZUREML_MODEL_DIR": "models",
+            "AML_APP_ROOT": str(server.folder),
+            "MINE": "1",
+            "SERVICE_NAME": None,
+        }
+
+
+def test_a_request_writes_an_access_line_and_print_a_log_line(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        server = start_in(stack, python, tmp_path, ECHO, peer=is_peer)
+        servers.HTTP.post(server.url + "/score?a=1", content="{}")
+        servers.wait_until(lambda: ACCESS_LINE.search(server.stdout), what="the access line")
+
+        assert "azmlinfsrv.print - init has been called" in server.stdout
+        assert "azmlinfsrv.print - run has been called" in server.stdout
+
+
+def test_a_logging_json_beside_the_script_replaces_the_logs(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    configuration = {
+        "version": 1,
+        "formatters": {"mine": {"format": "MINE %(name)s %(message)s"}},
+        "handlers": {"mine": {"class": "logging.StreamHandler", "formatter": "mine", "stream": "ext://sys.stdout"}},
+        "loggers": {"azmlinfsrv": {"level": "INFO", "handlers": ["mine"], "propagate": False}},
+    }
+    with ExitStack() as stack:
+        files = {"logging.json": json.dumps(configuration)}
+        server = start_in(stack, python, tmp_path, ECHO, peer=is_peer, files=files)
+        server.score()
+
+        servers.wait_until(lambda: "MINE azmlinfsrv POST /score 200" in server.stdout, what="the access line")
+
+
+def test_a_configuration_file_gives_what_the_environment_does_not(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    title = '{"SERVICE_NAME": "from the file", "SERVICE_VERSION": "9"}'
+    with ExitStack() as stack:
+        server = start_in(
+            stack,
+            python,
+            tmp_path,
+            ECHO,
+            peer=is_peer,
+            flags=["--config_file", "settings.json"],
+            files={"settings.json": title},
+            variables={"SERVICE_VERSION": "2"},
+        )
+
+        information = server.get("/swagger.json").json()["info"]
+        assert (information["title"], information["version"]) == ("from the file", "2")
+
+
+def test_a_users_own_description_is_served(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        files = {"swagger2.json": '{"mine": 2}', "swagger3.json": '{"mine": 3}'}
+        server = start_in(stack, python, tmp_path, ECHO, peer=is_peer, files=files)
+
+        for version in (2, 3):
+            assert server.get(f"/swagger.json?version={version}").json() == {"mine": version}
+
+
+ORIGINS = [
+    ("POST", "https://a.example"),
+    ("OPTIONS", "https://a.example"),
+    ("POST", "https://b.example"),
+    ("GET", "https://A.EXAMPLE"),
+]
+
+
+def test_cross_origin_requests_are_answered_alike(
+    script_environment: BuiltEnvironment, peer_python: Path, tmp_path: Path
+) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-b, x-a"}
+    found = []
+    for peer, interpreter in ((False, script_environment.python), (True, peer_python)):
+        with ExitStack() as stack:
+            variables = {"AML_CORS_ORIGINS": "https://a.example, https://c.example"}
+            server = start_in(stack, interpreter, tmp_path, ECHO, peer=peer, variables=variables)
+            answers = [
+                servers.HTTP.request(method, server.url + "/score", headers={**asked, "Origin": origin})
+                for method, origin in ORIGINS
+            ]
+            found.append(
+                [
+                    {name: value for name, value in answer.headers.items() if name.startswith(("access-", "vary"))}
+                    for answer in answers
+                ]
+            )
+
+    ours, peers = found
+    assert ours == peers
+    assert ours[1]["access-control-allow-methods"] == "GET, POST"
+
+
+def test_settings_are_refused_all_at_once(script_environment: BuiltEnvironment, tmp_path: Path) -> None:
+    (tmp_path / "score.py").touch()
+
+    ended = subprocess.run(
+        [str(script_environment.python), "-m", "serving", "--entry_script", "score.py"],
+        cwd=tmp_path,
+        env=servers.environment({"WORKER_COUNT": "many", "SCORING_TIMEOUT_MS": "-1"}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ended.returncode == 1
+    assert "WORKER_COUNT: expected a whole number above zero, received 'many'" in ended.stderr
+    assert "SCORING_TIMEOUT_MS: expected a number of milliseconds above zero, received '-1'" in ended.stderr
+
+
+def test_a_port_in_use_is_refused(start: StartServer, script_environment: BuiltEnvironment, tmp_path: Path) -> None:
+    server: Server = start(ECHO)
+
+    ended = run_to_end(
+        script_environment.python,
+        ["--entry_script", str(server.folder / "score.py"), "--port", str(server.port)],
+        tmp_path,
+        is_peer=False,
+    )
+
+    assert ended.returncode == 1
+    assert f"Cannot listen on 127.0.0.1:{server.port}: Address already in use." in ended.stderr

@@ -1,0 +1,257 @@
+"""The contract with clients, side by side: ours answers as Azure's server does, or differs for a reason."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from environment import BuiltEnvironment
+from tests.serving.conftest import start_in
+from tests.serving.servers import Server
+from tests.serving.side_by_side import Case
+
+Pair = tuple[Server, Server]
+
+TEXT = """
+import json
+
+import numpy as np
+
+def init():
+    print("init has been called")
+
+def run(data, request_headers):
+    asked = json.loads(data)
+    if asked == "raise":
+        raise RuntimeError("a detail of the inside")
+    if asked == "reject":
+        raise ValueError("expected 64 numbers")
+    if asked == "headers":
+        return {name: request_headers.get(name) for name in ("X-Custom", "Content-Type", "Content-Length")}
+    if asked == "nan":
+        return {"value": float("nan")}
+    if asked == "numpy":
+        return {"value": np.float32(0.5), "values": np.arange(3)}
+    return {"none": None, "text": "text", "list": [1, "a", None], "unicode": "é✓"}.get(asked, asked) if isinstance(
+        asked, str
+    ) else asked
+"""
+
+SCHEMA = """
+import numpy as np
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema, output_schema
+
+def init():
+    pass
+
+@input_schema("data", NumpyParameterType(np.array([[1.0, 2.0]])))
+@input_schema("scale", StandardPythonParameterType(2))
+@output_schema(NumpyParameterType(np.array([3.0])))
+def run(data, scale=10):
+    return (data.sum(axis=1) * scale).tolist()
+"""
+
+RAW = """
+from azureml.contrib.services.aml_request import AMLRequest, rawhttp
+from azureml.contrib.services.aml_response import AMLResponse
+
+def init():
+    pass
+
+@rawhttp
+def run(request):
+    if request.path != "/score":
+        raise RuntimeError(request.path)
+    if request.args.get("as") == "bytes":
+        return AMLResponse(request.get_data()[::-1], 200, {"Content-Type": "image/png", "x-custom": "a, b"})
+    if request.args.get("as") == "failure":
+        return AMLResponse("broken", 503)
+    if request.args.get("as") == "json":
+        return AMLResponse({"teapot": True}, 418, json_str=True)
+    if request.args.get("as") == "none":
+        return AMLResponse(None, 200)
+    if request.args.get("as") == "form":
+        return {"name": request.form["name"], "file": request.files["file"].read().decode()}
+    return {"method": request.method, "length": len(request.get_data()), "agent": request.headers.get("X-Agent")}
+"""
+
+JSON = {"Content-Type": "application/json"}
+IDS_ANYWAY = "ids are echoed whatever the method"
+
+TEXT_CASES = [
+    Case("health", "GET", "/"),
+    Case("health of a HEAD request", "HEAD", "/"),
+    Case("health with an id", "GET", "/", headers={"x-request-id": "abc"}),
+    Case("health by POST", "POST", "/"),
+    Case("a JSON object", content='{"a": [1, 2.5, null, true]}', headers=JSON),
+    Case("a body of no declared type", content='{"a": 1}'),
+    Case("run() returns None", content='"none"'),
+    Case("run() returns text", content='"text"'),
+    Case("run() returns a list", content='"list"'),
+    Case("run() returns what is not ASCII", content='"unicode"'),
+    Case(
+        "run() returns NaN",
+        content='"nan"',
+        differs="JSON has no NaN",
+        ours={"status": 200, "body": {"value": None}},
+    ),
+    Case(
+        "run() returns numpy's values",
+        content='"numpy"',
+        differs="they have an obvious form in JSON",
+        ours={"status": 200, "body": {"value": 0.5, "values": [0, 1, 2]}},
+    ),
+    Case("run() sees the headers", content='"headers"', headers={**JSON, "x-custom": "1"}),
+    Case("a query", "GET", "/score?a=1&b=[1,2]&c=a&d=null&e=%C3%A9&f="),
+    Case("a repeated parameter", "GET", "/score?a=1&a=x&b=2"),
+    Case("no query", "GET", "/score"),
+    Case("an id", content="1", headers={"x-request-id": "abc"}),
+    Case("a client's id", content="1", headers={"x-ms-client-request-id": "abc", "x-request-id": "r"}),
+    Case("an old client's id", content="1", headers={"x-ms-request-id": "abc", "x-request-id": "r"}),
+    Case("all ids", content="1", headers={"x-ms-request-id": "a", "x-request-id": "b", "x-ms-client-request-id": "c"}),
+    Case("an id of 100 characters", content="1", headers={"x-request-id": "a" * 100}),
+    Case("an id too long", content="1", headers={"x-request-id": "a" * 101}),
+    Case("a client's id too long", content="1", headers={"x-ms-client-request-id": "a" * 101, "x-request-id": "r"}),
+    Case("an old client's id too long", content="1", headers={"x-ms-request-id": "a" * 101, "x-request-id": "r"}),
+    Case("an id too long for health", "GET", "/", headers={"x-request-id": "a" * 101}),
+    Case("a trace id", content="1", headers={"TraceId": "t"}),
+    Case("run() raises", content='"raise"'),
+    Case(
+        "run() rejects its input",
+        content='"reject"',
+        differs="ValueError is the client's error",
+        ours={
+            "status": 400,
+            "body": {"message": "The scoring script rejected the input: expected 64 numbers"},
+            "x-ms-run-function-failed": "False",
+        },
+    ),
+    Case(
+        "a body that is no JSON, which run() expects",
+        content="{",
+        differs="json.loads raises ValueError, so the client's error",
+        ours={"status": 400, "x-ms-run-function-failed": "False"},
+    ),
+    Case("a body that is no UTF-8", content=b'"\xff"'),
+    Case("PUT", "PUT", content="1", differs=IDS_ANYWAY, ours={"status": 405, "x-request-id": "<uuid>"}),
+    Case("DELETE", "DELETE", differs=IDS_ANYWAY, ours={"status": 405, "x-request-id": "<uuid>"}),
+    Case("OPTIONS", "OPTIONS"),
+    Case("a path that is not there", "GET", "/nothing"),
+    Case("a POST to a path that is not there", "POST", "/nothing", content="1"),
+    Case("a slash too many", "POST", "/score/", content="1"),
+    Case("a description", "GET", "/swagger.json"),
+    Case("a description of version 2", "GET", "/swagger.json?version=2"),
+    Case("a description of version 3", "GET", "/swagger.json?version=3"),
+    Case("a description of version 3.1", "GET", "/swagger.json?version=3.1"),
+    Case("a description of no version", "GET", "/swagger.json?version=9"),
+    Case("a POST to the description", "POST", "/swagger.json"),
+]
+
+SCHEMA_CASES = [
+    Case("values for both parameters", content='{"data": [[1, 2], [3, 4]], "scale": 3}', headers=JSON),
+    Case("a default", content='{"data": [[1, 2]]}', headers=JSON),
+    Case("a value too many", content='{"data": [[1, 2]], "more": 1}', headers=JSON),
+    Case("a type with a suffix", content='{"data": [[1, 2]]}', headers={"Content-Type": "application/a+json"}),
+    Case(
+        "a type with a charset",
+        content='{"data": [[1, 2]]}',
+        headers={"Content-Type": "application/json;charset=utf-8"},
+    ),
+    Case("a query", "GET", "/score?data=[[1,2]]&scale=2"),
+    Case("no value", content='{"scale": 3}', headers=JSON),
+    Case("no value in a query", "GET", "/score?scale=3"),
+    Case("another type", content='{"data": [[1, 2]]}', headers={"Content-Type": "text/plain"}),
+    Case("no type", content='{"data": [[1, 2]]}'),
+    Case("no body", headers=JSON),
+    Case("no JSON", content='{"data": [', headers=JSON),
+    Case("no object", content="[1]", headers=JSON),
+    Case(
+        "values of another shape",
+        content='{"data": "x"}',
+        headers=JSON,
+        differs="inference-schema's ValueError is the client's error",
+        ours={"status": 400, "x-ms-run-function-failed": "False"},
+    ),
+    Case("a description", "GET", "/swagger.json"),
+    Case("a description of version 3", "GET", "/swagger.json?version=3"),
+    Case("a description of version 3.1", "GET", "/swagger.json?version=3.1"),
+]
+
+ASYNC = """
+async def init():
+    pass
+
+async def run(data):
+    return data
+"""
+
+ASYNC_CASES = [
+    Case(
+        "an asynchronous run()",
+        content="1",
+        differs="it is awaited",
+        ours={"status": 200, "body": "1", "x-ms-run-function-failed": "False"},
+    ),
+]
+
+RAW_CASES = [
+    Case("POST", content=b"\x00\xff123", headers={"x-agent": "me"}),
+    Case("GET", "GET", "/score?a=1"),
+    Case("OPTIONS", "OPTIONS"),
+    Case("PUT", "PUT", content="1", differs=IDS_ANYWAY, ours={"status": 405, "x-request-id": "<uuid>"}),
+    Case("bytes with headers", path="/score?as=bytes", content=b"abc"),
+    Case("JSON of a status", path="/score?as=json"),
+    Case("nothing", path="/score?as=none"),
+    Case("a failure", path="/score?as=failure"),
+    Case(
+        "a form",
+        path="/score?as=form",
+        headers={"Content-Type": "multipart/form-data; boundary=X"},
+        content='--X\r\nContent-Disposition: form-data; name="name"\r\n\r\nmy\r\n'
+        '--X\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\ncontent\r\n--X--\r\n',
+    ),
+]
+
+
+SCRIPTS = {
+    "without decorators": (TEXT, TEXT_CASES),
+    "with a schema": (SCHEMA, SCHEMA_CASES),
+    "with rawhttp": (RAW, RAW_CASES),
+    "asynchronous": (ASYNC, ASYNC_CASES),
+}
+
+
+@pytest.fixture(scope="module")
+def pair_of(
+    script_environment: BuiltEnvironment, peer_python: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Pair]]:
+    """Both servers with the script of a kind, started when they are first asked for."""
+    variables = {"SERVICE_NAME": "digits", "SERVICE_VERSION": "7", "SERVICE_PATH_PREFIX": "api/v1"}
+    with ExitStack() as stack:
+
+        @cache
+        def start(kind: str) -> Pair:
+            folder = tmp_path_factory.mktemp("pair")
+            script, _ = SCRIPTS[kind]
+            ours = start_in(stack, script_environment.python, folder, script, variables=variables)
+            return ours, start_in(stack, peer_python, folder, script, variables=variables, peer=True)
+
+        yield start
+
+
+@pytest.mark.parametrize(
+    ("kind", "case"),
+    [pytest.param(kind, case, id=f"{kind}: {case}") for kind, (_, cases) in SCRIPTS.items() for case in cases],
+)
+def test_a_request_is_answered_as_by_azures_server(kind: str, case: Case, pair_of: Callable[[str], Pair]) -> None:
+    ours, peers = (case.ask(server) for server in pair_of(kind))
+
+    if case.differs:
+        assert ours != peers, f"no longer different: {case.differs}"
+        assert {name: ours.get(name) for name in case.ours} == case.ours
+    else:
+        assert ours == peers

@@ -1,0 +1,208 @@
+"""Processes: how they stop, what survives whose death, and what a failing worker does to the others."""
+
+import asyncio
+import http.client
+import signal
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.serving import servers
+from tests.serving.conftest import StartServer
+
+SLOW = """
+import json
+import os
+import time
+
+def init():
+    pass
+
+def run(data):
+    asked = json.loads(data)
+    if asked == "die":
+        os._exit(7)
+    if asked == "hang":
+        while True:
+            pass
+    time.sleep(asked)
+    return os.getpid()
+"""
+SLOW_ASYNC = """
+import asyncio
+import json
+import os
+
+def init():
+    pass
+
+async def run(data):
+    asked = json.loads(data)
+    if asked == "die":
+        os._exit(7)
+    await asyncio.sleep(asked)
+    return os.getpid()
+"""
+
+both = pytest.mark.parametrize("source", [SLOW, SLOW_ASYNC], ids=["synchronous", "asynchronous"])
+
+
+@both
+def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> None:
+    server = start(source, flags=["--worker_count", "2"])
+    idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    idle.request("POST", "/score", "0")
+    idle.getresponse().read()
+    with ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(server.score, "1") for _ in range(4)]
+        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 4, what="the runs")
+        started = time.monotonic()
+
+        assert server.stop() == 0
+
+        assert time.monotonic() - started < 5
+        assert [run.result().status_code for run in runs] == [200] * 4
+
+
+@both
+def test_no_process_outlives_a_killed_master(source: str, start: StartServer) -> None:
+    server = start(source, flags=["--worker_count", "2"])
+    children = server.children()
+    assert len(children) == 3
+
+    server.stop(signal.SIGKILL)
+
+    servers.wait_until(lambda: not any(child.is_running() for child in children), what="the children's end")
+
+
+@both
+def test_a_worker_that_dies_is_replaced_and_takes_nobody_with_it(source: str, start: StartServer) -> None:
+    server = start(source, flags=["--worker_count", "2"])
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(server.score, "1")
+        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+        with pytest.raises(httpx.RemoteProtocolError):
+            server.score('"die"')
+
+        assert server.get("/").status_code == 200
+        assert server.score("0").status_code == 200
+        assert other.result().status_code == 200
+    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the new worker")
+    assert server.metric("serving_worker_starts_total") == 3
+
+
+def test_a_worker_that_hangs_is_replaced_and_says_where_it_hung(start: StartServer) -> None:
+    server = start(SLOW, flags=["--worker_count", "2"], variables={"WORKER_TIMEOUT": "2"})
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(server.score, '"hang"')
+        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+
+        assert server.score("0").status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            hung.result()
+    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the new worker")
+    assert "the script blocked its worker here" in server.stderr
+    assert "in run" in server.stderr
+
+
+def test_a_front_process_that_dies_is_replaced_and_connections_stay(start: StartServer) -> None:
+    server = start(SLOW, flags=["--worker_count", "2"])
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    kept.request("POST", "/score", "0")
+    pid = kept.getresponse().read()
+    front = server.children()[0]
+
+    front.send_signal(signal.SIGKILL)
+    servers.wait_until(lambda: front.pid not in [child.pid for child in server.children()], what="its end")
+
+    kept.request("POST", "/score", "0")
+    assert kept.getresponse().read() == pid
+    servers.wait_until(lambda: servers.answers(server.url), what="the new front process")
+    assert server.score("0").status_code == 200
+
+
+@both
+def test_a_reload_drops_no_request(source: str, start: StartServer) -> None:
+    server = start(source, flags=["--worker_count", "2"])
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+
+    def ask() -> None:
+        connection.request("POST", "/score", "0.001")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read().isdigit()) == (200, True)
+
+    ask()
+    old = server.children()[1:]
+    server.process.send_signal(signal.SIGHUP)
+
+    def has_reloaded() -> bool:
+        ask()
+        return not any(worker.is_running() for worker in old)
+
+    servers.wait_until(has_reloaded, 15, "the old workers' end")
+
+
+def test_an_init_that_fails_later_does_not_stop_the_server(start: StartServer) -> None:
+    source = """
+    import os
+    import os
+    import pathlib
+
+    def init():
+        if pathlib.Path("broken").exists():
+            raise RuntimeError("broken by now")
+
+    def run(data):
+        if data == '"die"':
+            os._exit(7)
+        return os.getpid()
+    """
+    server = start(source, flags=["--worker_count", "2"])
+    (server.folder / "broken").touch()
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.score('"die"')
+    servers.wait_until(lambda: "broken by now" in server.stderr, what="the failing init()")
+
+    assert server.score("0").status_code == 200
+    assert server.process.poll() is None
+    (server.folder / "broken").unlink()
+    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the repaired worker")
+
+
+def test_a_server_that_is_told_to_stop_while_init_runs_stops(start: StartServer) -> None:
+    server = start("import time\ndef init(): time.sleep(60)\ndef run(data): pass", wait=False)
+    servers.wait_until(lambda: "Invoking user's init function" in server.stdout, what="init()")
+
+    started = time.monotonic()
+    server.stop()
+
+    assert time.monotonic() - started < 15
+
+
+@both
+def test_many_connections_at_once_are_shared_by_all_workers(source: str, start: StartServer) -> None:
+    server = start(source, flags=["--worker_count", "2"])
+    connections = 300
+    until = time.monotonic() + 5  # they even out
+
+    async def ask() -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        pid = ""
+        while not pid or time.monotonic() < until:
+            writer.write(b"POST /score HTTP/1.1\r\nContent-Length: 1\r\n\r\n0")
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            pid = (await reader.readexactly(length)).decode()
+        writer.close()
+        return pid
+
+    async def ask_all() -> list[str]:
+        return await asyncio.wait_for(asyncio.gather(*(ask() for _ in range(connections))), 30)
+
+    by_worker = Counter(asyncio.run(ask_all()))
+
+    assert len(by_worker) == 2
+    assert min(by_worker.values()) > connections / 4

@@ -1,0 +1,213 @@
+"""Limits: time, size, number, and clients that do not speak HTTP as they should."""
+
+import http.client
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from environment import BuiltEnvironment
+from tests.serving import servers
+from tests.serving.conftest import StartServer, start_in
+from tests.serving.servers import Server
+
+WAIT = """
+import json
+import time
+
+def init():
+    pass
+
+def run(data):
+    time.sleep(json.loads(data or "0"))
+    return "done"
+"""
+WAIT_ASYNC = """
+import asyncio
+import json
+
+async def init():
+    pass
+
+async def run(data):
+    await asyncio.sleep(json.loads(data or "0"))
+    return "done"
+"""
+COMPUTE = WAIT.replace(
+    'time.sleep(json.loads(data or "0"))',
+    "until = time.monotonic() + json.loads(data)\n    while time.monotonic() < until: sum(range(1000))",
+)
+
+kinds = pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC], ids=["synchronous", "asynchronous"])
+
+
+@pytest.fixture(scope="module", params=[WAIT, WAIT_ASYNC], ids=["synchronous", "asynchronous"])
+def server(
+    request: pytest.FixtureRequest, script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server with the default limits."""
+    with ExitStack() as stack:
+        yield start_in(stack, script_environment.python, tmp_path_factory.mktemp("limits"), request.param)
+
+
+def exchange(server: Server, content: bytes) -> bytes:
+    """Send bytes, and return all that comes back until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(content)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+        return received
+
+
+@pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC, COMPUTE], ids=["waiting", "asynchronous", "computing"])
+def test_a_run_that_takes_too_long_is_stopped(source: str, start: StartServer) -> None:
+    server = start(source, variables={"SCORING_TIMEOUT_MS": "400"})
+
+    started = time.monotonic()
+    answer = server.score("5")
+
+    assert time.monotonic() - started < 2
+    assert answer.status_code == 500
+    assert answer.json() == {"message": "Scoring timeout after 400 ms"}
+    assert answer.headers["x-ms-run-function-failed"] == "True"
+    assert server.metric("serving_run_timeouts_total") == 1
+    assert server.score("0").json() == "done"
+
+
+@kinds
+def test_more_requests_than_allowed_are_told_to_come_back(source: str, start: StartServer) -> None:
+    server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2"})
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(server.score, "1.5") for _ in range(3)]
+        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 3, what="the runs")
+
+        refused = server.score("0")
+
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert "answering 3 requests already" in refused.json()["message"]
+        assert server.get("/").status_code == 200
+        assert [run.result().status_code for run in runs] == [200] * 3
+
+
+def test_a_queue_in_front_of_computing_workers_is_bounded_too(start: StartServer) -> None:
+    server = start(COMPUTE, variables={"MAX_CONCURRENT_REQUESTS": "3"})
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(answer.status_code for answer in pool.map(server.score, ["0.5"] * 8))
+
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+    assert statuses.count(200) >= 3
+    assert set(statuses) == {200, 429}
+
+
+@kinds
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(source: str, start: StartServer) -> None:
+    server = start(source, variables={"MAX_REQUEST_BYTES": "1000"})
+
+    assert server.score(b"0" * 1001).status_code == 413
+    chunked = b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"258\r\n" + b"0" * 600 + b"\r\n"
+    received = exchange(server, chunked + chunked.partition(b"\r\n\r\n")[2])
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b"must not exceed 1000 bytes" in received
+    assert server.score(b" " * 999 + b"0").json() == "done"
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"POST /score HTTP/1.1\r\nx: " + b"a" * 70000 + b"\r\n\r\n", 431),
+        (b"POST /score HTTP/1.0\r\n\r\n", 200),
+        (b"POST /score HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n0", 200),
+        (b"POST /score HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n0\r\n0\r\n\r\n", 200),
+        (b"POST /score HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\n0", 200),
+    ],
+    ids=["nonsense", "length", "two lengths", "headers", "version 1.0", "close", "chunked", "upgrade"],
+)
+def test_http_is_understood_or_refused(content: bytes, status: int, server: Server) -> None:
+
+    assert exchange(server, content).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    requests = b"".join(
+        b"POST /score HTTP/1.1\r\nx-request-id: %d\r\nContent-Length: 3\r\n\r\n0.%d" % (number, 9 - number)
+        for number in (7, 8, 9)
+    )
+
+    received = exchange(server, requests + b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").decode()
+
+    ids = [line.rpartition(" ")[2] for line in received.splitlines() if line.startswith("x-request-id: ")]
+    assert ids[:3] == ["7", "8", "9"]
+    assert received.endswith("Healthy")
+
+
+def test_a_client_that_expects_a_hundred_gets_it(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /score HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"0")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    "source", [COMPUTE, COMPUTE.replace("def ", "async def ")], ids=["synchronous", "asynchronous"]
+)
+def test_connections_take_turns_though_one_always_has_a_request_waiting(source: str, start: StartServer) -> None:
+    server = start(source)
+    request = b"POST /score HTTP/1.1\r\nContent-Length: 4\r\n\r\n0.05"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as greedy:
+        greedy.sendall(request * 40)
+        assert greedy.recv(1)
+        started = time.monotonic()
+
+        assert server.score("0").json() == "done"
+
+        assert time.monotonic() - started < 1, "the other connection's 2 s of work were not to come first"
+
+
+@kinds
+def test_silent_connections_are_closed_and_others_kept(source: str, start: StartServer) -> None:
+    server = start(source, variables={"KEEP_ALIVE": "2"})
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for content in ("0", "2.5", "0"):
+        connection.request("POST", "/score", content)
+        assert connection.getresponse().read() == b'"done"'
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as never,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as half,
+    ):
+        half.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 100\r\n\r\n0")
+
+        assert never.recv(1) == half.recv(1) == connection.sock.recv(1) == b""
+
+
+@kinds
+def test_a_large_answer_to_a_slow_reader_arrives_whole(source: str, start: StartServer) -> None:
+    large = source.replace('return "done"', 'return "a" * 20_000_000')
+    server = start(large)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"POST /score HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n0")
+        assert server.score("0").status_code == 200  # the slow one holds up nobody
+        received = 0
+        while part := connection.recv(1 << 20):
+            received += len(part)
+
+    assert received > 20_000_000
+
+
+def test_a_client_that_leaves_disturbs_nobody(server: Server) -> None:
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 3\r\n\r\n0.2")
+    servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 0, what="the runs' end")
+
+    assert server.score("0").json() == "done"
+    assert "Traceback" not in server.stderr

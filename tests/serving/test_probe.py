@@ -1,0 +1,127 @@
+"""The readiness probe, against a real Triton and a real server."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving import probe
+from tests.serving import servers
+from tests.serving.conftest import StartServer
+from tests.serving.servers import PROJECT, Server
+
+GOLDEN = json.loads((PROJECT / "model_repository" / "triton" / "digits" / "golden.json").read_text())
+
+
+def spec(triton: Server, *, name: str = "digits", version: int = 1, golden: Any = None) -> dict[str, Any]:
+    return {"triton": {"url": triton.url, "models": [{"name": name, "version": version, "golden": golden}]}}
+
+
+def test_a_loaded_model_with_its_golden_answer_is_ready(triton: Server) -> None:
+    assert probe.run(spec(triton, golden=GOLDEN)) == []
+
+
+def test_a_wrong_golden_answer_is_a_problem_that_names_the_value(triton: Server) -> None:
+    golden = copy.deepcopy(GOLDEN)
+    wrong = golden["response"]["outputs"][0]
+    wrong["data"][0] += 1
+
+    (problem,) = probe.run(spec(triton, golden=golden))
+
+    assert f"output '{wrong['name']}', value 0: expected {wrong['data'][0]!r}" in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "expected"),
+    [
+        ("digits", 7, "Triton knows these versions: 1 (READY)"),
+        ("nothing", 1, "Triton's repository holds no such model"),
+        ("bidaf-9", 1, "received"),
+    ],
+)
+def test_a_model_that_is_not_loaded_is_a_problem(name: str, version: int, expected: str, triton: Server) -> None:
+    (problem,) = probe.run(spec(triton, name=name, version=version))
+
+    assert problem.startswith(f"model {name} version {version}: GET {triton.url}/v2/models/{name}/versions/{version}")
+    assert expected in problem
+
+
+def test_a_triton_that_is_not_there_is_a_problem() -> None:
+    url = f"http://127.0.0.1:{servers.free_port()}"
+
+    (problem,) = probe.run({"triton": {"url": url, "models": []}})
+
+    assert problem.startswith(f"triton: no answer from {url}: ConnectionRefusedError")
+
+
+def test_a_server_is_ready_or_says_why_not(start: StartServer) -> None:
+    server = start("def init(): pass\ndef run(data): pass")
+    nobody = f"http://127.0.0.1:{servers.free_port()}"
+
+    assert probe.run({"triton": None, "scorer": {"url": server.url}}) == []
+    (problem,) = probe.run({"scorer": {"url": nobody}})
+    assert problem.startswith(f"scorer: GET {nobody}/ready: expected 200, received no answer")
+
+
+def run_probe(content: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    (folder / "probe.json").write_text(content)
+    command = [sys.executable, "-S", "-m", "serving.probe", str(folder / "probe.json"), *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
+
+
+def test_the_command_needs_the_standard_library_only(triton: Server, tmp_path: Path) -> None:
+    ended = run_probe(json.dumps(spec(triton, golden=GOLDEN)), tmp_path)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_the_command_waits_for_what_may_still_come(tmp_path: Path) -> None:
+    ended = run_probe(json.dumps({"scorer": {"url": "http://127.0.0.1:1"}}), tmp_path, "--wait", "0.6")
+
+    assert ended.returncode == 1
+    assert ended.stdout.count("\n") == 1
+
+
+def test_the_command_refuses_a_file_that_is_no_json(tmp_path: Path) -> None:
+    ended = run_probe("{", tmp_path)
+
+    assert ended.returncode == 1
+    assert "expected a probe file in JSON" in ended.stderr
+
+
+OUTPUT = {"name": "y", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize(
+    ("received", "difference"),
+    [
+        ({}, None),
+        ({"data": [1.00009, 2.0]}, None),
+        ({"data": [[1.0], [2.0]]}, None),
+        ({"data": [1.1, 2.0]}, "output 'y', value 0: expected 1.0 within 1e-05 + 0.0001 of the value, received 1.1"),
+        ({"data": [None, 2.0]}, "output 'y', value 0"),
+        ({"data": [1.0]}, "output 'y': expected 2 values, received 1"),
+        ({"shape": [1, 2]}, "output 'y': expected shape [2], received [1, 2]"),
+        ({"datatype": "FP64"}, "output 'y': expected datatype FP32, received FP64"),
+        ({"name": "z"}, "output 'y': expected it in the answer, received ['z']"),
+    ],
+)
+def test_outputs_are_compared_within_their_tolerance(received: dict[str, Any], difference: str | None) -> None:
+    found = list(probe.compare_outputs([OUTPUT], [{**OUTPUT, **received}], relative=1e-4, absolute=1e-5))
+
+    assert found == [] if difference is None else found[0].startswith(difference)
+
+
+@pytest.mark.parametrize(
+    ("expected", "received", "same"), [(1, 1, True), (1, 2, False), (True, 1, False), ("a", "a", True)]
+)
+def test_values_with_an_exact_form_must_be_equal(expected: object, received: object, same: bool) -> None:
+    output = {"name": "y", "datatype": "BYTES", "shape": [1], "data": [expected]}
+
+    assert (
+        list(probe.compare_outputs([output], [{**output, "data": [received]}], relative=1, absolute=1)) == []
+    ) is same
