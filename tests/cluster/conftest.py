@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.images import PROJECT, Images
-from tests.cluster.kube import Kube, eventually
+from tests.cluster.kube import Kube, await_fit_node
 from tests.cluster.service import Service
 
 DIGITS = PROJECT / "model_repository" / "triton" / "digits"
@@ -80,8 +80,7 @@ def namespace() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def node(built: Built) -> None:
     """A node that takes pods: after images were built on it, it may need minutes to find itself fit again."""
-    kube = Kube()
-    eventually(lambda: not kube.troubles_of_node(), 420, "the node takes pods")
+    await_fit_node(Kube())
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,13 @@ class Kube:
             if made.exists():
                 made.delete(propagation_policy="Foreground")
 
+    def existing(self, manifests: Iterable[Manifest]) -> list[str]:
+        """`Kind/name` of those of these objects that are there, deleted but not gone ones among them."""
+        made = (
+            kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True) for manifest in manifests
+        )
+        return [f"{one.kind}/{one.name}" for one in made if one.exists()]
+
     def pods(self, namespace: str, labels: dict[str, str]) -> list[Any]:
         """The pods with these labels that are not about to end, as kr8s has them."""
         found = kr8s.get("pods", namespace=namespace, label_selector=labels, api=self._api)
@@ -96,3 +103,8 @@ def eventually(condition: Callable[[], Any], seconds: float, what: str) -> Any:
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
         time.sleep(0.5)
     return value
+
+
+def await_fit_node(kube: Kube) -> None:
+    """Wait until the node takes pods; fails after 7 minutes."""
+    eventually(lambda: not kube.troubles_of_node(), 420, "the node takes pods")

@@ -92,20 +92,23 @@ class Service:
         """Apply, and wait until the new replicas serve and the old ones are gone; the front door too."""
         await_rollout(self.cluster, self.apply(image, model_version, **deployment), print)
         self.await_front_door()
-        eventually(self.every_envoy_knows_a_replica, 30, "every Envoy has looked up the replicas")
-        eventually(self.answers, 30, "the service answers")
+        self.await_answers()
 
     def await_front_door(self) -> None:
         await_rollout(self.cluster, Rollout(self.namespace, f"{self.name}-front-door", 60, 60, 60), print)
+
+    def await_answers(self) -> None:
+        """Wait until every Envoy has a healthy replica for whatever it leads to."""
+        eventually(self.every_envoy_knows_a_replica, 60, "every Envoy has looked up the replicas")
+        eventually(self.answers, 30, "the service answers")
 
     def rotate_secondary_key(self) -> None:
         self.keys = Keys(self.keys.primary, make_keys().secondary)
 
     def remove(self) -> None:
-        """Delete every object, and wait until the pods have ended."""
+        """Delete every object, and wait until all are gone: a Deployment goes after its pods have ended."""
         self.kube.delete(reversed(self._manifests))
-        for labels in (self.labels(REPLICA), self.labels(FRONT_DOOR)):
-            eventually(lambda labels=labels: not self.cluster.select("pods", self.namespace, labels), 120, "pods end")
+        eventually(lambda: not self.kube.existing(self._manifests), 120, "every object is gone")
 
     def labels(self, component: str) -> dict[str, str]:
         return Names(self.name, self.namespace).selector(component)
@@ -150,9 +153,11 @@ class Service:
             r"exec 3<>/dev/tcp/127.0.0.1/9901; printf 'GET /stats/prometheus HTTP/1.1\r\nHost: envoy\r\n\r\n' >&3; "
             "timeout 1 cat <&3 || true"
         )
-        known = re.compile(r'^envoy_cluster_membership_healthy\{envoy_cluster_name="triton"\} [1-9]', re.MULTILINE)
+        healthy = re.compile(r'^envoy_cluster_membership_healthy\{envoy_cluster_name="(\w+)"\} [1-9]', re.MULTILINE)
+        needed = {"triton", "scorer"} if self._scorer else {"triton"}
         pods = self.kube.pods(self.namespace, self.labels(FRONT_DOOR))
-        return all(known.search(self.kube.execute(pod, "envoy", "bash", "-c", ask)) for pod in pods)
+        known = (healthy.findall(self.kube.execute(pod, "envoy", "bash", "-c", ask)) for pod in pods)
+        return all(needed <= set(clusters) for clusters in known)
 
     def answers(self) -> bool:
         """Whether the service answers clients now."""

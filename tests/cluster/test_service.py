@@ -12,7 +12,7 @@ from node_pool.names import FRONT_DOOR, REPLICA
 from node_pool.watch import RolloutError, await_rollout, measure
 from settings.node_pool import Monitoring
 from tests.cluster.images import PROJECT
-from tests.cluster.kube import eventually
+from tests.cluster.kube import await_fit_node, eventually
 from tests.cluster.service import Service, hammered
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
@@ -148,7 +148,7 @@ def test_a_triton_that_ended_starts_again(service):
     pod = service.replica().name
     service.kube.execute(service.replica(), "triton", "sh", "-c", "kill 1")
     eventually(restarts, 120, "Triton is ready again")
-    eventually(service.answers, 60, "the service answers")
+    service.await_answers()
     assert service.replica().name == pod
     assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
 
@@ -167,6 +167,7 @@ def test_a_drained_node_gives_up_one_envoy_at_a_time_and_the_service_comes_back(
 
 
 def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, built, tmp_path):
+    await_fit_node(service.kube)
     greedy = Service(service.namespace, "greedy", built.envoy, tmp_path, scorer=False)
     rollout = greedy.apply(*built.good, gpuCores=2)
     with pytest.raises(RolloutError, match=r"Unschedulable: .*Insufficient nvidia\.com/gpu") as failure:
