@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from node_pool.options import Manifest
 
-__all__ = ["Trouble", "event_lines", "is_ready", "is_unscheduled", "node_lines", "refusals", "troubles"]
+__all__ = ["Trouble", "event_lines", "is_ready", "is_unscheduled", "node_lines", "obstacles", "refusals", "troubles"]
 
 # Reasons of a waiting container that may pass by themselves, a registry's hiccup say, and those that do not.
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
@@ -71,21 +71,27 @@ def refusals(deployment: Manifest) -> list[Trouble]:
 
 
 def node_lines(pod: Manifest, nodes: Sequence[Manifest]) -> list[str]:
-    """What keeps a pod off each node of its pool: taints that it does not tolerate, and that the node is not ready.
-
-    The scheduler's own words count the nodes and do not say which taints.
-    """
-    tolerations = pod["spec"].get("tolerations", [])
-    lines = []
-    for node in nodes:
-        taints = [taint for taint in node["spec"].get("taints", []) if not _is_tolerated(taint, tolerations)]
-        words = [f"{taint['key']}{_value(taint)}:{taint['effect']}" for taint in taints]
-        ready = _condition(node, "Ready")
-        state = "" if ready and ready["status"] == "True" else f"not ready: {(ready or {}).get('message', 'no word')}; "
-        told = f"taints that the pod does not tolerate: {', '.join(words)}" if words else "no taint against the pod"
-        lines.append(f"node {node['metadata']['name']}: {state}{told}")
+    """What keeps a pod off each node of its pool: the scheduler's own words count the nodes and name no taint."""
+    lines = [
+        f"node {node['metadata']['name']}: {'; '.join(obstacles(pod, node)) or 'no taint against the pod'}"
+        for node in nodes
+    ]
     more = len(lines) - _NODE_LIMIT
     return [*lines[:_NODE_LIMIT], *([f"and {more} more nodes"] if more > 0 else [])]
+
+
+def obstacles(pod: Manifest, node: Manifest) -> list[str]:
+    """What keeps a pod off a node, whatever else runs there: that it is not ready, taints that it does not tolerate."""
+    found = []
+    ready = _condition(node, "Ready")
+    if ready is None or ready["status"] != "True":
+        found.append(f"not ready: {(ready or {}).get('message', 'no word')}")
+    tolerations = pod["spec"].get("tolerations", [])
+    taints = [taint for taint in node["spec"].get("taints", []) if not _is_tolerated(taint, tolerations)]
+    if taints:
+        words = [f"{taint['key']}{_value(taint)}:{taint['effect']}" for taint in taints]
+        found.append(f"taints that the pod does not tolerate: {', '.join(words)}")
+    return found
 
 
 def _value(taint: Manifest) -> str:
@@ -148,6 +154,6 @@ def _refusal(pod: Manifest) -> Manifest | None:
     return scheduled if scheduled and scheduled["status"] == "False" else None
 
 
-def _condition(pod: Manifest, kind: str) -> Manifest | None:
-    conditions = pod.get("status", {}).get("conditions", [])
+def _condition(manifest: Manifest, kind: str) -> Manifest | None:
+    conditions = manifest.get("status", {}).get("conditions", [])
     return next((condition for condition in conditions if condition["type"] == kind), None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import kr8s
 
-from node_pool.diagnosis import node_lines
+from node_pool.diagnosis import obstacles
 from node_pool.options import Manifest
 
 FIELD_MANAGER = "tests"
@@ -68,12 +68,10 @@ class Kube:
     def troubles_of_node(self) -> str:
         """Why the node takes no pods just now, "" when it does; said, so that a test's log tells what it waited for."""
         node = self.node().raw
-        (told,) = node_lines({"spec": {"tolerations": [{"key": "sku", "operator": "Exists"}]}}, [node])
-        if told.endswith("no taint against the pod") and "not ready" not in told:
-            return ""
-        if told != self._told:
-            self._told = told
+        told = "; ".join(obstacles({"spec": {"tolerations": [{"key": "sku", "operator": "Exists"}]}}, node))
+        if told and told != self._told:
             print(told, [c for c in node["status"]["conditions"] if c["type"] != "Ready" and c["status"] != "False"])
+        self._told = told
         return told
 
     def names(self, namespace: str, kinds: Iterable[str]) -> list[str]:
