@@ -1,6 +1,5 @@
 """The cluster as a program reads it: pods, events, logs, and a way in to the front door."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import httpx
 import kr8s
 
+from machine.ports import free_ports
 from node_pool.diagnosis import is_ready
 from node_pool.options import Manifest
 
@@ -73,14 +73,8 @@ class Cluster:
             raise ClusterError(f"no pod of the Service {service} in the namespace {namespace} is ready")
         with _errors():
             pod = kr8s.objects.Pod.get(ready[0], namespace=namespace, api=self._api)
-        with pod.portforward(remote_port=port, local_port=_free_port()) as local:
+        with pod.portforward(remote_port=port, local_port=free_ports(1)[0]) as local:
             yield local
-
-
-def _free_port() -> int:
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return int(holder.getsockname()[1])
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from tritonclient.http import InferenceServerClient
 
 from environment import BuiltEnvironment, Environment, build
+from machine.ports import free_ports
 from processes import programs
 from processes.directory import Generation
 from processes.spec import ServedBundle, ServiceSpec
@@ -68,7 +68,7 @@ class Triton:
 @contextlib.contextmanager
 def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator[Triton]:
     """Start Triton on the models in `bundle`/triton; yields it once it has loaded or refused each of them."""
-    generation = Generation(number=1, digest="", **dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)))
+    generation = Generation(number=1, digest="", **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
     served = ServedBundle(registry="", name="tests", version=1, digest="", path=bundle, framework="Multi")
     spec = ServiceSpec(
         service_name="tests",
@@ -114,11 +114,3 @@ def _await_start(process: "subprocess.Popen[bytes]", triton: Triton) -> None:
             return  # it listens after the models were loaded
         time.sleep(0.1)
     pytest.fail(f"Triton did not start: {triton.log.read_text()[-2000:]}")
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        holders = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for holder in holders:
-            holder.bind(("127.0.0.1", 0))
-        return [int(holder.getsockname()[1]) for holder in holders]

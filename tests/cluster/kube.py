@@ -1,14 +1,14 @@
 """What the tests do to a cluster, over its API: apply, delete, evict, run commands in pods."""
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import kr8s
 
 from node_pool.diagnosis import obstacles
 from node_pool.options import Manifest
+from tests.waiting import eventually
 
 FIELD_MANAGER = "tests"
 
@@ -94,15 +94,6 @@ def _call(api: Any, method: str, version: str, namespace: str | None, url: str, 
     return as_sync_func(call)()
 
 
-def eventually(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait for `condition` and give its value; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.5)
-    return value
-
-
 def await_fit_node(kube: Kube) -> None:
     """Wait until the node takes pods; fails after 7 minutes."""
-    eventually(lambda: not kube.troubles_of_node(), 420, "the node takes pods")
+    eventually(lambda: not kube.troubles_of_node(), "the node takes pods", 420)

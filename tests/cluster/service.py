@@ -21,7 +21,8 @@ from node_pool.objects import objects
 from node_pool.options import Contents, Manifest, Options
 from node_pool.watch import Rollout, await_rollout
 from settings import load
-from tests.cluster.kube import Kube, eventually
+from tests.cluster.kube import Kube
+from tests.waiting import eventually
 
 # Times short enough for a test, and sizes that fit a small machine. Its one node may turn pods away for minutes, after
 # images were built on it say.
@@ -99,8 +100,8 @@ class Service:
 
     def await_answers(self) -> None:
         """Wait until every Envoy has a healthy replica for whatever it leads to."""
-        eventually(self.every_envoy_knows_a_replica, 60, "every Envoy has looked up the replicas")
-        eventually(self.answers, 30, "the service answers")
+        eventually(self.every_envoy_knows_a_replica, "every Envoy has looked up the replicas", 60)
+        eventually(self.answers, "the service answers", 30)
 
     def rotate_secondary_key(self) -> None:
         self.keys = Keys(self.keys.primary, make_keys().secondary)
@@ -108,7 +109,7 @@ class Service:
     def remove(self) -> None:
         """Delete every object, and wait until all are gone: a Deployment goes after its pods have ended."""
         self.kube.delete(reversed(self._manifests))
-        eventually(lambda: not self.kube.existing(self._manifests), 120, "every object is gone")
+        eventually(lambda: not self.kube.existing(self._manifests), "every object is gone", 120)
 
     def labels(self, component: str) -> dict[str, str]:
         return Names(self.name, self.namespace).selector(component)
@@ -227,6 +228,6 @@ def hammered(service: Service, image: str, path: str, body: Any) -> Iterator[lis
         def result() -> str:
             return service.kube.execute(client, "client", "sh", "-c", "cat /tmp/result 2>/dev/null || true")
 
-        counted.append(json.loads(eventually(result, 40, "the clients stop")))
+        counted.append(json.loads(eventually(result, "the clients stop", 40)))
     finally:
         service.kube.delete([pod])

@@ -12,8 +12,9 @@ from node_pool.names import FRONT_DOOR, REPLICA
 from node_pool.watch import RolloutError, await_rollout, measure
 from settings.node_pool import Monitoring
 from tests.cluster.images import PROJECT
-from tests.cluster.kube import await_fit_node, eventually
+from tests.cluster.kube import await_fit_node
 from tests.cluster.service import Service, hammered
+from tests.waiting import eventually
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
 
@@ -137,7 +138,7 @@ def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(servic
 def test_a_deleted_pod_is_replaced(service):
     pod = service.replica()
     pod.delete()
-    eventually(lambda: service.is_replaced(pod.name), 120, "another replica is ready and answers")
+    eventually(lambda: service.is_replaced(pod.name), "another replica is ready and answers", 120)
 
 
 def test_a_triton_that_ended_starts_again(service):
@@ -147,7 +148,7 @@ def test_a_triton_that_ended_starts_again(service):
 
     pod = service.replica().name
     service.kube.execute(service.replica(), "triton", "sh", "-c", "kill 1")
-    eventually(restarts, 120, "Triton is ready again")
+    eventually(restarts, "Triton is ready again", 120)
     service.await_answers()
     assert service.replica().name == pod
     assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
@@ -163,7 +164,7 @@ def test_a_drained_node_gives_up_one_envoy_at_a_time_and_the_service_comes_back(
     finally:
         node.uncordon()
     service.await_front_door()
-    eventually(lambda: service.is_replaced(before), 120, "another replica is ready and answers")
+    eventually(lambda: service.is_replaced(before), "another replica is ready and answers", 120)
 
 
 def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, built, tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from tests.docker.project import DockerProject
 from tests.e2e.conftest import SCORE
-from tests.e2e.project import SOURCE, eventually, hammering
+from tests.e2e.project import SOURCE, hammering
+from tests.waiting import NOBODY_ANSWERS, eventually
 
 BROKEN = 'raise RuntimeError("the weights are from another planet")'
 
@@ -61,7 +62,7 @@ def test_containers_are_limited_hardened_and_watched(deployed: DockerProject) ->
         assert limits["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}
         container = deployed.container(role)
         assert container.exec_run("id -u").output == b"1000\n"
-        eventually(lambda r=role: deployed.container(r).attrs["State"]["Health"]["Status"] == "healthy", "healthy")
+        eventually(lambda r=role: deployed.container(r).attrs["State"]["Health"]["Status"] == "healthy", "healthy", 60)
     assert deployed.container("triton").attrs["Config"]["StopTimeout"] > 20
 
 
@@ -80,9 +81,14 @@ def test_keys_are_in_a_file_of_the_owners_and_nowhere_else(deployed: DockerProje
 def test_what_crashes_comes_back(deployed: DockerProject, role: str) -> None:
     started = deployed.container(role).attrs["State"]["StartedAt"]
     deployed.crash(role)
-    eventually(lambda: deployed.container(role).attrs["State"]["StartedAt"] != started, f"{role} started again")
+    eventually(
+        lambda: deployed.container(role).attrs["State"]["StartedAt"] != started,
+        f"{role} started again",
+        60,
+        ignoring=NOBODY_ANSWERS,
+    )
     with deployed.client() as client:
-        eventually(lambda: scored(client) is None, "an answer")
+        eventually(lambda: scored(client) is None, "an answer", 60, ignoring=NOBODY_ANSWERS)
 
 
 def test_what_was_stopped_is_seen_by_refresh_and_started_by_up(deployed: DockerProject) -> None:

@@ -9,7 +9,8 @@ import psutil
 import pytest
 import tritonclient.http
 
-from tests.e2e.project import eventually, hammering
+from tests.e2e.project import hammering
+from tests.waiting import NOBODY_ANSWERS, eventually
 
 
 def ask_score(client):
@@ -101,8 +102,10 @@ def test_a_killed_process_comes_back(deployed, kind):
     name = next(name for name in deployed.pids if name.startswith(kind))
     old = deployed.kill(name)
     with deployed.client() as client:
-        eventually(lambda: deployed.pids.get(name) not in (old, 0, None), f"{name} has another process id")
-        eventually(lambda: ask_score(client) is None, f"/score answers after {name} was killed")
+        eventually(lambda: deployed.pids.get(name) not in (old, 0, None), f"{name} has another process id", 60)
+        eventually(
+            lambda: ask_score(client) is None, f"/score answers after {name} was killed", 60, ignoring=NOBODY_ANSWERS
+        )
 
 
 def test_a_killed_worker_comes_back(deployed):
@@ -110,7 +113,9 @@ def test_a_killed_worker_comes_back(deployed):
     worker = psutil.Process(deployed.pids[name]).children()[-1]
     worker.kill()
     with deployed.client() as client:
-        eventually(lambda: ask_score(client) is None, "/score answers after its worker was killed")
+        eventually(
+            lambda: ask_score(client) is None, "/score answers after its worker was killed", 60, ignoring=NOBODY_ANSWERS
+        )
     assert psutil.Process(deployed.pids[name]).is_running()
 
 

@@ -8,7 +8,8 @@ import signal
 import httpx
 import pytest
 
-from tests.e2e.project import SOURCE, eventually, hammering, project
+from tests.e2e.project import SOURCE, hammering, project
+from tests.waiting import NOBODY_ANSWERS, eventually
 
 BROKEN_MODEL = """\
 class TritonPythonModel:
@@ -157,7 +158,7 @@ def test_a_killed_up_is_repaired_by_the_next(service):
     service.write_settings(models=[{"path": "models", "name": "m"}])
     killed = service.start_up()
     number = service.record.next_number
-    eventually(lambda: service.record.next_number > number, "the rollout has begun")
+    eventually(lambda: service.record.next_number > number, "the rollout has begun", 60, ignoring=NOBODY_ANSWERS)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate(timeout=60)
     with service.client() as client:

@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import yaml
 from engine.crypto import Crypter
 from engine.session import Session
 from engine.state import STACK_TYPE, write_checkpoint, write_deployment
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 PASSPHRASE = "test"
@@ -149,15 +149,6 @@ class Stack:
             except OSError:
                 continue
         return found
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """The condition's value once it is true; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s"
-        time.sleep(0.02)
-    return value
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,8 @@ from typing import Any
 
 from engine.crypto import Crypter
 from engine.state import read_deployment
-from tests.engine.conftest import PASSPHRASE, Stack, eventually
+from tests.engine.conftest import PASSPHRASE, Stack
+from tests.waiting import eventually
 
 Goal = dict[str, dict[str, Any]]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.conftest import Stack, eventually
+from tests.engine.conftest import Stack
+from tests.waiting import eventually
 
 
 def calls(stack: Stack) -> str:

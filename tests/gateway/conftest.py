@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,7 @@ from gateway.admin import Admin
 from gateway.keys import Keys, make_keys
 from gateway.options import Address, Options, Triton, Upstreams, loopback
 from machine.ports import free_ports
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.01)
+from tests.waiting import eventually
 
 
 class Upstream:
@@ -216,7 +210,7 @@ class Hammer:
     def more(self, count: int = 200) -> None:
         """Wait for `count` more answers, or a failure."""
         goal = self.answers + count
-        wait_until(lambda: self.answers >= goal or bool(self.failures))
+        eventually(lambda: self.answers >= goal or bool(self.failures))
 
     def _run(self) -> None:
         try:

@@ -16,8 +16,9 @@ import pytest
 from gateway import config, files
 from gateway.admin import Admin, AdminError, RejectedError
 from gateway.options import Options, Upstreams, loopback
-from tests.gateway.conftest import Gateway, Hammer, Upstream, running, wait_until
+from tests.gateway.conftest import Gateway, Hammer, Upstream, running
 from tests.gateway.test_tls import certificate, served
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -118,23 +119,23 @@ def test_an_envoy_that_does_not_run_is_said_to(tmp_path: Path) -> None:
 
 def test_authentication_is_turned_on_and_off_live(changing: Gateway) -> None:
     assert install(changing, auth_enabled=False) == ["listeners.json", "keys.json"]
-    wait_until(lambda: changing.ask("GET", "/", key=None).status == 200)
+    eventually(lambda: changing.ask("GET", "/", key=None).status == 200)
     assert not (changing.directory / "keys.json").exists()
     assert install(changing) == ["keys.json", "listeners.json"]
-    wait_until(lambda: changing.ask("GET", "/", key=None).status == 401)
+    eventually(lambda: changing.ask("GET", "/", key=None).status == 401)
     assert changing.ask("GET", "/").status == 200
 
 
 def test_tls_is_turned_on_live(changing: Gateway, tmp_path: Path) -> None:
     assert "tls.json" in install(changing, tls=certificate(tmp_path / "certificate", "mine"))
-    wait_until(lambda: _served(changing) == "mine")
+    eventually(lambda: _served(changing) == "mine")
 
 
 def test_changed_limits_are_taken_live_and_no_request_fails(changing: Gateway) -> None:
     with Hammer(changing) as hammer:
         for timeout in (20, 30, 40):
             assert install(changing, timeout_seconds=timeout, max_request_bytes=timeout) != []
-            wait_until(lambda limit=timeout: changing.ask("POST", "/score", b"x" * (limit + 1)).status == 413)
+            eventually(lambda limit=timeout: changing.ask("POST", "/score", b"x" * (limit + 1)).status == 413)
             hammer.more(50)
     assert not hammer.failures
     assert set(hammer.statuses) == {200}

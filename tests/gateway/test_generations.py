@@ -12,7 +12,8 @@ import pytest
 
 from gateway import config, files
 from gateway.options import Triton, Upstreams
-from tests.gateway.conftest import Gateway, Hammer, Upstream, running, triton_of, upstream, wait_until
+from tests.gateway.conftest import Gateway, Hammer, Upstream, running, triton_of, upstream
+from tests.waiting import eventually
 
 
 @dataclasses.dataclass
@@ -60,7 +61,7 @@ def test_a_request_under_way_ends_on_the_old_servers(generations: Generations) -
     gateway, old, new = generations.gateway, generations.old, generations.new
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(gateway.ask, "POST", "/score?wait", b"{}")
-        wait_until(lambda: old.waiting == 1)
+        eventually(lambda: old.waiting == 1)
         generations.send(new, draining=old)
         assert gateway.ask("POST", "/score", b"{}").json()["server"] == "new"
         assert gateway.admin.in_flight(of(old)) == 1
@@ -92,7 +93,7 @@ def test_no_idle_connection_is_kept_to_servers_without_traffic(generations: Gene
     generations.send(new, draining=old)
     assert gateway.admin.await_idle(of(old), 10)
     generations.send(new)
-    wait_until(lambda: old.connections == 0)
+    eventually(lambda: old.connections == 0)
 
 
 def test_no_idle_connection_is_kept_to_a_server_that_the_next_generation_lacks(generations: Generations) -> None:
@@ -103,7 +104,7 @@ def test_no_idle_connection_is_kept_to_a_server_that_the_next_generation_lacks(g
     files.replace(gateway.directory, config.render_endpoints(scorer_alone, draining=of(old)), gateway.admin)
     assert gateway.admin.await_idle(of(old), 10)
     files.replace(gateway.directory, config.render_endpoints(scorer_alone, stopped=of(old)), gateway.admin)
-    wait_until(lambda: old.connections == 0)
+    eventually(lambda: old.connections == 0)
 
 
 def test_the_same_connection_of_a_client_goes_on_over_generations(generations: Generations) -> None:
@@ -152,7 +153,7 @@ def test_a_drained_front_door_takes_no_connection_and_ends_the_open_requests(gen
     with ThreadPoolExecutor(2) as pool, contextlib.closing(gateway.connect()) as connection:
         assert gateway.ask("GET", "/", connection=connection).status == 200
         slow = pool.submit(gateway.ask, "POST", "/score?wait", b"{}")
-        wait_until(lambda: old.waiting == 1)
+        eventually(lambda: old.waiting == 1)
         assert not gateway.admin.drain(0.2)
         with pytest.raises(ConnectionError):
             gateway.connect()
@@ -167,4 +168,4 @@ def test_a_drained_front_door_takes_no_connection_and_ends_the_open_requests(gen
 def test_a_hammer_notices_a_generation_that_stops_too_early(generations: Generations) -> None:
     with Hammer(generations.gateway) as hammer:
         generations.old.stop()
-        wait_until(lambda: hammer.statuses.keys() != {200} or bool(hammer.failures))
+        eventually(lambda: hammer.statuses.keys() != {200} or bool(hammer.failures))

@@ -15,7 +15,8 @@ import pytest
 
 from gateway import config, files
 from gateway.options import Address, Upstreams
-from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream, wait_until
+from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def test_a_slow_upstream_is_504_within_the_limit(limited: Gateway, server: Upstr
     answer = limited.ask("POST", "/score?wait", b"{}")
     assert answer.status == 504
     assert answer.json() == {"error": "no answer within the limit of 0.3 seconds"}
-    wait_until(lambda: server.waiting == 0)  # the upstream is told that nobody waits any more
+    eventually(lambda: server.waiting == 0)  # the upstream is told that nobody waits any more
 
 
 def test_a_stream_may_take_longer_than_the_timeout_but_not_be_silent(limited: Gateway, server: Upstream) -> None:
@@ -104,7 +105,7 @@ def test_more_connections_than_the_limit_are_refused_and_the_statistics_stay_ope
             with pytest.raises((ConnectionError, http.client.HTTPException)):
                 gateway.ask("GET", "/")
             assert gateway.stats("/ready").status == 200
-        wait_until(lambda: _opens(gateway))
+        eventually(lambda: _opens(gateway))
 
 
 def test_a_request_whose_headers_never_end_is_408(limited: Gateway) -> None:
@@ -130,7 +131,7 @@ def test_an_upstream_that_is_away_is_503_in_json_and_comes_back_by_itself(tmp_pa
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert answer.json()["error"].startswith("the service is not ready")
         server.start()
-        wait_until(lambda: gateway.ask("GET", "/").status == 200)
+        eventually(lambda: gateway.ask("GET", "/").status == 200)
 
 
 def test_an_inference_that_broke_off_is_not_sent_again(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from gateway.keys import make_key
 from gateway.options import Upstreams
-from tests.gateway.conftest import Gateway, Upstream, running, triton_of, wait_until
+from tests.gateway.conftest import Gateway, Upstream, running, triton_of
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -61,14 +62,14 @@ def test_what_people_ask_is_counted(observed: Gateway) -> None:
     responses = (
         b'envoy_http_downstream_rq_xx{envoy_response_code_class="%d",envoy_http_conn_manager_prefix="front_door"}'
     )
-    wait_until(lambda: (count(responses % 2), count(responses % 4)) == (2, 1))
+    eventually(lambda: (count(responses % 2), count(responses % 4)) == (2, 1))
 
 
 def test_the_access_log_has_a_json_line_for_each_request(observed: Gateway) -> None:
     observed.ask("POST", "/score?secret=1", b"{}", headers={"X-Request-Id": "mine", "User-Agent": "tests"})
     observed.ask("GET", "/v2/repository/index")
     observed.ask("GET", "/score", key=None)
-    wait_until(lambda: len(observed.log_lines()) == 3)
+    eventually(lambda: len(observed.log_lines()) == 3)
     score, nowhere, stranger = observed.log_lines()
     assert (score["method"], score["path"], score["status"], score["route"]) == ("POST", "/score", 200, "score")
     assert (score["request_id"], score["user_agent"], score["request_bytes"]) == ("mine", "tests", 2)
@@ -89,7 +90,7 @@ def test_no_key_is_in_dumps_metrics_or_logs(observed: Gateway) -> None:
     observed.ask("GET", f"/?key={observed.keys.primary}")
     observed.ask("POST", f"/score?key={observed.keys.secondary}", b"{}", key=wrong)
     observed.ask("GET", "/v2", headers={"Authorization": f"Basic {observed.keys.primary}"}, key=None)
-    wait_until(lambda: len(observed.log_lines()) == 4)
+    eventually(lambda: len(observed.log_lines()) == 4)
 
     shown = {"access log": observed.access_log.read_text(), "log": observed.log.read_text()}
     shown["metrics"] = observed.stats("/stats/prometheus").body.decode()

@@ -16,7 +16,8 @@ from cryptography.x509.oid import NameOID
 from gateway.admin import RejectedError
 from gateway.options import Tls, Upstreams
 from tests.certificates import make_certificate
-from tests.gateway.conftest import Gateway, Upstream, running, wait_until
+from tests.gateway.conftest import Gateway, Upstream, running
+from tests.waiting import eventually
 
 
 def certificate(folder: Path, name: str) -> Tls:
@@ -84,18 +85,18 @@ def test_a_renewed_certificate_is_taken_and_open_connections_go_on(secured: Gate
     with contextlib.closing(secured.connect(trusting(folder))) as connection:
         assert secured.ask("GET", "/", connection=connection).status == 200
         certificate(folder, "second")
-        wait_until(lambda: served(secured) == "second")
+        eventually(lambda: served(secured) == "second")
         assert secured.ask("GET", "/", connection=connection).status == 200
 
 
 def test_a_certificate_without_its_key_leaves_the_one_before(secured: Gateway, folder: Path, tmp_path: Path) -> None:
     certificate(tmp_path / "other", "other")
     (tmp_path / "other" / "tls.crt").replace(folder / "tls.crt")
-    wait_until(lambda: re.search(rb"key_rotation_failed\S* 1\n", secured.stats("/stats/prometheus").body) is not None)
+    eventually(lambda: re.search(rb"key_rotation_failed\S* 1\n", secured.stats("/stats/prometheus").body) is not None)
     assert served(secured) == "first"
     # the renewal is complete with its key
     (tmp_path / "other" / "tls.key").replace(folder / "tls.key")
-    wait_until(lambda: served(secured) == "other")
+    eventually(lambda: served(secured) == "other")
 
 
 def test_a_certificate_that_is_none_keeps_the_door_shut_and_envoy_says_why(

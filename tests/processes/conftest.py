@@ -6,8 +6,7 @@ import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -24,15 +23,9 @@ from processes import service as whole_service
 from processes.directory import Generation, ServiceDirectory
 from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from processes.supervisor import Process, Supervisor
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-def wait_until(condition: Callable[[], object], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -77,7 +70,7 @@ class Programs:
 
     def await_start(self, name: str, *, after: int = 0) -> int:
         """Wait for a process of this name, another one than `after`, and give its id."""
-        wait_until(lambda: self.process(name).pid not in (0, after))
+        eventually(lambda: self.process(name).pid not in (0, after))
         return self.process(name).pid
 
 
@@ -180,7 +173,7 @@ class Service:
         supervisor = psutil.Process(int(self.directory.pid_file.read_text()))
         family = [supervisor, *supervisor.children(recursive=True)]
         supervisor.kill()
-        wait_until(lambda: all(is_gone(process.pid) for process in family))
+        eventually(lambda: all(is_gone(process.pid) for process in family))
 
     def score(self) -> str:
         """What `/score` answers, of the generation that has the traffic."""

@@ -21,8 +21,9 @@ from machine.service import ServiceError
 from machine.spec import FrontDoorSpec
 from processes import front_door, traffic
 from processes.directory import ServiceDirectory
-from tests.processes.conftest import Service, wait_until
+from tests.processes.conftest import Service
 from tests.processes.test_rollout import answering
+from tests.waiting import eventually
 
 KEY = make_key()
 
@@ -71,10 +72,10 @@ class Door:
         client = threading.Thread(target=ask)
         client.start()
         try:
-            wait_until(lambda: len(answers) > 10)
+            eventually(lambda: len(answers) > 10)
             yield answers
             seen = len(answers)
-            wait_until(lambda: len(answers) > seen + 10)
+            eventually(lambda: len(answers) > seen + 10)
         finally:
             stop.set()
             client.join(40)
@@ -136,9 +137,9 @@ def test_a_taken_port_is_named_with_who_holds_it(door: Door) -> None:
 
 def test_a_killed_envoy_comes_back(door: Door) -> None:
     pid = door.pid
-    wait_until(lambda: door.service.supervisor.processes()["envoy"].state == "RUNNING")
+    eventually(lambda: door.service.supervisor.processes()["envoy"].state == "RUNNING")
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: door.pid not in (0, pid) and front_door.is_open(door.service.directory))
+    eventually(lambda: door.pid not in (0, pid) and front_door.is_open(door.service.directory))
     assert door.ask().text == '"one"'
 
 
@@ -164,7 +165,7 @@ def test_a_request_under_way_ends_on_the_generation_it_came_to(door: Door) -> No
     door.service.up(f"import time\ndef init(): pass\ndef run(data): {waiting}\n")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(door.ask)
-        wait_until(gate.exists)
+        eventually(gate.exists)
         door.service.up(answering("quick"))
         assert (slow.result(10).text, door.ask().text) == ('"slow"', '"quick"')
 

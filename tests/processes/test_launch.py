@@ -10,7 +10,8 @@ import pytest
 
 from processes.programs import Launch
 from processes.supervisor import LAUNCH
-from tests.processes.conftest import is_gone, wait_until
+from tests.processes.conftest import is_gone
+from tests.waiting import eventually
 
 TELL = """
 import json, os, resource
@@ -63,7 +64,7 @@ def test_a_process_dies_with_its_supervisor(launch_file: Callable[..., Path], tm
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         parent.kill()
-    wait_until(lambda: is_gone(pid))
+    eventually(lambda: is_gone(pid))
 
 
 def test_a_process_whose_supervisor_died_first_does_not_start(launch_file: Callable[..., Path], tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from machine.ports import is_listening
 from machine.service import ServiceError
 from processes import service as whole_service
-from tests.processes.conftest import PROJECT, Service, is_gone, wait_until
+from tests.processes.conftest import PROJECT, Service, is_gone
+from tests.waiting import eventually
 
 
 def answering(word: str) -> str:
@@ -55,8 +56,8 @@ def test_a_running_generation_has_its_own_copy_of_the_script(service: Service) -
     (service.folder / "source" / "score.py").write_text(FAILING)
     pid = service.pid(running)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: service.pid(running) not in (0, pid))
-    wait_until(lambda: whole_service.measure(service.directory).state == "Healthy")
+    eventually(lambda: service.pid(running) not in (0, pid))
+    eventually(lambda: whole_service.measure(service.directory).state == "Healthy")
     assert service.score() == '"one"'
 
 
@@ -81,7 +82,7 @@ def test_a_killed_supervisor_is_restored_with_the_same_generation_on_its_ports(s
 def test_a_generation_whose_port_was_taken_meanwhile_is_replaced(service: Service) -> None:
     old = service.up(answering("one"))
     service.kill_supervisor()
-    wait_until(lambda: not is_listening(old.scorer or 0))
+    eventually(lambda: not is_listening(old.scorer or 0))
     code = f"import socket; s = socket.create_server(('127.0.0.1', {old.scorer})); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as taker:
         assert taker.stdout is not None
@@ -101,7 +102,7 @@ from processes.spec import ServiceSpec
 rollout.apply(ServiceSpec.model_validate_json({service.spec(HANGING).model_dump_json()!r}), print)
 """
     killed = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)
-    wait_until(lambda: len(service.pids) == 2 and all(service.pids.values()))
+    eventually(lambda: len(service.pids) == 2 and all(service.pids.values()))
     killed.kill()
     killed.wait(10)
     (left,) = set(service.pids.values()) - set(pids.values())

@@ -13,7 +13,8 @@ import pytest
 from machine.service import ServiceError
 from processes.directory import ServiceDirectory
 from processes.supervisor import Supervisor
-from tests.processes.conftest import Programs, is_gone, wait_until
+from tests.processes.conftest import Programs, is_gone
+from tests.waiting import eventually
 
 PAUSE = "import signal; signal.pause()"
 
@@ -24,7 +25,7 @@ def supervisor_pid(directory: ServiceDirectory) -> int:
 
 def test_a_programs_output_is_in_its_log_for_the_owners_eyes(programs: Programs) -> None:
     programs.add("greeter", "import os, signal; print('hello', flush=True); os.write(2, b'error\\n'); signal.pause()")
-    wait_until(lambda: programs.log("greeter").is_file() and programs.log("greeter").read_text() == "hello\nerror\n")
+    eventually(lambda: programs.log("greeter").is_file() and programs.log("greeter").read_text() == "hello\nerror\n")
     assert stat.S_IMODE(programs.log("greeter").stat().st_mode) & 0o077 == 0
     assert stat.S_IMODE(programs.directory.socket.stat().st_mode) == 0o600
 
@@ -32,14 +33,14 @@ def test_a_programs_output_is_in_its_log_for_the_owners_eyes(programs: Programs)
 def test_a_killed_program_comes_back(programs: Programs) -> None:
     programs.add("victim", PAUSE)
     pid = programs.await_start("victim")
-    wait_until(lambda: programs.process("victim").state == "RUNNING")
+    eventually(lambda: programs.process("victim").state == "RUNNING")
     os.kill(pid, signal.SIGKILL)
     assert psutil.pid_exists(programs.await_start("victim", after=pid))
 
 
 def test_a_program_that_cannot_live_shows_it(programs: Programs) -> None:
     programs.add("fragile", "raise SystemExit('no way to live')")
-    wait_until(lambda: programs.process("fragile").state == "BACKOFF")
+    eventually(lambda: programs.process("fragile").state == "BACKOFF")
     assert "no way to live\n" in programs.log("fragile").read_text()
     programs.supervisor.remove("fragile")
     assert "fragile" not in programs.supervisor.processes()
@@ -77,16 +78,16 @@ def test_a_program_that_does_not_stop_is_killed_with_its_children(programs: Prog
     """
     programs.add("stubborn", code)
     pid = programs.await_start("stubborn")
-    wait_until(lambda: programs.log("stubborn").is_file() and programs.log("stubborn").read_text().endswith("\n"))
+    eventually(lambda: programs.log("stubborn").is_file() and programs.log("stubborn").read_text().endswith("\n"))
     programs.supervisor.remove("stubborn")
     assert is_gone(pid)
-    wait_until(lambda: is_gone(int(programs.log("stubborn").read_text())))
+    eventually(lambda: is_gone(int(programs.log("stubborn").read_text())))
 
 
 def test_logs_are_rotated(programs: Programs) -> None:
     programs.add("talker", "import signal\nfor _ in range(32): print('x' * 1_000_000, flush=True)\nsignal.pause()")
     logs = programs.directory.logs
-    wait_until(lambda: sum(file.stat().st_size for file in logs.glob("talker.log*")) == 32 * 1_000_001)
+    eventually(lambda: sum(file.stat().st_size for file in logs.glob("talker.log*")) == 32 * 1_000_001)
     sizes = {file.name: file.stat().st_size for file in logs.glob("talker.log*")}
     assert {"talker.log", "talker.log.1", "talker.log.2"} <= set(sizes)
     assert max(sizes.values()) < 12_000_000
@@ -119,7 +120,7 @@ def test_a_killed_supervisor_takes_its_programs_along_and_the_next_one_starts_em
     own_programs.add("worker", PAUSE)
     pid = own_programs.await_start("worker")
     os.kill(supervisor_pid(own_programs.directory), signal.SIGKILL)
-    wait_until(lambda: is_gone(pid))
+    eventually(lambda: is_gone(pid))
     assert not own_programs.supervisor.is_running()
     assert own_programs.supervisor.processes() == {}
 
@@ -134,7 +135,7 @@ def test_stopping_leaves_no_process_and_no_socket(own_programs: Programs) -> Non
         own_programs.add(name, PAUSE)
     own_programs.add("left-behind", "import os, signal; os.fork(); signal.pause()")
     pids = [own_programs.await_start(name) for name in ("one", "two", "left-behind")]
-    wait_until(lambda: psutil.Process(pids[-1]).children())
+    eventually(lambda: psutil.Process(pids[-1]).children())
     pids += [child.pid for child in psutil.Process(pids[-1]).children()]
     pids.append(supervisor_pid(own_programs.directory))
     own_programs.supervisor.stop()

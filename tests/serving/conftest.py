@@ -14,8 +14,10 @@ import pytest
 import uv
 
 from environment import BuiltEnvironment, Environment, build, remove_unused
+from machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.servers import PROJECT, Server
+from tests.waiting import eventually
 
 CACHE = PROJECT / ".var" / "cache" / "serving-tests"
 PEER_REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
@@ -65,7 +67,7 @@ def triton(script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPa
     """A real Triton with the models of `tests/serving/models` and the digits classifier."""
     triton = script_environment.triton
     assert triton is not None
-    port = servers.free_port()
+    port, grpc_port = free_ports(2)
     arguments = [
         str(triton.server),
         f"--model-repository={MODELS}",
@@ -75,7 +77,7 @@ def triton(script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPa
         f"--http-port={port}",
         "--allow-grpc=true",
         "--grpc-address=127.0.0.1",
-        f"--grpc-port={servers.free_port()}",
+        f"--grpc-port={grpc_port}",
         "--allow-metrics=false",
         "--model-control-mode=explicit",
         "--load-model=echo",
@@ -94,7 +96,7 @@ def triton(script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPa
     with servers.running(arguments, port, folder, variables, path="/v2/models/echo/ready") as server:
         for model in ("digits", "mirror"):
             ready = f"{server.url}/v2/models/{model}/ready"
-            servers.wait_until(partial(servers.answers, ready), 30, f"model {model}")
+            eventually(partial(servers.answers, ready), f"model {model}", 30)
         yield server
 
 
@@ -123,7 +125,7 @@ def start_in(
     (folder / "score.py").write_text(dedent(source))
     for name, content in (files or {}).items():
         (folder / name).write_text(content)
-    port = servers.free_port()
+    port = free_ports(1)[0]
     arguments = [*servers.command(python, port, folder / "score.py", peer=peer), *flags]
     start = servers.running if wait else servers.spawned
     return stack.enter_context(start(arguments, port, folder, variables))

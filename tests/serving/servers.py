@@ -2,16 +2,16 @@
 
 import os
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
+
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 40.0
@@ -62,20 +62,6 @@ class Server:
         return self.process.wait(STOP_SECONDS)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: str = "the condition") -> None:
-    """Wait for a condition. Raises AssertionError when it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds:g} s"
-        time.sleep(0.02)
-
-
 def answers(url: str) -> bool:
     try:
         return HTTP.get(url, timeout=5).status_code == 200
@@ -102,8 +88,8 @@ def running(
 ) -> Iterator[Server]:
     """A server that answers; stopped at the end."""
     with spawned(arguments, port, folder, variables) as server:
-        wait_until(
-            lambda: server.process.poll() is not None or answers(server.url + path), START_SECONDS, "the server's start"
+        eventually(
+            lambda: server.process.poll() is not None or answers(server.url + path), "the server's start", START_SECONDS
         )
         assert server.process.poll() is None, f"the server ended:\n{server.stdout}\n{server.stderr}"
         yield server

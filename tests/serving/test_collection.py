@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
-from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import Server
+from tests.waiting import eventually
 
 SCRIPT = """
 import json
@@ -108,9 +108,9 @@ def test_a_day_has_a_limit(start: StartServer) -> None:
     variables = {"COLLECT_URL": "collected", "COLLECT_MAX_DAY_BYTES": "1000", "COLLECT_SECONDS": "1"}
     server = start(SCRIPT, variables=variables)
     server.score("1")
-    servers.wait_until(lambda: server.metric("serving_collected_records_total") == 1, what="the first file")
+    eventually(lambda: server.metric("serving_collected_records_total") == 1, "the first file")
     server.score(json.dumps("a" * 2000))
-    servers.wait_until(lambda: server.metric("serving_collection_dropped_records_total") == 1, what="the refusal")
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the refusal")
 
     assert "COLLECT_MAX_DAY_BYTES is reached" in server.stdout
     assert len(records(server)) == 1
@@ -175,7 +175,7 @@ def test_a_collector_that_cannot_write_hurts_no_request(start: StartServer) -> N
     variables = {"COLLECT_URL": "/proc/nowhere", "COLLECT_SECONDS": "1"}
     server = start(SCRIPT, variables=variables)
     assert server.score("1").status_code == 200
-    servers.wait_until(lambda: server.metric("serving_collection_dropped_records_total") == 1, what="the count")
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the count")
 
     assert server.score("2").status_code == 200
     assert "Data collection cannot write to /proc/nowhere" in server.stdout
@@ -187,7 +187,7 @@ def test_a_collector_that_dies_is_replaced(start: StartServer) -> None:
         child for child in server.children() if child.num_threads() == 1 and child.pid == server.children()[0].pid
     )
     collector.kill()
-    servers.wait_until(lambda: "The collector process" in server.stderr, what="the new collector")
+    eventually(lambda: "The collector process" in server.stderr, "the new collector")
     server.score("1")
 
     assert len(records(server)) == 1

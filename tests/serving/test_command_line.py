@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from environment import BuiltEnvironment
+from machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
+from tests.waiting import eventually
 
 ECHO = """
 import os
@@ -86,7 +88,7 @@ def test_a_script_that_cannot_be_served_exits_with_3_and_says_why(
 
 def test_an_init_that_raises_exits_with_3(python: Path, is_peer: bool, tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(INIT_RAISES)
-    arguments = ["--entry_script", "score.py", "--port", str(servers.free_port())]
+    arguments = ["--entry_script", "score.py", "--port", str(free_ports(1)[0])]
 
     ended = run_to_end(python, arguments, tmp_path, is_peer)
 
@@ -143,7 +145,7 @@ def test_a_request_writes_an_access_line_and_print_a_log_line(python: Path, is_p
     with ExitStack() as stack:
         server = start_in(stack, python, tmp_path, ECHO, peer=is_peer)
         servers.HTTP.post(server.url + "/score?a=1", content="{}")
-        servers.wait_until(lambda: ACCESS_LINE.search(server.stdout), what="the access line")
+        eventually(lambda: ACCESS_LINE.search(server.stdout), "the access line")
 
         assert "azmlinfsrv.print - init has been called" in server.stdout
         assert "azmlinfsrv.print - run has been called" in server.stdout
@@ -161,7 +163,7 @@ def test_a_logging_json_beside_the_script_replaces_the_logs(python: Path, is_pee
         server = start_in(stack, python, tmp_path, ECHO, peer=is_peer, files=files)
         server.score()
 
-        servers.wait_until(lambda: "MINE azmlinfsrv POST /score 200" in server.stdout, what="the access line")
+        eventually(lambda: "MINE azmlinfsrv POST /score 200" in server.stdout, "the access line")
 
 
 def test_a_configuration_file_gives_what_the_environment_does_not(python: Path, is_peer: bool, tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import Server
+from tests.waiting import eventually
 
 # Gives the processor no rest and, in C, the interpreter neither.
 BUSY = """
@@ -45,7 +47,7 @@ def test_health_answers_at_once_while_every_run_is_busy(source: str, start: Star
     server = start(source, flags=["--worker_count", "2"])
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(server.score, "4") for _ in range(2)]
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 2, what="both runs")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 2, "both runs")
 
         taken = [seconds_of(server, path) for path in ("/", "/ready", "/") for _ in range(3)]
 
@@ -59,7 +61,7 @@ def test_a_new_connection_goes_to_the_worker_that_is_free(start: StartServer) ->
     server = start(BUSY, flags=["--worker_count", "2"])
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(server.score, "2")
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
 
         assert server.score("0").json() == "done"
         assert not busy.done()
@@ -77,7 +79,7 @@ def test_kept_connections_do_not_wait_behind_a_computing_run(start: StartServer)
         ask(connection, 0.1)  # whichever worker has computed for a client does not keep it
     with ThreadPoolExecutor(1) as pool:
         busy: Future[bytes] = pool.submit(ask, kept[0], 2)
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
 
         assert [ask(connection, 0.0) for connection in kept[1:]] == [b'"done"'] * 5
         assert not busy.done()
@@ -95,12 +97,12 @@ def test_the_port_opens_after_init(start: StartServer) -> None:
         return 1
     """
     server = start(source, wait=False)
-    servers.wait_until(lambda: "Invoking user's init function" in server.stdout, what="init()")
+    eventually(lambda: "Invoking user's init function" in server.stdout, "init()")
 
     with pytest.raises(httpx.ConnectError):
         server.get("/")
     (server.folder / "go").touch()
-    servers.wait_until(lambda: servers.answers(server.url), what="the open port")
+    eventually(lambda: servers.answers(server.url), "the open port")
     assert server.get("/ready").json() == {"message": "Ready"}
 
 
@@ -119,13 +121,13 @@ def test_readiness_is_false_while_the_only_worker_is_replaced(start: StartServer
     (server.folder / "wait").touch()
     with pytest.raises(httpx.RemoteProtocolError):
         server.score()
-    servers.wait_until(lambda: server.metric("serving_worker_starts_total") == 2, what="the second worker")
+    eventually(lambda: server.metric("serving_worker_starts_total") == 2, "the second worker")
 
     answer = server.get("/ready")
 
     assert (answer.status_code, answer.json()) == (503, {"message": "no worker is ready"})
     (server.folder / "wait").unlink()
-    servers.wait_until(lambda: server.get("/ready").status_code == 200, what="readiness")
+    eventually(lambda: server.get("/ready").status_code == 200, "readiness")
 
 
 def test_readiness_names_the_models_that_are_missing(start: StartServer, triton: Server) -> None:
@@ -153,7 +155,7 @@ def test_readiness_is_true_with_all_models_loaded(start: StartServer, triton: Se
 
 def test_readiness_waits_for_no_script_when_triton_is_gone(start: StartServer) -> None:
     variables = {
-        "TRITON_HTTP_PORT": str(servers.free_port()),
+        "TRITON_HTTP_PORT": str(free_ports(1)[0]),
         "TRITON_MODELS": "digits:1",
         "TRITON_WAIT_SECONDS": "0",
     }
@@ -164,7 +166,7 @@ def test_readiness_waits_for_no_script_when_triton_is_gone(start: StartServer) -
 
 
 def test_a_separate_port_answers_health_too(start: StartServer, tmp_path: Path) -> None:
-    port = servers.free_port()
+    port = free_ports(1)[0]
     server = start(BUSY, flags=["--health_port", str(port)], variables={"SEPERATE_HEALTH_ENDPOINT": "true"})
 
     assert servers.HTTP.get(f"http://127.0.0.1:{port}/").text == "Healthy"
@@ -223,4 +225,4 @@ def test_the_request_id_is_in_tritons_log(start: StartServer, triton: Server) ->
 
     assert server.score(headers={"x-request-id": "find-me-again"}).json() == [1]
 
-    servers.wait_until(lambda: "find-me-again" in triton.stderr + triton.stdout, what="the id in Triton's log")
+    eventually(lambda: "find-me-again" in triton.stderr + triton.stdout, "the id in Triton's log")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.serving import servers
 from tests.serving.conftest import StartServer
+from tests.waiting import eventually
 
 SLOW = """
 import json
@@ -58,7 +59,7 @@ def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> 
     idle.getresponse().read()
     with ThreadPoolExecutor(4) as pool:
         runs = [pool.submit(server.score, "1") for _ in range(4)]
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 4, what="the runs")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 4, "the runs")
         started = time.monotonic()
 
         assert server.stop() == 0
@@ -75,7 +76,7 @@ def test_no_process_outlives_a_killed_master(source: str, start: StartServer) ->
 
     server.stop(signal.SIGKILL)
 
-    servers.wait_until(lambda: not any(child.is_running() for child in children), what="the children's end")
+    eventually(lambda: not any(child.is_running() for child in children), "the children's end")
 
 
 @both
@@ -83,14 +84,14 @@ def test_a_worker_that_dies_is_replaced_and_takes_nobody_with_it(source: str, st
     server = start(source, flags=["--worker_count", "2"])
     with ThreadPoolExecutor(2) as pool:
         other = pool.submit(server.score, "1")
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
         with pytest.raises(httpx.RemoteProtocolError):
             server.score('"die"')
 
         assert server.get("/").status_code == 200
         assert server.score("0").status_code == 200
         assert other.result().status_code == 200
-    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the new worker")
+    eventually(lambda: server.metric("serving_workers") == 2, "the new worker")
     assert server.metric("serving_worker_starts_total") == 3
 
 
@@ -98,12 +99,12 @@ def test_a_worker_that_hangs_is_replaced_and_says_where_it_hung(start: StartServ
     server = start(SLOW, flags=["--worker_count", "2"], variables={"WORKER_TIMEOUT": "2"})
     with ThreadPoolExecutor(1) as pool:
         hung = pool.submit(server.score, '"hang"')
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 1, what="the run")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
 
         assert server.score("0").status_code == 200
         with pytest.raises(httpx.RemoteProtocolError):
             hung.result()
-    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the new worker")
+    eventually(lambda: server.metric("serving_workers") == 2, "the new worker")
     assert "the script blocked its worker here" in server.stderr
     assert "in run" in server.stderr
 
@@ -116,11 +117,11 @@ def test_a_front_process_that_dies_is_replaced_and_connections_stay(start: Start
     front = server.children()[0]
 
     front.send_signal(signal.SIGKILL)
-    servers.wait_until(lambda: front.pid not in [child.pid for child in server.children()], what="its end")
+    eventually(lambda: front.pid not in [child.pid for child in server.children()], "its end")
 
     kept.request("POST", "/score", "0")
     assert kept.getresponse().read() == pid
-    servers.wait_until(lambda: servers.answers(server.url), what="the new front process")
+    eventually(lambda: servers.answers(server.url), "the new front process")
     assert server.score("0").status_code == 200
 
 
@@ -142,7 +143,7 @@ def test_a_reload_drops_no_request(source: str, start: StartServer) -> None:
         ask()
         return not any(worker.is_running() for worker in old)
 
-    servers.wait_until(has_reloaded, 15, "the old workers' end")
+    eventually(has_reloaded, "the old workers' end")
 
 
 def test_an_init_that_fails_later_does_not_stop_the_server(start: StartServer) -> None:
@@ -164,17 +165,17 @@ def test_an_init_that_fails_later_does_not_stop_the_server(start: StartServer) -
     (server.folder / "broken").touch()
     with pytest.raises(httpx.RemoteProtocolError):
         server.score('"die"')
-    servers.wait_until(lambda: "broken by now" in server.stderr, what="the failing init()")
+    eventually(lambda: "broken by now" in server.stderr, "the failing init()")
 
     assert server.score("0").status_code == 200
     assert server.process.poll() is None
     (server.folder / "broken").unlink()
-    servers.wait_until(lambda: server.metric("serving_workers") == 2, what="the repaired worker")
+    eventually(lambda: server.metric("serving_workers") == 2, "the repaired worker")
 
 
 def test_a_server_that_is_told_to_stop_while_init_runs_stops(start: StartServer) -> None:
     server = start("import time\ndef init(): time.sleep(60)\ndef run(data): pass", wait=False)
-    servers.wait_until(lambda: "Invoking user's init function" in server.stdout, what="init()")
+    eventually(lambda: "Invoking user's init function" in server.stdout, "init()")
 
     started = time.monotonic()
     server.stop()

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import pytest
 
 from environment import BuiltEnvironment
-from tests.serving import servers
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
+from tests.waiting import eventually
 
 WAIT = """
 import json
@@ -83,7 +83,7 @@ def test_more_requests_than_allowed_are_told_to_come_back(source: str, start: St
     server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2"})
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(server.score, "1.5") for _ in range(3)]
-        servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 3, what="the runs")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 3, "the runs")
 
         refused = server.score("0")
 
@@ -207,7 +207,7 @@ def test_a_client_that_leaves_disturbs_nobody(server: Server) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
             connection.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 3\r\n\r\n0.2")
-    servers.wait_until(lambda: server.metric("serving_requests_in_flight") == 0, what="the runs' end")
+    eventually(lambda: server.metric("serving_requests_in_flight") == 0, "the runs' end")
 
     assert server.score("0").json() == "done"
     assert "Traceback" not in server.stderr

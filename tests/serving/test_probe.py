@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from machine.ports import free_ports
 from serving import probe
-from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
 
@@ -51,7 +51,7 @@ def test_a_model_that_is_not_loaded_is_a_problem(name: str, version: int, expect
 
 
 def test_a_triton_that_is_not_there_is_a_problem() -> None:
-    url = f"http://127.0.0.1:{servers.free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     (problem,) = probe.run({"triton": {"url": url, "models": []}})
 
@@ -60,7 +60,7 @@ def test_a_triton_that_is_not_there_is_a_problem() -> None:
 
 def test_a_server_is_ready_or_says_why_not(start: StartServer) -> None:
     server = start("def init(): pass\ndef run(data): pass")
-    nobody = f"http://127.0.0.1:{servers.free_port()}"
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     assert probe.run({"triton": None, "scorer": {"url": server.url}}) == []
     (problem,) = probe.run({"scorer": {"url": nobody}})

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
+from machine.ports import free_ports
 from serving import redirect
 from serving.triton import Triton, TritonError
-from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
 
@@ -69,7 +69,7 @@ def test_a_url_that_is_none_is_refused(url: str) -> None:
 
 def test_a_triton_that_is_not_there_is_a_connection_error() -> None:
     with pytest.raises(ConnectionError, match="cannot be reached"):
-        asyncio.run(Triton(f"http://127.0.0.1:{servers.free_port()}").infer("echo", {"value": [1]}))
+        asyncio.run(Triton(f"http://127.0.0.1:{free_ports(1)[0]}").infer("echo", {"value": [1]}))
 
 
 def answer_with(content: bytes, *, timeout: float = 5) -> None:
