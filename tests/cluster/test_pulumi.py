@@ -1,7 +1,6 @@
 """The program itself, by Pulumi's CLI and its plugins: up, nothing to change, a failed update, destroy."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,14 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from node_pool.cluster import Cluster
 from node_pool.names import FRONT_DOOR_PORT
-from tests.cluster.conftest import DIGITS
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import Kube
 from tests.cluster.service import DEPLOYMENT, POOL
+from tests.e2e.project import Project, by_pulumi
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
 KINDS = (
@@ -47,81 +45,38 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-class Stack:
-    """A copy of the project with one stack, run by Pulumi's CLI."""
+class Declared(Project):
+    """The project with a stack of target `node-pool` whose service is `declared`, run by Pulumi's CLI."""
 
-    def __init__(self, root: Path, name: str, settings: dict[str, Any]) -> None:
-        self.root, self.name, self.settings = root, name, settings
-        if not root.is_dir():
-            left_out = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs", "stacks")
-            shutil.copytree(PROJECT, root, ignore=left_out)
-            (root / ".venv").symlink_to(sys.prefix)
-            (root / "backend").mkdir()
-            (root / "stacks").mkdir()
-        self.environment = os.environ | {
-            "PULUMI_BACKEND_URL": f"file://{root}/backend",
-            "PULUMI_CONFIG_PASSPHRASE": "a passphrase for tests",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-        }
-        self.write()
-        self.run("stack", "init", name)
-
-    def write(self, **changed: Any) -> None:
-        self.settings |= changed
-        file = self.root / "stacks" / f"Pulumi.{self.name}.yaml"
-        content = yaml.safe_load(file.read_text()) if file.is_file() else {}
-        content["config"] = {f"triton-serving:{name}": value for name, value in self.settings.items()}
-        file.write_text(yaml.safe_dump(content))
-
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--stack", self.name] if arguments[0] != "stack" else ["pulumi", *arguments],
-            cwd=self.root,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert (done.returncode != 0) == fails, done.stdout
-        return done.stdout
-
-    def up(self, *, fails: bool = False) -> str:
-        return self.run("up", "--yes", "--skip-preview", fails=fails)
-
-    def outputs(self) -> dict[str, Any]:
-        outputs: dict[str, Any] = json.loads(self.run("stack", "output", "--json", "--show-secrets"))
-        return outputs
-
-
-@pytest.fixture(scope="module")
-def made(built, namespace, tmp_path_factory) -> Any:
-    """A project whose stacks deploy to the tests' namespace: `made(name, **settings)`."""
-    folder = tmp_path_factory.mktemp("pulumi")
-    base = Images(tmp_path_factory.mktemp("base")).base()
-
-    def make(name: str, **changed: Any) -> Stack:
-        settings = {
+    def __init__(self, root: Path, stack: str, namespace: str, base_image: str, envoy: str) -> None:
+        super().__init__(root, stack)
+        (root / ".venv").symlink_to(sys.prefix)  # where Pulumi.yaml says the program's Python is
+        self.add_model()
+        self.settings = {
             "serviceName": "declared",
             "models": [{"path": "models", "name": "m"}],
-            "image": {"baseImage": base, "repository": f"{REGISTRY}/tests/declared"},
+            "image": {"baseImage": base_image, "repository": f"{REGISTRY}/tests/declared"},
             "entryScript": "score_digits.py",
             "sourceDirectory": "examples",
             "deployment": {**DEPLOYMENT, "overwrite": False},
             "nodePool": {
                 **POOL,
                 "namespace": namespace,
-                "frontDoor": {"image": built.envoy, "onPool": True, "cpuCores": 0.1},
+                "frontDoor": {"image": envoy, "onPool": True, "cpuCores": 0.1},
             },
         }
-        stack = Stack(folder / "project", name, settings | changed)
-        if not (folder / "project" / "models").is_dir():
-            shutil.copytree(DIGITS, folder / "project" / "models" / "triton" / "digits")
-        return stack
+        self.write_settings()
 
-    return make
+    def command(self, *arguments: str) -> list[str]:
+        return by_pulumi(*arguments)
+
+
+@pytest.fixture(scope="module")
+def declared(built, node, namespace, tmp_path_factory) -> Any:
+    """Projects by their stack's name, that deploy to the tests' namespace."""
+    folder = tmp_path_factory.mktemp("pulumi")
+    base_image = Images(tmp_path_factory.mktemp("base")).base()
+    return lambda stack: Declared(folder / stack, stack, namespace, base_image, built.envoy)
 
 
 def ask(namespace: str, key: str) -> tuple[int, Any]:
@@ -132,30 +87,31 @@ def ask(namespace: str, key: str) -> tuple[int, Any]:
 
 
 @pytest.mark.timeout(900)
-def test_the_program_deploys_changes_nothing_fails_safely_and_leaves_nothing(made, namespace):
-    stack = made("first")
+def test_the_program_deploys_changes_nothing_fails_safely_and_leaves_nothing(declared, namespace):
+    first = declared("first")
     try:
-        assert "checks of declared through a port-forward passed" in stack.up()
-        outputs = stack.outputs()
+        assert "checks of declared through a port-forward passed" in first.up()
+        outputs = first.outputs()
         assert outputs["scoringUri"] == f"http://declared.{namespace}.svc/score"
         assert (outputs["state"], outputs["modelId"]) == ("Healthy", "m:1")
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
-        stack.run("preview", "--expect-no-changes")
+        unchanged = first.engine("preview", "--expect-no-changes", "--stack", "first")
+        assert unchanged.code == 0, unchanged.text
 
-        other = made("second")
-        assert "already exists" in other.up(fails=True)
-        other.run("destroy", "--yes", "--skip-preview")
+        second = declared("second")
+        assert "already exists" in second.up(fails=True)
+        second.destroy()
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
 
         broken = "def init():\n    raise RuntimeError('no weights')\n\ndef run(data): ...\n"
-        (stack.root / "examples" / "score_broken.py").write_text(broken)
-        stack.write(entryScript="score_broken.py")
-        told = stack.up(fails=True)
+        (first.root / "examples" / "score_broken.py").write_text(broken)
+        first.write_settings(entryScript="score_broken.py")
+        told = first.up(fails=True)
         assert "RuntimeError: no weights" in told
         assert "the old replica goes on serving" in told
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
-        assert "RuntimeError: no weights" in stack.up(fails=True)
+        assert "RuntimeError: no weights" in first.up(fails=True)
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
     finally:
-        stack.run("destroy", "--yes", "--skip-preview")
+        first.destroy()
     assert [name for name in Kube().names(namespace, KINDS) if "/declared" in name] == []

@@ -14,7 +14,7 @@ from typing import Any
 import docker
 
 from tests.docker import sdk_plugin
-from tests.e2e.project import SOURCE, Project
+from tests.e2e.project import SOURCE, Project, by_pulumi
 
 BY_CLI = bool(shutil.which("pulumi") and shutil.which("pulumi-resource-docker"))
 
@@ -36,10 +36,7 @@ class DockerProject(Project):
         )
 
     def command(self, *arguments: str) -> list[str]:
-        if not BY_CLI:
-            return super().command(*arguments)
-        verb = arguments[0]
-        return ["pulumi", *arguments, *(["--skip-preview"] if verb in ("up", "destroy", "refresh") else [])]
+        return by_pulumi(*arguments) if BY_CLI else super().command(*arguments)
 
     @property
     def service(self) -> str:
