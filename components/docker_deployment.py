@@ -1,5 +1,6 @@
 """DockerDeployment: the service as containers of this machine's Docker engine."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from docker_target.engine import Engine
 from docker_target.front_door import check_port
 from docker_target.record import Folder
 from docker_target.rollout import check_owner
+from environment.dockerfile import held
 from environment.image_layout import repository
 from machine.service import ServiceError
 from settings.schema import Framework, Settings
@@ -54,8 +56,10 @@ class DockerDeployment(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
-        self._owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         self._state_directory = (args.project / args.settings.state_directory).resolve()
+        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        # An engine is shared by all clones of the project: the folder of its state tells them apart.
+        self._owner = f"{stack} of {self._state_directory}"
         Folder.of(self._state_directory, args.settings.service_name)
         unreachable = _check_engine(args.settings, self._owner)
         super().__init__("triton:index:DockerDeployment", name, None, opts)
@@ -64,7 +68,7 @@ class DockerDeployment(pulumi.ComponentResource):
         settings = args.settings
         self._network = docker.Network(
             f"{name}-network",
-            name=settings.service_name,
+            name=_network_name(settings.service_name, self._owner),
             labels=[
                 docker.NetworkLabelArgs(label=Labels.SERVICE, value=settings.service_name),
                 docker.NetworkLabelArgs(label=Labels.OWNER, value=self._owner),
@@ -98,7 +102,7 @@ class DockerDeployment(pulumi.ComponentResource):
             "stateDirectory": str(self._state_directory),
             "network": self._network.name,
             "image": self._args.image,
-            "bundles": served.apply(lambda every: [f"{b['name']}:{int(b['version'])}" for b in every]),
+            "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
             "repositories": served.apply(_repositories),
             "scorer": scorer,
             "variables": settings.environment.variables,
@@ -126,9 +130,14 @@ def _check_engine(settings: Settings, owner: str) -> str:
         raise
     with engine:
         check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-        check_port(engine, settings.service_name, settings.deployment.port)
+        check_port(engine, settings.service_name, owner, settings.deployment.port)
         engine.check_gpus(settings.deployment.gpu_cores)
     return ""
+
+
+def _network_name(service: str, owner: str) -> str:
+    """A name that no other stack's network has: the engine allows several of one name, and then starts nothing."""
+    return f"{service}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
 
 
 def _repositories(served: Sequence[dict[str, Any]]) -> list[str]:

@@ -14,7 +14,7 @@ from environment.files import digest_of
 from environment.pip_settings import pip_variables
 from settings.schema import Settings
 
-__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
+__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image", "server_of"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -50,8 +50,13 @@ class ImageStore:
         """The credentials for pushing, where there are any; otherwise Docker's own configuration is asked."""
         if self.repository is None or self.username is None:
             return None
-        server = self.repository.split("/")[0]
-        return docker.RegistryArgs(server=server, username=self.username, password=self.password)
+        return docker.RegistryArgs(server=server_of(self.repository), username=self.username, password=self.password)
+
+
+def server_of(image: str) -> str:
+    """The registry that an image's name belongs to: Docker Hub where its first part is no host."""
+    first = image.split("/")[0]
+    return first if "." in first or ":" in first or first == "localhost" else "docker.io"
 
 
 def built_image(
@@ -132,7 +137,8 @@ class EnvironmentImage(pulumi.ComponentResource):
                 "folder": str(args.folder),
                 "locks": str(args.locks),
                 "curated": declared.curated.model_dump(mode="json"),
-                "sources": {"serving": digest_of(PROJECT / "serving")},
+                # What is in the image, and what writes its Dockerfile.
+                "sources": {folder: digest_of(PROJECT / folder) for folder in ("serving", "environment")},
             },
             pulumi.ResourceOptions(parent=self),
         )

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.entry_script import entry_script
-from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image
+from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image, server_of
 from components.model_bundle import ModelBundle
 from components.providers.build_context import ServiceContext
 from settings.schema import Settings, Target
@@ -90,7 +90,7 @@ class ServiceImage(pulumi.ComponentResource):
         store, provider = args.environment.store, None
         if store.username is not None:
             auth = docker.ProviderRegistryAuthArgs(
-                address=reference.split("/")[0], username=store.username, password=store.password
+                address=server_of(reference), username=store.username, password=store.password
             )
             provider = docker.Provider(
                 f"{name}-registry", registry_auth=[auth], opts=pulumi.ResourceOptions(parent=self)

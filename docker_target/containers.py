@@ -6,6 +6,8 @@ on localhost:8000. The namespace must not be Triton's own: a Triton that is rest
 leave the scorer in the old.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +22,7 @@ from environment.image_layout import (
     TRITON_METRICS_PORT,
 )
 
-__all__ = ["PROBES", "Container", "Labels", "Role", "generation", "hardened", "probe_command"]
+__all__ = ["PROBES", "Container", "Labels", "Role", "digest_of", "generation", "hardened", "probe_command"]
 
 PREFIX = "triton-serving"
 # Triton waits this long for requests under way when it is told to stop, and the engine a little longer.
@@ -68,12 +70,34 @@ def generation(spec: ServiceSpec, number: int) -> list[Container]:
     They are created without a restart policy: one that dies before its probe passed must stay as it is, to be asked
     why. `Engine.keep_running` gives them theirs once they serve.
     """
+    containers, digest = _containers(spec, number), digest_of(spec)
+    for container in containers:
+        container.body["Labels"] = {
+            Labels.SERVICE: spec.service_name,
+            Labels.OWNER: spec.owner,
+            Labels.ROLE: container.role,
+            Labels.GENERATION: str(number),
+            Labels.DIGEST: digest,
+        }
+    return containers
+
+
+def digest_of(spec: ServiceSpec) -> str:
+    """SHA-256 of the containers that a service is made of: a rollout is due when it changes.
+
+    It is of what is rendered, so that a service follows a new version of this project too.
+    """
+    bodies = [container.body for container in _containers(spec.essence, 0)]
+    return hashlib.sha256(json.dumps(bodies, sort_keys=True).encode()).hexdigest()
+
+
+def _containers(spec: ServiceSpec, number: int) -> list[Container]:
     holder = f"{spec.service_name}-{number}-network"
-    containers = [_network(spec, number, holder)]
+    containers = [_network(spec, holder)]
     if spec.triton:
-        containers.append(_triton(spec, number, holder))
+        containers.append(_triton(spec, f"{spec.service_name}-{number}-triton", holder))
     if spec.scorer:
-        containers.append(_scorer(spec, number, holder))
+        containers.append(_scorer(spec, f"{spec.service_name}-{number}-scorer", holder))
     return containers
 
 
@@ -90,26 +114,26 @@ def _triton_command(repositories: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _network(spec: ServiceSpec, number: int, name: str) -> Container:
-    body = _body(spec, number, Role.NETWORK, ["sleep", "infinity"], {})
+def _network(spec: ServiceSpec, name: str) -> Container:
+    body = _body(spec, ["sleep", "infinity"])
     # `sleep` is process 1, which ignores signals that it does not handle.
     body |= {"StopSignal": "SIGKILL", "NetworkingConfig": {"EndpointsConfig": {spec.network: {}}}}
     body["HostConfig"] |= {"NetworkMode": spec.network, "Memory": 32 * _MIB, "MemorySwap": 32 * _MIB, "PidsLimit": 16}
     return Container(name, Role.NETWORK, body)
 
 
-def _triton(spec: ServiceSpec, number: int, holder: str) -> Container:
+def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
-    body = _body(spec, number, Role.TRITON, _triton_command(spec.repositories), _threads(spec))
-    body["HostConfig"] |= _limits(spec, share) | _gpus(spec.gpu_cores) | {"NetworkMode": f"container:{holder}"}
+    body = _body(spec, _triton_command(spec.repositories), _threads(spec) | spec.variables, gpus=spec.gpu_cores)
+    body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.
     shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)
     body["HostConfig"]["ShmSize"] = shared * _MIB
     body |= {"StopTimeout": EXIT_TIMEOUT_SECONDS + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.TRITON, spec)}
-    return Container(f"{spec.service_name}-{number}-triton", Role.TRITON, body)
+    return Container(name, Role.TRITON, body)
 
 
-def _scorer(spec: ServiceSpec, number: int, holder: str) -> Container:
+def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = spec.scorer_share if spec.triton else 1.0
     drain = max(1, spec.drain_seconds)
     variables = _threads(spec) | {
@@ -118,18 +142,17 @@ def _scorer(spec: ServiceSpec, number: int, holder: str) -> Container:
         "GRACEFUL_TIMEOUT": str(drain),
     }
     command = ["python", "-m", "serving", "--host=0.0.0.0", f"--port={SCORER_PORT}"]
-    body = _body(spec, number, Role.SCORER, command, variables)
-    gpus = _gpus(0 if spec.triton else spec.gpu_cores)
-    body["HostConfig"] |= _limits(spec, share) | gpus | {"NetworkMode": f"container:{holder}"}
+    body = _body(spec, command, variables | spec.variables, gpus=0 if spec.triton else spec.gpu_cores)
+    body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     body |= {"StopTimeout": drain + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.SCORER, spec)}
-    return Container(f"{spec.service_name}-{number}-scorer", Role.SCORER, body)
+    return Container(name, Role.SCORER, body)
 
 
 def _body(
-    spec: ServiceSpec, number: int, role: str, command: list[str], variables: Mapping[str, str]
+    spec: ServiceSpec, command: list[str], variables: Mapping[str, str] | None = None, *, gpus: int = 0
 ) -> dict[str, Any]:
-    environment = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", **variables, **spec.variables}
-    if role == Role.NETWORK or not spec.gpu_cores:
+    environment = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
+    if not gpus:
         # NVIDIA's images ask its runtime for every GPU of the machine unless told otherwise.
         environment["NVIDIA_VISIBLE_DEVICES"] = "void"
     return {
@@ -137,24 +160,21 @@ def _body(
         "Entrypoint": command[:1],
         "Cmd": command[1:],
         "Env": [f"{name}={value}" for name, value in environment.items()],
-        "Labels": {
-            Labels.SERVICE: spec.service_name,
-            Labels.OWNER: spec.owner,
-            Labels.ROLE: role,
-            Labels.GENERATION: str(number),
-            Labels.DIGEST: spec.digest,
-        },
-        "HostConfig": hardened(),
+        "HostConfig": hardened() | _gpus(gpus),
     }
 
 
 def hardened() -> dict[str, Any]:
-    """What every container is denied, and how its log is kept: rotated, 30 MB at most."""
+    """What every container is denied, and how its log is kept: rotated, 30 MB at most.
+
+    `/tmp` counts as the container's memory, which bounds it. Libraries may be loaded from there, as Triton does with
+    the environment that a Python model brings along (`EXECUTION_ENV_PATH`), and Docker would forbid it.
+    """
     return {
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": "rw,nosuid,nodev,size=1g,mode=1777"},
+        "Tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777"},
         "PidsLimit": 4096,
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
         "RestartPolicy": {"Name": "no"},

@@ -101,16 +101,22 @@ class Engine:
 
     def containers(self, service: str) -> list[Found]:
         """List a service's containers, running or not."""
-        with self._refusals(f"the containers of {service}"):
-            rows = self._api.containers(all=True, filters={"label": f"{Labels.SERVICE}={service}"})
+        return self._labelled(Labels.SERVICE, service)
+
+    def owned(self, owner: str) -> list[Found]:
+        """List an owner's containers, running or not, whatever service they belong to."""
+        return self._labelled(Labels.OWNER, owner)
+
+    def _labelled(self, label: str, value: str) -> list[Found]:
+        with self._refusals(f"the containers of {value}"):
+            rows = self._api.containers(all=True, filters={"label": f"{label}={value}"})
         found = [self.find(row["Id"]) for row in rows]
         return [container for container in found if container is not None]
 
     def find(self, name: str) -> Found | None:
         """A container by its name or id, none where there is none."""
-        try:
-            facts = self._api.inspect_container(name)
-        except docker.errors.NotFound:
+        facts = self._inspect(name)
+        if facts is None:
             return None
         labels, state = facts["Config"]["Labels"] or {}, facts["State"]
         addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
@@ -145,7 +151,16 @@ class Engine:
                     raise docker.errors.DockerException(line["error"])
 
     def start(self, container: Container) -> None:
-        """Create and start a container; one of that name that does not run is replaced."""
+        """Create and start a container in place of the service's own one of that name.
+
+        Refuses where a container of that name is none of this service's.
+        """
+        there = self._inspect(container.name)
+        if there is not None and (there["Config"]["Labels"] or {}).get(Labels.SERVICE) != _service_of(container):
+            raise ServiceError(
+                f"a container named {container.name} exists that is none of this service's; remove it (docker rm), or "
+                "choose another serviceName"
+            )
         with self._refusals(f"container {container.name}"):
             self.remove(container.name)
             self._api.create_container_from_config(container.body, container.name)
@@ -215,10 +230,11 @@ class Engine:
             return self._api.exec_inspect(created)["ExitCode"], printed.decode(errors="replace").strip()
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
-        try:
-            return dict(self._api.inspect_container(name))
-        except docker.errors.NotFound:
-            return None
+        with self._refusals(f"container {name}"):
+            try:
+                return dict(self._api.inspect_container(name))
+            except docker.errors.NotFound:
+                return None
 
     @contextmanager
     def _refusals(self, what: str) -> Iterator[None]:
@@ -226,6 +242,10 @@ class Engine:
             yield
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise ServiceError(f"{what}: the Docker engine refuses: {_words(error)}") from None
+
+
+def _service_of(container: Container) -> str:
+    return str(container.body["Labels"][Labels.SERVICE])
 
 
 def _words(error: Exception) -> str:

@@ -37,7 +37,7 @@ def apply(spec: FrontDoorSpec) -> int:
     """
     folder = Folder.of(spec.state_directory, spec.service_name)
     with folder.locked(), Engine() as engine:
-        check_port(engine, spec.service_name, spec.port)
+        check_port(engine, spec.service_name, spec.owner, spec.port)
         record = folder.record()
         holder = engine.find(f"{spec.service_name}-{record.generation}-{Role.NETWORK}")
         if holder is None or not holder.address:
@@ -130,19 +130,21 @@ def is_open(folder: Folder) -> bool:
     return folder.admin.is_ready()
 
 
-def remove(state_directory: Path, service_name: str) -> None:
-    """Close the front door; nothing happens where there is none."""
+def remove(state_directory: Path, service_name: str, owner: str) -> None:
+    """Close the front door; nothing happens where there is none, or where it is another stack's by now."""
     folder = Folder.of(state_directory, service_name)
     with folder.locked(), Engine() as engine:
-        engine.remove(_name(service_name))
+        found = engine.find(_name(service_name))
+        if found is not None and found.owner == owner:
+            engine.remove(found.name)
         for file in folder.envoy.glob("*"):
             file.unlink()
 
 
-def check_port(engine: Engine, service_name: str, port: int) -> None:
-    """Raise `ServiceError` when somebody else than this service's front door listens on its port."""
-    found = engine.find(_name(service_name))
-    if is_listening(port) and not (found is not None and found.running and port in found.ports):
+def check_port(engine: Engine, service_name: str, owner: str, port: int) -> None:
+    """Raise `ServiceError` when somebody else than this service's or this stack's front door listens on its port."""
+    doors = [c for c in engine.containers(service_name) + engine.owned(owner) if c.role == Role.FRONT_DOOR]
+    if is_listening(port) and not any(door.running and port in door.ports for door in doors):
         raise ServiceError(f"deployment.port {port} is taken by another process; stop it, or choose another port")
 
 

@@ -20,11 +20,17 @@ __all__ = ["Folder", "Record"]
 
 
 class Record(BaseModel):
-    """What `record.json` holds: the generation that has the traffic (0: none), the digest of its spec, a port."""
+    """What `record.json` holds: the generation that has the traffic (0: none), its owner and digest, a port."""
 
+    owner: str = ""
     generation: int = 0
     digest: str = ""
     stats_port: int | None = None
+
+    @property
+    def serving(self) -> tuple[str, int]:
+        """The owner and the generation by which the containers that have the traffic are found."""
+        return self.owner, self.generation
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ rollout takes up one that was killed.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from docker_target import traffic
-from docker_target.containers import PROBES, Container, Role, generation, probe_command
+from docker_target.containers import PROBES, Container, Role, digest_of, generation, probe_command
 from docker_target.engine import Engine, Found
 from docker_target.failure import explain
 from docker_target.record import Folder, Record
@@ -65,15 +66,19 @@ class _Rollout:
         self.engine = engine
         self.progress = progress
         self.record = folder.record()
+        self.digest = digest_of(spec)
         found = [c for c in engine.containers(spec.service_name) if c.role != Role.FRONT_DOOR]
-        self.old = [c for c in found if c.generation == self.record.generation]
-        self.leftovers = [c for c in found if c.generation != self.record.generation]
+        self.old = [c for c in found if (c.owner, c.generation) == self.record.serving]
+        self.foreign = [c for c in found if c.owner != spec.owner and c not in self.old]
+        self.leftovers = [c for c in found if c not in self.old and c not in self.foreign]
+        self.last_number = max([self.record.generation, *(c.generation for c in found)])
 
     def run(self) -> Record:
+        self._point_back()
         self._remove(self.leftovers)
-        if self.record.digest == self.spec.digest and self._restored():
+        if self.record.digest == self.digest and self._restored():
             return self.record
-        number = max([self.record.generation, *(c.generation for c in self.leftovers)]) + 1
+        number = self.last_number + 1
         new = generation(self.spec, number)
         recreate = self.spec.strategy == "recreate" and bool(self.old)
         if recreate:
@@ -86,11 +91,21 @@ class _Rollout:
                 self.engine.remove(container.name)
             if recreate:
                 self.progress(f"starting generation {self.record.generation} again")
-                self._revive()
+                with suppress(ServiceError):  # why the new one failed is what has to be told
+                    self._revive()
             raise
         self._switch(new, number, drain=not recreate)
         self._remove(self.old)
+        # What another stack deployed served until now (`overwrite`).
+        self._remove(self.foreign)
         return self.record
+
+    def _point_back(self) -> None:
+        """Send the traffic to the recorded generation: a killed rollout may have sent it to what is removed next."""
+        holder = next((c for c in self.old if c.role == Role.NETWORK and c.running and c.address), None)
+        if holder is not None and self.leftovers:
+            shape = [c.role for c in self.old if c.role in PROBES]
+            traffic.send_to(self.folder, traffic.upstreams(shape, holder.address))
 
     def _start(self, containers: list[Container]) -> None:
         """Start a generation and wait until each of its containers passed its probe, within one deadline."""
@@ -124,7 +139,8 @@ class _Rollout:
         old = traffic.upstreams(self.spec.shape, before) if before else None
         draining = old if drain else None
         traffic.send_to(self.folder, serving, draining=draining)
-        self.record = self.record.model_copy(update={"generation": number, "digest": self.spec.digest})
+        changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
+        self.record = self.record.model_copy(update=changed)
         self.folder.write(self.record)
         self.progress(f"generation {number} has the traffic")
         if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.drain_seconds):
@@ -151,7 +167,9 @@ class _Rollout:
         Gives it the traffic once it is ready, or as it is after the deadline: nobody else could have it.
         """
         by_role = {found.role: found for c in self.old if (found := self.engine.find(c.name)) is not None}
-        holder = by_role.pop(Role.NETWORK)
+        holder = by_role.pop(Role.NETWORK, None)
+        if holder is None:
+            raise ServiceError(f"the container that holds the network of generation {self.record.generation} is gone")
         if not holder.running:
             self.engine.restart(holder.name)
             holder = self.engine.find(holder.name) or holder

@@ -17,7 +17,7 @@ def measure(state_directory: Path, service_name: str) -> Measured:
     try:
         record = Folder.of(state_directory, service_name).record()
         with Engine() as engine:
-            serving = [c for c in engine.containers(service_name) if c.generation == record.generation]
+            serving = [c for c in engine.containers(service_name) if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
                 return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
             problems = tuple(_problems(engine, serving))
@@ -40,10 +40,11 @@ def _problems(engine: Engine, serving: list[Found]) -> list[str]:
     return problems
 
 
-def remove(state_directory: Path, service_name: str) -> None:
-    """Stop and remove a service's containers, the front door's apart, and its folder; nothing happens without one."""
+def remove(state_directory: Path, service_name: str, owner: str) -> None:
+    """Stop and remove a service's containers and its folder; what another stack took over is left alone."""
     folder = Folder.of(state_directory, service_name)
     with folder.locked(), Engine() as engine:
-        for container in sorted(engine.containers(service_name), key=lambda c: c.stop_rank):
+        own = [container for container in engine.containers(service_name) if container.owner == owner]
+        for container in sorted(own, key=lambda c: c.stop_rank):
             engine.remove(container.name)
         folder.remove()

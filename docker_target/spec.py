@@ -1,5 +1,7 @@
 """What a service is made of on the `docker` target: the input of a rollout and of the front door."""
 
+from pathlib import Path
+
 from machine import spec
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
@@ -8,11 +10,9 @@ __all__ = ["FrontDoorSpec", "ServiceSpec"]
 class ServiceSpec(spec.ServiceSpec):
     """A service to run from one image, named by digest or id, in the Docker network `network`.
 
-    `bundles` are the ids (`name:version`) that the image must hold, `repositories` Triton's model repositories in it
-    (none: no Triton), `scorer` says whether it runs an entry script. Memory is in MiB.
+    `bundles` are those that the image must hold (`name:version@sha256:...`), `repositories` Triton's model repositories
+    in it (none: no Triton), `scorer` says whether it runs an entry script. Memory is in MiB.
     """
-
-    restarts_nothing = spec.ServiceSpec.restarts_nothing | {"state_directory"}
 
     network: str
     image: str
@@ -22,6 +22,12 @@ class ServiceSpec(spec.ServiceSpec):
     memory_mb: int = 4096
     shared_memory_mb: int | None = None
     scorer_share: float = 0.25
+
+    @property
+    def essence(self) -> "ServiceSpec":
+        """This service without what may change while its containers go on as they are."""
+        unimportant = {"owner": "", "overwrite": False, "strategy": "surge", "deadline_seconds": 0}
+        return self.model_copy(update={**unimportant, "state_directory": Path()})
 
     @property
     def triton(self) -> bool:

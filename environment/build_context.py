@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environment.dockerfile import CURATED_LOCK, FULL_LOCK, environment_dockerfile, service_dockerfile
-from environment.files import digest_of, source_files
+from environment.files import digest_of, is_executable, source_files
 from environment.image_layout import MODELS, SERVICE
 from environment.lock import Lock
 from environment.spec import Environment
 
 __all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
 
-LAYOUT = 1  # of the images; raise it when a Dockerfile's steps change what is in them
+_LONG_AGO = 315_532_800  # 1980: the same content makes the same layer, whenever it is written
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class BuildContext:
     def write(self, folder: Path) -> None:
         """Make `folder` hold this context and nothing else; a context that was there is replaced whole.
 
-        Permissions are the same on every machine, whatever its umask, because they become part of the image.
+        Permissions and times are the same on every machine, because they become part of the image.
         """
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
@@ -47,9 +48,11 @@ class BuildContext:
                     shutil.copyfile(content, target)
                 else:
                     target.write_text(content, encoding="utf-8")
-                target.chmod(0o644)
+                target.chmod(0o755 if isinstance(content, Path) and is_executable(content) else 0o644)
+                os.utime(target, (_LONG_AGO, _LONG_AGO))
             for directory in (staging, *(path for path in staging.rglob("*") if path.is_dir())):
                 directory.chmod(0o755)
+                os.utime(directory, (_LONG_AGO, _LONG_AGO))
             if folder.exists():
                 folder.rename(Path(scratch, "replaced"))
             staging.rename(folder)
@@ -60,6 +63,7 @@ def environment_context(
 ) -> BuildContext:
     """The context of an environment's image; `curated` locks its curated packages alone, `packages` all of them."""
     digest = _digest(
+        dockerfile=environment_dockerfile(environment, base_image=base_image, digest=""),
         base_image=base_image,
         curated=curated.text,
         packages=packages.text,
@@ -95,12 +99,20 @@ def service_context(
 
     Without `holds_models` the bundles' files are left out, for a Triton that reads them from an object store.
     """
+
+    def dockerfile(digest: str) -> str:
+        return service_dockerfile(
+            [(bundle.name, bundle.version, bundle.digest) for bundle in bundles],
+            environment_image=environment_image,
+            frameworks=[bundle.framework for bundle in bundles],
+            digest=digest,
+            entry_script=entry_script,
+            holds_models=holds_models,
+        )
+
     digest = _digest(
-        bundles=[(bundle.name, bundle.version, bundle.digest) for bundle in bundles],
-        environment_image=environment_image,
+        dockerfile=dockerfile(""),
         probes=dict(probes),
-        entry_script=entry_script,
-        holds_models=holds_models,
         source=digest_of(source_directory) if source_directory else None,
     )
     files: dict[str, str | Path] = {str(Path(path).relative_to(SERVICE)): text for path, text in probes.items()}
@@ -108,15 +120,7 @@ def service_context(
         files |= _every_file(bundle.folder, f"{Path(MODELS).name}/{bundle.name}/{bundle.version}")
     if source_directory is not None:
         files |= _folder(source_directory, "source")
-    dockerfile = service_dockerfile(
-        [(bundle.name, bundle.version) for bundle in bundles],
-        environment_image=environment_image,
-        frameworks=[bundle.framework for bundle in bundles],
-        digest=digest,
-        entry_script=entry_script,
-        holds_models=holds_models,
-    )
-    return BuildContext(dockerfile, files, digest)
+    return BuildContext(dockerfile(digest), files, digest)
 
 
 def _folder(folder: Path, name: str) -> dict[str, str | Path]:
@@ -129,4 +133,4 @@ def _every_file(folder: Path, name: str) -> dict[str, str | Path]:
 
 
 def _digest(**made_of: object) -> str:
-    return hashlib.sha256(json.dumps({"layout": LAYOUT, **made_of}, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()

@@ -4,6 +4,7 @@ Nothing here asks for more than a classic builder can do, so engines with and wi
 packages come from is said by build arguments (`BUILD_ARGUMENTS`) in a stage of its own, so that no index and no
 credential is left in the image or its history, and neither is what installed the packages. The same locks give the same
 files, byte code included: it is compiled in one go, with hashes in place of times, and no import before leaves any.
+(Packages may bring files that this Python cannot compile, such as tests of its syntax; pip minds them no more.)
 """
 
 import json
@@ -13,7 +14,15 @@ from pathlib import PurePosixPath
 from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER, model_directory
 from environment.spec import Environment
 
-__all__ = ["BUILD_ARGUMENTS", "CURATED_LOCK", "FULL_LOCK", "LABELS", "environment_dockerfile", "service_dockerfile"]
+__all__ = [
+    "BUILD_ARGUMENTS",
+    "CURATED_LOCK",
+    "FULL_LOCK",
+    "LABELS",
+    "environment_dockerfile",
+    "held",
+    "service_dockerfile",
+]
 
 # pip's own names for where packages come from; pip takes them from a build's environment.
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT")
@@ -35,6 +44,7 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
     """
     labels = {
         f"{_OCI}.title": environment.name,
+        f"{_OCI}.version": digest[:12],
         f"{_OCI}.base.name": base_image,
         f"{LABELS}.environment": environment.name,
         f"{LABELS}.environment-digest": digest,
@@ -52,7 +62,7 @@ COPY {CURATED_LOCK} /tmp/
 RUN python3 -m pip --python {python} install --quiet --no-compile --require-hashes -r /tmp/{CURATED_LOCK}
 COPY {FULL_LOCK} /tmp/
 RUN python3 -m pip --python {python} install --quiet --no-compile --require-hashes -r /tmp/{FULL_LOCK} \\
- && {python} -m compileall -q --invalidation-mode unchecked-hash {ENVIRONMENT}/lib
+ && {{ {python} -m compileall -q --invalidation-mode unchecked-hash {ENVIRONMENT}/lib || true; }}
 
 FROM {base_image}
 USER root
@@ -65,8 +75,13 @@ USER {USER}:{USER}
 """
 
 
+def held(name: str, version: int, digest: str) -> str:
+    """How a service image's label `LABELS.models` names a registered bundle that the image holds."""
+    return f"{name}:{version}@{digest}"
+
+
 def service_dockerfile(
-    bundles: Sequence[tuple[str, int]],
+    bundles: Sequence[tuple[str, int, str]],
     *,
     environment_image: str,
     frameworks: Sequence[str],
@@ -74,19 +89,22 @@ def service_dockerfile(
     entry_script: str | None = None,
     holds_models: bool = True,
 ) -> str:
-    """The Dockerfile of a service: an environment's image, the registered bundles (name, version), the script's folder.
+    """The Dockerfile of a service: an environment's image, the registered bundles, the script's folder.
+
+    `bundles` are names, versions and contents' digests.
 
     Its context holds `models/<name>/<version>/...`, `probe/...` and, with an entry script, `source/...`; `digest` is
     the context's. The models come before the script, which changes more often. Without `holds_models` they are
     elsewhere: Triton reads them from an object store.
     """
     labels = {
-        f"{_OCI}.title": " ".join(f"{name}:{version}" for name, version in bundles),
-        f"{LABELS}.models": ",".join(f"{name}:{version}" for name, version in bundles),
+        f"{_OCI}.title": " ".join(f"{name}:{version}" for name, version, _ in bundles),
+        f"{_OCI}.version": digest[:12],
+        f"{LABELS}.models": ",".join(held(*bundle) for bundle in bundles),
         f"{LABELS}.model-framework": ",".join(sorted(set(frameworks))),
         f"{LABELS}.service-digest": digest,
     }
-    variables = {"AZUREML_MODEL_DIR": model_directory(list(bundles))} if holds_models else {}
+    variables = {"AZUREML_MODEL_DIR": model_directory([bundle[:2] for bundle in bundles])} if holds_models else {}
     script = ""
     if entry_script is not None:
         script = f"COPY source {SOURCE}\n"
@@ -96,7 +114,7 @@ def service_dockerfile(
             "AZUREML_ENTRY_SCRIPT": str(PurePosixPath(entry_script)),
         }
     models = f"COPY models {MODELS}\n" if holds_models else ""
-    words = " ".join(f"{name}={json.dumps(value)}" for name, value in variables.items())
+    words = " ".join(f"{name}={_quoted(value)}" for name, value in variables.items())
     return f"""\
 FROM {environment_image}
 {models}COPY probe {SERVICE}/probe
@@ -107,4 +125,9 @@ WORKDIR {SOURCE if entry_script else SERVICE}
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    return "LABEL " + " \\\n      ".join(f"{name}={json.dumps(value)}" for name, value in labels.items())
+    return "LABEL " + " \\\n      ".join(f"{name}={_quoted(value)}" for name, value in labels.items())
+
+
+def _quoted(value: str) -> str:
+    """A value between double quotes; a Dockerfile knows no `\\u` escapes."""
+    return json.dumps(value, ensure_ascii=False)

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["digest_of", "source_files", "write_atomically"]
+__all__ = ["digest_of", "is_executable", "source_files", "write_atomically"]
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -31,11 +32,17 @@ def source_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+def is_executable(file: Path) -> bool:
+    """Tell whether its owner may execute a file."""
+    return bool(file.stat().st_mode & stat.S_IXUSR)
+
+
 def digest_of(folder: Path) -> str:
-    """Digest a source folder: the SHA-256, in hex, over its files' names and contents."""
+    """Digest a source folder: the SHA-256, in hex, over its files' names, contents and whether they are executable."""
     digest = hashlib.sha256()
     for path in source_files(folder):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0".encode())
+        kind = "x" * is_executable(path)
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{len(content)}\0{kind}".encode())
         digest.update(content)
     return digest.hexdigest()

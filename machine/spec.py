@@ -1,9 +1,7 @@
 """What a service of this machine is to be, whatever it runs as: the input of a rollout, and of the front door."""
 
-import hashlib
-import json
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.alias_generators import to_camel
@@ -20,11 +18,8 @@ class Part(BaseModel):
 class ServiceSpec(Part):
     """A service to run. Times are in seconds unless their name says otherwise.
 
-    `variables` are the entry script's environment variables; `restarts_nothing` names what may change without a new
-    generation.
+    `variables` are the entry script's environment variables.
     """
-
-    restarts_nothing: ClassVar[frozenset[str]] = frozenset({"owner", "overwrite", "strategy", "deadline_seconds"})
 
     service_name: str
     owner: str
@@ -37,12 +32,6 @@ class ServiceSpec(Part):
     strategy: Literal["surge", "recreate"] = "surge"
     deadline_seconds: int = 300
     drain_seconds: int = 30
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of what a running generation depends on: a rollout is due when it changes."""
-        running = self.model_dump(mode="json", exclude=set(self.restarts_nothing))
-        return hashlib.sha256(json.dumps(running, sort_keys=True).encode()).hexdigest()
 
 
 class FrontDoorSpec(Part):

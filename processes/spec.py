@@ -1,11 +1,16 @@
 """What a service is made of on the `process` target: the input of a rollout."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Literal
 
 from machine import spec
 
 __all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
+
+# What may change without a new generation.
+_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds", "drain_seconds"}
 
 
 class ServedBundle(spec.Part):
@@ -37,12 +42,16 @@ class ServiceSpec(spec.ServiceSpec):
     `environment_path` is a built environment (`environment.venv`), of `environment_digest`.
     """
 
-    restarts_nothing = spec.ServiceSpec.restarts_nothing | {"drain_seconds"}
-
     bundles: tuple[ServedBundle, ...]
     environment_path: Path
     environment_digest: str
     entry_script: EntryScript | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what a running generation depends on: a rollout is due when it changes."""
+        running = self.model_dump(mode="json", exclude=_RESTARTS_NOTHING)
+        return hashlib.sha256(json.dumps(running, sort_keys=True).encode()).hexdigest()
 
     @property
     def triton_bundles(self) -> tuple[ServedBundle, ...]:

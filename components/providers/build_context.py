@@ -13,7 +13,7 @@ from bundle.probe import declared_versions
 from bundle.registry import Registry
 from components.providers.base import Provider, say
 from components.providers.environment_venv import declared_environment
-from environment.build_context import ServedFiles, environment_context, service_context
+from environment.build_context import BuildContext, ServedFiles, environment_context, service_context
 from environment.image_layout import PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from environment.lock import resolve
 from environment.spec import Environment
@@ -92,10 +92,20 @@ class ServiceContextProvider(_ContextProvider):
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(outs=_service(_news))
 
+    def drifted(self, outputs: Mapping[str, Any]) -> bool:
+        # A new version of this project may write another Dockerfile or another probe.
+        return super().drifted(outputs) or _service_context(outputs).digest != outputs["digest"]
+
 
 def _service(props: dict[str, Any]) -> dict[str, Any]:
+    context = _service_context(props)
+    context.write(Path(props["folder"]))
+    return {**props, "path": props["folder"], "digest": context.digest}
+
+
+def _service_context(props: Mapping[str, Any]) -> BuildContext:
     script = props.get("entryScript")
-    context = service_context(
+    return service_context(
         [
             ServedFiles(
                 name=bundle["name"],
@@ -112,8 +122,6 @@ def _service(props: dict[str, Any]) -> dict[str, Any]:
         holds_models=props["holdsModels"],
         source_directory=Path(script["sourceDirectory"]) if script else None,
     )
-    context.write(Path(props["folder"]))
-    return {**props, "path": props["folder"], "digest": context.digest}
 
 
 def _probes(bundles: list[dict[str, Any]], script: dict[str, Any] | None) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A service on the `docker` target."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pulumi.dynamic import Resource
 from components.providers.base import say
 from components.providers.machine_service import ServiceProvider
 from docker_target import rollout, service
+from docker_target.containers import digest_of
 from docker_target.spec import ServiceSpec
 
 __all__ = ["DockerService"]
@@ -21,12 +23,17 @@ class DockerServiceProvider(ServiceProvider):
         record = rollout.apply(ServiceSpec.model_validate(props), say)
         return {"number": record.generation, "digest": record.digest}
 
-    def measure(self, state_directory: Path, service_name: str) -> tuple[str, list[str]]:
-        measured = service.measure(state_directory, service_name)
+    def drifted(self, outputs: Mapping[str, Any]) -> bool:
+        # A new version of this project may render other containers.
+        rendered = digest_of(ServiceSpec.model_validate(outputs))
+        return outputs["generation"]["digest"] != rendered or super().drifted(outputs)
+
+    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
+        measured = service.measure(Path(props["stateDirectory"]), props["serviceName"])
         return measured.state, list(measured.problems)
 
-    def remove(self, state_directory: Path, service_name: str) -> None:
-        service.remove(state_directory, service_name)
+    def remove(self, props: Mapping[str, Any]) -> None:
+        service.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
 
 
 class DockerService(Resource, module="triton", name="DockerService"):

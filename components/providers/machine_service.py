@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
@@ -25,12 +24,12 @@ class ServiceProvider(Provider):
         """Bring a service to its declaration; gives what identifies the generation that serves then."""
 
     @abstractmethod
-    def measure(self, state_directory: Path, service_name: str) -> tuple[str, list[str]]:
-        """A service's state (`Healthy`, `Unhealthy` or `Stopped`), and its problems."""
+    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
+        """The state (`Healthy`, `Unhealthy` or `Stopped`) of the service that was declared so, and its problems."""
 
     @abstractmethod
-    def remove(self, state_directory: Path, service_name: str) -> None:
-        """Stop a service and remove what it has; nothing happens where there is none."""
+    def remove(self, props: Mapping[str, Any]) -> None:
+        """Stop the service that was declared so and remove what it has; nothing happens where there is none."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_=props["serviceName"], outs=self._apply(props))
@@ -48,7 +47,7 @@ class ServiceProvider(Provider):
         return ReadResult(id_, {**props, **measured})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        self.remove(Path(_props["stateDirectory"]), _props["serviceName"])
+        self.remove(_props)
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         return not self._state(outputs)["state"] == outputs.get("state") == "Healthy"
@@ -58,7 +57,7 @@ class ServiceProvider(Provider):
         return {**props, **self._state(props), "generation": generation}
 
     def _state(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        state, problems = self.measure(Path(props["stateDirectory"]), props["serviceName"])
+        state, problems = self.measure(props)
         return {"state": state, "problems": problems}
 
 
@@ -72,12 +71,12 @@ class FrontDoorProvider(Provider):
         """Open the front door or change it; gives the port of its metrics."""
 
     @abstractmethod
-    def is_open(self, state_directory: Path, service_name: str) -> bool:
-        """Whether the front door answers."""
+    def is_open(self, props: Mapping[str, Any]) -> bool:
+        """Whether the front door that was declared so answers."""
 
     @abstractmethod
-    def close(self, state_directory: Path, service_name: str) -> None:
-        """Close the front door; nothing happens where there is none."""
+    def close(self, props: Mapping[str, Any]) -> None:
+        """Close the front door that was declared so; nothing happens where there is none."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(id_=props["serviceName"], outs={**props, "metricsPort": self.open(props)})
@@ -88,7 +87,7 @@ class FrontDoorProvider(Provider):
         return UpdateResult(outs={**_news, "metricsPort": self.open(_news)})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        self.close(Path(_props["stateDirectory"]), _props["serviceName"])
+        self.close(_props)
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not self.is_open(Path(outputs["stateDirectory"]), outputs["serviceName"])
+        return not self.is_open(outputs)

@@ -1,5 +1,6 @@
 """The front door on the `process` target."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ class ProcessFrontDoorProvider(FrontDoorProvider):
     def open(self, props: dict[str, Any]) -> int:
         return front_door.apply(FrontDoorSpec.model_validate(props))
 
-    def is_open(self, state_directory: Path, service_name: str) -> bool:
-        return front_door.is_open(ServiceDirectory.of(state_directory, service_name))
+    def is_open(self, props: Mapping[str, Any]) -> bool:
+        return front_door.is_open(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 
-    def close(self, state_directory: Path, service_name: str) -> None:
-        front_door.remove(state_directory, service_name)
+    def close(self, props: Mapping[str, Any]) -> None:
+        front_door.remove(Path(props["stateDirectory"]), props["serviceName"])
 
 
 class ProcessFrontDoor(Resource, module="triton", name="ProcessFrontDoor"):

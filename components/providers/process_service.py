@@ -1,5 +1,6 @@
 """A service on the `process` target."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ class ProcessServiceProvider(ServiceProvider):
     def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
         return rollout.apply(ServiceSpec.model_validate(props), say).model_dump()
 
-    def measure(self, state_directory: Path, service_name: str) -> tuple[str, list[str]]:
-        measured = service.measure(ServiceDirectory.of(state_directory, service_name))
+    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
+        measured = service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
         return measured.state, list(measured.problems)
 
-    def remove(self, state_directory: Path, service_name: str) -> None:
-        service.remove(state_directory, service_name)
+    def remove(self, props: Mapping[str, Any]) -> None:
+        service.remove(Path(props["stateDirectory"]), props["serviceName"])
 
 
 class ProcessService(Resource, module="triton", name="ProcessService"):

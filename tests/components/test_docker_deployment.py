@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from components.access_keys import AccessKeys, AccessKeysArgs
@@ -37,8 +39,8 @@ class IdleEngine:
         )
         return [found] if self.owner else []
 
-    def find(self, name):
-        return None
+    def owned(self, owner):
+        return []
 
     def check_gpus(self, count):
         if count:
@@ -88,9 +90,11 @@ def test_the_service_is_a_child_in_a_network_of_its_own(declare_docker):
     network, service = declared.resources["svc-dep-network"], declared.resources["svc-dep-service"]
     assert (network.type, network.parent) == ("docker:index/network:Network", "svc-dep")
     assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:DockerService", "svc-dep")
-    assert network.inputs["name"] == service.inputs["network"] == "web"
+    # Two stacks may have the same service's name (`overwrite`), but never the same network.
+    assert re.fullmatch("web-[0-9a-f]{8}", network.inputs["name"])
+    assert service.inputs["network"] == network.inputs["name"]
     assert service.inputs["image"] == IMAGE
-    assert service.inputs["bundles"] == ["triton_model:1"]
+    assert service.inputs["bundles"] == [f"triton_model:1@{'d' * 64}"]
     assert service.inputs["repositories"] == ["/opt/service/models/triton_model/1/triton"]
     assert declared.values["state"] == "Healthy"
 
