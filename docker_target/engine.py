@@ -216,9 +216,13 @@ class Engine:
 
     def ran_out_of_memory(self, name: str) -> bool:
         """Whether the kernel killed a process of a container for want of memory, its first one or another."""
+        facts = self._inspect(name)
+        if facts is None:
+            return False
+        # By its id: an earlier container of that name may have died of it.
+        filters = {"container": facts["Id"], "event": "oom"}
         with self._refusals(f"the events of {name}"):
-            events = self._api.events(until=int(time.time()) + 1, filters={"container": name, "event": "oom"})
-            return any(events)
+            return any(self._api.events(until=int(time.time()) + 1, filters=filters))
 
     def logs(self, name: str, lines: int | str = "all") -> str:
         """The end of a container's log, both streams."""

@@ -45,8 +45,17 @@ def apply(spec: FrontDoorSpec) -> int:
             record = record.model_copy(update={"stats_port": free_ports(1)[0]})
             folder.write(record)
         assert record.stats_port is not None
+        _make_room(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), record.stats_port)
         return record.stats_port
+
+
+def _make_room(spec: FrontDoorSpec, engine: Engine) -> None:
+    """Close this stack's front door under a former name of the service: two cannot have one port."""
+    for found in engine.owned(spec.owner):
+        former = found.role == Role.FRONT_DOOR and found.name != _name(spec.service_name)
+        if former and found.running and spec.port in found.ports:
+            engine.remove(found.name)
 
 
 def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstreams, stats_port: int) -> None:
