@@ -17,7 +17,7 @@ from components.providers.node_pool_rollout import NodePoolRollout
 from environment.image_layout import repository
 from node_pool.addresses import logs_command
 from node_pool.lifecycle import Times
-from node_pool.model_storage import triton_url
+from node_pool.model_storage import repository_url
 from node_pool.names import REPLICA, Names
 from node_pool.objects import objects_of
 from node_pool.options import Contents, Manifest, Options
@@ -122,7 +122,11 @@ def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
     if settings.node_pool.models_from == "image":
         return bundle.version.apply(lambda version: repository(bundle.name, version))
     registry = Registry(bundle.registry)
-    return bundle.version.apply(lambda version: f"{triton_url(registry.get(bundle.name, version).path)}/triton")
+
+    def of(version: int) -> str:
+        return repository_url(settings.registry, bundle.name, registry.get(bundle.name, version).manifest.content)
+
+    return bundle.version.apply(of)
 
 
 def _digest(manifest: Manifest) -> pulumi.Output[str]:

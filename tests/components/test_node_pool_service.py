@@ -2,8 +2,10 @@
 
 import json
 
+import fsspec
 import pulumi
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
@@ -145,17 +147,32 @@ def test_a_scoring_only_service_has_no_triton(deployed, scripts, tmp_path):
     assert declared.resources["svc-check-run"].inputs["bundles"] == []
 
 
-def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_folder, monkeypatch):
-    """With the object store that tests have: one in memory."""
-    for module in ("settings.node_pool_rules", "components.node_pool_deployment"):
-        monkeypatch.setattr(f"{module}.triton_url", lambda url: url)
-    registry = Registry("memory://models")
-    registry.register("m", check_layout(bundle_folder, target="node-pool"), framework="Multi")
-    declared = deployed({"modelsFrom": "registry"}, models=["m:1"], registry="memory://models")
+class Lake(MemoryFileSystem):
+    """Azure Data Lake as its package `adlfs` has it, in memory: the account in the URL is no part of the paths."""
+
+    protocol = ("abfs",)
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        container, _, rest = str(path).removeprefix("abfs://").partition("/")
+        return super()._strip_protocol(f"{container.partition('@')[0]}/{rest}" if "@" in container else path)
+
+
+@pytest.mark.parametrize(
+    ("registry", "root"),
+    [
+        ("abfs://models@account.dfs.core.windows.net/here/", "as://account/models/here"),
+        ("abfs://models@account.dfs.core.windows.net", "as://account/models"),
+    ],
+)
+def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_folder, registry, root):
+    fsspec.register_implementation("abfs", Lake, clobber=True)
+    registered = Registry(registry).register("m", check_layout(bundle_folder, target="node-pool"), framework="Multi")
+    pool = {"modelsFrom": "registry", "credentialsSecret": "lake"}
+    declared = deployed(pool, models=["m:1"], registry=registry)
     (triton,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
     repository = triton["args"][triton["args"].index("--model-repository") + 1]
-    assert repository.startswith("memory:///models/m/content/")
-    assert repository.endswith("/triton")
+    assert repository == f"{root}/m/{registered.manifest.content}/triton"
 
 
 def test_kinds_that_kubernetes_does_not_bring_are_declared_too(deployed):

@@ -4,7 +4,7 @@ import pytest
 
 from node_pool import watch
 from node_pool.diagnosis import is_ready, node_lines, troubles
-from node_pool.model_storage import triton_url
+from node_pool.model_storage import repository_url, triton_url
 from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout, measure
 
 LABELS = {"app": "m"}
@@ -252,3 +252,9 @@ def test_pods_of_a_deployment_that_goes_on_are_not_waited_for():
 )
 def test_object_stores_are_named_as_triton_names_them(url, expected):
     assert triton_url(url) == expected
+
+
+def test_a_store_that_triton_cannot_read_is_refused():
+    assert repository_url("s3://bucket/models/", "m", "content/1") == "s3://bucket/models/m/content/1/triton"
+    with pytest.raises(ValueError, match="registry abfs://models/x: Triton reads"):
+        repository_url("abfs://models/x", "m", "content/1")
