@@ -76,6 +76,11 @@ class Options:
         return "scorer" if self.scorer else "triton"
 
     @property
+    def containers(self) -> list[str]:
+        """The containers of a replica's pod."""
+        return ["triton"] * self.triton + ["scorer"] * self.scorer
+
+    @property
     def gpus(self) -> int:
         """GPUs of each replica."""
         return self.settings.deployment.gpu_cores
