@@ -43,15 +43,21 @@ def disruption_budget(options: Options, name: str, component: str) -> Manifest:
 
 def _headless_service(options: Options) -> Manifest:
     names = Names.of(options)
-    ports = []
+    # By number: up to 1.32 Kubernetes does not find the names of a sidecar's ports.
+    ports: list[dict[str, Any]] = []
     if options.triton:
         ports += [
-            {"name": "http", "port": TRITON_HTTP_PORT, "targetPort": "http"},
-            {"name": "grpc", "port": TRITON_GRPC_PORT, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"},
-            {"name": "metrics", "port": TRITON_METRICS_PORT, "targetPort": "metrics"},
+            {"name": "http", "port": TRITON_HTTP_PORT, "targetPort": TRITON_HTTP_PORT},
+            {
+                "name": "grpc",
+                "port": TRITON_GRPC_PORT,
+                "targetPort": TRITON_GRPC_PORT,
+                "appProtocol": "kubernetes.io/h2c",
+            },
+            {"name": "metrics", "port": TRITON_METRICS_PORT, "targetPort": TRITON_METRICS_PORT},
         ]
     if options.scorer:
-        ports.append({"name": "score", "port": SCORER_PORT, "targetPort": "score"})
+        ports.append({"name": "score", "port": SCORER_PORT, "targetPort": SCORER_PORT})
     spec = {"clusterIP": "None", "selector": names.selector(REPLICA), "ports": ports}
     return manifest(options, "v1", "Service", names.replicas, REPLICA, spec=spec)
 
