@@ -35,7 +35,7 @@ _FILTER_OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 
 def served(options: Options) -> str:
     """What the front door answers, in words, for people who asked for something else."""
-    paths = []
+    paths = [] if options.health_path is None else [f"{options.health_path} (health of the front door)"]
     if options.upstreams.scorer is not None:
         paths += ["/ (health)", "/score", "/swagger.json"]
     if options.upstreams.triton is not None:

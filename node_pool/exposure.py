@@ -5,7 +5,7 @@ from typing import Any
 from node_pool.names import FRONT_DOOR, Names, manifest
 from node_pool.options import Manifest, Options
 
-__all__ = ["exposure", "scheme", "service_port"]
+__all__ = ["exposure", "scheme", "sends_to_pods", "service_port"]
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
@@ -19,6 +19,19 @@ def scheme(options: Options) -> str:
 def service_port(options: Options) -> int:
     """The front door's port on its Service."""
     return HTTP_PORT if options.settings.tls is None else HTTPS_PORT
+
+
+def sends_to_pods(options: Options) -> bool:
+    """Whether a load balancer of AWS knows the front door's pods by their addresses, and not a Service before them.
+
+    Then a pod counts once the balancer found it healthy, and goes on serving until the balancer has forgotten it.
+    """
+    wanted = options.pool.exposure
+    annotations = {
+        "loadBalancer": {**_balancer(options), **wanted.annotations},
+        "ingress": wanted.annotations,
+    }.get(wanted.kind, {})
+    return any(key.endswith("target-type") and value == "ip" for key, value in annotations.items())
 
 
 def exposure(options: Options) -> list[Manifest]:
