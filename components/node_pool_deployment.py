@@ -43,7 +43,8 @@ class NodePoolDeploymentArgs:
 class NodePoolDeployment(pulumi.ComponentResource):
     """The replicas, what they run under and what guards them, and their rollout behind the probe.
 
-    An update that fails leaves the replicas serving that were there, and says why the new ones did not become ready.
+    An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
+    the new ones, and says why those did not become ready.
     `generation` changes with what is served; `options` are what is rendered and `provider` reaches the cluster, for the
     front door. `logs` is the command that shows the replicas' logs.
     """
@@ -105,6 +106,7 @@ class NodePoolDeployment(pulumi.ComponentResource):
             "provisionSeconds": times.provision,
             "startupSeconds": times.startup,
             "graceSeconds": grace,
+            "sleeps": self.options.sleeps,
         }
         return generation, NodePoolRollout(
             f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)

@@ -81,6 +81,12 @@ class Options:
         return ["triton"] * self.triton + ["scorer"] * self.scorer
 
     @property
+    def sleeps(self) -> bool:
+        """Whether the replicas may be none, without clients."""
+        autoscale = self.pool.autoscale
+        return autoscale is not None and autoscale.min_replicas == 0
+
+    @property
     def gpus(self) -> int:
         """GPUs of each replica."""
         return self.settings.deployment.gpu_cores

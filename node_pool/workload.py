@@ -83,7 +83,8 @@ def _deployment(options: Options) -> Manifest:
     spec = {
         # An autoscaler's number is not ours to set back.
         **({"replicas": pool.num_replicas} if pool.autoscale is None else {}),
-        "revisionHistoryLimit": 3,
+        # Room for versions that failed: the one that served before them is kept.
+        "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": times.progress,
         "strategy": strategy(options),
         "selector": {"matchLabels": names.selector(REPLICA)},

@@ -9,6 +9,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
+from components import node_pool_gateway
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
@@ -130,6 +131,13 @@ def test_the_check_goes_by_port_forward_with_the_key(deployed):
     assert check.secrets == {"key"}
     assert {"svc-gw-deployment-front-door", "svc-gw-service"} <= check.depends_on
     assert [bundle["name"] for bundle in check.inputs["bundles"]] == ["triton_model"]
+
+
+def test_a_private_load_balancer_is_passed_by(deployed, monkeypatch):
+    """The mocks give no load balancer an address; here every one has."""
+    monkeypatch.setattr(node_pool_gateway, "_address", lambda _status: "10.0.0.4")
+    exposure = {"kind": "loadBalancer", "internal": True}
+    assert deployed({"exposure": exposure}).resources["svc-check-run"].inputs["address"] == ""
 
 
 def test_another_address_alone_calls_for_no_check(deployed):

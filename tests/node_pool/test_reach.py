@@ -96,6 +96,9 @@ def test_each_envoy_takes_its_part_of_the_rate_limit(options):
 def test_commands_name_the_context_and_the_namespace(options):
     made = options(pool={"context": "prod", "namespace": "serving"})
     kubectl = ["kubectl", "--context", "prod", "--namespace", "serving"]
-    assert logs_command(Names.of(made), "prod")[:6] == [*kubectl, "logs"]
+    command = logs_command(Names.of(made), "prod")
+    assert command[:6] == [*kubectl, "logs"]
+    # Without them kubectl shows ten lines, and refuses to follow more than five containers.
+    assert command[-2:] == ["--tail=1000", "--max-log-requests=100"]
     assert port_forward_command(made) == [*kubectl, "port-forward", "service/triton-webservice", "6789:80"]
     assert metrics_uri(made) == "http://triton-webservice-replicas.serving.svc:8002/metrics"
