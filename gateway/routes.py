@@ -19,7 +19,7 @@ RATE_LIMIT = "local_ratelimit"
 _SEGMENT = r"[^/;?#\\]+"
 _MODEL = rf"/v2/models/{_SEGMENT}(/versions/[0-9]+)?"
 
-_GRPC_SERVICE = "/inference.GRPCInferenceService/"
+GRPC_SERVICE = "inference.GRPCInferenceService"
 _GRPC_READS = (
     "ServerLive",
     "ServerReady",
@@ -123,9 +123,9 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
         return _route(options, name, {**match, "grpc": {}}, "triton_grpc", "POST", **kwargs)
 
     return [
-        grpc("grpc_infer", {"path": f"{_GRPC_SERVICE}ModelInfer"}),
-        grpc("grpc_stream_infer", {"path": f"{_GRPC_SERVICE}ModelStreamInfer"}, streamed=True),
-        *(grpc("grpc_read", {"path": f"{_GRPC_SERVICE}{method}"}, limited=False) for method in _GRPC_READS),
+        grpc("grpc_infer", {"path": f"/{GRPC_SERVICE}/ModelInfer"}),
+        grpc("grpc_stream_infer", {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"}, streamed=True),
+        *(grpc("grpc_read", {"path": f"/{GRPC_SERVICE}/{method}"}, limited=False) for method in _GRPC_READS),
     ]
 
 

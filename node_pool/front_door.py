@@ -15,6 +15,7 @@ from node_pool.gateway_files import (
     KEYS_FOLDER,
     gateway_files,
 )
+from node_pool.image_pull import pull_secrets
 from node_pool.names import FRONT_DOOR, FRONT_DOOR_PORT, STATISTICS_PORT, Names, manifest
 from node_pool.options import Manifest, Options
 from node_pool.resources import mebibytes
@@ -71,7 +72,7 @@ def _endpoint_seconds(options: Options) -> int:
 
 def _deployment(options: Options) -> Manifest:
     names, settings = Names.of(options), options.pool.front_door
-    pull_secrets = options.pool.image_pull_secrets
+    secrets = pull_secrets(options)
     pod: dict[str, Any] = {
         "serviceAccountName": names.front_door,
         "automountServiceAccountToken": False,
@@ -79,7 +80,7 @@ def _deployment(options: Options) -> Manifest:
         "terminationGracePeriodSeconds": _endpoint_seconds(options) + _drain_seconds(options) + _MARGIN_SECONDS,
         "securityContext": pod_security(_USER),
         **front_door_placement(options),
-        **({"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}),
+        **({"imagePullSecrets": secrets} if secrets else {}),
         "containers": [_envoy(options)],
         "volumes": _volumes(options),
     }

@@ -26,11 +26,13 @@ class Contents:
         gateway_version: Changes whenever Envoy's files, keys or certificate do.
         primary_key, secondary_key: The service's keys.
         gateway_keys: Envoy's file of keys (`gateway.config.render_keys`).
+        image_pull: Docker's configuration with the password of the image's registry, where the settings have one.
         certificate, certificate_key: The front door's PEM files, where it has TLS.
     """
 
     image: Text
     repositories: tuple[Text, ...] = ()
+    image_pull: Text = field(default="", repr=False)
     gateway_version: Text = ""
     primary_key: Text = field(default="", repr=False)
     secondary_key: Text = field(default="", repr=False)

@@ -4,6 +4,7 @@ from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
 from node_pool.containers import replica_containers, replica_volumes
+from node_pool.image_pull import image_pull, pull_secrets
 from node_pool.lifecycle import Times
 from node_pool.names import REPLICA, Names, manifest
 from node_pool.options import Manifest, Options
@@ -19,6 +20,7 @@ def workload(options: Options) -> list[Manifest]:
     names = Names.of(options)
     return [
         service_account(options, names.service, REPLICA, annotations=options.pool.service_account_annotations),
+        *image_pull(options),
         _headless_service(options),
         _deployment(options),
         disruption_budget(options, names.service, REPLICA),
@@ -63,7 +65,7 @@ def _headless_service(options: Options) -> Manifest:
 
 
 def _deployment(options: Options) -> Manifest:
-    names, times, pool = Names.of(options), Times.of(options), options.pool
+    names, times, pool, secrets = Names.of(options), Times.of(options), options.pool, pull_secrets(options)
     pod: dict[str, Any] = {
         "serviceAccountName": names.service,
         "automountServiceAccountToken": False,
@@ -72,11 +74,7 @@ def _deployment(options: Options) -> Manifest:
         "terminationGracePeriodSeconds": times.grace,
         "securityContext": pod_security(USER),
         **replica_placement(options),
-        **(
-            {"imagePullSecrets": [{"name": name} for name in pool.image_pull_secrets]}
-            if pool.image_pull_secrets
-            else {}
-        ),
+        **({"imagePullSecrets": secrets} if secrets else {}),
         **replica_containers(options),
         "volumes": replica_volumes(options),
     }

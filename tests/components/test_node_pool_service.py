@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from bundle.layout import check_layout
+from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from components import node_pool_gateway
 from components.access_keys import AccessKeys, AccessKeysArgs
@@ -17,6 +17,7 @@ from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
 from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.node_pool_rollout import NodePoolRolloutProvider
+from machine.service import ServiceError
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
 
@@ -28,7 +29,7 @@ def deployed(declare, settings_with, tmp_path):
     def run(pool=None, **changed):
         deployment = {"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1}
         settings = settings_with(
-            image={"reference": IMAGE},
+            image=changed.pop("image", {"reference": IMAGE}),
             nodePool=pool or {},
             deployment=deployment | changed.pop("deployment", {}),
             **changed,
@@ -181,6 +182,35 @@ def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_fol
     (triton,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
     repository = triton["args"][triton["args"].index("--model-repository") + 1]
     assert repository == f"{root}/m/{registered.manifest.content}/triton"
+
+
+def test_a_registered_bundle_of_a_script_stays_in_the_image(deployed, scripts):
+    fsspec.register_implementation("abfs", Lake, clobber=True)
+    registry = "abfs://scripts@account.dfs.core.windows.net"
+    Registry(registry).register("own", check_files(scripts), framework="Custom")
+    pool = {"modelsFrom": "registry", "credentialsSecret": "lake"}
+    with pytest.raises(
+        ServiceError, match="model own:1 is of framework Custom: the entry script finds it in the image"
+    ):
+        deployed(pool, models=["own:1"], registry=registry, entryScript="score.py")
+
+
+def test_a_rollout_with_a_gap_is_warned_of_at_preview(deployed, monkeypatch):
+    said = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: said.append(text))
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    deployed({"spareGpus": 1})
+    assert said == []
+    deployed()
+    assert [text.partition(" (")[0] for text in said] == ["no GPU is spare for a rollout"]
+
+
+def test_the_password_of_the_images_registry_is_a_secret(deployed):
+    image = {"reference": IMAGE, "username": "robot"}
+    declared = deployed(image=image, imagePassword="s3cret").resources
+    (pull,) = [found for name, found in declared.items() if name.endswith("image-pull")]
+    assert pull.secrets == {"stringData"}
+    assert "s3cret" not in str([found.inputs for found in declared.values() if not found.secrets])
 
 
 def test_kinds_that_kubernetes_does_not_bring_are_declared_too(deployed):

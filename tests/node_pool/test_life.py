@@ -1,5 +1,8 @@
 """How a replica starts, is asked and stops."""
 
+import json
+from base64 import b64encode
+
 import pytest
 
 
@@ -57,12 +60,43 @@ def test_a_busy_scorer_is_not_killed_for_being_slow(rendered):
     assert "tcpSocket" in rendered(shape="scorer").container("scorer")["livenessProbe"]
 
 
+def variables(container):
+    return {variable["name"]: variable["value"] for variable in container["env"]}
+
+
 def test_triton_reads_the_registry_itself_where_bundles_are_too_large_for_an_image(rendered):
     pool = {"modelsFrom": "registry", "credentialsSecret": "bucket", "downloadGb": 40}
     found = rendered(pool=pool, registry="s3://bucket/models")
-    assert found.container("triton")["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    triton = found.container("triton")
+    assert triton["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+    assert triton["resources"]["requests"]["ephemeral-storage"] == "40Gi"
     (scratch,) = [v for v in found.replica["volumes"] if v["name"] == "scratch"]
-    assert scratch["emptyDir"]["sizeLimit"] == "41Gi"
+    assert scratch["emptyDir"]["sizeLimit"] == f"{(40 + 4) * 1024}Mi"  # memoryGb is 4
+
+
+@pytest.mark.parametrize(("registry", "named"), [("gs://bucket/models", True), ("s3://bucket/models", False)])
+def test_credentials_are_files_too_and_googles_are_named_as_one(rendered, registry, named):
+    pool = {"modelsFrom": "registry", "credentialsSecret": "bucket"}
+    found = rendered(shape="triton and scorer", pool=pool, registry=registry)
+    (volume,) = [v for v in found.replica["volumes"] if v["name"] == "credentials"]
+    assert volume["secret"] == {"secretName": "bucket", "defaultMode": 0o440}
+    for container in (found.container("triton"), found.container("scorer")):  # a script collects data there
+        (mount,) = [m for m in container["volumeMounts"] if m["name"] == "credentials"]
+        assert (mount["mountPath"], mount["readOnly"]) == ("/etc/credentials", True)
+        assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}]
+        file = "/etc/credentials/credentials.json" if named else None
+        assert variables(container).get("GOOGLE_APPLICATION_CREDENTIALS") == file
+
+
+def test_the_images_password_pulls_it_too(rendered):
+    image = {"repository": "registry.example/team/triton", "username": "robot"}
+    found = rendered(pool={"imagePullSecrets": ["envoys"]}, image=image, imagePassword="s3cret")
+    secret = found.one("Secret", "-image-pull")
+    assert secret["type"] == "kubernetes.io/dockerconfigjson"
+    auths = json.loads(secret["stringData"][".dockerconfigjson"])["auths"]
+    assert auths == {"registry.example": {"auth": b64encode(b"robot:s3cret").decode()}}
+    for pod in (found.replica, found.envoy):
+        assert pod["imagePullSecrets"] == [{"name": "envoys"}, {"name": "triton-webservice-image-pull"}]
 
 
 def test_envoy_goes_on_while_load_balancers_forget_it_and_then_drains(rendered):

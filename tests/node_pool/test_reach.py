@@ -76,7 +76,13 @@ def test_a_route_of_the_gateway_api_leads_to_the_front_door(rendered):
     route = rendered(pool=pool).one("HTTPRoute")
     assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
     assert route["spec"]["parentRefs"] == [gateway]
-    assert route["spec"]["rules"] == [{"backendRefs": [{"name": "triton-webservice", "port": 80}]}]
+    everything, grpc = route["spec"]["rules"]
+    assert everything == {"backendRefs": [{"name": "triton-webservice", "port": 80}]}
+    # HTTP/2 in clear text by a port of its own: to the other a Gateway speaks HTTP/1.1.
+    assert grpc["matches"] == [{"path": {"type": "PathPrefix", "value": "/inference.GRPCInferenceService"}}]
+    assert grpc["backendRefs"] == [{"name": "triton-webservice", "port": 8001}]
+    ports = {port["port"]: port.get("appProtocol") for port in rendered(pool=pool).one("Service")["spec"]["ports"]}
+    assert ports == {80: None, 8001: "kubernetes.io/h2c"}
 
 
 def test_envoy_looks_the_replicas_up_by_name_and_is_drained_from_its_own_pod_alone(options):
