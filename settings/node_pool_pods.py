@@ -89,7 +89,8 @@ def _tolerations_are_whole(settings: Settings) -> Iterator[Mistake]:
 
 
 def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
-    if settings.node_pool.models_from != "registry":
+    pool = settings.node_pool
+    if pool.models_from != "registry":
         return
     url = triton_url(settings.registry)
     if url is None:
@@ -98,11 +99,13 @@ def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
             value=repr(settings.registry),
             expected=f"expected {REMOTE_SCHEMES} where nodePool.modelsFrom is 'registry': Triton reads it from there",
         )
-    elif url.startswith("as://") and settings.node_pool.credentials_secret is None:
+    # Newer images than the curated one's take a pod's identity, by a variable.
+    by_identity = "AZURE_STORAGE_AUTH_TYPE" in settings.environment.variables
+    if url is not None and url.startswith("as://") and pool.credentials_secret is None and not by_identity:
         yield Mistake(
             path="nodePool.credentialsSecret",
-            expected="is required where Triton reads from Azure: it takes an account's key, AZURE_STORAGE_ACCOUNT and "
-            "AZURE_STORAGE_KEY, and no pod's identity",
+            expected="is required where Triton reads from Azure: the curated image's takes an account's key, "
+            "AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, and no pod's identity",
         )
     for index, model in enumerate(settings.models):
         if isinstance(model, Model) and model.framework is Framework.CUSTOM:
