@@ -69,7 +69,7 @@ class Cluster:
         with _errors():
             found: list[Any] = list(self._api.get(kind, namespace=namespace, field_selector={"metadata.name": name}))
             for one in found:
-                one.patch(patch, type="merge")
+                one.patch(patch)
 
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[int]:
