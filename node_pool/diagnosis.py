@@ -90,10 +90,8 @@ def failed_loads(pod: Manifest, log: Sequence[str]) -> list[Trouble]:
     """
     found = [match["words"] for line in log if (match := _LOAD_FAILED.fullmatch(line.strip()))]
     name = pod["metadata"]["name"]
-    return [
-        Trouble(name, f"triton: {words[:_WORDS_LIMIT]}", final=True, container="triton")
-        for words in dict.fromkeys(found)
-    ]
+    texts = [" ".join(words.replace("\\n", " ").split())[:_WORDS_LIMIT] for words in dict.fromkeys(found)]
+    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in texts]
 
 
 def refusals(deployment: Manifest) -> list[Trouble]:

@@ -125,7 +125,7 @@ def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(servic
             await_rollout(service.cluster, rollout, print)
         assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
     text = str(failure.value)
-    for words in [*reasons, "events of pod", "the old replica goes on serving", "kubectl logs"]:
+    for words in [*reasons, "events of pod", "the old replica goes on serving", "logs pod/digits-"]:
         assert words in text
     assert counted[0]["failures"] == []
     service.deploy(*built.good)

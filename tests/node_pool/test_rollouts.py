@@ -297,7 +297,7 @@ def test_one_that_is_awake_is_left_to_its_autoscaler():
 
 LOG = [
     'I1125 13:00:01.000001 1 model_lifecycle.cc:472] "loading: digits:1"',
-    """E1125 13:00:09.000001 1 model_lifecycle.cc:654] "failed to load 'digits' version 1: Internal: no tensor\"""",
+    """E1125 13:00:09.000001 1 model_lifecycle.cc:654] "failed to load 'digits' version 1: Internal: no\\ntensor\"""",
     "I1125 13:00:09.000002 1 model_lifecycle.cc:789] \"failed to load 'digits'\"",
 ]
 
