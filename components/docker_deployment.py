@@ -113,7 +113,7 @@ class DockerDeployment(pulumi.ComponentResource):
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,
-            "drainSeconds": deployment.rollout.drain_seconds,
+            "drainSeconds": deployment.drain_seconds,
         }
         if settings.docker.shm_mb is not None:
             inputs["sharedMemoryMb"] = settings.docker.shm_mb

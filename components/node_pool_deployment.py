@@ -15,12 +15,15 @@ from components.node_pool_objects import ObjectSet, cluster_provider
 from components.providers.node_pool_pods import NodePoolPods
 from components.providers.node_pool_rollout import NodePoolRollout
 from environment.image_layout import repository
+from machine.service import ServiceError
 from node_pool.addresses import logs_command
+from node_pool.image_pull import docker_configuration
 from node_pool.lifecycle import Times
-from node_pool.model_storage import triton_url
+from node_pool.model_storage import repository_url
 from node_pool.names import REPLICA, Names
 from node_pool.objects import objects_of
 from node_pool.options import Contents, Manifest, Options
+from node_pool.rollout import lacks_spare_gpus
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 
 __all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
@@ -43,9 +46,11 @@ class NodePoolDeploymentArgs:
 class NodePoolDeployment(pulumi.ComponentResource):
     """The replicas, what they run under and what guards them, and their rollout behind the probe.
 
-    An update that fails leaves the replicas serving that were there, and says why the new ones did not become ready.
+    An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
+    the new ones, and says why those did not become ready.
     `generation` changes with what is served; `options` are what is rendered and `provider` reaches the cluster, for the
-    front door. `logs` is the command that shows the replicas' logs.
+    front door. `logs` is the command that shows the replicas' logs. Raises `ServiceError` before anything is declared
+    where a registered bundle for the entry script stays in its object store.
     """
 
     options: Options
@@ -55,17 +60,27 @@ class NodePoolDeployment(pulumi.ComponentResource):
     logs: str
 
     def __init__(self, name: str, args: NodePoolDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("triton:index:NodePoolDeployment", name, None, opts)
         settings = args.settings
         models = zip(settings.models, args.bundles, strict=True)
-        served = [bundle for model, bundle in models if _by_triton(model, bundle)]
+        served = [bundle for model, bundle in models if _by_triton(settings, model, bundle)]
+        super().__init__("triton:index:NodePoolDeployment", name, None, opts)
         self.options = Options(
             settings=settings,
             triton=bool(served),
             scorer=settings.entry_script is not None,
             owner=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
-            contents=Contents(image=args.image, repositories=tuple(_repository(settings, bundle) for bundle in served)),
+            contents=Contents(
+                image=args.image,
+                repositories=tuple(_repository(settings, bundle) for bundle in served),
+                image_pull=pulumi.Output.secret(docker_configuration(settings)),
+            ),
         )
+        if pulumi.runtime.is_dry_run() and lacks_spare_gpus(self.options):
+            pulumi.log.warn(
+                "no GPU is spare for a rollout (nodePool.spareGpus), so the replica stops before its successor starts: "
+                "nobody serves meanwhile, and the old version starts again where the new one fails",
+                self,
+            )
         self.provider = cluster_provider(f"{name}-cluster", settings, self)
         self.generation, rollout = self._declare(name)
         self.state = rollout.state
@@ -105,16 +120,24 @@ class NodePoolDeployment(pulumi.ComponentResource):
             "provisionSeconds": times.provision,
             "startupSeconds": times.startup,
             "graceSeconds": grace,
+            "sleeps": self.options.sleeps,
         }
         return generation, NodePoolRollout(
             f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
         )
 
 
-def _by_triton(model: Model | RegisteredModelId, bundle: ModelBundle) -> bool:
+def _by_triton(settings: Settings, model: Model | RegisteredModelId, bundle: ModelBundle) -> bool:
     if isinstance(model, Model):
         return model.framework is Framework.MULTI
-    return Registry(bundle.registry).get(model.name, model.version).framework == Framework.MULTI.value
+    registered = Registry(bundle.registry).get(model.name, model.version)
+    by_triton = registered.framework == Framework.MULTI.value
+    if not by_triton and settings.node_pool.models_from == "registry":
+        raise ServiceError(
+            f"model {model.name}:{model.version} is of framework {registered.framework}: the entry script finds it in "
+            "the image alone; expected nodePool.modelsFrom 'image'"
+        )
+    return by_triton
 
 
 def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
@@ -122,7 +145,11 @@ def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
     if settings.node_pool.models_from == "image":
         return bundle.version.apply(lambda version: repository(bundle.name, version))
     registry = Registry(bundle.registry)
-    return bundle.version.apply(lambda version: f"{triton_url(registry.get(bundle.name, version).path)}/triton")
+
+    def of(version: int) -> str:
+        return repository_url(settings.registry, bundle.name, registry.get(bundle.name, version).manifest.content)
+
+    return bundle.version.apply(of)
 
 
 def _digest(manifest: Manifest) -> pulumi.Output[str]:

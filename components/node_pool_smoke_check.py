@@ -37,8 +37,9 @@ class NodePoolSmokeCheckArgs:
 class NodePoolSmokeCheck(pulumi.ComponentResource):
     """The same check as `SmokeCheck` makes, after the rollout, with the key.
 
-    It asks a load balancer where there is one. Everything else it reaches by port-forward to Envoy: inside the cluster
-    there is no other way, and the names that an Ingress or a route answers to are nobody's business here.
+    It asks a public load balancer where there is one and it lets this machine in. Everything else it reaches by
+    port-forward to Envoy: inside the cluster there is no other way, and the names that an Ingress or a route answers to
+    are nobody's business here.
     """
 
     def __init__(self, name: str, args: NodePoolSmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -51,7 +52,8 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
             "service": names.service,
             "containerPort": FRONT_DOOR_PORT,
             "scheme": scheme(options),
-            "address": args.gateway.address,
+            "address": "" if options.pool.exposure.internal else args.gateway.address,
+            "sleeps": options.sleeps,
             "serverName": _server_name(settings, args.project),
             "patienceSeconds": times.progress,
             **questions(settings, args.project, args.bundles, args.keys),

@@ -64,7 +64,7 @@ class ProcessDeployment(pulumi.ComponentResource):
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,
-            "drainSeconds": deployment.rollout.drain_seconds,
+            "drainSeconds": deployment.drain_seconds,
         }
         script = entry_script(settings, args.project)
         if script is not None:

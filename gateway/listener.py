@@ -63,7 +63,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "rds": {"route_config_name": ROUTES, "config_source": file_source(options.directory, "routes.json")},
         "http_filters": _http_filters(options),
         "local_reply_config": _local_replies(options),
-        "access_log": [_access_log()],
+        "access_log": [_access_log(options)],
         # Clients are strangers: their x-envoy-* headers (retries, timeouts) are dropped, their address is recorded.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
@@ -87,6 +87,19 @@ def _connection_manager(options: Options) -> dict[str, Any]:
 
 def _http_filters(options: Options) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = []
+    if options.health_path is not None:
+        # Before the keys. It fails once Envoy was told to fail its health check, so that balancers turn away first.
+        path = {"name": ":path", "string_match": {"exact": options.health_path}}
+        filters.append(
+            {
+                "name": "envoy.filters.http.health_check",
+                "typed_config": {
+                    "@type": f"{_FILTERS}.health_check.v3.HealthCheck",
+                    "pass_through_mode": False,
+                    "headers": [path],
+                },
+            }
+        )
     if options.auth_enabled:
         # Discovered, not inline: a rotated key replaces this filter's configuration and touches no connection.
         # Until a first one is there, the listener does not open.
@@ -132,6 +145,7 @@ def _local_replies(options: Options) -> dict[str, Any]:
     """JSON bodies for the answers that Envoy gives itself; the first mapper that fits is used."""
     not_ready = "the service is not ready: no model server answers; try again in a few seconds"
     mappers = [
+        *([] if options.health_path is None else _health_replies()),
         _mapper(_status(401), HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": 'Bearer realm="service"'}),
         _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
         _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
@@ -144,6 +158,11 @@ def _local_replies(options: Options) -> dict[str, Any]:
         _mapper(_status(400), "bad request: %RESPONSE_CODE_DETAILS%"),
     ]
     return {"mappers": mappers, "body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}}
+
+
+def _health_replies() -> list[dict[str, Any]]:
+    ready = {"filter": _status(200), "body_format_override": {"json_format": {"status": "ready"}}}
+    return [_mapper(_flags("LH"), "the front door is closing"), ready]
 
 
 def _mapper(match: dict[str, Any], error: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -163,8 +182,9 @@ def _flags(*flags: str) -> dict[str, Any]:
     return {"response_flag_filter": {"flags": list(flags)}}
 
 
-def _access_log() -> dict[str, Any]:
+def _access_log(options: Options) -> dict[str, Any]:
     """One JSON line a request on standard output. No header that may carry a secret, and no query string."""
+    requests: dict[str, Any] = {} if options.health_path is None else {"filter": {"not_health_check_filter": {}}}
     fields = {
         "time": "%START_TIME%",
         "request_id": "%REQ(X-REQUEST-ID)%",
@@ -186,6 +206,7 @@ def _access_log() -> dict[str, Any]:
     }
     return {
         "name": "envoy.access_loggers.stdout",
+        **requests,
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
             "log_format": {"json_format": fields},

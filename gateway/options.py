@@ -111,6 +111,8 @@ class Options:
         stats: Address of the listener for `/ready`, `/stats/prometheus` and Triton's `/metrics`. It asks for no key.
         admin_socket: Path of Envoy's admin socket (owner only); by default `admin.sock` in `directory`.
         auth_enabled: Whether requests need a key.
+        health_path: Path of the front door that says whether this Envoy takes requests, 200 or 503, and asks for no
+            key: for load balancers that know no other port. None: there is none.
         tls: Certificate and key of the front door; plain HTTP when None.
         timeout_seconds: Longest time from the request's last byte to the response's last byte; for streamed
             responses, longest silence.
@@ -130,6 +132,7 @@ class Options:
     stats: Address = Address("127.0.0.1", 6790)
     admin_socket: str = ""
     auth_enabled: bool = True
+    health_path: str | None = None
     tls: Tls | None = None
     timeout_seconds: float = 60.0
     max_request_bytes: int | None = 256 * 1024 * 1024
@@ -151,6 +154,8 @@ class Options:
                 f"admin_socket: {self.admin_socket} has {len(self.admin_socket.encode())} bytes, the kernel takes "
                 f"{UNIX_PATH_LIMIT}; give a shorter path"
             )
+        if self.health_path is not None and not self.health_path.startswith("/"):
+            raise ValueError(f"health_path: {self.health_path} does not start with '/'")
         for name in ("timeout_seconds", "max_concurrent_requests", "max_connections", "upstream_idle_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}: {getattr(self, name)} is not above 0")

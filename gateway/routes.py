@@ -19,7 +19,7 @@ RATE_LIMIT = "local_ratelimit"
 _SEGMENT = r"[^/;?#\\]+"
 _MODEL = rf"/v2/models/{_SEGMENT}(/versions/[0-9]+)?"
 
-_GRPC_SERVICE = "/inference.GRPCInferenceService/"
+GRPC_SERVICE = "inference.GRPCInferenceService"
 _GRPC_READS = (
     "ServerLive",
     "ServerReady",
@@ -35,7 +35,7 @@ _FILTER_OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig"
 
 def served(options: Options) -> str:
     """What the front door answers, in words, for people who asked for something else."""
-    paths = []
+    paths = [] if options.health_path is None else [f"{options.health_path} (health of the front door)"]
     if options.upstreams.scorer is not None:
         paths += ["/ (health)", "/score", "/swagger.json"]
     if options.upstreams.triton is not None:
@@ -123,9 +123,9 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
         return _route(options, name, {**match, "grpc": {}}, "triton_grpc", "POST", **kwargs)
 
     return [
-        grpc("grpc_infer", {"path": f"{_GRPC_SERVICE}ModelInfer"}),
-        grpc("grpc_stream_infer", {"path": f"{_GRPC_SERVICE}ModelStreamInfer"}, streamed=True),
-        *(grpc("grpc_read", {"path": f"{_GRPC_SERVICE}{method}"}, limited=False) for method in _GRPC_READS),
+        grpc("grpc_infer", {"path": f"/{GRPC_SERVICE}/ModelInfer"}),
+        grpc("grpc_stream_infer", {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"}, streamed=True),
+        *(grpc("grpc_read", {"path": f"/{GRPC_SERVICE}/{method}"}, limited=False) for method in _GRPC_READS),
     ]
 
 

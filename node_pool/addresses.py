@@ -5,9 +5,11 @@ from node_pool.exposure import scheme, service_port
 from node_pool.names import REPLICA, STATISTICS_PORT, Names
 from node_pool.options import Options
 
-__all__ = ["LOCAL_PORT", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+__all__ = ["LOCAL_PORT", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
 
 LOCAL_PORT = 6789
+_LOG_LINES = 1000
+_LOG_STREAMS = 100
 
 
 def public_url(options: Options, address: str) -> str:
@@ -31,14 +33,17 @@ def metrics_uri(options: Options) -> str:
 def logs_command(names: Names, context: str | None) -> list[str]:
     """The command that shows what the replicas write."""
     selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
-    return [*_kubectl(context, names), "logs", "--selector", selector, "--all-containers", "--prefix"]
+    # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
+    whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
+    return [*kubectl(context, names.namespace), "logs", "--selector", selector, *whole]
 
 
 def port_forward_command(options: Options) -> list[str]:
     """The command that leads from a port of one's own machine to the front door."""
     names, ports = Names.of(options), f"{LOCAL_PORT}:{service_port(options)}"
-    return [*_kubectl(options.pool.context, names), "port-forward", f"service/{names.service}", ports]
+    return [*kubectl(options.pool.context, names.namespace), "port-forward", f"service/{names.service}", ports]
 
 
-def _kubectl(context: str | None, names: Names) -> list[str]:
-    return ["kubectl", *(["--context", context] if context else []), "--namespace", names.namespace]
+def kubectl(context: str | None, namespace: str) -> list[str]:
+    """The start of a command of `kubectl` in a namespace of a context (`None` and `""`: the current one)."""
+    return ["kubectl", *(["--context", context] if context else []), "--namespace", namespace]

@@ -49,8 +49,7 @@ def _front_door_rules(options: Options) -> list[Manifest]:
             f"More than {_ERRORS:.0%} of the answers of {service} are 5xx.",
         ),
     ]
-    autoscale = options.pool.autoscale
-    if autoscale is None or autoscale.min_replicas > 0:
+    if not options.sleeps:
         no_replica = f'max(envoy_cluster_membership_healthy{{{envoy},envoy_cluster_name="{upstream}"}}) == 0'
         rules.append(
             _rule(

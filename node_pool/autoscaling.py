@@ -6,7 +6,7 @@ import yaml
 
 from node_pool.names import FRONT_DOOR, REPLICA, Names, manifest
 from node_pool.options import Manifest, Options
-from node_pool.queries import front_door_requests, queue_ms
+from node_pool.queries import queue_ms, waking_requests
 from settings.node_pool import Autoscale
 
 __all__ = ["QUEUE_METRIC", "autoscaling"]
@@ -14,6 +14,7 @@ __all__ = ["QUEUE_METRIC", "autoscaling"]
 QUEUE_METRIC = "triton_queue_ms_per_request"
 _ADAPTER_TEMPLATE = "<<.LabelMatchers>>"
 _ADAPTER_GROUP = "<<.GroupBy>>"
+_NEVER = "1000000000"  # requests a second, milliseconds, per cent: more than there will be
 
 
 def autoscaling(options: Options) -> list[Manifest]:
@@ -41,22 +42,25 @@ def _horizontal_pod_autoscaler(options: Options, autoscale: Autoscale) -> Manife
         "minReplicas": autoscale.min_replicas,
         "maxReplicas": autoscale.max_replicas,
         # The larger demand wins, so CPU still scales up where the queue's metric is missing.
-        "metrics": [*([queue] if autoscale.by == "queueTime" else []), _cpu(options, autoscale)],
+        "metrics": [*([queue] if autoscale.by == "queueTime" else []), *_cpu(options, autoscale)],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
     }
     return manifest(options, "autoscaling/v2", "HorizontalPodAutoscaler", names.service, REPLICA, spec=spec)
 
 
-def _cpu(options: Options, autoscale: Autoscale) -> dict[str, Any]:
-    # One container's, by name: in a pod's sum some versions of Kubernetes leave sidecars out.
-    return {
-        "type": "ContainerResource",
-        "containerResource": {
-            "name": "cpu",
-            "container": options.main_container,
-            "target": {"type": "Utilization", "averageUtilization": autoscale.target_utilization},
-        },
-    }
+def _cpu(options: Options, autoscale: Autoscale) -> list[dict[str, Any]]:
+    """The CPU of each container by itself: whichever is short of it calls for more replicas."""
+    return [
+        {
+            "type": "ContainerResource",
+            "containerResource": {
+                "name": "cpu",
+                "container": container,
+                "target": {"type": "Utilization", "averageUtilization": autoscale.target_utilization},
+            },
+        }
+        for container in options.containers
+    ]
 
 
 def _adapter_rule(options: Options) -> Manifest:
@@ -76,18 +80,26 @@ def _scaled_object(options: Options, autoscale: Autoscale) -> Manifest:
     triggers: list[dict[str, Any]] = []
     if autoscale.by == "queueTime":
         query = f"avg({queue_ms(names.metrics_of(REPLICA), 'pod')})"
-        # A wait does not add up over replicas: their number follows from the quotient of wait and target.
-        triggers.append(_prometheus(autoscale, query, f"{autoscale.target_queue_ms:g}", metric_type="Value"))
+        # A wait does not add up over replicas: their number follows from the quotient of wait and target. It never
+        # keeps the last one awake: the probes' own golden inferences pass the queue too.
+        triggers.append(
+            _prometheus(autoscale, query, f"{autoscale.target_queue_ms:g}", activation=_NEVER, metric_type="Value")
+        )
     if autoscale.min_replicas == 0:
-        # What wakes it: a request that met no replica. Its threshold keeps it from asking for more than one.
-        triggers.append(_prometheus(autoscale, front_door_requests(names.metrics_of(FRONT_DOOR)), "1000000"))
-    triggers.append(
+        # What wakes it, and keeps it awake. Its threshold keeps it from asking for more than one.
+        triggers.append(_prometheus(autoscale, waking_requests(names.metrics_of(FRONT_DOOR)), _NEVER, activation="0"))
+    triggers += [
         {
             "type": "cpu",
             "metricType": "Utilization",
-            "metadata": {"value": str(autoscale.target_utilization), "containerName": options.main_container},
+            "metadata": {
+                "value": str(autoscale.target_utilization),
+                "activationValue": _NEVER,
+                "containerName": container,
+            },
         }
-    )
+        for container in options.containers
+    ]
     spec = {
         "scaleTargetRef": {"name": names.service},
         "minReplicaCount": autoscale.min_replicas,
@@ -100,11 +112,12 @@ def _scaled_object(options: Options, autoscale: Autoscale) -> Manifest:
 
 
 def _prometheus(
-    autoscale: Autoscale, query: str, threshold: str, *, metric_type: str = "AverageValue"
+    autoscale: Autoscale, query: str, threshold: str, *, activation: str, metric_type: str = "AverageValue"
 ) -> dict[str, Any]:
-    address = autoscale.prometheus or ""
-    return {
-        "type": "prometheus",
-        "metricType": metric_type,
-        "metadata": {"serverAddress": address, "query": query, "threshold": threshold, "activationThreshold": "0"},
+    metadata = {
+        "serverAddress": autoscale.prometheus or "",
+        "query": query,
+        "threshold": threshold,
+        "activationThreshold": activation,
     }
+    return {"type": "prometheus", "metricType": metric_type, "metadata": metadata}

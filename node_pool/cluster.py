@@ -25,6 +25,7 @@ class Cluster:
     """
 
     def __init__(self, context: str = "") -> None:
+        self.context = context
         with _errors():
             self._api = kr8s.api(context=context or None)
 
@@ -63,6 +64,13 @@ class Cluster:
         except ClusterError:
             return []
 
+    def patch(self, kind: str, namespace: str, name: str, patch: Manifest) -> None:
+        """Change an object by a merge patch; one that is not there is left alone."""
+        with _errors():
+            found: list[Any] = list(self._api.get(kind, namespace=namespace, field_selector={"metadata.name": name}))
+            for one in found:
+                one.patch(patch)
+
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[int]:
         """A port of this machine's loopback that leads to `port` of a pod of the Service, ready and there to stay."""
@@ -89,7 +97,10 @@ def _errors() -> Iterator[None]:
         raise ClusterError(
             f"the cluster does not answer: {error}; is KUBECONFIG right, and are you logged in?"
         ) from None
-    except ValueError as error:
+    except RuntimeError as error:  # the kubeconfig's login command, an expired login say
+        words = " ".join(str(error).split())
+        raise ClusterError(f"no way to the cluster: the kubeconfig's login failed: {words}; log in again") from None
+    except (KeyError, ValueError) as error:
         raise ClusterError(f"no way to the cluster: {error}; is KUBECONFIG right?") from None
 
 

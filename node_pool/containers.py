@@ -5,13 +5,23 @@ from typing import Any
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from node_pool.lifecycle import Times, scorer_probes, triton_probes
 from node_pool.options import Options
-from node_pool.resources import Share, mebibytes, scorer_share, shared_memory_mb, triton_share
+from node_pool.resources import (
+    Share,
+    downloads_gb,
+    mebibytes,
+    replica_memory_mb,
+    scorer_share,
+    shared_memory_mb,
+    triton_share,
+)
 from node_pool.security import container_security
 
 __all__ = ["replica_containers", "replica_volumes"]
 
 _SHM = "shared-memory"
 _SCRATCH = "scratch"
+_CREDENTIALS = "credentials"
+_CREDENTIALS_FOLDER = "/etc/credentials"
 
 
 def replica_containers(options: Options) -> dict[str, Any]:
@@ -29,17 +39,23 @@ def replica_containers(options: Options) -> dict[str, Any]:
 
 
 def replica_volumes(options: Options) -> list[dict[str, Any]]:
-    """What a replica writes to: shared memory in memory, everything else in a folder that dies with the pod."""
-    downloads = options.pool.download_gb if options.triton and options.pool.models_from == "registry" else 0
-    volumes: list[dict[str, Any]] = [{"name": _SCRATCH, "emptyDir": {"sizeLimit": f"{1 + downloads}Gi"}}]
+    """What a replica writes to: shared memory in memory, everything else in a folder that dies with the pod.
+
+    That folder holds as much as the replica's memory, and what Triton downloads. Credentials are read-only.
+    """
+    scratch = replica_memory_mb(options) + 1024 * downloads_gb(options)
+    volumes: list[dict[str, Any]] = [{"name": _SCRATCH, "emptyDir": {"sizeLimit": mebibytes(scratch)}}]
     if options.triton:
         size = mebibytes(shared_memory_mb(options))
         volumes.append({"name": _SHM, "emptyDir": {"medium": "Memory", "sizeLimit": size}})
+    if options.pool.credentials_secret:
+        secret = {"secretName": options.pool.credentials_secret, "defaultMode": 0o440}
+        volumes.append({"name": _CREDENTIALS, "secret": secret})
     return volumes
 
 
 def _triton(options: Options) -> dict[str, Any]:
-    times, pool = Times.of(options), options.pool
+    times = Times.of(options)
     container = _container(options, "triton", triton_share(options))
     container["command"] = ["tritonserver"]
     container["args"] = [
@@ -57,8 +73,6 @@ def _triton(options: Options) -> dict[str, Any]:
         {"name": "metrics", "containerPort": TRITON_METRICS_PORT},
     ]
     container["volumeMounts"] = [*container["volumeMounts"], {"name": _SHM, "mountPath": "/dev/shm"}]
-    if pool.credentials_secret:
-        container["envFrom"] = [{"secretRef": {"name": pool.credentials_secret}}]
     if not options.scorer:
         container["lifecycle"] = times.pre_stop_hook
     return {**container, **triton_probes(times)}
@@ -94,15 +108,23 @@ def _container(options: Options, name: str, share: Share) -> dict[str, Any]:
     if not share.gpus:
         # NVIDIA's images ask its runtime for every GPU of the node unless told otherwise.
         variables["NVIDIA_VISIBLE_DEVICES"] = "void"
+    secret = options.pool.credentials_secret
+    mounts: list[dict[str, Any]] = [{"name": _SCRATCH, "mountPath": "/tmp"}]
+    if secret:
+        mounts.append({"name": _CREDENTIALS, "mountPath": _CREDENTIALS_FOLDER, "readOnly": True})
+        if options.settings.registry.startswith("gs://"):
+            # Google's libraries want a file, the others variables.
+            variables["GOOGLE_APPLICATION_CREDENTIALS"] = f"{_CREDENTIALS_FOLDER}/credentials.json"
     return {
         "name": name,
         "image": options.contents.image,
         "imagePullPolicy": "IfNotPresent",
         "env": _merged([], variables, options.settings.environment.variables),
+        **({"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}),
         "resources": share.resources(),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": _SCRATCH, "mountPath": "/tmp"}],
+        "volumeMounts": mounts,
     }
 
 

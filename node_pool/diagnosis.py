@@ -6,7 +6,18 @@ from dataclasses import dataclass
 
 from node_pool.options import Manifest
 
-__all__ = ["Trouble", "event_lines", "is_ready", "is_unscheduled", "node_lines", "obstacles", "refusals", "troubles"]
+__all__ = [
+    "Trouble",
+    "event_lines",
+    "failed_loads",
+    "is_ready",
+    "is_running",
+    "is_unscheduled",
+    "node_lines",
+    "obstacles",
+    "refusals",
+    "troubles",
+]
 
 # Reasons of a waiting container that may pass by themselves, a registry's hiccup say, and those that do not.
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
@@ -16,6 +27,9 @@ _GIVEN_UP = re.compile(
     r"state UNAVAILABLE: |holds no such model|golden inference: POST \S+: output "
     r"|golden request: POST \S+: expected (?!200, )"
 )
+# Triton's own word for the same, at the level of an error: it tries no model twice.
+_LOAD_FAILED = re.compile(r"E\d{4} [^\]]*\] \"?(?P<words>(failed to load '|Poll failed for model directory ').*?)\"?")
+_WORDS_LIMIT = 600
 _PULL_ATTEMPTS = 3
 _EVENT_LIMIT = 10
 _NODE_LIMIT = 10
@@ -60,6 +74,24 @@ def troubles(pod: Manifest, events: Sequence[Manifest]) -> list[Trouble]:
         if not container.get("ready"):
             found += _of_container(name, container, events)
     return found
+
+
+def is_running(pod: Manifest, container: str) -> bool:
+    """Whether a container runs and is not ready yet."""
+    status = pod.get("status", {})
+    found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    return any(one["name"] == container and not one.get("ready") and "running" in one.get("state", {}) for one in found)
+
+
+def failed_loads(pod: Manifest, log: Sequence[str]) -> list[Trouble]:
+    """The models that Triton gave up, from its log.
+
+    The probe says it too, in an event; but Kubernetes drops those of a pod that had many, as one that loads for long.
+    """
+    found = [match["words"] for line in log if (match := _LOAD_FAILED.fullmatch(line.strip()))]
+    name = pod["metadata"]["name"]
+    texts = [" ".join(words.replace("\\n", " ").split())[:_WORDS_LIMIT] for words in dict.fromkeys(found)]
+    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in texts]
 
 
 def refusals(deployment: Manifest) -> list[Trouble]:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from environment.image_layout import TRITON_GRPC_PORT
+from gateway.routes import GRPC_SERVICE
 from node_pool.names import FRONT_DOOR, Names, manifest
 from node_pool.options import Manifest, Options
 
-__all__ = ["exposure", "scheme", "service_port"]
+__all__ = ["exposure", "scheme", "sends_to_pods", "service_port"]
 
 HTTP_PORT = 80
 HTTPS_PORT = 443
@@ -21,6 +23,19 @@ def service_port(options: Options) -> int:
     return HTTP_PORT if options.settings.tls is None else HTTPS_PORT
 
 
+def sends_to_pods(options: Options) -> bool:
+    """Whether a load balancer of AWS knows the front door's pods by their addresses, and not a Service before them.
+
+    Then a pod counts once the balancer found it healthy, and goes on serving until the balancer has forgotten it.
+    """
+    wanted = options.pool.exposure
+    annotations = {
+        "loadBalancer": {**_balancer(options), **wanted.annotations},
+        "ingress": wanted.annotations,
+    }.get(wanted.kind, {})
+    return any(key.endswith("target-type") and value == "ip" for key, value in annotations.items())
+
+
 def exposure(options: Options) -> list[Manifest]:
     """The front door's Service and what leads to it from outside."""
     leading = {"ingress": _ingress, "gateway": _http_route}.get(options.pool.exposure.kind)
@@ -30,11 +45,15 @@ def exposure(options: Options) -> list[Manifest]:
 def _service(options: Options) -> Manifest:
     names, wanted = Names.of(options), options.pool.exposure
     balanced = wanted.kind == "loadBalancer"
-    port = {"name": scheme(options), "port": service_port(options), "targetPort": "front-door"}
+    ports = [{"name": scheme(options), "port": service_port(options), "targetPort": "front-door"}]
+    if _routes_grpc(options):
+        # For Gateways, which speak HTTP/1.1 to the other one.
+        protocol = {"appProtocol": "kubernetes.io/h2c"}
+        ports.append({"name": "grpc", "port": TRITON_GRPC_PORT, "targetPort": "front-door", **protocol})
     spec: dict[str, Any] = {
         "type": "LoadBalancer" if balanced else "ClusterIP",
         "selector": names.selector(FRONT_DOOR),
-        "ports": [port],
+        "ports": ports,
     }
     if balanced and wanted.source_ranges:
         spec["loadBalancerSourceRanges"] = list(wanted.source_ranges)
@@ -68,14 +87,18 @@ def _ingress(options: Options) -> Manifest:
     )
 
 
+def _routes_grpc(options: Options) -> bool:
+    return options.triton and options.pool.exposure.kind == "gateway"
+
+
 def _http_route(options: Options) -> Manifest:
     names, wanted = Names.of(options), options.pool.exposure
     parent = wanted.gateway.model_dump(by_alias=True, exclude_none=True) if wanted.gateway else {}
-    spec = {
-        "parentRefs": [parent],
-        "hostnames": [wanted.host],
-        "rules": [{"backendRefs": [{"name": names.service, "port": service_port(options)}]}],
-    }
+    rules: list[dict[str, Any]] = [{"backendRefs": [{"name": names.service, "port": service_port(options)}]}]
+    if _routes_grpc(options):
+        match = {"path": {"type": "PathPrefix", "value": f"/{GRPC_SERVICE}"}}
+        rules.append({"matches": [match], "backendRefs": [{"name": names.service, "port": TRITON_GRPC_PORT}]})
+    spec = {"parentRefs": [parent], "hostnames": [wanted.host], "rules": rules}
     return manifest(
         options,
         "gateway.networking.k8s.io/v1",

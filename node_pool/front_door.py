@@ -5,14 +5,17 @@ from typing import Any
 from gateway import envoy
 from gateway.config import BOOTSTRAP_FILE
 from gateway.listener import KEYS_FILE
+from node_pool.exposure import scheme, sends_to_pods
 from node_pool.gateway_files import (
     ADMIN_FOLDER,
     CERTIFICATE_FOLDER,
     CONFIGURATION_FOLDER,
     DRAIN_PORT,
+    HEALTH_PATH,
     KEYS_FOLDER,
     gateway_files,
 )
+from node_pool.image_pull import pull_secrets
 from node_pool.names import FRONT_DOOR, FRONT_DOOR_PORT, STATISTICS_PORT, Names, manifest
 from node_pool.options import Manifest, Options
 from node_pool.resources import mebibytes
@@ -23,7 +26,9 @@ from node_pool.workload import disruption_budget, service_account
 __all__ = ["front_door"]
 
 _USER = 101  # `envoy` in Envoy's images
-_ENDPOINT_SECONDS = 5  # for load balancers and nodes to forget a pod
+_ENDPOINT_SECONDS = 5  # for nodes to forget a pod
+_TARGET_SECONDS = 120  # for a load balancer of AWS that knows pods by their addresses
+_QUIET_SECONDS = 10
 _MARGIN_SECONDS = 10
 
 
@@ -58,20 +63,24 @@ def _secrets(options: Options) -> list[Manifest]:
 
 
 def _drain_seconds(options: Options) -> int:
-    return max(1, options.settings.deployment.rollout.drain_seconds)
+    return max(1, options.settings.deployment.drain_seconds)
+
+
+def _endpoint_seconds(options: Options) -> int:
+    return _TARGET_SECONDS if sends_to_pods(options) else _ENDPOINT_SECONDS
 
 
 def _deployment(options: Options) -> Manifest:
     names, settings = Names.of(options), options.pool.front_door
-    pull_secrets = options.pool.image_pull_secrets
+    secrets = pull_secrets(options)
     pod: dict[str, Any] = {
         "serviceAccountName": names.front_door,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _ENDPOINT_SECONDS + _drain_seconds(options) + _MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": _endpoint_seconds(options) + _drain_seconds(options) + _MARGIN_SECONDS,
         "securityContext": pod_security(_USER),
         **front_door_placement(options),
-        **({"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}),
+        **({"imagePullSecrets": secrets} if secrets else {}),
         "containers": [_envoy(options)],
         "volumes": _volumes(options),
     }
@@ -102,7 +111,9 @@ def _envoy(options: Options) -> dict[str, Any]:
         drain_seconds=drain,
     )
     resources = {"cpu": f"{round(settings.cpu_cores * 1000)}m", "memory": mebibytes(settings.memory_mb)}
-    ready = {"httpGet": {"path": "/ready", "port": "statistics"}}
+    live = {"httpGet": {"path": "/ready", "port": "statistics"}}
+    # On the port that clients use: some clouds' load balancers take their own health check from it.
+    ready = {"httpGet": {"path": HEALTH_PATH, "port": "front-door", "scheme": scheme(options).upper()}}
     return {
         "name": "envoy",
         "image": settings.image,
@@ -117,21 +128,37 @@ def _envoy(options: Options) -> dict[str, Any]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {**ready, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 60},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 2},
-        "livenessProbe": {**ready, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"exec": {"command": ["bash", "-c", _drain_script(drain)]}}},
+        "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "lifecycle": {
+            "preStop": {"exec": {"command": ["bash", "-c", _drain_script(_endpoint_seconds(options), drain)]}}
+        },
         "volumeMounts": _mounts(options),
     }
 
 
-def _drain_script(drain: int) -> str:
-    """Wait until no new connection comes, then tell Envoy to part with those it has: it would cut them on SIGTERM."""
-    return (
-        f"sleep {_ENDPOINT_SECONDS}; "
-        f"exec 3<>/dev/tcp/127.0.0.1/{DRAIN_PORT} && "
-        r"printf 'POST /drain_listeners?graceful HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\n\r\n' >&3 && "
-        "read -r -t 5 <&3; "
-        f"sleep {drain}"
-    )
+def _drain_script(endpoints: int, drain: int) -> str:
+    """Wait until no new connection comes, and then for the last request: Envoy would cut it on SIGTERM.
+
+    A health check that fails turns load balancers away, and makes Envoy part from each client with its next answer.
+    Ten seconds without a request end the wait early.
+    """
+    counts = "/stats?filter=front_door.downstream_rq_[ac]"  # active and completed, health checks aside
+    return rf"""
+ask() {{
+  exec 3<>/dev/tcp/127.0.0.1/{DRAIN_PORT} || return
+  printf '%s %s HTTP/1.1\r\nHost: envoy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' "$1" "$2" >&3
+  while read -r -t 5 line <&3 && [[ $line != 0$'\r' ]]; do [[ $line == *downstream_rq* ]] && echo "$line"; done
+}}
+ask POST /healthcheck/fail
+sleep {endpoints}
+ask POST '/drain_listeners?graceful'
+quiet=0 before=
+for ((second = 0; second < {drain} && quiet < {_QUIET_SECONDS}; second++)); do
+  now=$(ask GET '{counts}')
+  if [[ $now == "$before" && ! $now =~ active:\ [1-9] ]]; then quiet=$((quiet + 1)); else quiet=0; fi
+  before=$now
+  sleep 1
+done"""
 
 
 def _mounts(options: Options) -> list[dict[str, Any]]:

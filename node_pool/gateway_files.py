@@ -11,13 +11,22 @@ from gateway.options import Options as GatewayOptions
 from node_pool.names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
 from node_pool.options import Options
 
-__all__ = ["ADMIN_FOLDER", "CERTIFICATE_FOLDER", "CONFIGURATION_FOLDER", "DRAIN_PORT", "KEYS_FOLDER", "gateway_files"]
+__all__ = [
+    "ADMIN_FOLDER",
+    "CERTIFICATE_FOLDER",
+    "CONFIGURATION_FOLDER",
+    "DRAIN_PORT",
+    "HEALTH_PATH",
+    "KEYS_FOLDER",
+    "gateway_files",
+]
 
 CONFIGURATION_FOLDER = "/etc/gateway/configuration"
 KEYS_FOLDER = "/etc/gateway/keys"
 CERTIFICATE_FOLDER = "/etc/gateway/certificate"
 ADMIN_FOLDER = "/run/gateway"
 DRAIN_PORT = 9902
+HEALTH_PATH = "/healthz"
 
 
 def gateway_files(options: Options) -> dict[str, str]:
@@ -51,6 +60,7 @@ def _gateway_options(options: Options) -> GatewayOptions:
         stats=Address("0.0.0.0", STATISTICS_PORT),
         admin_socket=f"{ADMIN_FOLDER}/admin.sock",
         auth_enabled=deployment.auth_enabled,
+        health_path=HEALTH_PATH,
         tls=Tls(f"{CERTIFICATE_FOLDER}/tls.crt", f"{CERTIFICATE_FOLDER}/tls.key") if settings.tls else None,
         timeout_seconds=deployment.scoring_timeout_ms / 1000,
         max_request_bytes=deployment.max_request_megabytes * 1024 * 1024,
@@ -60,23 +70,19 @@ def _gateway_options(options: Options) -> GatewayOptions:
 
 
 def _drain_listener() -> dict[str, Any]:
-    """A listener for the pod's own loopback, through which its preStop hook reaches one path of the admin socket."""
-    post = {"name": ":method", "string_match": {"exact": "POST"}}
+    """A listener for the pod's own loopback: the paths of the admin socket that its preStop hook needs."""
+    wanted = (("POST", "/healthcheck/fail"), ("POST", "/drain_listeners"), ("GET", "/stats"))
+    routes = [
+        {
+            "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": method}}]},
+            "route": {"cluster": "admin"},
+        }
+        for method, path in wanted
+    ]
     manager = {
         "@type": CONNECTION_MANAGER,
         "stat_prefix": "drain",
-        "route_config": {
-            "name": "drain",
-            "virtual_hosts": [
-                {
-                    "name": "drain",
-                    "domains": ["*"],
-                    "routes": [
-                        {"match": {"path": "/drain_listeners", "headers": [post]}, "route": {"cluster": "admin"}}
-                    ],
-                }
-            ],
-        },
+        "route_config": {"name": "drain", "virtual_hosts": [{"name": "drain", "domains": ["*"], "routes": routes}]},
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",

@@ -36,14 +36,14 @@ class Times:
 
     @classmethod
     def of(cls, options: Options) -> "Times":
-        rollout = options.settings.deployment.rollout
+        deployment = options.settings.deployment
         provision = options.pool.provision_seconds or options.preset.provision_seconds
         pre_stop = options.pool.dns_ttl_seconds + 2 * _REFRESH_SECONDS
-        drain = max(1, rollout.drain_seconds)
+        drain = max(1, deployment.drain_seconds)
         scorer_drain = drain if options.scorer else 0
         triton_exit = drain if options.triton else 0
         return cls(
-            startup=rollout.deadline_seconds,
+            startup=deployment.rollout.deadline_seconds,
             provision=provision,
             pre_stop=pre_stop,
             drain=drain,

@@ -2,7 +2,7 @@
 
 import re
 
-__all__ = ["triton_url"]
+__all__ = ["repository_url", "triton_url"]
 
 # What fsspec reads for Azure Data Lake; Triton wants the account first.
 _AZURE = re.compile(r"abfss?://(?P<container>[^@/]+)@(?P<account>[^./]+)\.dfs\.core\.windows\.net(?P<path>(/.*)?)")
@@ -15,3 +15,18 @@ def triton_url(url: str) -> str | None:
     if azure := _AZURE.fullmatch(url):
         return f"as://{azure['account']}/{azure['container']}{azure['path']}"
     return None
+
+
+def repository_url(registry: str, name: str, content: str) -> str:
+    """Triton's model repository of a registered bundle; `content` is its manifest's.
+
+    From the registry's URL as the settings have it: the one that a filesystem gives back has lost Azure's account.
+
+    Raises `ValueError` where Triton cannot read such a store.
+    """
+    url = triton_url(registry)
+    if url is None:
+        raise ValueError(
+            f"registry {registry}: Triton reads s3://, gs:// and abfs:// with an account, and no other store"
+        )
+    return f"{url.rstrip('/')}/{name}/{content}/triton"

@@ -55,6 +55,11 @@ class Names:
         return f"{self.service}-keys"
 
     @property
+    def image_pull(self) -> str:
+        """The Secret with the password of the image's registry."""
+        return f"{self.service}-image-pull"
+
+    @property
     def certificate(self) -> str:
         """The Secret of the front door's certificate."""
         return f"{self.service}-tls"

@@ -1,5 +1,6 @@
 """The namespace, where the stack makes one of its own."""
 
+from node_pool.exposure import sends_to_pods
 from node_pool.names import OWNER_ANNOTATION, Names
 from node_pool.options import Manifest, Options
 
@@ -16,6 +17,8 @@ def namespace(options: Options) -> list[Manifest]:
         "pod-security.kubernetes.io/enforce": "restricted",
         "pod-security.kubernetes.io/warn": "restricted",
     }
+    if sends_to_pods(options):
+        labels["elbv2.k8s.aws/pod-readiness-gate-inject"] = "enabled"
     metadata = {
         "name": Names.of(options).namespace,
         "labels": labels,

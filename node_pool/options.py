@@ -26,11 +26,13 @@ class Contents:
         gateway_version: Changes whenever Envoy's files, keys or certificate do.
         primary_key, secondary_key: The service's keys.
         gateway_keys: Envoy's file of keys (`gateway.config.render_keys`).
+        image_pull: Docker's configuration with the password of the image's registry, where the settings have one.
         certificate, certificate_key: The front door's PEM files, where it has TLS.
     """
 
     image: Text
     repositories: tuple[Text, ...] = ()
+    image_pull: Text = field(default="", repr=False)
     gateway_version: Text = ""
     primary_key: Text = field(default="", repr=False)
     secondary_key: Text = field(default="", repr=False)
@@ -74,6 +76,17 @@ class Options:
     def main_container(self) -> str:
         """The container that a replica's pod exists for."""
         return "scorer" if self.scorer else "triton"
+
+    @property
+    def containers(self) -> list[str]:
+        """The containers of a replica's pod."""
+        return ["triton"] * self.triton + ["scorer"] * self.scorer
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether the replicas may be none, without clients."""
+        autoscale = self.pool.autoscale
+        return autoscale is not None and autoscale.min_replicas == 0
 
     @property
     def gpus(self) -> int:

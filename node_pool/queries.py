@@ -6,7 +6,7 @@ busy, fast model hide a slow one's queue.
 
 from gateway.listener import FRONT_DOOR
 
-__all__ = ["FRONT_DOOR_PREFIX", "RATE_WINDOW", "error_ratio", "failure_ratio", "front_door_requests", "queue_ms"]
+__all__ = ["FRONT_DOOR_PREFIX", "RATE_WINDOW", "error_ratio", "failure_ratio", "queue_ms", "waking_requests"]
 
 RATE_WINDOW = "2m"
 FRONT_DOOR_PREFIX = f'envoy_http_conn_manager_prefix="{FRONT_DOOR}"'
@@ -27,13 +27,18 @@ def failure_ratio(selector: str) -> str:
     return f"{failed} / clamp_min({failed} + {answered}, {_NEVER_ZERO})"
 
 
-def front_door_requests(selector: str) -> str:
-    """Requests a second at the front door, refused ones too."""
-    return f"sum(rate(envoy_http_downstream_rq_total{{{selector},{FRONT_DOOR_PREFIX}}}[{RATE_WINDOW}]))"
+def waking_requests(selector: str) -> str:
+    """Requests a second that call for a replica: those that one answered, and those that met none.
+
+    A stranger's, which the front door refuses, do not, and neither do health checks, which Envoy does not count here.
+    """
+    wanted = f'{selector},{FRONT_DOOR_PREFIX},envoy_response_code_class!="4"'
+    return f"sum(rate(envoy_http_downstream_rq_xx{{{wanted}}}[{RATE_WINDOW}]))"
 
 
 def error_ratio(selector: str) -> str:
     """The part of the front door's answers that are 5xx, 0 to 1."""
     classes = f"{selector},{FRONT_DOOR_PREFIX}"
     failed = f'sum(rate(envoy_http_downstream_rq_xx{{{classes},envoy_response_code_class="5"}}[{RATE_WINDOW}]))'
-    return f"{failed} / clamp_min({front_door_requests(selector)}, {_NEVER_ZERO})"
+    answered = f"sum(rate(envoy_http_downstream_rq_completed{{{classes}}}[{RATE_WINDOW}]))"
+    return f"{failed} / clamp_min({answered}, {_NEVER_ZERO})"

@@ -4,7 +4,7 @@ from typing import Any
 
 from node_pool.options import Options
 
-__all__ = ["spare_replicas", "strategy"]
+__all__ = ["lacks_spare_gpus", "spare_replicas", "strategy"]
 
 
 def spare_replicas(options: Options) -> int:
@@ -32,6 +32,11 @@ def strategy(options: Options) -> dict[str, Any]:
     if replicas > 1 and options.settings.deployment.rollout.strategy == "surge":
         return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return {"type": "Recreate"}
+
+
+def lacks_spare_gpus(options: Options) -> bool:
+    """Whether replicas stop before their successors start although the settings ask for the other order."""
+    return strategy(options)["type"] == "Recreate" and options.settings.deployment.rollout.strategy == "surge"
 
 
 def _replicas(options: Options) -> int:

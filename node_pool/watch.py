@@ -1,19 +1,35 @@
 """Watching a Deployment's rollout: until its replicas are ready, or until it is clear that they will not be."""
 
+import shlex
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
-from node_pool.cluster import Cluster
-from node_pool.diagnosis import Trouble, event_lines, is_ready, is_unscheduled, node_lines, refusals, troubles
+from node_pool.addresses import kubectl
+from node_pool.cluster import Cluster, ClusterError
+from node_pool.diagnosis import (
+    Trouble,
+    event_lines,
+    failed_loads,
+    is_ready,
+    is_running,
+    is_unscheduled,
+    node_lines,
+    refusals,
+    troubles,
+)
+from node_pool.fallback import REVISION, fall_back, is_fallen_back, remember, resume
 from node_pool.options import Manifest
+from node_pool.sleep import awake
 
 __all__ = ["Rollout", "RolloutError", "await_gone", "await_rollout", "measure"]
 
 _POLL_SECONDS = 2.0
 _LOG_LINES = 40
+_SEARCHED_LINES = 1000
+_NONE_SERVES = "no replica serves"
 _TRACEBACK = "Traceback (most recent call last)"
-_REVISION = "deployment.kubernetes.io/revision"
 
 
 class RolloutError(Exception):
@@ -22,22 +38,35 @@ class RolloutError(Exception):
 
 @dataclass(frozen=True)
 class Rollout:
-    """The Deployment that is rolled out, and its replicas' times: for a node to appear, to start, and to end."""
+    """The Deployment that is rolled out, and its replicas' times: for a node to appear, to start, and to end.
+
+    `sleeps`: KEDA scales it to zero.
+    """
 
     namespace: str
     name: str
     provision: int
     startup: int
     grace: int
+    sleeps: bool = False
 
 
 def await_rollout(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]) -> None:
     """Wait until every replica is of the newest kind and ready, and the others have ended: until then they answer too.
 
-    Each replica that becomes ready starts the time anew.
+    Each replica that becomes ready starts the time anew. A service that sleeps is woken for it. Where the new version
+    fails after the old one had to stop for it, the old one is started again.
 
     Raises `RolloutError` when the time is over, and at once when waiting is of no use; `ClusterError`.
     """
+    deployment = cluster.get("deployments", rollout.namespace, rollout.name)
+    if deployment is not None:
+        resume(cluster, deployment)
+    with awake(cluster, rollout.namespace, rollout.name) if rollout.sleeps else nullcontext():
+        _await_new_ones(cluster, rollout, say)
+
+
+def _await_new_ones(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]) -> None:
     started = progressed = time.monotonic()
     said = ""
     most = -1
@@ -46,6 +75,7 @@ def await_rollout(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]
         if deployment is None:
             raise RolloutError(f"there is no Deployment {rollout.name} in the namespace {rollout.namespace}")
         if _is_complete(deployment):
+            remember(cluster, deployment)
             _await_old_ones(cluster, rollout, deployment, say)
             return
         pods = _new_pods(cluster, deployment)
@@ -60,9 +90,19 @@ def await_rollout(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]
         scheduled = any(pod["spec"].get("nodeName") for pod in pods if not is_ready(pod))
         budget = rollout.provision + (rollout.startup if scheduled else 0)
         if any(trouble.final for trouble in found) or time.monotonic() - progressed > budget:
-            waited = time.monotonic() - started
-            raise RolloutError(_report(cluster, rollout, deployment, pods, found, waited))
+            report = _report(cluster, rollout, deployment, pods, found, time.monotonic() - started)
+            raise RolloutError("\n".join(_fallen_back(cluster, deployment, report)))
         time.sleep(_POLL_SECONDS)
+
+
+def _fallen_back(cluster: Cluster, deployment: Manifest, report: list[str]) -> list[str]:
+    """The report of a failure, once the version of before was started again where it had to stop."""
+    try:
+        if not fall_back(cluster, deployment):
+            return report
+    except ClusterError as error:
+        return [*report, f"  the version of before is not started again: {error}"]
+    return [report[0].replace(_NONE_SERVES, "the version of before starts again"), *report[1:]]
 
 
 def _await_old_ones(cluster: Cluster, rollout: Rollout, deployment: Manifest, say: Callable[[str], None]) -> None:
@@ -103,12 +143,16 @@ def measure(cluster: Cluster, namespace: str, name: str) -> tuple[str, list[str]
     found = [str(trouble) for pod in pods if not is_ready(pod) for trouble in _troubles(cluster, pod)]
     if _is_complete(deployment) and not found:
         return "Healthy", []
+    if is_fallen_back(deployment):
+        return "Unhealthy", ["the new version did not start, and the one before it serves; up tries the new one again"]
     return "Unhealthy", found or [f"{sum(map(is_ready, pods))} of {_wanted(deployment)} replicas are ready"]
 
 
 def _is_complete(deployment: Manifest) -> bool:
     status, wanted = deployment.get("status", {}), _wanted(deployment)
     counts = [status.get(count, 0) for count in ("replicas", "updatedReplicas", "availableReplicas")]
+    if is_fallen_back(deployment):
+        return False
     observed = bool(status.get("observedGeneration", 0) >= deployment["metadata"]["generation"])
     return observed and all(count == wanted for count in counts)
 
@@ -120,9 +164,9 @@ def _wanted(deployment: Manifest) -> int:
 def _new_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
     """The pods of the Deployment's newest template."""
     namespace, labels = deployment["metadata"]["namespace"], deployment["spec"]["selector"]["matchLabels"]
-    revision = deployment["metadata"].get("annotations", {}).get(_REVISION)
+    revision = deployment["metadata"].get("annotations", {}).get(REVISION)
     for replica_set in cluster.select("replicasets", namespace, labels):
-        if replica_set["metadata"].get("annotations", {}).get(_REVISION) == revision:
+        if replica_set["metadata"].get("annotations", {}).get(REVISION) == revision:
             return cluster.select("pods", namespace, replica_set["spec"]["selector"]["matchLabels"])
     return []
 
@@ -132,17 +176,21 @@ def _all_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
 
 
 def _troubles(cluster: Cluster, pod: Manifest) -> list[Trouble]:
-    metadata = pod["metadata"]
-    return troubles(pod, cluster.events(metadata["namespace"], metadata["name"]))
+    namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+    found = troubles(pod, cluster.events(namespace, name))
+    if any(trouble.final for trouble in found) or not is_running(pod, "triton"):
+        return found
+    return [*failed_loads(pod, cluster.logs(namespace, name, "triton", lines=_SEARCHED_LINES)), *found]
 
 
 def _report(
     cluster: Cluster, rollout: Rollout, deployment: Manifest, pods: list[Manifest], found: list[Trouble], waited: float
-) -> str:
-    serving = deployment.get("status", {}).get("readyReplicas", 0)
-    left = {0: "no replica serves", 1: "the old replica goes on serving"}.get(
-        serving, f"{serving} replicas go on serving"
-    )
+) -> list[str]:
+    new = {pod["metadata"]["name"] for pod in pods}
+    serving = sum(is_ready(pod) for pod in _all_pods(cluster, deployment) if pod["metadata"]["name"] not in new)
+    left = {0: _NONE_SERVES, 1: "the old replica goes on serving"}.get(serving, f"{serving} old replicas go on serving")
+    if serving == 0 and (ready := sum(map(is_ready, pods))):
+        left = f"{ready} of them serve"
     lines = [f"the new replicas of {rollout.name} are not ready after {waited:.0f} s; {left}"]
     # What cannot mend itself tells most; of a container that ended, the log of the run that did, not of the next one.
     found = sorted(found, key=lambda trouble: not trouble.final)
@@ -162,8 +210,10 @@ def _report(
                 *(f"    {line}" for line in end),
             ]
             break
-    lines.append(f"  all of it: kubectl logs -n {rollout.namespace} deployment/{rollout.name} --all-containers")
-    return "\n".join(lines)
+    for name in [pod["metadata"]["name"] for pod in pods if not is_ready(pod)][:1]:
+        command = [*kubectl(cluster.context, rollout.namespace), "logs", f"pod/{name}", "--all-containers"]
+        lines.append(f"  all of it: {shlex.join(command)}")
+    return lines
 
 
 def _nodes_of(unscheduled: list[Manifest], cluster: Cluster) -> list[str]:

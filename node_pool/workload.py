@@ -4,6 +4,7 @@ from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
 from node_pool.containers import replica_containers, replica_volumes
+from node_pool.image_pull import image_pull, pull_secrets
 from node_pool.lifecycle import Times
 from node_pool.names import REPLICA, Names, manifest
 from node_pool.options import Manifest, Options
@@ -19,6 +20,7 @@ def workload(options: Options) -> list[Manifest]:
     names = Names.of(options)
     return [
         service_account(options, names.service, REPLICA, annotations=options.pool.service_account_annotations),
+        *image_pull(options),
         _headless_service(options),
         _deployment(options),
         disruption_budget(options, names.service, REPLICA),
@@ -43,21 +45,27 @@ def disruption_budget(options: Options, name: str, component: str) -> Manifest:
 
 def _headless_service(options: Options) -> Manifest:
     names = Names.of(options)
-    ports = []
+    # By number: up to 1.32 Kubernetes does not find the names of a sidecar's ports.
+    ports: list[dict[str, Any]] = []
     if options.triton:
         ports += [
-            {"name": "http", "port": TRITON_HTTP_PORT, "targetPort": "http"},
-            {"name": "grpc", "port": TRITON_GRPC_PORT, "targetPort": "grpc", "appProtocol": "kubernetes.io/h2c"},
-            {"name": "metrics", "port": TRITON_METRICS_PORT, "targetPort": "metrics"},
+            {"name": "http", "port": TRITON_HTTP_PORT, "targetPort": TRITON_HTTP_PORT},
+            {
+                "name": "grpc",
+                "port": TRITON_GRPC_PORT,
+                "targetPort": TRITON_GRPC_PORT,
+                "appProtocol": "kubernetes.io/h2c",
+            },
+            {"name": "metrics", "port": TRITON_METRICS_PORT, "targetPort": TRITON_METRICS_PORT},
         ]
     if options.scorer:
-        ports.append({"name": "score", "port": SCORER_PORT, "targetPort": "score"})
+        ports.append({"name": "score", "port": SCORER_PORT, "targetPort": SCORER_PORT})
     spec = {"clusterIP": "None", "selector": names.selector(REPLICA), "ports": ports}
     return manifest(options, "v1", "Service", names.replicas, REPLICA, spec=spec)
 
 
 def _deployment(options: Options) -> Manifest:
-    names, times, pool = Names.of(options), Times.of(options), options.pool
+    names, times, pool, secrets = Names.of(options), Times.of(options), options.pool, pull_secrets(options)
     pod: dict[str, Any] = {
         "serviceAccountName": names.service,
         "automountServiceAccountToken": False,
@@ -66,18 +74,15 @@ def _deployment(options: Options) -> Manifest:
         "terminationGracePeriodSeconds": times.grace,
         "securityContext": pod_security(USER),
         **replica_placement(options),
-        **(
-            {"imagePullSecrets": [{"name": name} for name in pool.image_pull_secrets]}
-            if pool.image_pull_secrets
-            else {}
-        ),
+        **({"imagePullSecrets": secrets} if secrets else {}),
         **replica_containers(options),
         "volumes": replica_volumes(options),
     }
     spec = {
         # An autoscaler's number is not ours to set back.
         **({"replicas": pool.num_replicas} if pool.autoscale is None else {}),
-        "revisionHistoryLimit": 3,
+        # Room for versions that failed: the one that served before them is kept.
+        "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": times.progress,
         "strategy": strategy(options),
         "selector": {"matchLabels": names.selector(REPLICA)},

@@ -113,7 +113,7 @@ class NodePoolSettings(Group):
     )
     download_gb: PositiveInt = Field(default=20, description="for models that Triton downloads")
     credentials_secret: DnsName | None = Field(
-        default=None, description="a Secret whose entries Triton gets as variables"
+        default=None, description="a Secret whose entries the containers get as variables and in /etc/credentials"
     )
     service_account_annotations: dict[str, str] = Field(default={}, description="for workload identity")
     pod_labels: dict[str, str] = Field(default={}, description="of Triton's pods, for workload identity")

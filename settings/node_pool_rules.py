@@ -1,16 +1,15 @@
 """Rules over the settings of target `node-pool`."""
 
 import difflib
+import ipaddress
 from collections.abc import Iterator
 
-from node_pool.model_storage import triton_url
 from node_pool.presets import OWN_POOL, presets
 from settings.errors import Mistake
+from settings.node_pool_pods import pod_rules
 from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]
-
-REMOTE_SCHEMES = "s3://<bucket>, gs://<bucket> or abfs://<container>@<account>.dfs.core.windows.net"
 
 
 def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
@@ -23,8 +22,9 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
                 f"'{settings.deployment.target.value}': remove it, or set the target",
             )
         return
-    for rule in (_pool_is_known, _exposure_is_whole, _exposure_is_guarded, _autoscale_can_work, _models_can_be_read):
+    for rule in (_pool_is_known, _exposure_is_whole, _sources_are_addresses, _exposure_is_guarded, _autoscale_can_work):
         yield from rule(settings)
+    yield from pod_rules(settings)
 
 
 def _pool_is_known(settings: Settings) -> Iterator[Mistake]:
@@ -60,12 +60,31 @@ def _exposure_is_whole(settings: Settings) -> Iterator[Mistake]:
         yield Mistake(
             path="nodePool.exposure.annotations",
             expected="is required where nodePool.exposure.internal is true and deployment.computeTargetName names no "
-            "preset: only an annotation tells your cluster to use a private address",
+            "cloud's preset: only an annotation tells your cluster to use a private address",
         )
     if exposure.kind in ("ingress", "gateway") and exposure.host is None:
         yield Mistake(
             path="nodePool.exposure.host", expected=f"is required where nodePool.exposure.kind is '{exposure.kind}'"
         )
+
+
+def _sources_are_addresses(settings: Settings) -> Iterator[Mistake]:
+    exposure = settings.node_pool.exposure
+    if exposure.source_ranges and exposure.kind != "loadBalancer":
+        yield Mistake(
+            path="nodePool.exposure.sourceRanges",
+            expected="is for nodePool.exposure.kind 'loadBalancer', and it is "
+            f"'{exposure.kind}': nobody would be kept out",
+        )
+    for index, source in enumerate(exposure.source_ranges):
+        try:
+            ipaddress.ip_network(source)
+        except ValueError as error:
+            yield Mistake(
+                path=f"nodePool.exposure.sourceRanges[{index}]",
+                value=repr(source),
+                expected=f"expected a range of addresses, as in '203.0.113.0/24': {error}",
+            )
 
 
 def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
@@ -84,6 +103,12 @@ def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
             value="false",
             expected=f"expected true where nodePool.exposure.kind is '{exposure.kind}': anybody could use it",
         )
+    if exposure.kind in ("ingress", "gateway") and settings.tls is not None:
+        yield Mistake(
+            path="tls",
+            expected="is for clients that reach Envoy itself: where nodePool.exposure.kind is "
+            f"'{exposure.kind}', TLS ends before it; remove it",
+        )
     if exposure.kind == "loadBalancer" and settings.tls is None:
         yield Mistake(
             path="tls",
@@ -101,6 +126,12 @@ def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
     autoscale = settings.node_pool.autoscale
     if autoscale is None:
         return
+    if "num_replicas" in settings.node_pool.model_fields_set:
+        yield Mistake(
+            path="nodePool.numReplicas",
+            value=str(settings.node_pool.num_replicas),
+            expected="expected none where nodePool.autoscale is set: minReplicas and maxReplicas say how many",
+        )
     if autoscale.max_replicas < max(1, autoscale.min_replicas):
         yield Mistake(
             path="nodePool.autoscale.maxReplicas",
@@ -128,13 +159,4 @@ def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
     if autoscale.by == "queueTime" and not by_triton:
         yield Mistake(
             path="nodePool.autoscale.by", value="'queueTime'", expected="expected 'cpu' where Triton serves no model"
-        )
-
-
-def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
-    if settings.node_pool.models_from == "registry" and triton_url(settings.registry) is None:
-        yield Mistake(
-            path="registry",
-            value=repr(settings.registry),
-            expected=f"expected {REMOTE_SCHEMES} where nodePool.modelsFrom is 'registry': Triton reads it from there",
         )

@@ -4,6 +4,7 @@ Each class is one group of `stacks/Pulumi.<stack>.yaml`, its fields in camelCase
 about itself is checked here; what needs the whole tree or the disk is in `settings.rules`.
 """
 
+import math
 import re
 from enum import Enum
 from typing import Annotated, Literal
@@ -140,7 +141,10 @@ class Rollout(Group):
         default="surge", description="surge starts the new version beside the old; recreate stops the old one first"
     )
     deadline_seconds: PositiveInt = Field(default=300, description="for the new version to pass its probe")
-    drain_seconds: NonNegativeInt = Field(default=30, description="for requests under way on the old version")
+    drain_seconds: NonNegativeInt | None = Field(
+        default=None,
+        description="for requests under way on the old version; by default deployment.scoringTimeoutMs",
+    )
 
 
 class Deployment(Group):
@@ -161,6 +165,12 @@ class Deployment(Group):
     max_request_megabytes: PositiveInt = 64
     max_requests_per_second: PositiveInt | None = None
     rollout: Rollout = Rollout()
+
+    @property
+    def drain_seconds(self) -> int:
+        """Seconds that requests under way on an old version may take; by default as long as any request may."""
+        given = self.rollout.drain_seconds
+        return math.ceil(self.scoring_timeout_ms / 1000) if given is None else given
 
 
 class Tls(Group):

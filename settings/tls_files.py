@@ -52,6 +52,12 @@ def _pair(certificate_file: Path, key_file: Path, certificate_value: str, key_va
                 value=certificate_value,
                 expected=f"expected a certificate in force; this one ended on {end:%Y-%m-%d}",
             )
+        if not any(extension.oid == x509.OID_SUBJECT_ALTERNATIVE_NAME for extension in certificate.extensions):
+            yield Mistake(
+                path="tls.certificateFile",
+                value=certificate_value,
+                expected="expected a certificate with the hosts that it is for (subjectAltName): clients refuse others",
+            )
     except (OSError, ValueError):
         yield Mistake(
             path="tls.certificateFile", value=certificate_value, expected="expected a file with a certificate in PEM"

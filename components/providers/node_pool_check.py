@@ -1,9 +1,11 @@
 """The check of a service on a node pool: through its front door, from outside or by port-forward."""
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pulumi
@@ -13,10 +15,13 @@ from components.providers import smoke_check
 from components.providers.base import Provider, say
 from components.providers.smoke_check import SmokeCheckError
 from node_pool.cluster import Cluster
+from node_pool.sleep import awake
 
 __all__ = ["NodePoolCheck"]
 
 _POLL_SECONDS = 1.0
+_BALANCER_SECONDS = 300.0  # for a cloud to make a load balancer and to publish its name
+_PORTS = {"http": 80, "https": 443}
 
 
 class NodePoolCheckProvider(Provider):
@@ -34,24 +39,51 @@ class NodePoolCheckProvider(Provider):
 
 
 def _run(props: dict[str, Any]) -> dict[str, Any]:
-    with _way_in(props) as url:
+    with _held_awake(props), _way_in(props) as (way, url):
         _await_answer(url, props)
         count, found = smoke_check.check({**props, "url": url})
     if found:
         raise SmokeCheckError("the deployed service failed its check:\n" + "\n".join(f"  {line}" for line in found))
-    way = props["address"] or "a port-forward"
     say(f"{count} checks of {props['service']} through {way} passed")
     return {**props, "checks": count}
 
 
 @contextlib.contextmanager
-def _way_in(props: dict[str, Any]) -> Iterator[str]:
-    if props["address"]:
-        yield f"{props['scheme']}://{props['address']}"
+def _held_awake(props: dict[str, Any]) -> Iterator[None]:
+    if not props.get("sleeps"):
+        yield
         return
+    with awake(Cluster(props["context"]), props["namespace"], props["service"]):
+        yield
+
+
+@contextlib.contextmanager
+def _way_in(props: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The way to the front door in words, and its URL."""
+    address = props["address"]
+    if address:
+        url = f"{props['scheme']}://{address}"
+        if (refusal := _await_connection(url)) is None:
+            yield address, url
+            return
+        say(f"no connection to {address} from here ({refusal}): it may let others in; asking by port-forward")
     cluster = Cluster(props["context"])
     with cluster.forwarded(props["namespace"], props["service"], int(props["containerPort"])) as port:
-        yield f"{props['scheme']}://127.0.0.1:{port}"
+        yield "a port-forward", f"{props['scheme']}://127.0.0.1:{port}"
+
+
+def _await_connection(url: str) -> str | None:
+    """Wait until a new load balancer takes connections; why it does not take this machine's."""
+    parts = urlsplit(url)
+    deadline = time.monotonic() + _BALANCER_SECONDS
+    while True:
+        try:
+            with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), timeout=10):
+                return None
+        except OSError as error:
+            if time.monotonic() > deadline:
+                return str(error)
+        time.sleep(_POLL_SECONDS)
 
 
 def _await_answer(url: str, props: dict[str, Any]) -> None:

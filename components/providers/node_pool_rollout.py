@@ -16,8 +16,8 @@ __all__ = ["NodePoolRollout"]
 class NodePoolRolloutProvider(Provider):
     """Waits until the replicas of a Deployment that changed are ready, and fails with the reason why they are not.
 
-    Nothing is undone then: Kubernetes keeps the old replicas as long as the new ones are not ready. One that a refresh
-    found unhealthy is awaited again by the next `up`.
+    Kubernetes keeps the old replicas as long as the new ones are not ready, and where they had to stop first they are
+    started again: see `node_pool.fallback`. One that a refresh found unhealthy is awaited again by the next `up`.
     """
 
     outputs = frozenset({"state", "problems"})
@@ -42,6 +42,7 @@ def _await(props: dict[str, Any]) -> dict[str, Any]:
         provision=int(props["provisionSeconds"]),
         startup=int(props["startupSeconds"]),
         grace=int(props["graceSeconds"]),
+        sleeps=bool(props.get("sleeps")),
     )
     await_rollout(Cluster(props["context"]), rollout, say)
     return {**props, **_state(props)}

@@ -11,6 +11,21 @@ from node_pool.options import Manifest
 from tests.waiting import eventually
 
 FIELD_MANAGER = "tests"
+# Every kind that the program makes, and those that follow from them.
+KINDS = (
+    "serviceaccounts",
+    "configmaps",
+    "secrets",
+    "services",
+    "deployments",
+    "poddisruptionbudgets",
+    "networkpolicies",
+    "ingresses",
+    "horizontalpodautoscalers",
+    "replicasets",
+    "pods",
+    "endpointslices",
+)
 
 
 class Kube:

@@ -13,20 +13,11 @@ import pytest
 from node_pool.cluster import Cluster
 from node_pool.names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
-from tests.cluster.kube import Kube
+from tests.cluster.kube import KINDS, Kube
 from tests.cluster.service import DEPLOYMENT, POOL
 from tests.e2e.project import Project, by_pulumi
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
-KINDS = (
-    "deployments",
-    "services",
-    "secrets",
-    "pods",
-    "replicasets",
-    "networkpolicies",
-    "poddisruptionbudgets",
-)
 
 
 def installed_plugins() -> set[str]:

@@ -12,8 +12,8 @@ from node_pool.names import FRONT_DOOR, REPLICA
 from node_pool.watch import RolloutError, await_rollout, measure
 from settings.node_pool import Monitoring
 from tests.cluster.images import PROJECT
-from tests.cluster.kube import await_fit_node
-from tests.cluster.service import Service, hammered
+from tests.cluster.kube import KINDS, await_fit_node
+from tests.cluster.service import DEPLOYMENT, Service, hammered
 from tests.waiting import eventually
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
@@ -111,10 +111,7 @@ def _left_as_found(service, built):
 @pytest.mark.parametrize(
     ("broken", "reasons"),
     [
-        (
-            "broken_model",
-            ["model digits version 1", "state UNAVAILABLE", "Protobuf parsing failed", "Startup probe failed"],
-        ),
+        ("broken_model", ["triton: failed to load 'digits' version 1", "Protobuf parsing failed"]),
         ("broken_script", ["Traceback (most recent call last)", "RuntimeError: no weights"]),
     ],
 )
@@ -128,11 +125,24 @@ def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(servic
             await_rollout(service.cluster, rollout, print)
         assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
     text = str(failure.value)
-    for words in [*reasons, "events of pod", "the old replica goes on serving", "kubectl logs"]:
+    for words in [*reasons, "events of pod", "the old replica goes on serving", "logs pod/digits-"]:
         assert words in text
     assert counted[0]["failures"] == []
     service.deploy(*built.good)
     assert service.replica().name == serving
+
+
+def test_where_the_old_replica_had_to_stop_it_starts_again_when_the_new_one_fails(service, built):
+    rollout = service.apply(*built.broken_script, rollout={**DEPLOYMENT["rollout"], "strategy": "recreate"})
+    for _ in range(2):  # asked again, it tries the new one again
+        with pytest.raises(RolloutError, match="RuntimeError: no weights") as failure:
+            await_rollout(service.cluster, rollout, print)
+        assert "the version of before starts again" in str(failure.value)
+        service.await_answers()
+        assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
+        assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
+    service.deploy(*built.good)
+    assert measure(service.cluster, service.namespace, service.name)[0] == "Healthy"
 
 
 def test_a_deleted_pod_is_replaced(service):
@@ -176,7 +186,6 @@ def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, 
     assert "no taint against the pod" in str(failure.value)
     assert "no replica serves" in str(failure.value)
     greedy.remove()
-    kinds = ("deployments", "services", "configmaps", "secrets", "serviceaccounts", "pods", "replicasets")
-    left = [name for name in greedy.kube.names(service.namespace, kinds) if "/greedy" in name]
+    left = [name for name in greedy.kube.names(service.namespace, KINDS) if "/greedy" in name]
     assert left == []
     assert len(service.kube.pods(service.namespace, service.labels(REPLICA))) == 1

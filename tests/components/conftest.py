@@ -86,7 +86,10 @@ class Outputs(mocks.Mocks):
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         inputs = {name: rpc.unwrap_rpc_secret(value) for name, value in args.inputs.items()}
-        return f"{args.name}-id", {**inputs, **self.added.get(args.typ.rpartition(":")[2], {})}
+        added = dict(self.added.get(args.typ.rpartition(":")[2], {}))
+        if args.name.endswith("-secondary"):  # a key of its own
+            added["key"] = "s" * 43
+        return f"{args.name}-id", {**inputs, **added}
 
 
 @dataclasses.dataclass

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from components.providers import node_pool_check
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.smoke_check import SmokeCheckError
+from machine.ports import free_ports
 
 KEY = "k" * 43
 
@@ -130,7 +131,9 @@ def test_the_certificate_is_expected_of_the_services_host_whatever_the_address(c
             NodePoolCheckProvider().create(properties(address, patienceSeconds=1, **secured))
 
 
-def test_without_an_address_it_goes_by_port_forward(monkeypatch):
+@pytest.fixture
+def asked(monkeypatch):
+    """What was asked of a cluster whose port-forwards lead to a front door."""
     asked = []
 
     class Cluster:
@@ -144,5 +147,16 @@ def test_without_an_address_it_goes_by_port_forward(monkeypatch):
                 yield int(address.rpartition(":")[2])
 
     monkeypatch.setattr(node_pool_check, "Cluster", Cluster)
+    return asked
+
+
+def test_a_load_balancer_that_lets_others_in_is_passed_by_in_favour_of_a_port_forward(asked, monkeypatch):
+    monkeypatch.setattr(node_pool_check, "_BALANCER_SECONDS", 0)
+    closed = f"127.0.0.1:{free_ports(1)[0]}"
+    assert NodePoolCheckProvider().create(properties(closed)).outs["checks"] == 2
+    assert asked == [("serving", "svc", 8080)]
+
+
+def test_without_an_address_it_goes_by_port_forward(asked):
     assert NodePoolCheckProvider().create(properties("")).outs["checks"] == 2
     assert asked == [("serving", "svc", 8080)]

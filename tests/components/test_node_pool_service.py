@@ -2,11 +2,14 @@
 
 import json
 
+import fsspec
 import pulumi
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
-from bundle.layout import check_layout
+from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
+from components import node_pool_gateway
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
@@ -14,6 +17,7 @@ from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
 from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.node_pool_rollout import NodePoolRolloutProvider
+from machine.service import ServiceError
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
 
@@ -25,7 +29,7 @@ def deployed(declare, settings_with, tmp_path):
     def run(pool=None, **changed):
         deployment = {"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1}
         settings = settings_with(
-            image={"reference": IMAGE},
+            image=changed.pop("image", {"reference": IMAGE}),
             nodePool=pool or {},
             deployment=deployment | changed.pop("deployment", {}),
             **changed,
@@ -33,7 +37,6 @@ def deployed(declare, settings_with, tmp_path):
 
         def declared():
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            keys.secondary = pulumi.Output.secret("s" * 43)  # the mocks give every key the same value
             bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m, tmp_path)) for m in settings.models]
             replicas = NodePoolDeployment("svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE))
             gateway = NodePoolGateway("svc-gw", NodePoolGatewayArgs(settings, tmp_path, keys=keys, deployment=replicas))
@@ -130,6 +133,13 @@ def test_the_check_goes_by_port_forward_with_the_key(deployed):
     assert [bundle["name"] for bundle in check.inputs["bundles"]] == ["triton_model"]
 
 
+def test_a_private_load_balancer_is_passed_by(deployed, monkeypatch):
+    """The mocks give no load balancer an address; here every one has."""
+    monkeypatch.setattr(node_pool_gateway, "_address", lambda _status: "10.0.0.4")
+    exposure = {"kind": "loadBalancer", "internal": True}
+    assert deployed({"exposure": exposure}).resources["svc-check-run"].inputs["address"] == ""
+
+
 def test_another_address_alone_calls_for_no_check(deployed):
     inputs = deployed().resources["svc-check-run"].inputs
     provider = NodePoolCheckProvider()
@@ -145,17 +155,61 @@ def test_a_scoring_only_service_has_no_triton(deployed, scripts, tmp_path):
     assert declared.resources["svc-check-run"].inputs["bundles"] == []
 
 
-def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_folder, monkeypatch):
-    """With the object store that tests have: one in memory."""
-    for module in ("settings.node_pool_rules", "components.node_pool_deployment"):
-        monkeypatch.setattr(f"{module}.triton_url", lambda url: url)
-    registry = Registry("memory://models")
-    registry.register("m", check_layout(bundle_folder, target="node-pool"), framework="Multi")
-    declared = deployed({"modelsFrom": "registry"}, models=["m:1"], registry="memory://models")
+class Lake(MemoryFileSystem):
+    """Azure Data Lake as its package `adlfs` has it, in memory: the account in the URL is no part of the paths."""
+
+    protocol = ("abfs",)
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        container, _, rest = str(path).removeprefix("abfs://").partition("/")
+        return super()._strip_protocol(f"{container.partition('@')[0]}/{rest}" if "@" in container else path)
+
+
+@pytest.mark.parametrize(
+    ("registry", "root"),
+    [
+        ("abfs://models@account.dfs.core.windows.net/here/", "as://account/models/here"),
+        ("abfs://models@account.dfs.core.windows.net", "as://account/models"),
+    ],
+)
+def test_triton_reads_large_bundles_from_their_object_store(deployed, bundle_folder, registry, root):
+    fsspec.register_implementation("abfs", Lake, clobber=True)
+    registered = Registry(registry).register("m", check_layout(bundle_folder, target="node-pool"), framework="Multi")
+    pool = {"modelsFrom": "registry", "credentialsSecret": "lake"}
+    declared = deployed(pool, models=["m:1"], registry=registry)
     (triton,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
     repository = triton["args"][triton["args"].index("--model-repository") + 1]
-    assert repository.startswith("memory:///models/m/content/")
-    assert repository.endswith("/triton")
+    assert repository == f"{root}/m/{registered.manifest.content}/triton"
+
+
+def test_a_registered_bundle_of_a_script_stays_in_the_image(deployed, scripts):
+    fsspec.register_implementation("abfs", Lake, clobber=True)
+    registry = "abfs://scripts@account.dfs.core.windows.net"
+    Registry(registry).register("own", check_files(scripts), framework="Custom")
+    pool = {"modelsFrom": "registry", "credentialsSecret": "lake"}
+    with pytest.raises(
+        ServiceError, match="model own:1 is of framework Custom: the entry script finds it in the image"
+    ):
+        deployed(pool, models=["own:1"], registry=registry, entryScript="score.py")
+
+
+def test_a_rollout_with_a_gap_is_warned_of_at_preview(deployed, monkeypatch):
+    said = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: said.append(text))
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
+    deployed({"spareGpus": 1})
+    assert said == []
+    deployed()
+    assert [text.partition(" (")[0] for text in said] == ["no GPU is spare for a rollout"]
+
+
+def test_the_password_of_the_images_registry_is_a_secret(deployed):
+    image = {"reference": IMAGE, "username": "robot"}
+    declared = deployed(image=image, imagePassword="s3cret").resources
+    (pull,) = [found for name, found in declared.items() if name.endswith("image-pull")]
+    assert pull.secrets == {"stringData"}
+    assert "s3cret" not in str([found.inputs for found in declared.values() if not found.secrets])
 
 
 def test_kinds_that_kubernetes_does_not_bring_are_declared_too(deployed):

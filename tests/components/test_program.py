@@ -48,6 +48,20 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
     assert declared.values["modelId"] == "triton_model:1"
 
 
+def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path):
+    settings = settings_with(
+        stateDirectory=str(tmp_path / "var"),
+        registry=str(tmp_path / "registry"),
+        deployment={"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1},
+        image={"repository": "registry.example/team/triton"},
+    )
+    declared = declare(lambda: program(settings))
+    assert set(declared.values) == EXPORTS | {"logs", "portForward"}
+    assert {name for name, secret in declared.secret.items() if secret} == {"primaryKey", "secondaryKey"}
+    assert declared.values["scoringUri"] == "http://triton-webservice.default.svc"
+    assert declared.values["portForward"].endswith(" port-forward service/triton-webservice 6789:80")
+
+
 def test_every_resource_is_named_after_the_service(declare, program, settings_with, tmp_path):
     settings = settings_with(
         serviceName="web", stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +110,49 @@ def test_no_key_is_on_a_command_line_or_in_an_environment(observed: Gateway) -> 
     for file in ("cmdline", "environ"):
         assert observed.keys.primary.encode() not in (proc / file).read_bytes()
     assert stat.S_IMODE((observed.directory / "admin.sock").stat().st_mode) == 0o600
+
+
+@pytest.fixture
+def balanced(tmp_path: Path, echo: Upstream, scorer_echo: Upstream) -> Iterator[Gateway]:
+    """Behind a load balancer that knows the front door's port alone."""
+    with running(tmp_path, Upstreams(triton_of(echo), scorer_echo.address), health_path="/healthz") as gateway:
+        yield gateway
+
+
+def test_a_balancer_asks_for_health_without_a_key_and_gets_nothing_else_so(balanced: Gateway) -> None:
+    healthy = balanced.ask("GET", "/healthz", key=None)
+    assert (healthy.status, healthy.json()) == (200, {"status": "ready"})
+    assert balanced.ask("HEAD", "/healthz", key=None).status == 200
+    for path in ("/", "/healthz/", "/healthz/../score", "/healthz?x=1", "/healthz;/score", "//healthz/score", "/score"):
+        assert balanced.ask("GET", path, key=None).status == 401
+
+
+def test_health_fails_before_the_front_door_closes(balanced: Gateway) -> None:
+    with contextlib.closing(balanced.connect()) as connection:
+        assert balanced.ask("POST", "/score", b"{}", connection=connection).status == 200
+        assert balanced.admin._request("POST", "/healthcheck/fail")[0] == 200
+        failed = balanced.ask("GET", "/healthz", key=None)
+        assert (failed.status, failed.json()) == (503, {"error": "the front door is closing"})
+        answered = balanced.ask("POST", "/score", b"{}", connection=connection)
+        assert (answered.status, answered.headers["connection"]) == (200, "close")
+        assert balanced.ask("POST", "/score", b"{}").status == 200
+
+
+def test_checks_of_health_are_neither_logged_nor_counted_as_requests(balanced: Gateway) -> None:
+    for _ in range(5):
+        balanced.ask("GET", "/healthz", key=None)
+    balanced.ask("POST", "/score", b"{}", key=None)
+    balanced.ask("POST", "/score", b"{}")
+    eventually(lambda: len(balanced.log_lines()) == 2)
+    assert [line["path"] for line in balanced.log_lines()] == ["/score", "/score"]
+    metrics = balanced.stats("/stats/prometheus").body.decode()
+    door = 'envoy_http_conn_manager_prefix="front_door"'
+    assert f"envoy_http_downstream_rq_completed{{{door}}} 2\n" in metrics
+    by_class = re.findall(
+        rf'envoy_http_downstream_rq_xx{{envoy_response_code_class="(.)",{door}}} ([1-9]\d*)\n', metrics
+    )
+    assert by_class == [("2", "1"), ("4", "1")]
+
+
+def test_without_the_option_there_is_no_such_path(gateway: Gateway) -> None:
+    assert gateway.ask("GET", "/healthz", key=None).status == 401

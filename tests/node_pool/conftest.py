@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gateway.config import render_keys
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
+from node_pool.image_pull import docker_configuration
 from node_pool.objects import objects
 from node_pool.options import Contents, Manifest, Options
 from settings import load
@@ -76,7 +77,9 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             "nodePool": pool or {},
         }
         tree = merged(merged(tree, SHAPES[shape]), changed)
-        settings = load(tree, stack="test", project=tmp_path)
+        settings = load(
+            tree, stack="test", project=tmp_path, secret=["imagePassword"] if "imagePassword" in tree else []
+        )
         return Options(
             settings=settings,
             triton=shape != "scorer",
@@ -85,6 +88,7 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             contents=Contents(
                 image=IMAGE,
                 repositories=("/opt/service/models/m/1/triton",) if shape != "scorer" else (),
+                image_pull=docker_configuration(settings),
                 gateway_version="1",
                 primary_key=KEYS.primary,
                 secondary_key=KEYS.secondary,

@@ -3,8 +3,8 @@
 import contextlib
 import http.client
 import re
-import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -12,25 +12,22 @@ from gateway import envoy
 from gateway.admin import Admin
 from gateway.config import BOOTSTRAP_FILE, render_keys
 from gateway.listener import KEYS_FILE
+from machine.ports import free_ports
 from node_pool.gateway_files import gateway_files
+from tests.gateway.conftest import Upstream, upstream
 from tests.node_pool.conftest import KEYS, SHAPES
+from tests.waiting import eventually
 
 TLS = {"tls": {"certificateFile": "certificate.pem", "keyFile": "key.pem"}}
 PORTS = ("8080", "9901", "9902")
 
 
-def free_ports(count):
-    with contextlib.ExitStack() as held:
-        holders = [held.enter_context(socket.socket()) for _ in range(count)]
-        for holder in holders:
-            holder.bind(("127.0.0.1", 0))
-        return [str(holder.getsockname()[1]) for holder in holders]
-
-
 @contextlib.contextmanager
-def running(options, folder, certificate):
+def running(options, folder, certificate, triton=None):
     """Envoy with a service's files, in folders and on ports of this test; gives what stands for what."""
-    places = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    places = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    if triton is not None:
+        places |= {'"triton-webservice-replicas"': '"127.0.0.1"', '"port_value": 8000': f'"port_value": {triton.port}'}
     for name in ("configuration", "keys", "certificate"):
         (folder / name).mkdir()
         places[f"/etc/gateway/{name}"] = str(folder / name)
@@ -68,22 +65,59 @@ def test_envoy_takes_every_file(options, tmp_path, certificate, shape, changed):
     assert (KEYS_FILE in versions) == ("deployment" not in changed)
 
 
-def test_the_hook_before_its_end_parts_it_from_its_clients(options, rendered, tmp_path, certificate):
-    (tmp_path / "envoy").mkdir()
-    (container,) = rendered().envoy["containers"]
-    hook = container["lifecycle"]["preStop"]["exec"]["command"]
-    with running(options(), tmp_path / "envoy", certificate) as places:
-        client = http.client.HTTPConnection("127.0.0.1", int(places["8080"]), timeout=10)
-        client.request("GET", "/v2/health/ready")
-        assert not answered(client).will_close
-        shortened = re.sub(r"sleep \d+", "sleep 0.1", here(hook[-1], places))
-        subprocess.run([*hook[:-1], shortened], check=True, timeout=20)
-        client.request("GET", "/v2/health/ready")
-        assert answered(client).will_close
+@contextlib.contextmanager
+def closing(rendered, options, folder, certificate, triton):
+    """A client, connected, and the process of the hook that runs before Envoy's end, with tenths for seconds."""
+    folder.mkdir()
+    hook = rendered(deployment=SLOW).envoy["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    with running(options(deployment=SLOW), folder, certificate, triton) as places:
+        client = http.client.HTTPConnection("127.0.0.1", int(places["8080"]), timeout=30)
+        assert not answered(client, "/v2/health/ready").will_close
+        quicker = re.sub(r"sleep (\d+)", lambda found: f"sleep {int(found[1]) / 10}", here(hook[-1], places))
+        process = subprocess.Popen([*hook[:-1], quicker], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            yield client, process
+        finally:
+            process.kill()
+            said, _ = process.communicate()
+    assert said == b""
 
 
-def answered(client):
+SLOW = {"authEnabled": False, "scoringTimeoutMs": 600_000}  # for which the hook waits at most
+
+
+@pytest.fixture
+def triton():
+    with upstream("triton") as server:
+        yield server
+
+
+def test_an_envoy_that_ends_fails_its_health_check_and_parts_from_its_clients(
+    options, rendered, tmp_path, certificate, triton: Upstream
+):
+    with closing(rendered, options, tmp_path / "envoy", certificate, triton) as (client, hook):
+        eventually(lambda: answered(client, "/healthz", expected=None).status == 503)
+        assert answered(client, "/v2/health/ready").will_close
+        hook.wait(20)  # nobody asks any more: long before the ten minutes that a request may take
+
+
+def test_an_envoy_that_ends_waits_for_the_last_request(options, rendered, tmp_path, certificate, triton: Upstream):
+    with closing(rendered, options, tmp_path / "envoy", certificate, triton) as (client, hook):
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(answered(client, "/v2/models/m?wait")))
+        asking.start()
+        eventually(lambda: triton.waiting == 1)
+        with pytest.raises(subprocess.TimeoutExpired):
+            hook.wait(4)
+        triton.let_go()
+        asking.join(10)
+        assert answers[0].will_close
+        hook.wait(20)
+
+
+def answered(client, path, expected=200):
+    client.request("GET", path)
     answer = client.getresponse()
     answer.read()
-    assert answer.status == 401
+    assert expected in (None, answer.status)
     return answer

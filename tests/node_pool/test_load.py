@@ -28,6 +28,17 @@ def test_replicas_follow_the_queue_and_the_cpu_whichever_asks_for_more(rendered)
     assert cpu["containerResource"]["container"] == "triton"
 
 
+@pytest.mark.parametrize(
+    ("shape", "containers"),
+    [("triton", ["triton"]), ("triton and scorer", ["triton", "scorer"]), ("scorer", ["scorer"])],
+)
+def test_cpu_is_that_of_each_container_for_without_a_gpu_triton_uses_most(rendered, shape, containers):
+    by_kubernetes = rendered(shape=shape, pool={"autoscale": {"by": "cpu"}}).one("HorizontalPodAutoscaler")["spec"]
+    by_keda = rendered(shape=shape, pool={"autoscale": {"by": "cpu", "keda": True}}).one("ScaledObject")["spec"]
+    assert [metric["containerResource"]["container"] for metric in by_kubernetes["metrics"]] == containers
+    assert [trigger["metadata"]["containerName"] for trigger in by_keda["triggers"]] == containers
+
+
 def test_an_autoscaled_deployment_does_not_say_how_many(rendered):
     assert "replicas" not in rendered(pool={"autoscale": {}}).one("Deployment")["spec"]
     assert rendered(pool={"numReplicas": 3}).one("Deployment")["spec"]["replicas"] == 3
@@ -54,12 +65,27 @@ def test_keda_scales_to_zero_and_is_woken_by_requests(rendered):
     pool = {"autoscale": {"keda": True, "minReplicas": 0, "prometheus": PROMETHEUS}}
     spec = rendered(shape="triton and scorer", pool=pool).one("ScaledObject")["spec"]
     assert spec["minReplicaCount"] == 0
-    queue, requests, cpu = spec["triggers"]
+    queue, requests, *_ = spec["triggers"]
     assert queue["metricType"] == "Value"
     assert queue["metadata"]["serverAddress"] == PROMETHEUS
-    assert "envoy_http_downstream_rq_total" in requests["metadata"]["query"]
-    assert requests["metadata"]["activationThreshold"] == "0"
-    assert cpu["metadata"]["containerName"] == "scorer"
+    assert "envoy_http_downstream_rq_xx" in requests["metadata"]["query"]
+
+
+def test_only_clients_keep_the_last_replica_awake(rendered):
+    """The probes' golden inferences pass the queue every 15 s, and strangers knock: neither needs a GPU."""
+    pool = {"autoscale": {"keda": True, "minReplicas": 0, "prometheus": PROMETHEUS}}
+    triggers = rendered(pool=pool).one("ScaledObject")["spec"]["triggers"]
+    activation = {"prometheus": "activationThreshold", "cpu": "activationValue"}
+    awake = [
+        trigger["metadata"]["query"]
+        for trigger in triggers
+        if int(trigger["metadata"][activation[trigger["type"]]]) < 1_000_000
+    ]
+    assert {trigger["type"] for trigger in triggers} == {"prometheus", "cpu"}
+    assert awake == [
+        'sum(rate(envoy_http_downstream_rq_xx{namespace="default",pod=~"triton-webservice-front-door-[0-9a-z]+-[0-9a-z]+",'
+        'envoy_http_conn_manager_prefix="front_door",envoy_response_code_class!="4"}[2m]))'
+    ]
 
 
 def test_without_triton_only_the_front_door_is_scraped(rendered):

@@ -3,12 +3,15 @@
 import io
 
 import pytest
+import yaml
 from rich.console import Console
 
 from machine.service import ServiceError
+from node_pool.cluster import Cluster, ClusterError
 from operate import node_pool
 from operate.outputs import commands
-from tests.node_pool.test_rollouts import Cluster, container, deployment, pod
+from tests.node_pool.test_rollouts import Cluster as Shown
+from tests.node_pool.test_rollouts import container, deployment, pod
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def screen():
 
 def test_status_shows_the_state_and_the_pods(options, screen, monkeypatch):
     broken = pod("svc-1", containers=[container("scorer", restarts=2, terminated={"exitCode": 3, "reason": "Error"})])
-    monkeypatch.setattr(node_pool, "Cluster", lambda context: Cluster([deployment(0)], [broken]))
+    monkeypatch.setattr(node_pool, "Cluster", lambda context: Shown([deployment(0)], [broken]))
     assert node_pool.run("status", screen, options().settings, follow=False) == 1
     shown = screen.file.getvalue()
     assert "triton-webservice: Unhealthy" in shown
@@ -62,3 +65,25 @@ def test_outputs_lead_to_a_service_inside_the_cluster(options, tmp_path):
     (health,) = [line for line in lines if "/v2/health/ready" in line]
     assert "--connect-to ::localhost:6789 http://triton-webservice.default.svc/v2/health/ready" in health
     assert not any("8002" in line for line in lines)
+
+
+def test_an_expired_login_is_told_in_one_line(tmp_path, monkeypatch):
+    login = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", "echo 'ERROR: your token expired' >&2; echo run: az login >&2; exit 1"],
+    }
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": login}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with pytest.raises(ClusterError) as failure:
+        Cluster("").select("pods", "default", {})
+    assert "login failed: " in str(failure.value)
+    assert str(failure.value).endswith("ERROR: your token expired run: az login; log in again")

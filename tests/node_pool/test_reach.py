@@ -76,7 +76,13 @@ def test_a_route_of_the_gateway_api_leads_to_the_front_door(rendered):
     route = rendered(pool=pool).one("HTTPRoute")
     assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
     assert route["spec"]["parentRefs"] == [gateway]
-    assert route["spec"]["rules"] == [{"backendRefs": [{"name": "triton-webservice", "port": 80}]}]
+    everything, grpc = route["spec"]["rules"]
+    assert everything == {"backendRefs": [{"name": "triton-webservice", "port": 80}]}
+    # HTTP/2 in clear text by a port of its own: to the other a Gateway speaks HTTP/1.1.
+    assert grpc["matches"] == [{"path": {"type": "PathPrefix", "value": "/inference.GRPCInferenceService"}}]
+    assert grpc["backendRefs"] == [{"name": "triton-webservice", "port": 8001}]
+    ports = {port["port"]: port.get("appProtocol") for port in rendered(pool=pool).one("Service")["spec"]["ports"]}
+    assert ports == {80: None, 8001: "kubernetes.io/h2c"}
 
 
 def test_envoy_looks_the_replicas_up_by_name_and_is_drained_from_its_own_pod_alone(options):
@@ -96,6 +102,9 @@ def test_each_envoy_takes_its_part_of_the_rate_limit(options):
 def test_commands_name_the_context_and_the_namespace(options):
     made = options(pool={"context": "prod", "namespace": "serving"})
     kubectl = ["kubectl", "--context", "prod", "--namespace", "serving"]
-    assert logs_command(Names.of(made), "prod")[:6] == [*kubectl, "logs"]
+    command = logs_command(Names.of(made), "prod")
+    assert command[:6] == [*kubectl, "logs"]
+    # Without them kubectl shows ten lines, and refuses to follow more than five containers.
+    assert command[-2:] == ["--tail=1000", "--max-log-requests=100"]
     assert port_forward_command(made) == [*kubectl, "port-forward", "service/triton-webservice", "6789:80"]
     assert metrics_uri(made) == "http://triton-webservice-replicas.serving.svc:8002/metrics"

@@ -1,13 +1,16 @@
 """What is told about pods that do not become ready, and when watching them ends."""
 
+import contextlib
+
 import pytest
 
 from node_pool import watch
+from node_pool.cluster import ClusterError
 from node_pool.diagnosis import is_ready, node_lines, troubles
-from node_pool.model_storage import triton_url
+from node_pool.model_storage import repository_url, triton_url
 from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout, measure
 
-LABELS = {"app": "m"}
+ALL, LABELS = {"app": "m"}, {"app": "m", "pod-template-hash": "2"}
 ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=0)
 FAILED = (
     "Startup probe failed: model digits version 1: GET http://x/ready: expected ready, received state UNAVAILABLE: no"
@@ -39,18 +42,21 @@ def unhealthy(message, name="triton"):
 class Cluster:
     """A cluster whose objects a test chooses; `deployments` are given one after the other, the last one for ever."""
 
-    def __init__(self, deployments, pods, events=(), logs=(), nodes=()):
+    context = "prod"
+
+    def __init__(self, deployments, pods, events=(), logs=(), nodes=(), log=("booting again",)):
         self.deployments, self.pods, self._events, self._logs = list(deployments), pods, list(events), list(logs)
-        self._nodes = nodes
+        self._nodes, self._log = nodes, list(log)
+        self.patches = []
+
+    def patch(self, kind, namespace, name, patch):
+        self.patches.append((kind, name, patch))
 
     def get(self, kind, namespace, name):
         return self.deployments.pop(0) if len(self.deployments) > 1 else self.deployments[0]
 
     def select(self, kind, namespace, labels):
-        if kind == "pods":
-            return self.pods
-        found = {"metadata": {"annotations": {"deployment.kubernetes.io/revision": "2"}}}
-        return [{**found, "spec": {"selector": {"matchLabels": LABELS}}}]
+        return self.pods if kind == "pods" else [replica_set(1), replica_set(2)]
 
     def nodes(self, labels):
         return self._nodes
@@ -59,7 +65,17 @@ class Cluster:
         return self._events
 
     def logs(self, namespace, pod, container, *, previous=False, lines=200):
-        return self._logs if previous else ["booting again"]
+        return self._logs if previous else self._log
+
+
+def replica_set(revision):
+    metadata = {
+        "name": f"m-{revision}",
+        "namespace": "serving",
+        "labels": {"pod-template-hash": str(revision)},
+        "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+    }
+    return {"metadata": metadata, "spec": {"selector": {"matchLabels": LABELS}}}
 
 
 def deployment(ready, *, wanted=1, old=0, conditions=()):
@@ -70,7 +86,7 @@ def deployment(ready, *, wanted=1, old=0, conditions=()):
             "generation": 2,
             "annotations": {"deployment.kubernetes.io/revision": "2"},
         },
-        "spec": {"replicas": wanted, "selector": {"matchLabels": LABELS}},
+        "spec": {"replicas": wanted, "selector": {"matchLabels": ALL}},
         "status": {
             "observedGeneration": 2,
             "replicas": wanted + old,
@@ -180,7 +196,13 @@ def test_a_rollout_is_awaited_until_its_replicas_are_ready():
 def test_a_failure_tells_the_events_and_the_traceback():
     log = ["starting", "Traceback (most recent call last):", '  File "score.py", line 2', "RuntimeError: no weights"]
     ended = container("scorer", restarts=1, terminated={"exitCode": 3, "reason": "Error"})
-    cluster = Cluster([deployment(1)], [pod("a", containers=[ended])], [unhealthy("no answer", "scorer")], log)
+
+    class Serving(Cluster):
+        def select(self, kind, namespace, labels):
+            found = super().select(kind, namespace, labels)
+            return [*found, pod("old", ready=True)] if kind == "pods" and labels == ALL else found
+
+    cluster = Serving([deployment(1)], [pod("a", containers=[ended])], [unhealthy("no answer", "scorer")], log)
     cluster.deployments[0]["status"]["updatedReplicas"] = 0
     with pytest.raises(RolloutError) as failure:
         await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), print)
@@ -190,6 +212,119 @@ def test_a_failure_tells_the_events_and_the_traceback():
     assert "    1x Unhealthy: no answer" in lines
     assert lines[lines.index("    Traceback (most recent call last):") + 2] == "    RuntimeError: no weights"
     assert "    starting" not in lines
+
+
+def recreated(*, served="1", paused=False, **changed):
+    """A Deployment that stops its old replica for the new one."""
+    found = deployment(0, **changed)
+    found["spec"] |= {"strategy": {"type": "Recreate"}, "paused": paused}
+    found["metadata"]["annotations"] |= {"triton-serving/served": served}
+    return found
+
+
+BROKEN = [container("scorer", restarts=1, terminated={"exitCode": 3, "reason": "Error"})]
+
+
+def test_where_the_old_replica_had_to_stop_it_starts_again_when_the_new_one_fails():
+    cluster = Cluster([recreated()], [pod("a", containers=BROKEN)])
+    with pytest.raises(RolloutError, match="the version of before starts again"):
+        await_rollout(cluster, ROLLOUT, print)
+    assert cluster.patches == [
+        ("deployments", "m", {"spec": {"paused": True}}),
+        ("replicasets", "m-1", {"spec": {"replicas": 1}}),
+        ("replicasets", "m-2", {"spec": {"replicas": 0}}),
+    ]
+    fallen = recreated(paused=True)
+    fallen["status"]["availableReplicas"] = 1
+    state, problems = measure(Cluster([fallen], []), "serving", "m")
+    assert (state, problems[0][:29]) == ("Unhealthy", "the new version did not start")
+
+
+def test_the_next_rollout_tries_the_new_version_again():
+    cluster = Cluster([recreated(paused=True), recreated(paused=True), deployment(1)], [pod("a", ready=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), print)
+    assert cluster.patches[0] == ("deployments", "m", {"spec": {"paused": False}})
+
+
+def test_nothing_is_started_again_where_it_goes_on_or_never_served():
+    rolling = deployment(0)
+    rolling["metadata"]["annotations"] |= {"triton-serving/served": "1"}
+    for found in (rolling, recreated(served="2"), recreated(served="0")):
+        cluster = Cluster([found], [pod("a", containers=BROKEN)])
+        with pytest.raises(RolloutError):
+            await_rollout(cluster, ROLLOUT, print)
+        assert cluster.patches == []
+
+
+def test_a_version_that_passed_is_remembered():
+    cluster = Cluster([deployment(1)], [pod("a", ready=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), print)
+    assert cluster.patches == [("deployments", "m", {"metadata": {"annotations": {"triton-serving/served": "2"}}})]
+
+
+def test_a_failure_to_start_it_again_does_not_hide_why_the_new_one_failed():
+    class Forbidding(Cluster):
+        def patch(self, kind, namespace, name, patch):
+            raise ClusterError("the cluster refuses: forbidden")
+
+    with pytest.raises(RolloutError, match="scorer ended with exit code 3") as failure:
+        await_rollout(Forbidding([recreated()], [pod("a", containers=BROKEN)]), ROLLOUT, print)
+    assert "the version of before is not started again: the cluster refuses: forbidden" in str(failure.value)
+
+
+PAUSED = "autoscaling.keda.sh/paused-replicas"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_service_that_sleeps_is_woken_for_its_rollout(fails):
+    asleep, woken = deployment(0, wanted=0), deployment(0 if fails else 1)
+    pods = [pod("a", containers=BROKEN)] if fails else [pod("a", ready=True)]
+    cluster = Cluster([asleep, asleep, woken], pods)
+    with pytest.raises(RolloutError) if fails else contextlib.nullcontext():
+        await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, sleeps=True), print)
+    assert cluster.patches[:2] == [
+        ("scaledobjects.keda.sh", "m", {"metadata": {"annotations": {PAUSED: "1"}}}),
+        ("deployments", "m", {"spec": {"replicas": 1}}),
+    ]
+    assert cluster.patches[-1] == ("scaledobjects.keda.sh", "m", {"metadata": {"annotations": {PAUSED: None}}})
+
+
+def test_one_that_is_awake_is_left_to_its_autoscaler():
+    cluster = Cluster([deployment(1)], [pod("a", ready=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, sleeps=True), print)
+    assert {kind for kind, *_ in cluster.patches} == {"deployments"}
+
+
+LOG = [
+    'I1125 13:00:01.000001 1 model_lifecycle.cc:472] "loading: digits:1"',
+    """E1125 13:00:09.000001 1 model_lifecycle.cc:654] "failed to load 'digits' version 1: Internal: no\\ntensor\"""",
+    "I1125 13:00:09.000002 1 model_lifecycle.cc:789] \"failed to load 'digits'\"",
+]
+
+
+@pytest.mark.parametrize(("log", "fails"), [(LOG, True), (LOG[:1], False)])
+def test_a_model_that_fails_late_is_told_from_tritons_log_when_its_events_were_dropped(log, fails):
+    """After 25 failed probes the kubelet sends one event in five minutes."""
+    starting = unhealthy("Startup probe failed: model digits version 1: received state LOADING")
+    cluster = Cluster([deployment(0)], [pod("a", containers=[container(running={})])], [starting], log=log)
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(cluster, Rollout("serving", "m", 0, 600 if fails else 0, 0), print)
+    told = "  pod a: triton: failed to load 'digits' version 1: Internal: no tensor"
+    assert (told in str(failure.value).splitlines()) == fails
+
+
+def test_the_command_for_the_whole_log_names_the_pod_that_failed():
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(Cluster([deployment(0)], [pod("a", containers=BROKEN)]), ROLLOUT, print)
+    command = "kubectl --context prod --namespace serving logs pod/a --all-containers"
+    assert str(failure.value).endswith(f"  all of it: {command}")
+
+
+def test_a_new_replica_that_serves_is_no_old_one():
+    """Of two that were wanted, one is there."""
+    half = [pod("a", ready=True), pod("b", containers=BROKEN)]
+    with pytest.raises(RolloutError, match="; 1 of them serve"):
+        await_rollout(Cluster([deployment(1, wanted=2)], half), ROLLOUT, print)
 
 
 def test_a_quota_that_refuses_pods_is_told():
@@ -252,3 +387,9 @@ def test_pods_of_a_deployment_that_goes_on_are_not_waited_for():
 )
 def test_object_stores_are_named_as_triton_names_them(url, expected):
     assert triton_url(url) == expected
+
+
+def test_a_store_that_triton_cannot_read_is_refused():
+    assert repository_url("s3://bucket/models/", "m", "content/1") == "s3://bucket/models/m/content/1/triton"
+    with pytest.raises(ValueError, match="registry abfs://models/x: Triton reads"):
+        repository_url("abfs://models/x", "m", "content/1")
