@@ -15,6 +15,10 @@ def measure(directory: ServiceDirectory) -> Measured:
     record = directory.record()
     if record is None or record.current is None:
         return Measured("Stopped", ("no service of that name runs here",))
+    if not directory.generation(record.current.number).is_dir():
+        return Measured(
+            "Stopped", (f"the files of its generation {record.current.number} are gone; `make up` makes another",)
+        )
     supervisor = Supervisor(directory)
     if not supervisor.is_running():
         return Measured("Stopped", ("its supervisor does not run; `make up` starts the service again",))

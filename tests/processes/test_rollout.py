@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,6 +92,35 @@ def test_a_generation_whose_port_was_taken_meanwhile_is_replaced(service: Servic
         assert (new.number > old.number, service.score()) == (True, '"one"')
         assert new.scorer != old.scorer
         taker.kill()
+
+
+def test_a_service_whose_dependency_is_late_after_a_reboot_heals_by_itself(service: Service) -> None:
+    database = service.folder / "database"
+    database.touch()
+    needing = f"def init(): open({str(database)!r})\ndef run(data): return 'needing'\n"
+    old = service.up(needing)
+    service.kill_supervisor()
+    database.unlink()
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=r"(?s)Traceback .*No such file or directory.*database"):
+            service.up()
+        assert whole_service.measure(service.directory).state == "Unhealthy"
+        assert service.directory.generation_numbers() == [old.number]
+    database.touch()
+    eventually(lambda: whole_service.measure(service.directory).state == "Healthy", seconds=60)
+    assert service.score() == '"needing"'
+    assert service.up() == old
+
+
+def test_a_service_whose_files_are_gone_gets_them_anew(service: Service) -> None:
+    old = service.up(answering("one"))
+    service.kill_supervisor()
+    shutil.rmtree(service.directory.generation(old.number))
+    assert "files of its generation" in whole_service.measure(service.directory).problems[0]
+    with pytest.raises(ServiceError, match="no model today"):
+        service.up(FAILING)
+    assert service.up(answering("one")).number > old.number
+    assert service.score() == '"one"'
 
 
 def test_what_a_killed_rollout_left_is_removed(service: Service) -> None:
