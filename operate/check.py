@@ -65,7 +65,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )
-        at_exit.callback(service.remove, spec.state_directory, spec.service_name)
+        at_exit.callback(service.remove, spec.state_directory, spec.service_name, spec.owner)
         started = time.monotonic()
         rollout.apply(spec, say)
         say(f"every model version is ready and every golden inference right, after {time.monotonic() - started:.1f} s")

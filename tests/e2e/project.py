@@ -135,8 +135,8 @@ class Project:
             start_new_session=True,
         )
 
-    def outputs(self) -> dict[str, Any]:
-        result = self.engine("stack", "output", "--json", "--show-secrets", "--stack", self.stack)
+    def outputs(self, stack: str = "") -> dict[str, Any]:
+        result = self.engine("stack", "output", "--json", "--show-secrets", "--stack", stack or self.stack)
         assert result.code == 0, result.text
         outputs: dict[str, Any] = json.loads(result.text)
         return outputs
@@ -151,6 +151,12 @@ class Project:
     @property
     def stack_file(self) -> Path:
         return self.root / ".var" / "backend" / ".pulumi" / "stacks" / "triton-serving" / f"{self.stack}.json"
+
+    def resources(self, stack: str) -> list[str]:
+        """The types of a stack's resources, but for the stack itself."""
+        checkpoint = json.loads(self.stack_file.with_name(f"{stack}.json").read_text())["checkpoint"]
+        every = (checkpoint.get("latest") or {}).get("resources") or ()
+        return [resource["type"] for resource in every if resource["type"] != "pulumi:pulumi:Stack"]
 
     @property
     def directory(self) -> ServiceDirectory:

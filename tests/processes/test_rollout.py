@@ -12,8 +12,9 @@ import pytest
 
 from machine.ports import is_listening
 from machine.service import ServiceError
+from processes import front_door
 from processes import service as whole_service
-from tests.processes.conftest import PROJECT, Service, is_gone
+from tests.processes.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
 
 
@@ -171,6 +172,8 @@ def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(servi
     assert (service.pids, service.score()) == (pids, '"one"')
 
     service.up(answering("two"), owner="organization/project/other", overwrite=True)
+    whole_service.remove(service.folder / "state", "web", OWNER)
+    front_door.remove(service.folder / "state", "web", OWNER)
     assert service.score() == '"two"'
     service.up(answering("one"), overwrite=True)
 
@@ -190,7 +193,7 @@ def test_a_removed_service_leaves_no_process_and_no_file(service: Service) -> No
     pid = service.pid(service.up(answering("one")))
     supervisor = int(service.directory.pid_file.read_text())
     for _ in range(2):  # twice is once
-        whole_service.remove(service.folder / "state", "web")
+        whole_service.remove(service.folder / "state", "web", OWNER)
         assert is_gone(pid)
         assert is_gone(supervisor)
         assert not (service.folder / "state" / "services").exists()
