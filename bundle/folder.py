@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bundle.compare import completed_batch_size, config_tensors, graph_problems, graph_tensors
-from bundle.config import CONFIG_FILE, ConfigError, ModelConfig, backend_problems, config_problems, parse_config
+from bundle.config import (
+    CONFIG_FILE,
+    ConfigError,
+    ModelConfig,
+    backend_problems,
+    config_problems,
+    instance_kinds,
+    parse_config,
+)
 from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, Framework, named, recognised
 from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
@@ -214,4 +222,5 @@ def _model(
         inputs=inputs,
         outputs=outputs,
         model_file=model_file,
+        instance_kinds=instance_kinds(config),
     )
