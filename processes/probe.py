@@ -59,7 +59,11 @@ class GenerationProbe:
         if not cores or not triton:
             return []
         for model in triton["models"]:
-            config = httpx.get(f"{triton['url']}/v2/models/{model['name']}/versions/{model['version']}/config").json()
+            path = f"/v2/models/{model['name']}/versions/{model['version']}/config"
+            try:
+                config = httpx.get(f"{triton['url']}{path}").json()
+            except (httpx.HTTPError, ValueError) as error:
+                return [probe.Problem(f"triton: GET {triton['url']}{path}: {error}")]
             if any(group["kind"] == "KIND_GPU" for group in config.get("instance_group", ())):
                 return []
         return [
