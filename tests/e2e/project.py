@@ -141,6 +141,21 @@ class Project:
         outputs: dict[str, Any] = json.loads(result.text)
         return outputs
 
+    def operate(self, *arguments: str, given: str = "") -> Result:
+        """Run one of our own verbs, as the Makefile does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "operate", *arguments, "--stack", self.stack],
+            cwd=self.root,
+            env=self.environment,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout)
+
     def destroy(self) -> None:
         if self.stack_file.is_file():
             result = self.engine("destroy", "--yes", "--stack", self.stack)
