@@ -10,6 +10,7 @@ _PROBES = "nothing: probes are computed from the models"
 _PACKAGES = "environment.pipPackages"
 _QUEUE = "environment.variables.MAX_CONCURRENT_REQUESTS"
 _OWN_IMAGE = "image.baseImage, naming an image that has it"
+_OWN = "nothing: each environment gets an interpreter and packages of its own"
 _SHARED_MEMORY = "docker.shmMb and nodePool.shmMb"
 
 AZURE_NAMES = {
@@ -53,6 +54,11 @@ AZURE_NAMES = {
     "runtime": _OWN_IMAGE,
     "spark": _OWN_IMAGE,
     "shmSize": _SHARED_MEMORY,
+    "userManagedDependencies": _OWN,
+    "interpreterPath": _OWN,
+    "baseCondaEnvironment": _OWN,
+    "inferencingStackVersion": "nothing: the server is this project's",
+    "sharedVolumes": "nothing: containers are made from the settings alone",
     "modelPath": "models[].path",
     "modelName": "models[].name",
     "modelFramework": "models[].framework",
