@@ -191,9 +191,7 @@ def test_a_killed_supervisor_is_restored_by_the_next_up(deployed):
 
 def test_a_triton_that_cannot_come_back_is_measured_and_heals_when_it_can(deployed):
     name = deployed.record.current.programs[0]
-    (server,) = deployed.root.glob(
-        ".var/environments/*/lib/python3*/site-packages/pytriton/tritonserver/bin/tritonserver"
-    )
+    (server,) = deployed.root.glob(".var/environments/*/triton/pytriton/tritonserver/bin/tritonserver")
     away = server.rename(server.with_name("away"))
     deployed.kill(name)
     refreshed = deployed.engine("refresh", "--yes", "--run-program", "--stack", deployed.stack)

@@ -220,6 +220,20 @@ def test_a_service_that_another_stack_took_over_survives_the_destruction_of_its_
     service.up()
 
 
+def test_an_encrypted_variable_is_refused_and_reaches_no_state(service):
+    file = service.root / "stacks" / f"Pulumi.{service.stack}.yaml"
+    before = file.read_text()
+    path = ("--path", "environment.variables.TOKEN", "hidden-words")
+    assert service.engine("config", "set", "--secret", *path, "--stack", service.stack).code == 0
+    refused = service.up(fails=True)
+    assert "environment: is encrypted, and only primaryKey, secondaryKey and imagePassword may be" in refused
+    shown = service.operate("status")
+    assert (shown.code, "environment.variables.TOKEN: is encrypted" in shown.text) == (1, True)
+    state = [f.read_text(errors="replace") for f in (service.root / ".var" / "backend").rglob("*") if f.is_file()]
+    assert not [text for text in (refused, shown.text, *state) if "hidden-words" in text]
+    file.write_text(before)
+
+
 def test_mistakes_in_settings_are_all_told_at_preview(service):
     service.write_settings(deployment={"port": "eighty", "gpuCors": 1}, entryScript="scor.py")
     preview = service.engine("preview", "--stack", service.stack)

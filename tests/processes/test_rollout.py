@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -111,6 +112,23 @@ def test_a_service_whose_dependency_is_late_after_a_reboot_heals_by_itself(servi
     eventually(lambda: whole_service.measure(service.directory).state == "Healthy", seconds=60)
     assert service.score() == '"needing"'
     assert service.up() == old
+
+
+def test_a_service_that_is_ill_serves_on_while_up_tries_to_mend_it(service: Service) -> None:
+    flag = service.folder / "ill"
+    script = f"import os\ndef init(): assert not os.path.exists({str(flag)!r})\ndef run(data): return 'one'\n"
+    ill = service.up(script)
+    pids = service.pids
+    probe = service.directory.generation(ill.number) / "probe.json"
+    wanted = json.loads(probe.read_text())
+    answers_otherwise = {"golden": {"request": {}, "response": "two"}}
+    probe.write_text(json.dumps(wanted | {"scorer": wanted["scorer"] | answers_otherwise}))
+    flag.touch()
+    with pytest.raises(ServiceError, match="AssertionError"):
+        service.up()
+    assert (service.pids, service.score()) == (pids, '"one"')
+    flag.unlink()
+    assert service.up().number > ill.number
 
 
 def test_a_service_whose_files_are_gone_gets_them_anew(service: Service) -> None:
