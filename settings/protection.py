@@ -14,9 +14,9 @@ ENCRYPTED = ("primaryKey", "secondaryKey", "imagePassword")
 
 def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     """Yield the rules that leave people unprotected; `secret` names the settings that the stack's file encrypts."""
+    yield from _given_keys_are_not_rotated(settings, secret)
     yield from _keys_are_secret(settings, secret)
     yield from _keys_are_two(settings)
-    yield from _given_keys_are_not_rotated(settings, secret)
     if settings.deployment.public and settings.deployment.target is not Target.NODE_POOL:  # which has its own rules
         yield from _public_means_guarded(settings)
 
