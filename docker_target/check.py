@@ -3,7 +3,6 @@
 The base image runs as it is, the models' folders mounted: `docker run ... tritonserver --model-repository=/models`.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -49,7 +48,7 @@ def run(trial: Trial, progress: Callable[[str], object]) -> None:
         engine.check_gpus(trial.spec.gpu_cores)
         engine.pull(trial.image)
         ports = free_ports(len(_PORTS), preferred=_PORTS)
-        container = _container(trial, ports)
+        container = _container(trial, ports, engine.user())
         progress(f"by hand: {by_hand(container)}")
         at_exit.callback(engine.remove, container.name)
         started = time.monotonic()
@@ -62,7 +61,7 @@ def run(trial: Trial, progress: Callable[[str], object]) -> None:
             progress(f"curl http://localhost:{port}{path}: {status}")
 
 
-def _container(trial: Trial, ports: Sequence[int]) -> Container:
+def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
     """Triton's container of a generation, with the models mounted and its ports on loopback."""
     targets = ["/models", *(f"/models-{number}" for number in range(2, len(trial.repositories) + 1))]
     spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
@@ -78,7 +77,7 @@ def _container(trial: Trial, ports: Sequence[int]) -> Container:
     }
     body["HostConfig"] |= {"NetworkMode": "bridge", "Mounts": mounts, "PortBindings": bindings}
     body["ExposedPorts"] = {port: {} for port in bindings}
-    body["User"] = f"{os.getuid()}:{os.getgid()}"  # whose files the models are
+    body["User"] = user  # whose files the models are
     return replace(container, body=body)
 
 
@@ -86,8 +85,9 @@ def _await_ready(engine: Engine, container: Container, trial: Trial, port: int) 
     wanted = {"triton": {"url": f"http://127.0.0.1:{port}", "models": trial.models}, "scorer": None}
     deadline = time.monotonic() + trial.spec.deadline_seconds
     while problems := probe.problems(wanted):
-        ended = engine.exit_of(container.name) is not None
-        if ended or any(problem.final for problem in problems) or time.monotonic() > deadline:
-            text = "\n".join(problem.text for problem in problems)
+        late = time.monotonic() > deadline
+        if late or engine.exit_of(container.name) is not None or any(problem.final for problem in problems):
+            text = f"not ready within {trial.spec.deadline_seconds} s:\n" if late else ""
+            text += "\n".join(problem.text for problem in problems)
             raise ServiceError(explain(engine, container, text, trial.logs))
         time.sleep(POLL_SECONDS)

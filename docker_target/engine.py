@@ -1,5 +1,7 @@
 """The Docker engine of this machine: what the rollout asks of its API, and its refusals in words for people."""
 
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +22,7 @@ __all__ = ["Engine", "Exit", "Found"]
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # How long the engine may take for one request; stopping a container has its grace period on top.
 TIMEOUT_SECONDS = 60
+HOOK = "nvidia-container-runtime-hook"
 
 
 @dataclass(frozen=True)
@@ -85,19 +88,30 @@ class Engine:
         self._api.close()
 
     def check_gpus(self, count: int) -> None:
-        """Raise `ServiceError` where GPUs are asked for and the engine has no way to give any."""
+        """Raise `ServiceError` where GPUs are asked for and the engine has no way to give so many."""
         if not count:
             return
-        with self._refusals("the engine's description"):
-            known = self._api.info()
-        # `--gpus` works by the runtime, by CDI, or by this hook on the engine's PATH.
-        if "nvidia" in known.get("Runtimes", {}) or known.get("DiscoveredDevices"):
-            return
-        if shutil.which("nvidia-container-runtime-hook") is None:
+        known = self._info()
+        devices = [device["ID"] for device in known.get("DiscoveredDevices") or ()]
+        # Of the names that CDI has for a GPU, its number is the one that every GPU has.
+        listed = sum(re.fullmatch(r"nvidia\.com/gpu=\d+", device) is not None for device in devices)
+        if 0 < listed < count:
+            raise ServiceError(
+                f"deployment.gpuCores {count}: the Docker engine at {self.host} has {listed}; set deployment.gpuCores "
+                f"to {listed} at most"
+            )
+        # `--gpus` works by the runtime, by CDI, or by this hook on the PATH of an engine on this machine.
+        if not listed and "nvidia" not in known.get("Runtimes", {}) and shutil.which(HOOK) is None:
             raise ServiceError(
                 f"deployment.gpuCores {count}: the Docker engine at {self.host} has no GPU to give; install the NVIDIA "
                 "Container Toolkit (nvidia-ctk runtime configure --runtime=docker), or set deployment.gpuCores to 0"
             )
+
+    def user(self) -> str:
+        """Who, in a container, owns the files of this process's user: root where the engine maps users."""
+        options = self._info().get("SecurityOptions") or ()
+        mapped = any(option.split(",")[0] in ("name=rootless", "name=userns") for option in options)
+        return "0:0" if mapped else f"{os.getuid()}:{os.getgid()}"
 
     def containers(self, service: str) -> list[Found]:
         """List a service's containers, running or not."""
@@ -202,9 +216,13 @@ class Engine:
 
     def ran_out_of_memory(self, name: str) -> bool:
         """Whether the kernel killed a process of a container for want of memory, its first one or another."""
+        facts = self._inspect(name)
+        if facts is None:
+            return False
+        # By its id: an earlier container of that name may have died of it.
+        filters = {"container": facts["Id"], "event": "oom"}
         with self._refusals(f"the events of {name}"):
-            events = self._api.events(until=int(time.time()) + 1, filters={"container": name, "event": "oom"})
-            return any(events)
+            return any(self._api.events(until=int(time.time()) + 1, filters=filters))
 
     def logs(self, name: str, lines: int | str = "all") -> str:
         """The end of a container's log, both streams."""
@@ -214,9 +232,10 @@ class Engine:
     def follow(self, name: str) -> Iterator[str]:
         """A container's log from now on, line by line, until it is removed."""
         rest = b""
-        for part in self._api.logs(name, stream=True, follow=True, tail=0):
-            *lines, rest = (rest + part).split(b"\n")
-            yield from (line.decode(errors="replace") for line in lines)
+        with self._refusals(f"the log of {name}"):
+            for part in self._api.logs(name, stream=True, follow=True, tail=0):
+                *lines, rest = (rest + part).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
 
     def run(self, name: str, command: list[str], seconds: float) -> tuple[int | None, str]:
         """Run a command in a container; its exit code, none where it could not end, and what it printed."""
@@ -228,6 +247,10 @@ class Engine:
             finally:
                 self._api.timeout = TIMEOUT_SECONDS
             return self._api.exec_inspect(created)["ExitCode"], printed.decode(errors="replace").strip()
+
+    def _info(self) -> dict[str, Any]:
+        with self._refusals("the engine's description"):
+            return dict(self._api.info())
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
         with self._refusals(f"container {name}"):

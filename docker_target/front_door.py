@@ -6,7 +6,6 @@ change while it runs. A new container takes the place of the old one only where 
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +45,17 @@ def apply(spec: FrontDoorSpec) -> int:
             record = record.model_copy(update={"stats_port": free_ports(1)[0]})
             folder.write(record)
         assert record.stats_port is not None
+        _make_room(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), record.stats_port)
         return record.stats_port
+
+
+def _make_room(spec: FrontDoorSpec, engine: Engine) -> None:
+    """Close this stack's front door under a former name of the service: two cannot have one port."""
+    for found in engine.owned(spec.owner):
+        former = found.role == Role.FRONT_DOOR and found.name != _name(spec.service_name)
+        if former and found.running and spec.port in found.ports:
+            engine.remove(found.name)
 
 
 def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstreams, stats_port: int) -> None:
@@ -55,7 +63,7 @@ def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstre
     if spec.auth_enabled:
         keys = Keys(spec.primary_key.get_secret_value(), spec.secondary_key.get_secret_value())
         rendered |= config.render_keys(keys)
-    wanted = container(spec, folder.envoy, stats_port)
+    wanted = container(spec, folder.envoy, stats_port, user=engine.user())
     found = engine.find(wanted.name)
     same = found is not None and found.digest == wanted.body["Labels"][Labels.DIGEST]
     alive = same and folder.admin.is_ready()
@@ -86,8 +94,8 @@ def options(spec: FrontDoorSpec, upstreams: Upstreams) -> Options:
     )
 
 
-def container(spec: FrontDoorSpec, configuration: Path, stats_port: int) -> Container:
-    """Envoy's container. It runs as this program's user, whose files the keys are. Pure."""
+def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user: str) -> Container:
+    """Envoy's container. It runs as `user` (`Engine.user`), whose files the keys are. Pure."""
     command = envoy.command(
         f"{CONFIGURATION}/{config.BOOTSTRAP_FILE}",
         program="envoy",
@@ -101,7 +109,7 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int) -> Cont
     ports = {f"{LISTEN_PORT}/tcp": (host, spec.port), f"{STATS_PORT}/tcp": ("127.0.0.1", stats_port)}
     body: dict[str, Any] = {
         "Image": spec.image,
-        "User": f"{os.getuid()}:{os.getgid()}",
+        "User": user,
         "Entrypoint": command[:1],
         "Cmd": command[1:],
         "StopTimeout": DRAIN_SECONDS + 5,

@@ -7,7 +7,7 @@ from docker_target.engine import Engine, Found
 from docker_target.record import Folder
 from machine.service import Measured, ServiceError
 
-__all__ = ["measure", "remove"]
+__all__ = ["door_problems", "measure", "remove"]
 
 PROBE_SECONDS = 60
 
@@ -38,6 +38,12 @@ def _problems(engine: Engine, serving: list[Found]) -> list[str]:
             code, said = engine.run(container.name, probe_command(container.role), PROBE_SECONDS)
             problems += said.splitlines() or ["its probe failed"] if code else []
     return problems
+
+
+def door_problems(engine: Engine, service_name: str) -> list[str]:
+    """What is wrong with a service's front door. It is no part of `measure`: it opens once the service is healthy."""
+    doors = [container for container in engine.containers(service_name) if container.role == Role.FRONT_DOOR]
+    return [f"{door.name} {engine.exit_of(door.name)}" for door in doors if not door.running]
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

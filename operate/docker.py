@@ -29,20 +29,22 @@ def show_status(console: Console, settings: Settings, project: Path) -> int:
     """
     with Engine() as engine:
         containers = engine.containers(settings.service_name)
+        closed = service.door_problems(engine, settings.service_name)
     if not containers:
         raise ServiceError(
             f"service '{settings.service_name}' is not deployed on this machine's Docker engine; make up does it"
         )
     measured = service.measure((project / settings.state_directory).resolve(), settings.service_name)
-    console.print(f"{settings.service_name}: {measured.state}")
-    for problem in measured.problems:
+    healthy = measured.state == "Healthy" and not closed
+    console.print(f"{settings.service_name}: {'Unhealthy' if closed else measured.state}")
+    for problem in (*measured.problems, *closed):
         console.print(f"  {problem}", markup=False)
     table = Table("container", "state", "up since", "ports", box=box.SIMPLE_HEAD)
     for container in sorted(containers, key=lambda c: c.name):
         since = container.started[:19].replace("T", " ") if container.running else "-"
         table.add_row(container.name, container.state, since, ", ".join(map(str, container.ports)))
     console.print(table)
-    return 0 if measured.state == "Healthy" else 1
+    return 0 if healthy else 1
 
 
 def show_logs(settings: Settings, *, follow: bool) -> int:

@@ -62,24 +62,25 @@ def wait(spec: Mapping[str, Any], seconds: float) -> list[str]:
     """The problems left when everything is ready, when `seconds` are over, or when a model has failed for good."""
     deadline = time.monotonic() + seconds
     while True:
-        found = problems(spec)
+        left = max(1.0, deadline - time.monotonic())
+        found = problems(spec, infer_timeout=min(INFER_TIMEOUT, left) if seconds else INFER_TIMEOUT)
         if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
             return [problem.text for problem in found]
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
-def problems(spec: Mapping[str, Any]) -> list[Problem]:
-    """The problems of a deployment, as :class:`Problem`."""
+def problems(spec: Mapping[str, Any], *, infer_timeout: float = INFER_TIMEOUT) -> list[Problem]:
+    """The problems of a deployment, as :class:`Problem`; a golden answer may take `infer_timeout` seconds."""
     found: list[Problem] = []
     if spec.get("triton"):
-        found += triton_problems(spec["triton"])
+        found += triton_problems(spec["triton"], infer_timeout)
     if spec.get("scorer"):
         # A script that asks a Triton which is not ready yet does not answer wrongly.
-        found += scorer_problems(spec["scorer"], with_golden=not found)
+        found += scorer_problems(spec["scorer"], infer_timeout, with_golden=not found)
     return found
 
 
-def scorer_problems(scorer: Mapping[str, Any], *, with_golden: bool = True) -> list[Problem]:
+def scorer_problems(scorer: Mapping[str, Any], infer_timeout: float, *, with_golden: bool) -> list[Problem]:
     """The entry script server's problem, if it has one: it is not ready, or answers its golden request wrongly."""
     url = scorer["url"].rstrip("/") + "/ready"
     try:
@@ -90,14 +91,14 @@ def scorer_problems(scorer: Mapping[str, Any], *, with_golden: bool = True) -> l
         return [Problem(f"scorer: GET {url}: expected 200, received {status}: {_excerpt(body)}")]
     if not (with_golden and scorer.get("golden")):
         return []
-    return golden_score_problems(scorer["url"].rstrip("/"), scorer["golden"])
+    return golden_score_problems(scorer["url"].rstrip("/"), scorer["golden"], infer_timeout)
 
 
-def golden_score_problems(url: str, golden: Mapping[str, Any]) -> list[Problem]:
+def golden_score_problems(url: str, golden: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
     """The difference between the script's golden answer and what it answers now; a full server is none."""
     asked = f"scorer: golden request: POST {url}/score"
     try:
-        status, body = request(f"{url}/score", method="POST", body=golden["request"], timeout=INFER_TIMEOUT)
+        status, body = request(f"{url}/score", method="POST", body=golden["request"], timeout=infer_timeout)
     except Unreachable as error:
         return [Problem(f"{asked}: expected 200, received no answer: {error}")]
     if status == http.HTTPStatus.TOO_MANY_REQUESTS:
@@ -129,7 +130,7 @@ def alike(expected: object, received: object) -> bool:
     return expected == received
 
 
-def triton_problems(triton: Mapping[str, Any]) -> list[Problem]:
+def triton_problems(triton: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
     """The problems of Triton's declared model versions: not loaded, or a wrong golden answer."""
     url = triton["url"].rstrip("/")
     models = triton.get("models") or []
@@ -142,17 +143,17 @@ def triton_problems(triton: Mapping[str, Any]) -> list[Problem]:
         found = [_unready_problem(url, model, _index(url)) for model in unready]
         for model in models:
             if model not in unready and model.get("golden"):
-                found += golden_problems(url, model)
+                found += golden_problems(url, model, infer_timeout)
     except Unreachable as error:
         return [Problem(f"triton: no answer from {url}: {error}")]
     return found
 
 
-def golden_problems(url: str, model: Mapping[str, Any]) -> list[Problem]:
+def golden_problems(url: str, model: Mapping[str, Any], infer_timeout: float = INFER_TIMEOUT) -> list[Problem]:
     """The differences between a model's golden answer and what Triton at `url` answers now."""
     golden = model["golden"]
     asked = f"{_model_url(url, model)}/infer"
-    status, body = request(asked, method="POST", body=golden["request"], timeout=INFER_TIMEOUT)
+    status, body = request(asked, method="POST", body=golden["request"], timeout=infer_timeout)
     name = f"model {model['name']} version {model['version']}: golden inference"
     if status != 200:
         text = f"{name}: POST {asked}: expected 200, received {status}: {_excerpt(body)}"

@@ -35,10 +35,7 @@ class ServiceProvider(Provider):
         return CreateResult(id_=props["serviceName"], outs=self._apply(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        outputs = self._apply(_news)
-        if _olds["serviceName"] != _news["serviceName"]:
-            self.delete(_id, _olds)
-        return UpdateResult(outs=outputs)
+        return UpdateResult(outs=self._apply(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         measured = self._state(props)
@@ -82,8 +79,6 @@ class FrontDoorProvider(Provider):
         return CreateResult(id_=props["serviceName"], outs={**props, "metricsPort": self.open(props)})
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        if _olds["serviceName"] != _news["serviceName"]:
-            self.delete(_id, _olds)
         return UpdateResult(outs={**_news, "metricsPort": self.open(_news)})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:

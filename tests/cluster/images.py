@@ -101,8 +101,11 @@ class Images:
 
     def version_of(self, image: str) -> int:
         """The registered version that a service's image holds."""
-        label = self._engine.images.get(image).labels["triton-serving.models"]
-        return int(label.partition(":")[2])
+        return int(self.held_by(image).partition(":")[2].partition("@")[0])
+
+    def held_by(self, image: str) -> str:
+        """The bundle that a service's image holds, `name:version@digest`."""
+        return str(self._engine.images.get(image).labels["triton-serving.models"])
 
     def _build(self, context: Path, tag: str, arguments: dict[str, str]) -> str:
         """Build, push, and give the image by digest."""

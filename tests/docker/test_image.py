@@ -12,7 +12,8 @@ from typing import Any
 import docker
 import pytest
 
-from environment.build_context import BuildContext, environment_context
+from environment.build_context import BuildContext, ServedFiles, environment_context, service_context
+from environment.image_layout import PROBE_TRITON
 from environment.lock import resolve
 from environment.spec import Environment
 from tests.cluster.images import PROJECT
@@ -107,6 +108,44 @@ def test_the_same_inputs_make_the_same_layers(
         assert contents(again) == contents(image)
     finally:
         sdk.images.remove(again.id, force=True)
+
+
+def service_of(script: str, folder: Path) -> BuildContext:
+    """The context of a service: the digits model behind an entry script."""
+    shutil.copytree(PROJECT / "model_repository" / "triton" / "digits", folder / "bundle" / "triton" / "digits")
+    (folder / "source").mkdir()
+    (folder / "source" / "score.py").write_text(script)
+    (folder / "source" / "tool").write_text("#!/bin/sh\necho from the tool\n")
+    (folder / "source" / "tool").chmod(0o755)
+    bundle = ServedFiles(name="m", version=1, digest="d", folder=folder / "bundle", framework="Multi")
+    return service_context(
+        [bundle],
+        environment_image="tests-environment:1",
+        probes={PROBE_TRITON: "{}"},
+        entry_script="score.py",
+        source_directory=folder / "source",
+    )
+
+
+def test_a_changed_script_changes_its_own_layer_alone(sdk: docker.DockerClient, image: Any, tmp_path: Path) -> None:
+    built = []
+    for number, script in enumerate(("def run(data): return 1", "def run(data): return 2", "def run(data): return 1")):
+        service_of(script, tmp_path / str(number)).write(tmp_path / str(number) / "context")
+        made, _ = sdk.images.build(path=str(tmp_path / str(number) / "context"), rm=True, nocache=number == 2)
+        built.append(made)
+    first, changed, again = built
+    try:
+        layers, others = (made.attrs["RootFS"]["Layers"] for made in (first, changed))
+        assert layers[:-1] == others[:-1]
+        assert layers[-1] != others[-1]
+        assert again.id != first.id  # built, not found
+        assert contents(again) == contents(first)
+        assert run(sdk, first, "./tool") == "from the tool"
+        assert first.labels["triton-serving.models"] == "m:1@d"
+        assert first.labels["triton-serving.model-framework"] == "Multi"
+    finally:
+        for made in {made.id for made in built}:
+            sdk.images.remove(made, force=True)
 
 
 def contents(image: Any) -> list[dict[str, str]]:

@@ -66,6 +66,14 @@ def test_containers_are_limited_hardened_and_watched(deployed: DockerProject) ->
     assert deployed.container("triton").attrs["Config"]["StopTimeout"] > 20
 
 
+def test_libraries_that_come_with_a_model_can_be_loaded_from_tmp(deployed: DockerProject) -> None:
+    copied = "shutil.copy(_ctypes.__file__, '/tmp/library.so')"
+    ended = deployed.container("triton").exec_run(
+        ["python", "-c", f"import _ctypes, ctypes, shutil; ctypes.CDLL({copied})"]
+    )
+    assert (ended.exit_code, ended.output) == (0, b"")
+
+
 def test_keys_are_in_a_file_of_the_owners_and_nowhere_else(deployed: DockerProject) -> None:
     outputs = deployed.outputs()
     for role in ("triton", "scorer", "front-door"):

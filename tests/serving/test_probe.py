@@ -1,9 +1,12 @@
 """The readiness probe, against a real Triton and a real server."""
 
 import copy
+import http.server
 import json
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +128,29 @@ def test_values_with_an_exact_form_must_be_equal(expected: object, received: obj
     assert (
         list(probe.compare_outputs([output], [{**output, "data": [received]}], relative=1, absolute=1)) == []
     ) is same
+
+
+def test_an_inference_that_hangs_ends_with_the_wait() -> None:
+    released = threading.Event()
+
+    class Hanging(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            released.wait(30)
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hanging) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        started = time.monotonic()
+        (problem,) = probe.wait({"triton": {"url": url, "models": [{"name": "m", "version": 1, "golden": GOLDEN}]}}, 1)
+        taken = time.monotonic() - started
+        released.set()
+        server.shutdown()
+    assert problem.startswith(f"triton: no answer from {url}: TimeoutError")
+    assert taken < probe.INFER_TIMEOUT / 2

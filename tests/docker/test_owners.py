@@ -1,0 +1,104 @@
+"""Two stacks on one engine, renamed services, and what a killed rollout leaves: nobody loses what is theirs."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from docker_target import traffic
+from docker_target.record import Folder
+from gateway.options import Upstreams
+from tests.docker.conftest import Base
+from tests.docker.project import DockerProject
+
+
+@pytest.fixture
+def new_project(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Iterator[Callable[[], DockerProject]]:
+    """Make a project with the digits model, whose service is destroyed at the end of the test."""
+    made: list[DockerProject] = []
+
+    def make() -> DockerProject:
+        folder = tmp_path_factory.mktemp("o") / "project"
+        made.append(DockerProject(folder, base_image=base.triton, front_door_image=base.envoy))
+        made[-1].add_model("digits")
+        return made[-1]
+
+    yield make
+    for project in made:
+        project.destroy()
+
+
+def answers(project: DockerProject) -> bool:
+    with project.client() as client:
+        return client.get("/v2/models/digits/ready").status_code == 200
+
+
+def break_the_model(project: DockerProject) -> None:
+    file = project.root / "models" / "triton" / "digits" / "golden.json"
+    golden = json.loads(file.read_text())
+    golden["response"]["outputs"][0]["data"][0] += 1
+    file.write_text(json.dumps(golden))
+
+
+def test_a_service_is_taken_over_only_by_order_and_only_once_the_new_one_is_ready(
+    new_project: Callable[[], DockerProject],
+) -> None:
+    first, second = new_project(), new_project()
+    first.up()
+    second.port = first.port
+    second.write_settings(serviceName=first.service, deployment={"port": first.port})
+    before = first.containers()
+    assert f"serviceName '{first.service}' is taken on this Docker engine" in second.up(fails=True)
+
+    file = second.root / "models" / "triton" / "digits" / "golden.json"
+    right = file.read_text()
+    break_the_model(second)
+    second.write_settings(deployment={"overwrite": True})
+    assert "golden inference" in second.up(fails=True)
+    assert first.containers() == before
+    assert answers(first)
+
+    file.write_text(right)
+    second.up()
+    assert answers(second)
+    assert not before.items() & second.containers().items()
+
+    taken = second.containers()
+    first.destroy()
+    assert second.containers() == taken
+    assert answers(second)
+
+
+def test_a_service_keeps_its_port_under_a_new_name(new_project: Callable[[], DockerProject]) -> None:
+    project = new_project()
+    project.up()
+    old = project.service
+    project.write_settings(serviceName=f"{old}-b")
+    project.up()
+    assert answers(project)
+    project.write_settings(serviceName=old)
+    assert project.containers() == {}
+    project.write_settings(serviceName=f"{old}-b")
+
+
+def test_what_a_killed_rollout_left_takes_no_traffic_when_the_next_one_fails(
+    new_project: Callable[[], DockerProject],
+) -> None:
+    project = new_project()
+    project.up()
+    folder = Folder.of(Path(project.root / ".var"), project.service)
+    (name,) = [name for name in project.containers() if name.endswith("-network")]
+    left = project.sdk.containers.get(name)
+    copy = project.sdk.containers.create(left.image, "sleep infinity", labels=left.labels | {
+        "triton-serving.generation": "7", "triton-serving.role": "network",
+    })  # fmt: skip
+    nowhere: Upstreams = traffic.upstreams(("triton",), "127.0.0.9")
+    traffic.send_to(folder, nowhere)
+    with project.client() as client:
+        assert client.get("/v2/models/digits/ready").status_code == httpx.codes.SERVICE_UNAVAILABLE
+    break_the_model(project)
+    assert "golden inference" in project.up(fails=True)
+    assert copy.name not in project.containers()
+    assert answers(project)
