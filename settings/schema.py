@@ -75,8 +75,8 @@ def _name(most: int) -> AfterValidator:
 
 
 def _path(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("a path, which has no NUL character")
+    if not value.isprintable():
+        raise ValueError("a path of printable characters")
     if len(value.encode()) > 4095 or any(len(part.encode()) > 255 for part in value.split("/")):
         raise ValueError("a path of at most 4,095 bytes, 255 between two '/'")
     return value

@@ -55,7 +55,7 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     ({"tls": {"certificateFile": "tls.crt"}}, "tls.keyFile: is required"),
     (
         {"models": [{"path": "a\0b", "name": "digits"}]},
-        "models[0].path has the value 'a\\x00b': expected a path, which has no NUL character",
+        "models[0].path has the value 'a\\x00b': expected a path of printable characters",
     ),
     (
         {"sourceDirectory": "x" * 256},
