@@ -7,6 +7,7 @@ import pulumi
 
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
+from components import docker_deployment, process_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
@@ -25,11 +26,15 @@ from settings import Settings, SettingsError
 from settings.schema import Target
 
 PROJECT = Path(__file__).resolve().parent
+# What refuses a service before anything of it is declared: with --skip-preview, a refusal later leaves its beginnings.
+CHECKS = {Target.PROCESS: process_deployment.check_machine, Target.DOCKER: docker_deployment.check_machine}
 
 
 def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
     name = settings.service_name
+    if check_machine := CHECKS.get(settings.deployment.target):
+        check_machine(settings, PROJECT)
     bundles = [
         ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
     ]

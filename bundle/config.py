@@ -87,6 +87,12 @@ def configured(datatype: str) -> str:
     return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
 
 
+def instance_kinds(config: ModelConfig | None) -> tuple[str, ...]:
+    """The kinds of a configuration's instance groups, each once."""
+    groups = config.instance_group if config is not None else ()
+    return tuple(dict.fromkeys(model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind) for group in groups))
+
+
 def config_problems(config: ModelConfig, shown: str, folder: str) -> Iterator[str]:
     """What Triton refuses in a configuration by itself, whatever the model file says; one line each."""
     if config.name and config.name != folder:

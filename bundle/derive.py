@@ -12,6 +12,7 @@ import onnxruntime
 
 from bundle.golden import NOT_IN_JSON
 from bundle.model import ANY_SIZE, Golden, Model, Tensor
+from bundle.session import LoadError, load_session
 
 SEED = 20201
 SIZES = (1, 2, 4, 16, 64, 224)
@@ -59,7 +60,10 @@ def derive(path: Path, model: Model) -> Golden:
     for tensor in model.inputs:
         if tensor.datatype not in _TYPES:
             raise NotDerivable(f"the input '{tensor.name}' is {tensor.datatype}, not numeric")
-    session = _session(path)
+    try:
+        session = load_session(path)
+    except LoadError as error:
+        raise NotDerivable(f"ONNX Runtime does not load it: {error}") from None
     wanted = list(model.outputs)
     reason = "it has no inputs"
     for size in SIZES:
@@ -76,15 +80,6 @@ def derive(path: Path, model: Model) -> Golden:
 
 class _Refused(Exception):
     """The model does not take an input."""
-
-
-def _session(path: Path) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common base but Exception
-        raise NotDerivable(f"ONNX Runtime does not load it: {_first_line(error)}") from None
 
 
 def _sized(tensor: Tensor, size: int, *, batched: bool) -> tuple[int, ...]:

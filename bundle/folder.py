@@ -8,13 +8,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bundle.compare import completed_batch_size, config_tensors, graph_problems, graph_tensors
-from bundle.config import CONFIG_FILE, ConfigError, ModelConfig, backend_problems, config_problems, parse_config
+from bundle.config import (
+    CONFIG_FILE,
+    ConfigError,
+    ModelConfig,
+    backend_problems,
+    config_problems,
+    instance_kinds,
+    parse_config,
+)
 from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, Framework, named, recognised
 from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
 from bundle.problems import listed, nearest
+from bundle.session import LoadError, load_session
 from bundle.tree import Tree
 from bundle.versions import find_versions, loaded_versions
 
@@ -55,7 +64,7 @@ def check_model(tree: Tree, name: str, target: str) -> ModelFolder:
         return found
     framework = _framework(tree, folder, versions.versions, target, found)
     if framework is not None:
-        _check_versions(tree, folder, loaded, framework, found)
+        _check_versions(tree, folder, loaded, framework, target, found)
     for version in versions.versions:
         if not tree.has_files_below(f"{folder}/{version}"):
             # Neither Git nor an object store keeps an empty folder, and Triton wants a version's folder to be there.
@@ -68,6 +77,9 @@ def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: Mode
     beside = f"{folder}/{CONFIG_FILE}"
     places = [beside, *(f"{folder}/{version}/{CONFIG_FILE}" for version in versions)]
     configs: dict[str, ModelConfig] = {}
+    if beside in tree.folders:
+        found.problems.append(f"{beside}: is a folder; expected a file in protobuf's text format; remove or rename it")
+        return False
     for place in (place for place in places if place in tree.files):
         found.moved[place] = beside if place == beside or not found.moved else None
         try:
@@ -87,6 +99,8 @@ def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: Mode
             found.problems.append(
                 f"{place}: differs from {found.config_path}; expected one configuration; remove one of the two"
             )
+        elif found.moved[place] is None:
+            found.notes.append(f"{place}: left out, as it says what {found.config_path} says")
         elif place != beside:
             found.notes.append(f"{place}: put beside the versions as {beside}, where Triton reads it")
     return True
@@ -159,7 +173,9 @@ def _no_framework(config: ModelConfig, shown: str) -> str:
     )
 
 
-def _check_versions(tree: Tree, folder: str, loaded: tuple[int, ...], framework: Framework, found: ModelFolder) -> None:
+def _check_versions(
+    tree: Tree, folder: str, loaded: tuple[int, ...], framework: Framework, target: str, found: ModelFolder
+) -> None:
     config = found.config
     graph: Graph | None = None
     model_file: str | None = None
@@ -177,18 +193,35 @@ def _check_versions(tree: Tree, folder: str, loaded: tuple[int, ...], framework:
             found.problems.append(f"{model_file}: {error}")
             intact = False
             continue
-        found.problems.extend(f"{model_file}: {problem}" for problem in graph.unsupported)
+        problems = [f"{model_file}: {problem}" for problem in graph.unsupported]
         if config is not None:
-            found.problems.extend(graph_problems(config, graph, found.config_path, model_file))
+            problems.extend(graph_problems(config, graph, found.config_path, model_file))
+        # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.
+        if not problems and target == "process" and not (config and config.model_operations.op_library_filename):
+            problems.extend(_load_problem(tree.files[model_file], model_file))
+        found.problems.extend(problems)
     if not intact:
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    for version in loaded:
+        if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
+            found.notes.append(
+                f"{folder}/{version}/{GOLDEN_FILE}: is not read; a golden inference lies beside the versions, as "
+                f"{folder}/{GOLDEN_FILE}"
+            )
     golden = f"{folder}/{GOLDEN_FILE}"
     if golden in tree.files:
         try:
             found.model = replace(found.model, golden=load(tree.files[golden], found.model, golden))
         except GoldenError as error:
             found.problems.extend(error.problems)
+
+
+def _load_problem(source: Path, model_file: str) -> Iterator[str]:
+    try:
+        load_session(source, optimized=False)
+    except LoadError as error:
+        yield f"{model_file}: ONNX Runtime does not load it: {error}; export it for an opset and operators that it has"
 
 
 def _model(
@@ -214,4 +247,5 @@ def _model(
         inputs=inputs,
         outputs=outputs,
         model_file=model_file,
+        instance_kinds=instance_kinds(config),
     )

@@ -42,7 +42,7 @@ def check_layout(path: Path, *, target: str) -> Bundle:
     names = tree.folders_in("triton")
     checked = [check_model(tree, name, target) for name in names]
     problems = [*tree.problems, *(problem for found in checked for problem in found.problems), *_across(checked)]
-    if not names:
+    if not names and "triton" not in tree.refused:
         problems.append(f"triton: has no models; expected {LAYOUT}; add a model's folder")
     if problems:
         raise LayoutError(dict.fromkeys(problems))

@@ -66,6 +66,8 @@ class Model:
     completes them. `max_batch_size` 0 means that requests are not batched. `inputs` and `outputs` are empty where
     neither the configuration nor the model file tells them (a Python model may declare them when it loads).
     `model_file` is the highest version's, with its path in the registered bundle; an ensemble has none.
+    `instance_kinds` are those of the configuration's instance groups (`KIND_CPU`, `KIND_GPU`, ...), none where Triton
+    chooses.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Model:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     model_file: str | None
+    instance_kinds: tuple[str, ...] = ()
     golden: Golden | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class Model:
             "inputs": [tensor.to_json() for tensor in self.inputs],
             "outputs": [tensor.to_json() for tensor in self.outputs],
             "modelFile": self.model_file,
+            "instanceKinds": list(self.instance_kinds),
             "golden": self.golden.to_json() if self.golden else None,
         }
 

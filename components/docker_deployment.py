@@ -22,7 +22,7 @@ from environment.image_layout import repository
 from machine.service import ServiceError
 from settings.schema import Framework, Settings
 
-__all__ = ["DockerDeployment", "DockerDeploymentArgs"]
+__all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,8 @@ class DockerDeployment(pulumi.ComponentResource):
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
         self._state_directory = (args.project / args.settings.state_directory).resolve()
-        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        # An engine is shared by all clones of the project: the folder of its state tells them apart.
-        self._owner = f"{stack} of {self._state_directory}"
-        Folder.of(self._state_directory, args.settings.service_name)
-        unreachable = _check_engine(args.settings, self._owner)
+        self._owner = _owner(self._state_directory)
+        unreachable = check_machine(args.settings, args.project)
         super().__init__("triton:index:DockerDeployment", name, None, opts)
         if unreachable:
             pulumi.log.warn(unreachable, self)
@@ -120,8 +117,16 @@ class DockerDeployment(pulumi.ComponentResource):
         return inputs
 
 
-def _check_engine(settings: Settings, owner: str) -> str:
-    """Check what the engine tells before anything is declared; at preview, why it could not be asked."""
+def _owner(state_directory: Path) -> str:
+    # An engine is shared by all clones of the project: the folder of its state tells them apart.
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()} of {state_directory}"
+
+
+def check_machine(settings: Settings, project: Path) -> str:
+    """Raise `ServiceError` where the engine speaks against the service; at preview, why it could not be asked."""
+    state_directory = (project / settings.state_directory).resolve()
+    Folder.of(state_directory, settings.service_name)
+    owner = _owner(state_directory)
     try:
         engine = Engine()
     except ServiceError as error:

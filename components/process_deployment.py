@@ -16,7 +16,7 @@ from processes.directory import ServiceDirectory, check_owner
 from processes.front_door import check_port
 from settings.schema import Settings
 
-__all__ = ["ProcessDeployment", "ProcessDeploymentArgs"]
+__all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,12 @@ class ProcessDeployment(pulumi.ComponentResource):
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
         state_directory = (args.project / settings.state_directory).resolve()
-        directory = ServiceDirectory.of(state_directory, settings.service_name)
-        owner = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        check_owner(directory, owner, overwrite=deployment.overwrite)
-        check_port(directory, deployment.port)
+        self._owner = _stack()
+        check_machine(settings, args.project)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
-            "owner": owner,
+            "owner": self._owner,
             "overwrite": deployment.overwrite,
             "stateDirectory": str(state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
@@ -80,4 +78,15 @@ class ProcessDeployment(pulumi.ComponentResource):
 
     def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Output[int]:
         """Declare Envoy's process in front of this deployment; gives the port of the metrics."""
-        return ProcessFrontDoor(name, inputs, opts).metricsPort
+        return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts).metricsPort
+
+
+def check_machine(settings: Settings, project: Path) -> None:
+    """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
+    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    check_owner(directory, _stack(), overwrite=settings.deployment.overwrite)
+    check_port(directory, settings.deployment.port)
+
+
+def _stack() -> str:
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

@@ -1,5 +1,6 @@
 """SmokeCheck: the check of a deployed service, through its front door."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,16 @@ class SmokeCheck(pulumi.ComponentResource):
 
 
 def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
-    """What is asked on every target, as the providers' inputs; with the settings, since changed ones ask anew."""
+    """What is asked on every target, as the providers' inputs, with the settings' digest: changed ones ask anew."""
     served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in bundles))
     return {
         "key": keys.primary if settings.deployment.auth_enabled else "",
         "certificate": str((project / settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
         "score": score_question(settings, project),
-        "settings": settings.model_dump(mode="json", exclude={"primary_key", "secondary_key"}),
+        "settings": _digest(settings),
     }
+
+
+def _digest(settings: Settings) -> str:
+    return hashlib.sha256(settings.model_dump_json(exclude={"primary_key", "secondary_key"}).encode()).hexdigest()

@@ -13,6 +13,7 @@ from machine.service import ServiceError
 from node_pool.cluster import ClusterError
 from operate import check, docker, idle, logs, node_pool, outputs, status
 from settings import SettingsError, read_stack_file
+from settings.golden import GoldenError
 from settings.schema import Target
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,7 @@ MISTAKES = (
     BuildError,
     ClusterError,
     FileNotFoundError,
+    GoldenError,
     LayoutError,
     RegistryError,
     ResolutionError,

@@ -7,11 +7,13 @@ registry that is thrown away, and a service that has no front door.
 import contextlib
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bundle.layout import check_files, check_layout
+from bundle.probe import declared_versions, without_golden
 from bundle.registry import Registered, Registry
 from components.entry_script import entry_script
 from components.providers.environment_venv import declared_environment
@@ -20,7 +22,7 @@ from processes import rollout, service
 from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
 from settings.model_rules import registry_url
-from settings.schema import Framework, Model
+from settings.schema import Framework, Model, RegisteredModelId
 
 __all__ = ["run"]
 
@@ -38,7 +40,8 @@ def run(console: Console, settings: Settings, project: Path) -> int:
     state_directory.mkdir(parents=True, exist_ok=True)
     # A short name: a Unix socket's path has few characters.
     with tempfile.TemporaryDirectory(prefix="c-", dir=state_directory) as folder, contextlib.ExitStack() as at_exit:
-        bundles = [_served(model, settings, project, Path(folder) / "registry") for model in settings.models]
+        found = [_registered(model, settings, project, Path(folder) / "registry") for model in settings.models]
+        bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
         ).with_variables(settings.environment.variables)
@@ -65,23 +68,34 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )
-        at_exit.callback(service.remove, spec.state_directory, spec.service_name)
+        at_exit.callback(service.remove, spec.state_directory, spec.service_name, spec.owner)
         started = time.monotonic()
         rollout.apply(spec, say)
-        say(f"every model version is ready and every golden inference right, after {time.monotonic() - started:.1f} s")
+        say(f"{_checked([registered for _, registered in found])}, after {time.monotonic() - started:.1f} s")
+        for _, registered in found:
+            for line in without_golden(registered):
+                say(line)
     return 0
 
 
-def _served(model: object, settings: Settings, project: Path, scratch: Path) -> ServedBundle:
-    """A bundle as the rollout takes it: a folder goes through a registry that is thrown away."""
+def _checked(bundles: Sequence[Registered]) -> str:
+    versions = [version for bundle in bundles for version in declared_versions(bundle)]
+    golden = sum(version["golden"] is not None for version in versions)
+    return f"{len(versions)} model versions are ready and {golden} golden inferences right"
+
+
+def _registered(
+    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path
+) -> tuple[Registry, Registered]:
+    """A bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
         path = project / model.path
         custom = model.framework is Framework.CUSTOM
         bundle = check_files(path) if custom else check_layout(path, target=settings.deployment.target.value)
         registry = Registry(str(scratch))
-        return _bundle(registry, registry.register(model.name, bundle, framework=model.framework.value))
+        return registry, registry.register(model.name, bundle, framework=model.framework.value)
     registry = Registry(registry_url(settings, project))
-    return _bundle(registry, registry.get(model.name, model.version))  # type: ignore[attr-defined]
+    return registry, registry.get(model.name, model.version)
 
 
 def _bundle(registry: Registry, registered: Registered) -> ServedBundle:

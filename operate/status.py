@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from machine.service import ServiceError
-from processes import service
+from machine.service import Measured, ServiceError
+from processes import front_door, service
 from processes.directory import Record, ServiceDirectory
 from processes.supervisor import Supervisor
 from serving.probe import problems
@@ -29,14 +29,22 @@ def show(console: Console, settings: Settings, project: Path) -> int:
     record = directory.record()
     if record is None:
         raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
-    measured = service.measure(directory)
+    measured = _with_front_door(service.measure(directory), directory, record)
     console.print(f"{settings.service_name}: {measured.state}")
     for problem in measured.problems:
         console.print(f"  {problem}", markup=False)
     console.print(_processes(directory, record))
-    if record.current is not None and record.current.triton_http is not None:
+    if record.current is not None and record.current.triton_http is not None and measured.state != "Stopped":
         console.print(_models(directory, record))
     return 0 if measured.state == "Healthy" else 1
+
+
+def _with_front_door(measured: Measured, directory: ServiceDirectory, record: Record) -> Measured:
+    """What was measured of the service behind its front door, and whether that is open."""
+    if measured.state == "Stopped" or front_door.is_open(directory):
+        return measured
+    closed = f"the front door at port {record.port} is closed; `make up` opens it" if record.port else "no front door"
+    return Measured("Unhealthy", (*measured.problems, closed))
 
 
 def _processes(directory: ServiceDirectory, record: Record) -> Table:
@@ -65,15 +73,16 @@ def _life(pid: int) -> tuple[str, str]:
 
 
 def _models(directory: ServiceDirectory, record: Record) -> Table:
-    table = Table("model", "version", "ready", box=box.SIMPLE_HEAD)
-    for name, version, state in _asked(directory, record):
-        table.add_row(name, version, state)
+    table = Table("model", "version", "ready", "golden inference", box=box.SIMPLE_HEAD)
+    for row in _asked(directory, record):
+        table.add_row(*row)
     return table
 
 
-def _asked(directory: ServiceDirectory, record: Record) -> Iterator[tuple[str, str, str]]:
+def _asked(directory: ServiceDirectory, record: Record) -> Iterator[tuple[str, str, str, str]]:
     assert record.current is not None
     wanted = json.loads((directory.generation(record.current.number) / "probe.json").read_bytes())["triton"]
     for model in wanted["models"]:
         found = problems({"triton": {**wanted, "models": [model]}, "scorer": None})
-        yield model["name"], str(model["version"]), "; ".join(problem.text for problem in found) or "yes"
+        ready = "; ".join(problem.text for problem in found) or "yes"
+        yield model["name"], str(model["version"]), ready, "none" if model["golden"] is None else "asked"

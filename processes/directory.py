@@ -121,6 +121,11 @@ class ServiceDirectory(ServiceFolder):
     def write_record(self, record: Record) -> None:
         write_atomically(self.record_file, record.model_dump_json(indent=2))
 
+    def is_taken_from(self, owner: str) -> bool:
+        """Whether another stack than `owner` has this service now."""
+        record = self.record()
+        return record is not None and record.owner != owner
+
     def claim(self, owner: str, *, overwrite: bool) -> Record:
         """Take this service's name for a stack, or raise `ServiceError` where another one owns it.
 

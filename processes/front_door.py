@@ -68,12 +68,14 @@ def is_open(directory: ServiceDirectory) -> bool:
     return traffic.admin(directory).is_ready()
 
 
-def remove(state_directory: Path, service_name: str) -> None:
-    """Close the front door; nothing happens where there is none."""
+def remove(state_directory: Path, service_name: str, owner: str) -> None:
+    """Close the front door; nothing happens where there is none, and to one that another stack took over."""
     directory = ServiceDirectory.of(state_directory, service_name)
     if not directory.root.is_dir():
         return
     with directory.locked():
+        if directory.is_taken_from(owner):
+            return
         Supervisor(directory).remove(PROGRAM)
         for file in directory.envoy.iterdir():
             file.unlink()

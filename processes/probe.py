@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
+
 from bundle.probe import declared_versions
 from bundle.registry import Registry
 from machine.service import ServiceError
@@ -26,6 +28,7 @@ def probe_file(spec: ServiceSpec, generation: Generation) -> str:
         registered = (Registry(bundle.registry).get(bundle.name, bundle.version) for bundle in spec.triton_bundles)
         models = [model for bundle in registered for model in declared_versions(bundle)]
         wanted["triton"] = {"url": f"http://127.0.0.1:{generation.triton_http}", "models": models}
+        wanted["gpuCores"] = spec.gpu_cores
     if generation.scorer is not None:
         golden = json.loads(spec.entry_script.golden) if spec.entry_script else None
         wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}", "golden": golden or None}
@@ -45,7 +48,31 @@ class GenerationProbe:
 
     def problems(self) -> list[probe.Problem]:
         """Ask everything once; one for each thing that is not as it should be."""
-        return probe.problems(self._wanted)
+        return probe.problems(self._wanted) or self._gpu_problems()
+
+    def _gpu_problems(self) -> list[probe.Problem]:
+        """Whether models run on a GPU where the service has one: Triton gives them the CPU where it sees none.
+
+        An ONNX model's instance on a GPU is proof: the backend loads none whose CUDA provider is not active.
+        """
+        cores, triton = self._wanted.get("gpuCores", 0), self._wanted["triton"]
+        if not cores or not triton:
+            return []
+        for model in triton["models"]:
+            path = f"/v2/models/{model['name']}/versions/{model['version']}/config"
+            try:
+                config = httpx.get(f"{triton['url']}{path}").json()
+            except (httpx.HTTPError, ValueError) as error:
+                return [probe.Problem(f"triton: GET {triton['url']}{path}: {error}")]
+            if any(group["kind"] == "KIND_GPU" for group in config.get("instance_group", ())):
+                return []
+        return [
+            probe.Problem(
+                f"deployment.gpuCores is {cores}, and Triton runs every model on the CPU: it sees no GPU; ask "
+                "nvidia-smi, and compare the driver's version with what CUDA in Triton's log asks for",
+                final=True,
+            )
+        ]
 
     def wait(self, seconds: float, progress: Callable[[str], None]) -> None:
         """Wait until nothing is wrong.

@@ -15,7 +15,8 @@ __all__ = ["Launch", "scorer", "triton"]
 EXIT_TIMEOUT_SECONDS = 20
 STOP_SECONDS = EXIT_TIMEOUT_SECONDS + 10
 
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "CUDA_VISIBLE_DEVICES", "SSL_CERT_FILE")
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE")
+_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,14 @@ def triton(
         **_inherited(),
         "OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores))),
         **spec.variables,
+        **_gpus(spec),
         # The Python backend embeds the `python3` that is first on PATH.
         "PATH": _path(spec),
         "LD_LIBRARY_PATH": server.library_path,
     }
-    return Launch(command=command, directory=directory, variables={k: v for k, v in variables.items() if v})
+    return Launch(
+        command=command, directory=directory, variables={k: v for k, v in variables.items() if v or k == _GPUS}
+    )
 
 
 def scorer(
@@ -84,6 +88,7 @@ def scorer(
         **_inherited(),
         "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
         **spec.variables,
+        **_gpus(spec),
         "PATH": _path(spec),
         "AML_APP_ROOT": str(source_directory),
         "AZUREML_SOURCE_DIRECTORY": str(source_directory),
@@ -104,6 +109,13 @@ def scorer(
         str(generation.scorer),
     ]
     return Launch(command=command, directory=source_directory, variables=variables)
+
+
+def _gpus(spec: ServiceSpec) -> dict[str, str]:
+    """The GPUs that a process may see: the first ones of this machine, or of those that its user lets it see."""
+    chosen = spec.variables.get(_GPUS) or os.environ.get(_GPUS)
+    there = chosen.split(",") if chosen else [str(number) for number in range(spec.gpu_cores)]
+    return {_GPUS: ",".join(there[: spec.gpu_cores])}
 
 
 def _path(spec: ServiceSpec) -> str:

@@ -13,7 +13,7 @@ from environment.files import write_atomically
 from environment.source import copy_source
 from machine.ports import free_ports, is_listening
 from machine.service import ServiceError
-from processes import programs, traffic
+from processes import front_door, programs, traffic
 from processes.directory import Generation, Record, ServiceDirectory
 from processes.probe import GenerationProbe, probe_file
 from processes.spec import ServiceSpec
@@ -53,34 +53,35 @@ class _Rollout:
         self.supervisor = Supervisor(directory)
 
     def run(self) -> Generation:
-        restarted = self.supervisor.start()
+        restarted = self.supervisor.start(keep=front_door.PROGRAM)
         old = self.record.current
-        if restarted and old is not None:
-            old = self._restored(old)
+        if old is not None and not self.directory.generation(old.number).is_dir():
+            old = None
+        unchanged = old is not None and old.digest == self.spec.digest
+        healthy = old is not None and (not (restarted or unchanged) or self._comes_back(old, restarted=restarted))
+        serves = healthy or (old is not None and not restarted)  # one that is ill may still serve in part
         if old is not None:
             # A rollout that was killed may have sent the traffic elsewhere, to what is removed next.
             traffic.send_to(self.directory, old)
         self._remove_leftovers(keep=old)
-        if old is not None and old.digest == self.spec.digest:
-            self._start(old)
-            self._await_ready(old)
+        if old is not None and healthy and unchanged:
             return old
 
-        new = self._prepare()
-        if old is not None and self.spec.strategy == "recreate":
-            self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
-            self._stop(old)
+        new: Generation | None = None
         try:
+            new = self._prepare(old if serves else None)
+            if old is not None and serves and self.spec.strategy == "recreate":
+                self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
+                self._stop(old)
             self._start(new)
             self._await_ready(new)
         except BaseException:
-            self._remove(new)
-            if old is not None and self.spec.strategy == "recreate":
-                self.progress(f"starting generation {old.number} again")
-                self._start(old)
-                self._await_ready(old)
+            if new is not None:
+                self._remove(new)
+            if old is not None:
+                self._leave(old, healthy=healthy)
             raise
-        surge = old if self.spec.strategy == "surge" else None
+        surge = old if serves and self.spec.strategy == "surge" else None
         traffic.send_to(self.directory, new, draining=surge)
         self.record = self.record.model_copy(update={"current": new})
         self.directory.write_record(self.record)
@@ -93,27 +94,46 @@ class _Rollout:
         self._prune_logs()
         return new
 
-    def _restored(self, old: Generation) -> Generation | None:
-        """Start the old generation again after a reboot or a killed supervisor; none where it cannot be."""
-        self.progress(f"the supervisor was not running: starting generation {old.number} again")
-        if not self.directory.generation(old.number).is_dir() or any(is_listening(port) for port in old.ports):
-            return None
+    def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
+        """Start what does not run of the old generation: all of it after a reboot or a killed supervisor.
+
+        One that then does not come back is stopped, so that its ports and its GPU are free for another.
+        """
+        if restarted:
+            self.progress(f"the supervisor was not running: starting generation {old.number} again")
+            if any(is_listening(port) for port in old.ports):
+                self.progress(f"generation {old.number} cannot start: another process listens on its ports")
+                return False
         try:
             self._start(old)
             self._await_ready(old)
         except ServiceError as error:
             self.progress(f"generation {old.number} did not come back: {error}")
-            return None
-        return old
+            if restarted:
+                self._stop(old)
+            return False
+        return True
 
-    def _prepare(self) -> Generation:
-        """Write the new generation's files; its number is spent even if nothing comes of it."""
+    def _leave(self, old: Generation, *, healthy: bool) -> None:
+        """Leave the old generation to the supervisor, which goes on trying with one that did not come back."""
+        try:
+            self._start(old)
+            if healthy:
+                self._await_ready(old)
+        except ServiceError as error:
+            self.progress(f"generation {old.number} did not come back: {error}")
+
+    def _prepare(self, beside: Generation | None) -> Generation:
+        """Write the files of the new generation, which starts `beside` another one on ports of its own.
+
+        Its number is spent even if nothing comes of it.
+        """
         number = self.record.next_number
         self.record = self.record.model_copy(update={"next_number": number + 1})
         self.directory.write_record(self.record)
 
         spec = self.spec
-        last = self.record.current
+        last = self.record.current if beside is None else None
         with_triton, with_script = bool(spec.triton_bundles), spec.entry_script is not None
         remembered = (last.triton_http, last.triton_grpc, last.triton_metrics, last.scorer) if last else ()
         ports = free_ports(3 * with_triton + with_script, preferred=remembered)

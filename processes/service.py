@@ -15,6 +15,10 @@ def measure(directory: ServiceDirectory) -> Measured:
     record = directory.record()
     if record is None or record.current is None:
         return Measured("Stopped", ("no service of that name runs here",))
+    if not directory.generation(record.current.number).is_dir():
+        return Measured(
+            "Stopped", (f"the files of its generation {record.current.number} are gone; `make up` makes another",)
+        )
     supervisor = Supervisor(directory)
     if not supervisor.is_running():
         return Measured("Stopped", ("its supervisor does not run; `make up` starts the service again",))
@@ -31,11 +35,16 @@ def measure(directory: ServiceDirectory) -> Measured:
     return Measured("Unhealthy" if problems else "Healthy", problems)
 
 
-def remove(state_directory: Path, service_name: str) -> None:
-    """Stop a service's processes and remove its folder; nothing happens where there is none."""
+def remove(state_directory: Path, service_name: str, owner: str) -> None:
+    """Stop a service's processes and remove its folder; what another stack took over is left alone.
+
+    Nothing happens where there is none.
+    """
     directory = ServiceDirectory.of(state_directory, service_name)
     if not directory.root.is_dir():
         return
     with directory.locked():
+        if directory.is_taken_from(owner):
+            return
         Supervisor(directory).stop()
         directory.remove()

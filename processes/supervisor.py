@@ -52,13 +52,15 @@ supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 files = programs/*.conf
 """
 
+# Each try that ends within startsecs waits a second longer for the next: a hundred are more than an hour, in which what
+# a process needs may come.
 _PROGRAM = """\
 [program:{name}]
 command = "{python}" "{launch}" "{file}" "{pid_file}"
 autostart = true
 autorestart = true
 startsecs = 1
-startretries = 5
+startretries = 100
 stopsignal = TERM
 stopwaitsecs = {stop_seconds}
 killasgroup = true
@@ -91,8 +93,12 @@ class Supervisor:
         except OSError:
             return False
 
-    def start(self) -> bool:
-        """Start the supervisor unless it runs; returns whether it had to be started."""
+    def start(self, *, keep: str = "") -> bool:
+        """Start the supervisor unless it runs; returns whether it had to be started.
+
+        After a reboot or a killed supervisor nothing of the old programs runs. `keep` is the one that starts again at
+        once; whoever deploys adds the others anew.
+        """
         if self.is_running():
             return False
         root = self.directory.root
@@ -100,9 +106,9 @@ class Supervisor:
             raise ServiceError(
                 f"stateDirectory: {root} contains '%', which supervisord cannot take; choose another path"
             )
-        # After a reboot or a killed supervisor nothing of the old programs runs: whoever deploys adds them anew.
         for program in self.directory.programs.glob("*.conf"):
-            program.unlink()
+            if program.stem != keep:
+                program.unlink()
         write_atomically(
             root / "supervisord.conf",
             _SUPERVISORD.format(

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from settings.azure_names import AZURE_NAMES
 from settings.errors import Mistake
 from settings.group import Group, types_in
 from settings.schema import Settings
@@ -93,10 +94,17 @@ def _mistake(detail: ErrorDetails, secret: Collection[str]) -> Mistake:
     if kind == "missing":
         return Mistake(path=path, expected=_WORDS[kind])
     nearest = _nearest(location) if kind == "extra_forbidden" else ""
-    hidden = str(location[0]) in secret or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    encrypted = {re.split(r"[.\[]", path)[0] for path in secret}
+    hidden = str(location[0]) in encrypted or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
     value = "(secret)" if hidden else _shown(detail["input"])
     if kind == "extra_forbidden":
-        hint = f"did you mean '{nearest}'?" if nearest else f"the settings here are {', '.join(_names(location[:-1]))}"
+        azure = {_plain(name): name for name in AZURE_NAMES}.get(_plain(str(location[-1])))
+        if azure and not nearest:
+            hint = f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
+        else:
+            hint = (
+                f"did you mean '{nearest}'?" if nearest else f"the settings here are {', '.join(_names(location[:-1]))}"
+            )
         return Mistake(path=path, value=value, expected=f"there is no such setting; {hint}")
     if kind == "model_type":
         return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location))}")
@@ -123,11 +131,14 @@ def _nearest(location: Location) -> str:
     """The path of the setting that may have been meant: of this name in another style or place, or of one like it."""
     *place, name = location
     here = {_plain(alias): _path([*place, alias]) for alias in _names(place)}
-    there = {_plain(path.rpartition(".")[2]): path for path in _paths(Settings)}
+    outer_last = sorted(_paths(Settings), key=lambda path: path.count("."), reverse=True)
+    there = {_plain(path.rpartition(".")[2]): path for path in outer_last}
     plain = _plain(str(name))
     for known in (here, there):
         if plain in known:
             return known[plain]
+    if plain in map(_plain, AZURE_NAMES):
+        return ""
     close = difflib.get_close_matches(plain, here, n=1, cutoff=0.6)
     return here[close[0]] if close else ""
 
@@ -147,7 +158,7 @@ def _names(location: Location) -> list[str]:
 
 
 def _paths(group: type[Group], prefix: str = "") -> Iterator[str]:
-    """Yield the path of every setting, the outer ones last."""
+    """Yield the path of every setting."""
     for field in group.model_fields.values():
         path = f"{prefix}{field.alias}"
         for inner in _groups_in(field.annotation):

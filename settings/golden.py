@@ -9,7 +9,11 @@ from typing import Any
 
 from settings.schema import Settings
 
-__all__ = ["golden_file", "golden_request", "score_question"]
+__all__ = ["GoldenError", "golden_file", "golden_request", "score_question"]
+
+
+class GoldenError(ValueError):
+    """A golden request's file that is not as it should be; the text is for people."""
 
 
 def golden_file(settings: Settings, project: Path) -> Path | None:
@@ -23,7 +27,7 @@ def golden_file(settings: Settings, project: Path) -> Path | None:
 def golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
     """The golden `request` and `response`; none where the script has none.
 
-    Raises `ValueError` where the file is not as it should be, which the settings' rules find at preview.
+    Raises `GoldenError` where the file is not as it should be, which the settings' rules find at preview.
     """
     file = golden_file(settings, project)
     if file is None:
@@ -32,7 +36,7 @@ def golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
         content = json.loads(file.read_bytes())
         return {"request": content["request"], "response": content["response"]}
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f'{file}: expected JSON, {{"request": ..., "response": ...}}') from None
+        raise GoldenError(f'{file}: expected JSON, {{"request": ..., "response": ...}}') from None
 
 
 def score_question(settings: Settings, project: Path) -> str | None:

@@ -4,11 +4,12 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from settings import stack_file
 from settings.errors import Mistake, SettingsError
 from settings.form import mistakes_of_form, without_mistakes
+from settings.protection import encryption_rules
 from settings.rules import broken_rules
 from settings.schema import Settings
 
@@ -20,9 +21,10 @@ def load(
 ) -> Settings:
     """Check a stack's settings and give them typed.
 
-    `values` maps the settings' names, without the project's namespace, to plain values; `secret` names those that the
-    stack's file encrypts. `project` is the folder at which relative paths start. Raises `SettingsError` with every
-    mistake found: of form (types, ranges, unknown keys) and, unless `form_alone`, of substance (`settings.rules`).
+    `values` maps the settings' names, without the project's namespace, to plain values; `secret` has the paths of those
+    that the stack's file encrypts, or of the group that they are in. `project` is the folder at which relative paths
+    start. Raises `SettingsError` with every mistake found: of form (types, ranges, unknown keys), what is encrypted in
+    vain and, unless `form_alone`, of substance (`settings.rules`).
     """
     mistakes: list[Mistake] = []
     settings: Settings | None
@@ -31,6 +33,8 @@ def load(
     except ValidationError as error:
         mistakes = mistakes_of_form(error, secret)
         settings = without_mistakes(values, error)
+    encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
+    mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
     if settings is not None and not form_alone:
         # A rule that misses what was left out for its form would blame the writer twice.
         known = [mistake.path for mistake in mistakes]
@@ -49,20 +53,8 @@ def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> S
     `form_alone` is for those who look at what runs, whatever became of its models' folders since. Raises
     `SettingsError` as `load` does, and `FileNotFoundError` with the stacks that there are.
     """
-    file = project / "stacks" / f"Pulumi.{stack}.yaml"
-    if not file.is_file():
-        stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
-        raise FileNotFoundError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
-    namespace = yaml.safe_load((project / "Pulumi.yaml").read_text())["name"] + ":"
-    try:
-        content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
-        raise SettingsError(stack, [Mistake(path="the file", expected=f"is no YAML: {_in_one_line(error)}")]) from None
-    config = (content or {}).get("config") or {}
-    values = {key.removeprefix(namespace): value for key, value in config.items() if key.startswith(namespace)}
-    encrypted = [key for key, value in values.items() if isinstance(value, dict) and set(value) == {"secure"}]
-    plain = {name: value for name, value in values.items() if name not in encrypted}
-    return load(plain, stack=stack, project=project, secret=encrypted, form_alone=form_alone)
+    file = stack_file.read(project, stack)
+    return load(file.values, stack=stack, project=project, secret=file.encrypted, form_alone=form_alone)
 
 
 def _same_setting(one: str, other: str) -> bool:
@@ -71,9 +63,3 @@ def _same_setting(one: str, other: str) -> bool:
         longer == shorter or longer.startswith((f"{shorter}.", f"{shorter}["))
         for longer, shorter in ((one, other), (other, one))
     )
-
-
-def _in_one_line(error: yaml.YAMLError) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return " ".join(str(error).split())

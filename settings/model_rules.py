@@ -1,32 +1,63 @@
 """Rules over a service's models: each is there once, and is what the target can serve."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from bundle.frameworks import ONNXRUNTIME, named
 from bundle.layout import check_files, check_layout
 from bundle.problems import LayoutError
 from bundle.registry import Registry, RegistryError
 from settings.errors import Mistake
-from settings.schema import Framework, Model, RegisteredModelId, Settings
+from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
-__all__ = ["model_rules", "registry_url"]
+__all__ = ["BundleRead", "model_rules", "read_bundles", "registry_url"]
+
+_ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
 
-def model_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
-    """Yield what is wrong with the models, relative paths starting at `project`."""
-    names = Counter(model.name for model in settings.models)
+@dataclass(frozen=True)
+class BundleRead:
+    """What a model of the settings is: who serves it, the models in it as JSON objects, and where it is set.
+
+    `mistakes` is what keeps it from being served.
+    """
+
+    path: str
+    value: str
+    by_triton: bool
+    models: Sequence[Mapping[str, Any]] = ()
+    mistakes: Sequence[Mistake] = ()
+
+
+def read_bundles(settings: Settings, project: Path) -> list[BundleRead]:
+    """Check the folders to register and look up what is registered, relative paths starting at `project`."""
+    read = []
     for index, model in enumerate(settings.models):
+        if isinstance(model, Model):
+            read.append(_to_register(settings, model, f"models[{index}].path", project))
+        else:
+            read.append(_registered(settings, model, f"models[{index}]", project))
+    return read
+
+
+def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    """Yield what is wrong with the models; `bundles` are what they are."""
+    names = Counter(model.name for model in settings.models)
+    for index, (model, bundle) in enumerate(zip(settings.models, bundles, strict=True)):
         if names[model.name] > 1:
             yield Mistake(
                 path=f"models[{index}].name",
                 value=repr(model.name),
                 expected="expected each model's name once in a service",
             )
-        if isinstance(model, Model):
-            yield from _can_be_registered(settings, model, f"models[{index}].path", project)
-        else:
-            yield from _is_registered(settings, model, f"models[{index}]", project)
+        yield from bundle.mistakes
+    named_once = [bundle for model, bundle in zip(settings.models, bundles, strict=True) if names[model.name] == 1]
+    yield from _each_is_in_one_bundle(named_once)
+    if settings.deployment.target is Target.PROCESS:
+        yield from _gpus_are_used(settings.deployment.gpu_cores, bundles)
 
 
 def registry_url(settings: Settings, project: Path) -> str:
@@ -34,22 +65,80 @@ def registry_url(settings: Settings, project: Path) -> str:
     return settings.registry if "://" in settings.registry else str((project / settings.registry).resolve())
 
 
-def _can_be_registered(settings: Settings, model: Model, path: str, project: Path) -> Iterator[Mistake]:
+def _to_register(settings: Settings, model: Model, path: str, project: Path) -> BundleRead:
     folder = (project / model.path).resolve()
+    by_triton = model.framework is Framework.MULTI
     if not folder.exists():
-        yield Mistake(path=path, value=repr(model.path), expected=f"expected a folder; there is none at {folder}")
-        return
-    try:
-        if model.framework is Framework.CUSTOM:
-            check_files(folder)
-        else:
-            check_layout(folder, target=settings.deployment.target.value)
-    except LayoutError as error:
-        yield from (Mistake(path=path, value=repr(model.path), expected=problem) for problem in error.problems)
+        problems: Sequence[str] = [f"expected a folder; there is none at {folder}"]
+    else:
+        try:
+            bundle = check_layout(folder, target=settings.deployment.target.value) if by_triton else check_files(folder)
+            return BundleRead(path, repr(model.path), by_triton, [found.to_json() for found in bundle.models])
+        except LayoutError as error:
+            problems = error.problems
+    mistakes = [Mistake(path=path, value=repr(model.path), expected=problem) for problem in problems]
+    return BundleRead(path, repr(model.path), by_triton, mistakes=mistakes)
 
 
-def _is_registered(settings: Settings, model: RegisteredModelId, path: str, project: Path) -> Iterator[Mistake]:
+def _registered(settings: Settings, model: RegisteredModelId, path: str, project: Path) -> BundleRead:
+    value = f"'{model.name}:{model.version}'"
     try:
-        Registry(registry_url(settings, project)).get(model.name, model.version)
+        found = Registry(registry_url(settings, project)).get(model.name, model.version)
     except RegistryError as error:
-        yield Mistake(path=path, value=f"'{model.name}:{model.version}'", expected=str(error))
+        return BundleRead(path, value, by_triton=True, mistakes=[Mistake(path=path, value=value, expected=str(error))])
+    target = settings.deployment.target.value
+    mistakes = []
+    for held in found.models:
+        framework = named(backend=held["backend"], platform=held["platform"], file="")
+        if framework is not None and target not in framework.targets:
+            mistakes.append(
+                Mistake(
+                    path=path,
+                    value=value,
+                    expected=f"target '{target}' cannot serve '{held['name']}', a {framework.label} model; expected a "
+                    f"target that can: {', '.join(framework.targets)}; choose one, or convert the model to ONNX",
+                )
+            )
+    return BundleRead(path, value, found.framework == Framework.MULTI.value, found.models, mistakes)
+
+
+def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    holders: dict[str, list[BundleRead]] = defaultdict(list)
+    for bundle in bundles:
+        for model in bundle.models if bundle.by_triton else ():
+            holders[model["name"]].append(bundle)
+    for name, (first, *others) in holders.items():
+        for other in others:
+            yield Mistake(
+                path=other.path,
+                value=other.value,
+                expected=f"has a model '{name}', and so has {first.path}: Triton serves a name once; rename one of the "
+                "two folders",
+            )
+
+
+def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    """Judge the models' instance groups, which a version that was registered long ago does not tell."""
+    served = [(bundle, model) for bundle in bundles if bundle.by_triton for model in bundle.models]
+    if gpu_cores == 0:
+        for bundle, model in served:
+            if "KIND_GPU" in model.get("instanceKinds", ()):
+                yield Mistake(
+                    path=bundle.path,
+                    value=bundle.value,
+                    expected=f"an instance_group of '{model['name']}' has KIND_GPU, and deployment.gpuCores is 0: set "
+                    "that, or leave the kind out",
+                )
+    elif served and not any(bundle.mistakes for bundle in bundles) and not any(_may_use_gpu(m) for _, m in served):
+        yield Mistake(
+            path="deployment.gpuCores",
+            value=str(gpu_cores),
+            expected="no model would run on a GPU: each has KIND_CPU in its instance_group, or a backend that has no "
+            "use for one; leave the kind out of one, or set gpuCores to 0",
+        )
+
+
+def _may_use_gpu(model: Mapping[str, Any]) -> bool:
+    if model["backend"] not in (ONNXRUNTIME, "python"):
+        return False
+    return bool(_ON_GPU & set(model.get("instanceKinds") or _ON_GPU))

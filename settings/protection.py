@@ -6,15 +6,33 @@ from gateway.keys import check_key
 from settings.errors import Mistake
 from settings.schema import Settings, Target
 
-__all__ = ["protection_rules"]
+__all__ = ["encryption_rules", "protection_rules"]
+
+ENCRYPTED = ("primaryKey", "secondaryKey", "imagePassword")
+"""The settings that the stack's file may encrypt: no other one is kept from those who look at what runs."""
 
 
 def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     """Yield the rules that leave people unprotected; `secret` names the settings that the stack's file encrypts."""
+    yield from _given_keys_are_not_rotated(settings, secret)
     yield from _keys_are_secret(settings, secret)
     yield from _keys_are_two(settings)
     if settings.deployment.public and settings.deployment.target is not Target.NODE_POOL:  # which has its own rules
         yield from _public_means_guarded(settings)
+
+
+def encryption_rules(secret: Collection[str], target: Target | None) -> Iterator[Mistake]:
+    """Yield the settings that the stack's file encrypts in vain, as their values show wherever the service runs."""
+    if target is Target.NODE_POOL:
+        instead = "put it into a Kubernetes Secret and name that in nodePool.credentialsSecret"
+    else:
+        instead = "put it into a file that the script reads, or use the machine's own identity"
+    for path in sorted(set(secret) - set(ENCRYPTED)):
+        yield Mistake(
+            path=path,
+            expected=f"is encrypted, and only {', '.join(ENCRYPTED[:-1])} and {ENCRYPTED[-1]} may be: the others are "
+            f"seen by whoever may list processes, containers or pods; {instead}",
+        )
 
 
 def _keys_are_secret(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
@@ -37,6 +55,17 @@ def _keys_are_two(settings: Settings) -> Iterator[Mistake]:
             path="secondaryKey",
             expected="equals primaryKey; expected another key, so that one can be rotated while the other works",
         )
+
+
+def _given_keys_are_not_rotated(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
+    for name, edition in (("primary", settings.key_rotation.primary), ("secondary", settings.key_rotation.secondary)):
+        given = f"{name}Key"
+        if edition > 1 and (getattr(settings, f"{name}_key") is not None or given in secret):
+            yield Mistake(
+                path=f"keyRotation.{name}",
+                value=str(edition),
+                expected=f"does nothing while {given} is given: remove this, and set another {given} to rotate it",
+            )
 
 
 def _public_means_guarded(settings: Settings) -> Iterator[Mistake]:

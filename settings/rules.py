@@ -10,22 +10,27 @@ from environment import Environment, SpecError
 from settings.errors import Mistake
 from settings.image_rules import image_rules
 from settings.machine import machine_rules
-from settings.model_rules import model_rules
+from settings.model_rules import model_rules, read_bundles
 from settings.node_pool_rules import node_pool_rules
+from settings.place_rules import place_rules
 from settings.protection import protection_rules
 from settings.schema import Settings
 from settings.script_rules import script_rules
 from settings.tls_files import tls_rules
+from settings.variable_rules import variable_rules
 
 __all__ = ["broken_rules"]
 
 
 def broken_rules(settings: Settings, *, project: Path, secret: Collection[str]) -> list[Mistake]:
     """List the rules that these settings break, relative paths starting at `project`."""
+    bundles = read_bundles(settings, project)
     return [
-        *model_rules(settings, project),
+        *place_rules(settings, project),
+        *model_rules(settings, bundles),
         *_environment_can_be(settings),
-        *script_rules(settings, project),
+        *variable_rules(settings),
+        *script_rules(settings, bundles, project),
         *tls_rules(settings, project),
         *protection_rules(settings, secret),
         *machine_rules(settings),

@@ -75,6 +75,17 @@ def _name(most: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _path(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("a path of printable characters")
+    if len(value.encode()) > 4095 or any(len(part.encode()) > 255 for part in value.split("/")):
+        raise ValueError("a path of at most 4,095 bytes, 255 between two '/'")
+    return value
+
+
+PathText = Annotated[str, AfterValidator(_path)]
+
+
 def _variable_names(value: dict[str, str]) -> dict[str, str]:
     bad = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]
     if bad:
@@ -88,7 +99,7 @@ def _variable_names(value: dict[str, str]) -> dict[str, str]:
 class Model(Group):
     """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
 
-    path: str = Field(min_length=1, description="the bundle's folder, relative to the project")
+    path: PathText = Field(min_length=1, description="the bundle's folder, relative to the project")
     name: Annotated[str, _name(255)]
     tags: dict[str, str] = {}
     description: str = ""
@@ -176,8 +187,8 @@ class Deployment(Group):
 class Tls(Group):
     """The front door's certificate: PEM files, relative to the project, read again when they change."""
 
-    certificate_file: str
-    key_file: str
+    certificate_file: PathText
+    key_file: PathText
 
 
 class KeyRotation(Group):
@@ -192,11 +203,11 @@ class Settings(Group):
 
     service_name: Annotated[str, AfterValidator(_service_name)] = "triton-webservice"
     models: list[ServedModel] = Field(min_length=1)
-    registry: str = Field(default=".var/registry", description="a folder or an fsspec URL")
-    state_directory: str = Field(default=".var", description="what the process target keeps on this machine")
+    registry: PathText = Field(default=".var/registry", description="a folder or an fsspec URL")
+    state_directory: PathText = Field(default=".var", description="what the process target keeps on this machine")
     environment: Environment = Environment()
-    entry_script: str | None = None
-    source_directory: str = Field(default="scripts", description="the folder that holds the entry script")
+    entry_script: PathText | None = None
+    source_directory: PathText = Field(default="scripts", description="the folder that holds the entry script")
     deployment: Deployment = Deployment()
     image: ImageSettings = ImageSettings()
     docker: DockerSettings = DockerSettings()

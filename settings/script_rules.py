@@ -1,21 +1,21 @@
 """Rules over the entry script: it is there, is Python, and has what the server calls."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from settings.errors import Mistake
-from settings.golden import golden_request
-from settings.schema import Framework, RegisteredModelId, Settings
+from settings.golden import GoldenError, golden_request
+from settings.model_rules import BundleRead
+from settings.schema import Settings
 
 __all__ = ["script_rules"]
 
 
-def script_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
+def script_rules(settings: Settings, bundles: Sequence[BundleRead], project: Path) -> Iterator[Mistake]:
     """Yield what is wrong with the entry script, relative paths starting at `project`."""
     if settings.entry_script is None:
-        by_triton = any(isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI for m in settings.models)
-        if not by_triton:
+        if not any(bundle.by_triton for bundle in bundles):
             yield Mistake(
                 path="entryScript",
                 expected="is required where every model has framework 'Custom': Triton serves none of them",
@@ -42,7 +42,7 @@ def script_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
         return
     try:
         golden_request(settings, project)
-    except ValueError as error:
+    except GoldenError as error:
         yield Mistake(path="entryScript", value=repr(settings.entry_script), expected=str(error))
 
 

@@ -25,7 +25,7 @@ class ProcessFrontDoorProvider(FrontDoorProvider):
         return front_door.is_open(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 
     def close(self, props: Mapping[str, Any]) -> None:
-        front_door.remove(Path(props["stateDirectory"]), props["serviceName"])
+        front_door.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
 
 
 class ProcessFrontDoor(Resource, module="triton", name="ProcessFrontDoor"):

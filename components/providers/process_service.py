@@ -27,7 +27,10 @@ class ProcessServiceProvider(ServiceProvider):
         return measured.state, list(measured.problems)
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        service.remove(Path(props["stateDirectory"]), props["serviceName"])
+        state_directory, name, owner = Path(props["stateDirectory"]), props["serviceName"], props["owner"]
+        if ServiceDirectory.of(state_directory, name).is_taken_from(owner):
+            say(f"the service '{name}' belongs to another stack now: it is left alone")
+        service.remove(state_directory, name, owner)
 
 
 class ProcessService(Resource, module="triton", name="ProcessService"):

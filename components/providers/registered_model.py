@@ -8,6 +8,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
+from bundle.probe import without_golden
 from bundle.registry import Registry
 from components.providers.base import Provider, say
 
@@ -48,6 +49,8 @@ def _register(props: dict[str, Any]) -> dict[str, Any]:
         framework=props["framework"],
     )
     say(f"{registered.model_id} is registered")
+    for line in without_golden(registered):
+        say(line)
     return {
         **props,
         "version": registered.version,

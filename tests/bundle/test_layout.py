@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from bundle.layout import check_files, check_layout
@@ -66,6 +67,58 @@ def test_a_configuration_in_a_version_s_folder_is_put_beside_the_versions(tmp_pa
     assert bundle.notes == (note,)
     assert [file.path for file in bundle.files] == ["triton/m/1/model.onnx", "triton/m/config.pbtxt"]
     assert bundle.models[0].max_batch_size == 8
+
+
+def test_one_configuration_in_every_version_is_put_beside_them_once(tmp_path: Path) -> None:
+    for version in ("1", "2"):
+        onnx_models.save_scaling(tmp_path / "triton" / "m" / version, 2)
+        configure(tmp_path / "triton" / "m" / version, BATCHED)
+    assert check_layout(tmp_path, target="process").notes == (
+        "triton/m/1/config.pbtxt: put beside the versions as triton/m/config.pbtxt, where Triton reads it",
+        "triton/m/2/config.pbtxt: left out, as it says what triton/m/1/config.pbtxt says",
+    )
+
+
+def test_a_configuration_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    model(tmp_path / "triton" / "m")
+    (tmp_path / "triton" / "m" / "config.pbtxt").mkdir()
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("triton/m/config.pbtxt: is a folder; expected a file in protobuf's text format")
+
+
+def test_a_golden_inference_in_a_version_s_folder_is_told_to_be_in_vain(tmp_path: Path) -> None:
+    model(tmp_path / "triton" / "m")
+    (tmp_path / "triton" / "m" / "1" / "golden.json").write_text("{}")
+    (note,) = check_layout(tmp_path, target="process").notes
+    assert note == (
+        "triton/m/1/golden.json: is not read; a golden inference lies beside the versions, as triton/m/golden.json"
+    )
+
+
+def test_a_folder_triton_that_is_elsewhere_is_told_once(tmp_path: Path) -> None:
+    model(tmp_path / "elsewhere" / "m")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "triton").symlink_to(tmp_path / "elsewhere")
+    (problem,) = problems(tmp_path / "bundle")
+    assert "which leaves the bundle" in problem
+
+
+def test_a_graph_that_onnx_runtime_does_not_load_is_refused_where_that_serves_it(tmp_path: Path) -> None:
+    folder = tmp_path / "triton" / "m" / "1"
+    onnx_models.save_scaling(folder, 2)
+    graph = onnx.load(folder / "model.onnx")
+    graph.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(graph, folder / "model.onnx")
+    (problem,) = problems(tmp_path)
+    assert problem.startswith("triton/m/1/model.onnx: ONNX Runtime does not load it: ")
+    assert "NoSuchOperator" in problem
+    assert check_layout(tmp_path, target="docker").models
+
+
+def test_the_kinds_of_instance_groups_are_told(tmp_path: Path) -> None:
+    model(tmp_path / "triton" / "m", BATCHED + "instance_group [ { kind: KIND_CPU }, { kind: KIND_GPU } ]")
+    (found,) = check_layout(tmp_path, target="process").models
+    assert found.instance_kinds == ("KIND_CPU", "KIND_GPU")
 
 
 def test_two_configurations_that_differ_are_an_error_that_names_both(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pulumi
 import pytest
 
 from components import stack_settings as reading
+from processes.directory import ServiceDirectory
 
 EXPORTS = {
     "scoringUri",
@@ -69,6 +70,18 @@ def test_every_resource_is_named_after_the_service(declare, program, settings_wi
     names = set(declare(lambda: program(settings)).resources) - {"triton-serving-test"}
     assert names
     assert all(name.startswith("web-") for name in names)
+
+
+def test_another_stacks_service_is_refused_before_anything_is_declared(declare, program, settings_with, tmp_path):
+    settings = settings_with(stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry"))
+    ServiceDirectory.of(tmp_path / "var", settings.service_name).claim("organization/p/other", overwrite=False)
+
+    def refused():
+        with pytest.raises(pulumi.RunError, match="is taken by the stack organization/p/other"):
+            program(settings)
+
+    assert set(declare(refused).resources) <= {"triton-serving-test"}
+    assert not (tmp_path / "registry").exists()
 
 
 def test_a_mistake_of_the_user_ends_it_without_a_traceback(declare, program):

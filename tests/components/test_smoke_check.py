@@ -25,6 +25,13 @@ def test_without_keys_it_asks_without_one(declare_service, settings_with):
     assert run.inputs["key"] == ""
 
 
+def test_the_settings_are_a_digest_among_its_inputs(declare_service, settings_with):
+    environment = {"name": "Mine", "clone": "AzureML-Triton", "variables": {"PASSWORD": "of-the-database"}}
+    run = declare_service(settings_with(environment=environment)).resources["svc-check-run"]
+    assert len(run.inputs["settings"]) == 64
+    assert "of-the-database" not in str(run.inputs)
+
+
 @pytest.mark.parametrize("changed", [{"deployment": {"cpuCores": 2}}, {"entryScript": "score.py"}])
 def test_changed_settings_call_for_another_check(declare_service, settings_with, scripts, changed):
     before = declare_service(settings_with()).resources["svc-check-run"].inputs

@@ -135,11 +135,26 @@ class Project:
             start_new_session=True,
         )
 
-    def outputs(self) -> dict[str, Any]:
-        result = self.engine("stack", "output", "--json", "--show-secrets", "--stack", self.stack)
+    def outputs(self, stack: str = "") -> dict[str, Any]:
+        result = self.engine("stack", "output", "--json", "--show-secrets", "--stack", stack or self.stack)
         assert result.code == 0, result.text
         outputs: dict[str, Any] = json.loads(result.text)
         return outputs
+
+    def operate(self, *arguments: str, given: str = "") -> Result:
+        """Run one of our own verbs, as the Makefile does."""
+        done = subprocess.run(
+            [sys.executable, "-m", "operate", *arguments, "--stack", self.stack],
+            cwd=self.root,
+            env=self.environment,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout)
 
     def destroy(self) -> None:
         if self.stack_file.is_file():
@@ -151,6 +166,12 @@ class Project:
     @property
     def stack_file(self) -> Path:
         return self.root / ".var" / "backend" / ".pulumi" / "stacks" / "triton-serving" / f"{self.stack}.json"
+
+    def resources(self, stack: str) -> list[str]:
+        """The types of a stack's resources, but for the stack itself."""
+        checkpoint = json.loads(self.stack_file.with_name(f"{stack}.json").read_text())["checkpoint"]
+        every = (checkpoint.get("latest") or {}).get("resources") or ()
+        return [resource["type"] for resource in every if resource["type"] != "pulumi:pulumi:Stack"]
 
     @property
     def directory(self) -> ServiceDirectory:

@@ -1,7 +1,10 @@
 """The life of one deployed service, Triton with a script, in order: up, called, up again, killed, keys, destroyed."""
 
+import contextlib
 import json
+import shutil
 import socket
+import subprocess
 
 import httpx
 import numpy
@@ -9,6 +12,8 @@ import psutil
 import pytest
 import tritonclient.http
 
+from processes.supervisor import Supervisor
+from tests.e2e.conftest import SCORE, golden_digit
 from tests.e2e.project import hammering
 from tests.waiting import NOBODY_ANSWERS, eventually
 
@@ -82,6 +87,57 @@ def test_up_again_changes_nothing(deployed):
     assert deployed.pids == before
 
 
+def test_the_outputs_are_shown_with_commands_that_work(deployed):
+    shown = deployed.operate("outputs", given=json.dumps(deployed.outputs()))
+    assert shown.code == 0, shown.text
+    assert "key=$(make -s key STACK=e2e)" in shown.text
+    commands = [line for line in shown.text.splitlines() if line.startswith("  curl")]
+    assert len(commands) == 5
+    key = {**deployed.environment, "key": deployed.outputs()["primaryKey"]}
+    for command in commands[:4]:
+        done = subprocess.run(["bash", "-c", command], env=key, capture_output=True, text=True, check=True)
+        assert done.stdout.endswith("\n200\n"), command
+
+
+def test_status_shows_processes_and_models(deployed):
+    shown = deployed.operate("status")
+    assert (shown.code, shown.text.splitlines()[0]) == (0, "svc: Healthy")
+    for word in (*deployed.record.current.programs, "envoy", "RUNNING", "digits", "asked"):
+        assert word in shown.text
+
+
+def test_status_tells_a_closed_front_door_and_up_opens_it(deployed):
+    Supervisor(deployed.directory)._call("stopProcess", "envoy")
+    shown = deployed.operate("status")
+    assert shown.code == 1
+    assert f"the front door at port {deployed.port} is closed; `make up` opens it" in shown.text
+    deployed.up()
+    assert deployed.operate("status").code == 0
+
+
+def test_logs_are_shown_under_their_names(deployed):
+    shown = deployed.operate("logs")
+    assert shown.code == 0
+    for name in (*deployed.record.current.programs, "envoy", "supervisord"):
+        assert f"{name}.log <==" in shown.text
+
+
+def test_check_serves_the_models_beside_the_service_and_leaves_nothing(deployed):
+    before, serving = {p.name for p in (deployed.root / ".var").iterdir()}, deployed.pids
+    checked = deployed.operate("check")
+    assert checked.code == 0, checked.text
+    assert "1 model versions are ready and 1 golden inferences right" in checked.text
+    assert {p.name for p in (deployed.root / ".var").iterdir()} == before
+    assert deployed.pids == serving
+
+
+def test_purge_is_refused_while_a_stack_or_a_service_is_deployed(deployed):
+    refused = deployed.operate("idle")
+    assert refused.code == 1
+    assert "the stack 'e2e' (" in refused.text
+    assert "the service 'svc' of the stack organization/triton-serving/e2e" in refused.text
+
+
 def test_nothing_in_state_listings_and_logs_shows_a_key(deployed):
     outputs = deployed.outputs()
     keys = [outputs["primaryKey"], outputs["secondaryKey"]]
@@ -131,6 +187,59 @@ def test_a_killed_supervisor_is_restored_by_the_next_up(deployed):
     assert deployed.outputs()["state"] == "Healthy"
     with deployed.client() as client:
         assert ask_score(client) is None
+
+
+def test_a_triton_that_cannot_come_back_is_measured_and_heals_when_it_can(deployed):
+    name = deployed.record.current.programs[0]
+    (server,) = deployed.root.glob(".var/environments/*/triton/pytriton/tritonserver/bin/tritonserver")
+    away = server.rename(server.with_name("away"))
+    deployed.kill(name)
+    refreshed = deployed.engine("refresh", "--yes", "--run-program", "--stack", deployed.stack)
+    assert refreshed.code == 0, refreshed.text
+    assert "svc is Unhealthy: " in refreshed.text
+    assert deployed.outputs()["state"] == "Unhealthy"
+    away.rename(server)
+    with deployed.client() as client:
+        eventually(lambda: ask_score(client) is None, "/score answers again", 60, ignoring=NOBODY_ANSWERS)
+    deployed.up()
+    assert deployed.outputs()["state"] == "Healthy"
+
+
+EDITION = """
+    versions = client.get_model_metadata("digits")["versions"]
+    return {"digit": int(answer.as_numpy("label")[0, 0]), "edition": EDITION, "versions": versions}
+"""
+
+
+def test_localhost_8000_is_a_scripts_own_triton_beside_another_generation_and_a_stranger(deployed):
+    digits = deployed.root / "models" / "triton" / "digits"
+    golden = golden_digit(deployed.root)
+
+    def write(edition):
+        script = f"EDITION = {edition}\n" + SCORE.rpartition("    return")[0] + EDITION
+        answer = {"digit": golden, "edition": edition, "versions": [str(edition)]}
+        deployed.write_script(script, golden={"request": {"row": 0}, "response": answer})
+        return answer
+
+    def ask(client):
+        answer = client.post("/score", json={"row": 0})
+        seen.append(answer.text)
+        return None if answer.status_code == 200 and answer.json() in known else f"{answer.status_code} {answer.text}"
+
+    seen = []
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with contextlib.suppress(OSError):  # somebody holds the port already: a stranger too
+            stranger.bind(("127.0.0.1", 8000))
+            stranger.listen()
+        known = [write(1)]
+        deployed.up()
+        shutil.copytree(digits / "1", digits / "2")
+        known.append(write(2))
+        with hammering(ask, deployed.client) as hammer:
+            deployed.up()
+    assert hammer.wrong == []
+    assert {json.loads(text)["edition"] for text in seen} == {1, 2}
 
 
 def test_a_rotated_key_stops_opening_and_drops_no_connection(deployed):

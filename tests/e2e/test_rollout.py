@@ -7,6 +7,7 @@ import signal
 
 import httpx
 import pytest
+import yaml
 
 from tests.e2e.project import SOURCE, hammering, project
 from tests.waiting import NOBODY_ANSWERS, eventually
@@ -193,6 +194,44 @@ def test_a_service_of_another_stack_is_not_overwritten(service):
     assert "serviceName 'svc' is taken by the stack organization/triton-serving/e2e" in refused.text
     assert "Traceback" not in refused.text
     assert service.pids == serving
+
+
+def test_a_refused_service_leaves_no_resource_without_a_preview_too(service):
+    refused = service.engine("up", "--yes", "--skip-preview", "--stack", "other")
+    assert "is taken by the stack" in refused.text
+    assert service.resources("other") == []
+
+
+def test_a_service_that_another_stack_took_over_survives_the_destruction_of_its_first_stack(service):
+    other = service.root / "stacks" / "Pulumi.other.yaml"
+    content = yaml.safe_load(other.read_text())
+    content["config"]["triton-serving:deployment"]["overwrite"] = True
+    other.write_text(yaml.safe_dump(content))
+    taken = service.engine("up", "--yes", "--stack", "other")
+    assert taken.code == 0, taken.text
+    destroyed = service.engine("destroy", "--yes", "--stack", service.stack)
+    assert destroyed.code == 0, destroyed.text
+    assert "belongs to another stack now: it is left alone" in destroyed.text
+    key = service.outputs("other")["primaryKey"]
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client:
+        assert infer(client) is None
+    assert service.engine("destroy", "--yes", "--stack", "other").code == 0
+    assert not service.directory.root.exists()
+    service.up()
+
+
+def test_an_encrypted_variable_is_refused_and_reaches_no_state(service):
+    file = service.root / "stacks" / f"Pulumi.{service.stack}.yaml"
+    before = file.read_text()
+    path = ("--path", "environment.variables.TOKEN", "hidden-words")
+    assert service.engine("config", "set", "--secret", *path, "--stack", service.stack).code == 0
+    refused = service.up(fails=True)
+    assert "environment: is encrypted, and only primaryKey, secondaryKey and imagePassword may be" in refused
+    shown = service.operate("status")
+    assert (shown.code, "environment.variables.TOKEN: is encrypted" in shown.text) == (1, True)
+    state = [f.read_text(errors="replace") for f in (service.root / ".var" / "backend").rglob("*") if f.is_file()]
+    assert not [text for text in (refused, shown.text, *state) if "hidden-words" in text]
+    file.write_text(before)
 
 
 def test_mistakes_in_settings_are_all_told_at_preview(service):

@@ -26,6 +26,7 @@ from processes.supervisor import Process, Supervisor
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
+OWNER = "organization/project/test"
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def directory(tmp_path: Path) -> Iterator[ServiceDirectory]:
 @contextlib.contextmanager
 def claimed(state_directory: Path) -> Iterator[ServiceDirectory]:
     service = ServiceDirectory.of(state_directory, "web")
-    service.claim("organization/project/test", overwrite=False)
+    service.claim(OWNER, overwrite=False)
     try:
         yield service
     finally:
@@ -125,7 +126,7 @@ class Service:
         (self.folder / "model").mkdir(exist_ok=True)
         values = {
             "service_name": "web",
-            "owner": "organization/project/test",
+            "owner": OWNER,
             "overwrite": False,
             "state_directory": self.folder / "state",
             "bundles": (
@@ -188,4 +189,4 @@ def service(tmp_path_factory: pytest.TempPathFactory, scoring_environment: Built
     """A service for a module's tests, each of which begins with a rollout of its own."""
     folder = tmp_path_factory.mktemp("service")
     yield Service(folder, scoring_environment, [])
-    whole_service.remove(folder / "state", "web")
+    whole_service.remove(folder / "state", "web", OWNER)

@@ -21,7 +21,7 @@ from machine.service import ServiceError
 from machine.spec import FrontDoorSpec
 from processes import front_door, traffic
 from processes.directory import ServiceDirectory
-from tests.processes.conftest import Service
+from tests.processes.conftest import OWNER, Service
 from tests.processes.test_rollout import answering
 from tests.waiting import eventually
 
@@ -124,7 +124,7 @@ def test_a_door_moves_to_another_port(door: Door) -> None:
 
 
 def test_a_taken_port_is_named_with_who_holds_it(door: Door) -> None:
-    front_door.remove(door.service.folder / "state", "web")
+    front_door.remove(door.service.folder / "state", "web", OWNER)
     with socket.create_server(("127.0.0.1", door.port)):
         holder = rf"process {os.getpid()} \({psutil.Process().name()}\)"
         with pytest.raises(
@@ -191,7 +191,7 @@ def test_traffic_that_a_killed_rollout_sent_ahead_is_brought_back_before_its_gen
 
 
 def test_a_door_needs_a_service_and_leaves_nothing_when_it_is_closed(door: Door) -> None:
-    front_door.remove(door.service.folder / "state", "web")
+    front_door.remove(door.service.folder / "state", "web", OWNER)
     assert not is_listening(door.port)
     assert door.service.score() == '"one"'
     assert list(door.service.directory.envoy.iterdir()) == []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +13,9 @@ import pytest
 
 from machine.ports import is_listening
 from machine.service import ServiceError
+from processes import front_door
 from processes import service as whole_service
-from tests.processes.conftest import PROJECT, Service, is_gone
+from tests.processes.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
 
 
@@ -93,6 +96,52 @@ def test_a_generation_whose_port_was_taken_meanwhile_is_replaced(service: Servic
         taker.kill()
 
 
+def test_a_service_whose_dependency_is_late_after_a_reboot_heals_by_itself(service: Service) -> None:
+    database = service.folder / "database"
+    database.touch()
+    needing = f"def init(): open({str(database)!r})\ndef run(data): return 'needing'\n"
+    old = service.up(needing)
+    service.kill_supervisor()
+    database.unlink()
+    for _ in range(2):
+        with pytest.raises(ServiceError, match=r"(?s)Traceback .*No such file or directory.*database"):
+            service.up()
+        assert whole_service.measure(service.directory).state == "Unhealthy"
+        assert service.directory.generation_numbers() == [old.number]
+    database.touch()
+    eventually(lambda: whole_service.measure(service.directory).state == "Healthy", seconds=60)
+    assert service.score() == '"needing"'
+    assert service.up() == old
+
+
+def test_a_service_that_is_ill_serves_on_while_up_tries_to_mend_it(service: Service) -> None:
+    flag = service.folder / "ill"
+    script = f"import os\ndef init(): assert not os.path.exists({str(flag)!r})\ndef run(data): return 'one'\n"
+    ill = service.up(script)
+    pids = service.pids
+    probe = service.directory.generation(ill.number) / "probe.json"
+    wanted = json.loads(probe.read_text())
+    answers_otherwise = {"golden": {"request": {}, "response": "two"}}
+    probe.write_text(json.dumps(wanted | {"scorer": wanted["scorer"] | answers_otherwise}))
+    flag.touch()
+    with pytest.raises(ServiceError, match="AssertionError"):
+        service.up()
+    assert (service.pids, service.score()) == (pids, '"one"')
+    flag.unlink()
+    assert service.up().number > ill.number
+
+
+def test_a_service_whose_files_are_gone_gets_them_anew(service: Service) -> None:
+    old = service.up(answering("one"))
+    service.kill_supervisor()
+    shutil.rmtree(service.directory.generation(old.number))
+    assert "files of its generation" in whole_service.measure(service.directory).problems[0]
+    with pytest.raises(ServiceError, match="no model today"):
+        service.up(FAILING)
+    assert service.up(answering("one")).number > old.number
+    assert service.score() == '"one"'
+
+
 def test_what_a_killed_rollout_left_is_removed(service: Service) -> None:
     running = service.up(answering("one"))
     pids = service.pids
@@ -141,6 +190,8 @@ def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(servi
     assert (service.pids, service.score()) == (pids, '"one"')
 
     service.up(answering("two"), owner="organization/project/other", overwrite=True)
+    whole_service.remove(service.folder / "state", "web", OWNER)
+    front_door.remove(service.folder / "state", "web", OWNER)
     assert service.score() == '"two"'
     service.up(answering("one"), overwrite=True)
 
@@ -160,7 +211,7 @@ def test_a_removed_service_leaves_no_process_and_no_file(service: Service) -> No
     pid = service.pid(service.up(answering("one")))
     supervisor = int(service.directory.pid_file.read_text())
     for _ in range(2):  # twice is once
-        whole_service.remove(service.folder / "state", "web")
+        whole_service.remove(service.folder / "state", "web", OWNER)
         assert is_gone(pid)
         assert is_gone(supervisor)
         assert not (service.folder / "state" / "services").exists()

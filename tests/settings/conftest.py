@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bundle.layout import check_files
+from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from settings import Settings, SettingsError, load
 from settings.errors import Mistake
@@ -35,8 +35,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "score.py").write_text(SCRIPT)
     registry = Registry(str(tmp_path / ".var" / "registry"))
-    for name in ("digits", "other.model-2"):
-        registry.register(name, check_files(tmp_path / "scripts"))
+    registry.register("digits", check_layout(tmp_path / "models", target="process"), framework="Multi")
+    registry.register("other.model-2", check_files(tmp_path / "scripts"), framework="Custom")
     monkeypatch.setattr("settings.machine.processors", lambda: 2)
     monkeypatch.setattr("settings.machine.memory_gb", lambda: 8.04)
     monkeypatch.setattr("settings.machine.gpus", lambda: 0)

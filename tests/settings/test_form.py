@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
+from settings import Settings
+from settings.azure_names import AZURE_NAMES
+from settings.form import _paths
 from tests.settings.conftest import Check
 
 A_MODEL = "expected a folder to register (path, name) or a registered model, as in 'triton_model:1'"
@@ -49,6 +53,14 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     # missing ones
     ({"models": [{"path": "models"}]}, "models[0].name: is required"),
     ({"tls": {"certificateFile": "tls.crt"}}, "tls.keyFile: is required"),
+    (
+        {"models": [{"path": "a\0b", "name": "digits"}]},
+        "models[0].path has the value 'a\\x00b': expected a path of printable characters",
+    ),
+    (
+        {"sourceDirectory": "x" * 256},
+        f"sourceDirectory has the value '{'x' * 56}...: expected a path of at most 4,095 bytes, 255 between two '/'",
+    ),
     # wrong types
     ({"deployment": {"port": "http"}}, "deployment.port has the value 'http': expected a whole number"),
     ({"deployment": {"gpuCores": 0.5}}, "deployment.gpuCores has the value 0.5: expected a whole number"),
@@ -178,8 +190,43 @@ def test_what_may_be_a_key_is_not_shown(mistakes: Check, name: str) -> None:
 
 
 def test_what_the_stacks_file_encrypts_is_not_shown(mistakes: Check) -> None:
-    found = mistakes({"deployment": {"cpuCores": "hidden-words"}}, secret=("deployment",))
-    assert found == ["deployment.cpuCores has the value (secret): expected a number"]
+    (found,) = mistakes({"deployment": {"cpuCores": "hidden-words"}}, secret=("deployment",))
+    assert found.startswith("deployment: is encrypted, and only primaryKey, secondaryKey and imagePassword may be")
+    (found,) = mistakes({"primaryKey": ["hidden-words"]}, secret=("primaryKey",))
+    assert found == "primaryKey has the value (secret): expected text"
+
+
+def test_what_is_encrypted_in_vain_is_told_with_the_fix(mistakes: Check) -> None:
+    (found,) = mistakes({"environment": {"variables": {"TOKEN": "t"}}}, secret=("environment.variables.TOKEN",))
+    assert found.startswith("environment.variables.TOKEN: is encrypted, and only primaryKey, ")
+    assert found.endswith("put it into a file that the script reads, or use the machine's own identity")
+    on_pool = {"deployment": {"target": "node-pool"}, "image": {"reference": "r.example.com/t@sha256:" + "a" * 64}}
+    found = next(m for m in mistakes(on_pool, secret=("environment",)) if m.startswith("environment"))
+    assert found.endswith("put it into a Kubernetes Secret and name that in nodePool.credentialsSecret")
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "hint"),
+    [
+        ("", "cpuCores", "did you mean 'deployment.cpuCores'?"),
+        ("", "numReplicas", "did you mean 'nodePool.numReplicas'?"),
+        ("", "namespace", "did you mean 'nodePool.namespace'?"),
+        ("deployment", "sslEnabled", "in place of Azure's sslEnabled there is tls.certificateFile and tls.keyFile"),
+        ("deployment", "memoryInGB", "in place of Azure's memoryInGB there is deployment.memoryGb"),
+        ("", "computeType", "in place of Azure's computeType there is deployment.target"),
+    ],
+)
+def test_a_name_of_another_place_leads_to_its_own(mistakes: Check, place: str, name: str, hint: str) -> None:
+    (found,) = mistakes({place: {name: 1}} if place else {name: 1})
+    assert found.endswith(f": there is no such setting; {hint}")
+
+
+def test_azures_names_lead_to_settings_that_there_are() -> None:
+    paths = set(_paths(Settings))
+    for name, instead in AZURE_NAMES.items():
+        assert name not in {path.rpartition(".")[2] for path in paths}
+        named = re.findall(r"[a-z]\w*(?:\[\])?(?:\.\w+)+", instead)
+        assert {path.partition(".variables")[0] for path in named} <= {*paths, "environment"}, instead
 
 
 def test_a_long_value_is_cut(mistakes: Check) -> None:

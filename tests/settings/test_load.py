@@ -12,7 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from engine.stackfile import StackFile, config_text
 from settings import Settings, SettingsError, load, read_stack_file
+from settings import stack_file as stack_files
 from settings.schema import Framework, RegisteredModelId, Target
 from tests.settings.conftest import VALID, merged, mistakes_of
 
@@ -82,6 +84,54 @@ config:
     stack_file(project, text)
     settings = read_stack_file(project, "prod")
     assert (settings.service_name, settings.deployment.port, settings.primary_key) == ("web-service", 7000, None)
+
+
+def test_a_stacks_file_is_read_as_pulumi_reads_it(project: Path) -> None:
+    text = """\
+config:
+  serviceName: web-service
+  models: ["digits:1"]
+  triton-serving:description: {a: on, b: 1:30, c: 0755, d: yes, e: 2020-01-01, f: 0x1f, g: ~, h: 1e3}
+  entryScript:
+"""
+    stack_file(project, text)
+    ours = stack_files.read(project, "prod").values
+    assert ours["description"] == {
+        "a": "on",
+        "b": "1:30",
+        "c": "0755",
+        "d": "yes",
+        "e": "2020-01-01",
+        "f": 31,
+        "g": None,
+        "h": 1000.0,
+    }
+    theirs = StackFile(project / "stacks" / "Pulumi.prod.yaml", "triton-serving").configuration(str).values
+    assert {f"triton-serving:{name}": config_text(value) for name, value in ours.items()} == theirs
+
+
+@pytest.mark.parametrize("form_alone", [False, True])
+def test_an_encrypted_variable_is_refused_without_pulumi_too(project: Path, form_alone: bool) -> None:
+    text = "config:\n  models: ['digits:1']\n  environment: {variables: {TOKEN: {secure: 'v1:a:b'}}}\n"
+    stack_file(project, text)
+    with pytest.raises(SettingsError, match=r"has 1 mistake:\n  environment\.variables\.TOKEN: is encrypted, and only"):
+        read_stack_file(project, "prod", form_alone=form_alone)
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (b"- a\n", "expected 'config:' with a name and a value for each setting below it"),
+        (b"config: [a]\n", "expected 'config:' with a name and a value for each setting below it"),
+        (b"config:\n  5: a\n", "expected a name for each setting under 'config', found 5"),
+        (b"\xff\xfe", "is no UTF-8 text (byte 0)"),
+    ],
+)
+def test_a_stacks_file_of_another_form_is_told(project: Path, content: bytes, wrong: str) -> None:
+    stack_file(project, "")
+    (project / "stacks" / "Pulumi.prod.yaml").write_bytes(content)
+    (mistake,) = mistakes_of(lambda: read_stack_file(project, "prod"))
+    assert str(mistake) == f"the file: {wrong}"
 
 
 def test_a_stack_without_a_file_is_told_which_there_are(project: Path) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from bundle.layout import check_layout
+from bundle.registry import Registry
 from settings import machine
 from tests.certificates import make_certificate
 from tests.settings.conftest import SCRIPT, Check
@@ -51,6 +53,37 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
             "models[0].path has the value 'scripts': PROJECT/scripts: has no folder 'triton'; expected "
             "triton/<model>/<version>/<model file>; found none; make it, or use the path of the folder that has it"
         ],
+    ),
+    (
+        {"models": [{"path": "models", "name": "digits"}, {"path": "models", "name": "again"}]},
+        [
+            "models[1].path has the value 'models': has a model 'digits', and so has models[0].path: Triton serves a "
+            "name once; rename one of the two folders"
+        ],
+    ),
+    (
+        {"entryScript": None, "models": ["other.model-2:1"]},
+        ["entryScript: is required where every model has framework 'Custom': Triton serves none of them"],
+    ),
+    # places
+    (
+        {"registry": "foo://b/x", "models": [{"path": "models", "name": "digits"}]},
+        [
+            "registry has the value 'foo://b/x': registry foo://b/x: Protocol not known: foo; expected a path or a URL "
+            "that fsspec knows"
+        ],
+    ),
+    (
+        {"registry": "outside.py", "stateDirectory": "outside.py/var"},
+        [
+            "stateDirectory has the value 'outside.py/var': expected a folder; PROJECT/outside.py is a file",
+            "registry has the value 'outside.py': expected a folder; PROJECT/outside.py is a file",
+        ],
+    ),
+    # variables of the entry script server
+    (
+        {"environment": {"variables": {"MAX_CONCURRENT_REQUESTS": "many", "MINE": "many"}}},
+        ["environment.variables.MAX_CONCURRENT_REQUESTS has the value 'many': expected a whole number above zero"],
     ),
     # environment
     (
@@ -195,6 +228,44 @@ def test_a_golden_request_that_cannot_be_read_is_told(mistakes: Check, project: 
     ]
     (project / "scripts" / "score.golden.json").write_text(json.dumps({"request": 1, "response": 2}))
     assert mistakes({}) == []
+
+
+def test_a_registered_model_that_the_target_cannot_serve_is_told(mistakes: Check, project: Path) -> None:
+    saved = project / "tf" / "triton" / "m" / "1" / "model.savedmodel"
+    saved.mkdir(parents=True)
+    (saved / "saved_model.pb").write_bytes(b"x")
+    registry = Registry(str(project / ".var" / "registry"))
+    registry.register("tf", check_layout(project / "tf", target="docker"), framework="Multi")
+    assert mistakes({"models": ["tf:1"]}) == [
+        "models[0] has the value 'tf:1': target 'process' cannot serve 'm', a TensorFlow model; expected a target that "
+        "can: docker, node-pool; choose one, or convert the model to ONNX"
+    ]
+    assert mistakes({"models": ["tf:1"], "deployment": {"target": "docker"}}) == []
+
+
+def test_instance_groups_fit_the_number_of_gpus(
+    mistakes: Check, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda: 1)
+    assert mistakes({"deployment": {"gpuCores": 1}}) == []
+    config = project / "models" / "triton" / "digits" / "config.pbtxt"
+    config.write_text("instance_group [ { kind: KIND_CPU } ]")
+    (found,) = mistakes({"deployment": {"gpuCores": 1}})
+    assert found.startswith(
+        "deployment.gpuCores has the value 1: no model would run on a GPU: each has KIND_CPU in its"
+    )
+    config.write_text("instance_group [ { kind: KIND_GPU } ]")
+    assert mistakes({"deployment": {"gpuCores": 1}}) == []
+    (found,) = mistakes({})
+    assert "an instance_group of 'digits' has KIND_GPU, and deployment.gpuCores is 0: set that" in found
+
+
+def test_a_given_key_is_not_rotated_by_its_edition(mistakes: Check) -> None:
+    assert mistakes({"keyRotation": {"primary": 2}}) == []
+    assert mistakes({"keyRotation": {"primary": 2}, "primaryKey": KEY}, secret=("primaryKey",)) == [
+        "keyRotation.primary has the value 2: does nothing while primaryKey is given: remove this, and set another "
+        "primaryKey to rotate it"
+    ]
 
 
 def test_encrypted_keys_are_taken(mistakes: Check) -> None:

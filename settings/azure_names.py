@@ -1,0 +1,65 @@
+"""Azure Machine Learning's names that are none here, each with what takes its place.
+
+Names that are the same here in another group (`numReplicas`, `authEnabled`) are found by themselves.
+"""
+
+__all__ = ["AZURE_NAMES"]
+
+_TLS = "tls.certificateFile and tls.keyFile"
+_PROBES = "nothing: probes are computed from the models"
+_PACKAGES = "environment.pipPackages"
+_QUEUE = "environment.variables.MAX_CONCURRENT_REQUESTS"
+_OWN_IMAGE = "image.baseImage, naming an image that has it"
+_OWN = "nothing: each environment gets an interpreter and packages of its own"
+_SHARED_MEMORY = "docker.shmMb and nodePool.shmMb"
+
+AZURE_NAMES = {
+    "computeType": "deployment.target",
+    "computeTarget": "deployment.computeTargetName",
+    "location": "deployment.computeTargetName",
+    "dnsNameLabel": "nodePool.exposure.host",
+    "cname": "nodePool.exposure.host",
+    "containerResourceRequirements": "deployment.cpuCores, deployment.memoryGb and deployment.gpuCores",
+    "cpu": "deployment.cpuCores",
+    "memoryInGB": "deployment.memoryGb",
+    "gpu": "deployment.gpuCores",
+    "cpuLimit": "nodePool.cpuCoresLimit",
+    "memoryInGBLimit": "nodePool.memoryGbLimit",
+    "keys": "primaryKey and secondaryKey",
+    "tokenAuthEnabled": "nothing: put an identity-aware proxy in front",
+    "sslEnabled": _TLS,
+    "sslCertificate": _TLS,
+    "sslCert": _TLS,
+    "sslKey": _TLS,
+    "autoScaler": "nodePool.autoscale",
+    "autoscaleEnabled": "nodePool.autoscale",
+    "refreshPeriodInSeconds": "nothing: it is Kubernetes' own",
+    "maxConcurrentRequestsPerContainer": _QUEUE,
+    "maxQueueWaitMs": _QUEUE,
+    "livenessProbeRequirements": _PROBES,
+    "periodSeconds": _PROBES,
+    "initialDelaySeconds": _PROBES,
+    "failureThreshold": _PROBES,
+    "appInsightsEnabled": "the output metricsUri and nodePool.monitoring",
+    "dataCollection": "environment.variables.COLLECT_URL",
+    "storageEnabled": "environment.variables.COLLECT_URL",
+    "modelDataCollection": "environment.variables.COLLECT_URL",
+    "environmentVariables": "environment.variables",
+    "condaDependencies": _PACKAGES,
+    "condaDependenciesFile": _PACKAGES,
+    "condaFile": _PACKAGES,
+    "baseImageRegistry": "image.repository, image.username and imagePassword",
+    "baseDockerfile": _OWN_IMAGE,
+    "extraDockerfileSteps": _OWN_IMAGE,
+    "runtime": _OWN_IMAGE,
+    "spark": _OWN_IMAGE,
+    "shmSize": _SHARED_MEMORY,
+    "userManagedDependencies": _OWN,
+    "interpreterPath": _OWN,
+    "baseCondaEnvironment": _OWN,
+    "inferencingStackVersion": "nothing: the server is this project's",
+    "sharedVolumes": "nothing: containers are made from the settings alone",
+    "modelPath": "models[].path",
+    "modelName": "models[].name",
+    "modelFramework": "models[].framework",
+}

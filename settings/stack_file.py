@@ -1,0 +1,112 @@
+"""A stack's file, `stacks/Pulumi.<stack>.yaml`, read without Pulumi and as Pulumi reads it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from settings.errors import Mistake, SettingsError
+
+__all__ = ["StackFile", "read"]
+
+
+@dataclass(frozen=True)
+class StackFile:
+    """The project's settings in a stack's file: their `values` by name, and the paths of those that are encrypted.
+
+    An encrypted setting is left out of `values`; inside a group there is `ENCRYPTED` in its place.
+    """
+
+    values: dict[str, Any]
+    encrypted: frozenset[str]
+
+
+ENCRYPTED = "(encrypted)"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's scalars, as Pulumi reads them: `on` and `1:30` are text."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789."),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^<<$", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def read(project: Path, stack: str) -> StackFile:
+    """Read a stack's file; `project` is the folder of `Pulumi.yaml`, whose name a key may leave out.
+
+    Raises `SettingsError` where the file is not of a stack's form, `FileNotFoundError` with the stacks that there are.
+    """
+    file = project / "stacks" / f"Pulumi.{stack}.yaml"
+    if not file.is_file():
+        stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
+        raise FileNotFoundError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
+    namespace = yaml.safe_load((project / "Pulumi.yaml").read_text())["name"] + ":"
+    values: dict[str, Any] = {}
+    encrypted: set[str] = set()
+    for key, value in _config(file, stack).items():
+        if not isinstance(key, str):
+            raise _mistaken(stack, f"expected a name for each setting under 'config', found {key!r}")
+        if ":" in key and not key.startswith(namespace):
+            continue  # another project's or a provider's
+        name = key.removeprefix(namespace)
+        encrypted |= {f"{name}{path}" for path in _encrypted(value)}
+        if not _is_encrypted(value):
+            values[name] = "" if value is None else _without_encrypted(value)
+    return StackFile(values, frozenset(encrypted))
+
+
+def _config(file: Path, stack: str) -> dict[Any, Any]:
+    try:
+        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader) or {}
+    except UnicodeDecodeError as error:
+        raise _mistaken(stack, f"is no UTF-8 text (byte {error.start})") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+        raise _mistaken(stack, f"is no YAML: {_in_one_line(error)}") from None
+    config = content.get("config") or {} if isinstance(content, dict) else None
+    if not isinstance(config, dict):
+        raise _mistaken(stack, "expected 'config:' with a name and a value for each setting below it")
+    return config
+
+
+def _mistaken(stack: str, what: str) -> SettingsError:
+    return SettingsError(stack, [Mistake(path="the file", expected=what)])
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
+
+
+def _is_encrypted(value: Any) -> bool:
+    return isinstance(value, dict) and list(value) == ["secure"] and isinstance(value["secure"], str)
+
+
+def _encrypted(value: Any, path: str = "") -> Iterator[str]:
+    if _is_encrypted(value):
+        yield path
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _encrypted(item, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _encrypted(item, f"{path}[{index}]")
+
+
+def _without_encrypted(value: Any) -> Any:
+    if _is_encrypted(value):
+        return ENCRYPTED
+    if isinstance(value, dict):
+        return {name: _without_encrypted(item) for name, item in value.items()}
+    return [_without_encrypted(item) for item in value] if isinstance(value, list) else value

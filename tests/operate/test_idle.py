@@ -1,0 +1,53 @@
+"""Whether purge may remove everything: not while it would remove the only record of what is deployed."""
+
+import json
+
+import pytest
+
+from machine.service import ServiceError
+from operate import idle
+from processes.directory import ServiceDirectory
+from settings import Settings
+
+SETTINGS = Settings.model_validate({"models": ["m:1"]})
+STACK = {"type": "pulumi:pulumi:Stack"}
+PROVIDER = {"type": "pulumi:providers:kubernetes"}
+SERVICE = {"type": "kubernetes:core/v1:Service"}
+
+
+@pytest.fixture
+def stack(tmp_path):
+    """Write a stack's checkpoint into the project's own backend."""
+
+    def write(name, *resources):
+        file = tmp_path / idle.BACKEND / "triton-serving" / f"{name}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        latest = {"resources": list(resources)} if resources else None
+        file.write_text(json.dumps({"version": 3, "checkpoint": {"stack": name, "latest": latest}}))
+        file.with_suffix(".json.bak").write_text("an older one")
+
+    return write
+
+
+def test_nothing_deployed_may_be_purged(tmp_path, stack):
+    assert idle.check(SETTINGS, tmp_path) == 0
+    stack("empty")
+    stack("destroyed", STACK, PROVIDER)
+    assert idle.check(SETTINGS, tmp_path) == 0
+
+
+def test_stacks_with_resources_are_named_wherever_they_run(tmp_path, stack):
+    stack("aks", STACK, PROVIDER, SERVICE, SERVICE)
+    stack("local", STACK, SERVICE)
+    with pytest.raises(
+        ServiceError,
+        match=r"from this folder: the stack 'aks' \(2 resources\), the stack 'local' \(1 resources\); destroy that "
+        r"first: make destroy STACK=<stack>",
+    ):
+        idle.check(SETTINGS, tmp_path)
+
+
+def test_services_without_a_stack_are_named(tmp_path):
+    ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/p/prod", overwrite=False)
+    with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
+        idle.check(SETTINGS, tmp_path)
