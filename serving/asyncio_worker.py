@@ -110,6 +110,7 @@ class AsyncioWorker(ScriptWorker):
 
     async def score(self, call: Call) -> bytes:
         """The answer to a call that `Scorer.begin` has let pass."""
+        self.scorer.start(call)
         timeout = self.settings.scoring_timeout_ms / 1000
         expiry = self.loop.call_later(timeout, _cancel, asyncio.current_task(), call)
         try:
@@ -235,7 +236,9 @@ class _Connection(asyncio.Protocol):
             answer = scorer.begin(call)
             if answer is None:
                 answer = await self._worker.score(call)
-                gives_back = self._worker.should_give_back(call, self._worker.turn != turn)
+                has_turned = self._worker.turn != turn
+                seconds = 0.0 if has_turned else time.perf_counter() - call.started
+                gives_back = self._worker.should_give_back(call, seconds)
             keep_alive = call.keep_alive
             if not self._is_writable.is_set():
                 await self._is_writable.wait()

@@ -20,6 +20,7 @@ class Call:
         "keep_alive",
         "received",
         "request",
+        "run_seconds",
         "started",
         "triton_seconds",
     )
@@ -29,6 +30,7 @@ class Call:
         self.keep_alive = request.keep_alive
         self.received = request.received
         self.started = 0.0
+        self.run_seconds = 0.0
         self.is_running = False
         self.has_expired = False
         self.triton_seconds = 0.0

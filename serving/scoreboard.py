@@ -16,7 +16,7 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 STATUSES = (200, 400, 404, 405, 408, 413, 415, 429, 431, 500, 503)
 OTHER_STATUS = len(STATUSES)
 
-# `blocks`: the last run() kept its worker's loop from turning, or there has been none yet.
+# `blocks`: the last calls of run() had their worker for themselves for a while, or there has been none yet.
 GAUGES = ("alive", "ready", "blocks", "in_flight", "connections")
 COUNTERS = ("starts", "run_failures", "run_rejections", "run_timeouts", "collected", "collection_dropped")
 HISTOGRAMS = ("request", "queue", "run", "triton")

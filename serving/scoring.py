@@ -1,6 +1,7 @@
 """Scoring: from a request to the arguments of `run()`, and from what it returned, or raised, to the answer's bytes.
 
-Nothing here waits or knows how the script is run: a worker calls `begin`, runs the script, then `finish` or `fail`.
+Nothing here waits or knows how the script is run: a worker calls `begin` and, where the script is to answer, `start`,
+run(), then `finish` or `fail`.
 """
 
 from __future__ import annotations
@@ -88,10 +89,19 @@ class Scorer:
         if self.script.wants_headers:
             call.arguments["request_headers"] = {name.title(): value for name, value in request.headers.items()}
         row.add("in_flight")
+        return None
+
+    def start(self, call: Call) -> None:
+        """Note that run() begins for a call that `begin` has let pass."""
         current_call.set(call)
         call.started = time.perf_counter()
-        row.observe("queue", call.started - call.received)
-        return None
+        self.row.observe("queue", call.started - call.received)
+
+    def give_up(self, call: Call) -> bytes:
+        """The answer to a call whose run() never got its turn."""
+        self._leave(call)
+        message = f"No worker was free within {self._timeout_ms / 1000:g} s. Try again later."
+        return self._refuse(call, 503, message, [("Retry-After", str(RETRY_AFTER_SECONDS))])
 
     def finish(self, call: Call, output: Any) -> bytes:
         """The answer to a call whose run() returned `output`."""
@@ -128,13 +138,16 @@ class Scorer:
         return http1.response(error.status, error_body(error.message), keep_alive=False)
 
     def _end(self, call: Call) -> float:
-        elapsed = time.perf_counter() - call.started
-        call.keep_alive = call.keep_alive and self.keeps_connections
-        self.row.add("in_flight", -1)
+        elapsed = call.run_seconds = time.perf_counter() - call.started
+        self._leave(call)
         self.row.observe("run", elapsed)
         if call.triton_seconds:
             self.row.observe("triton", call.triton_seconds)
         return elapsed
+
+    def _leave(self, call: Call) -> None:
+        call.keep_alive = call.keep_alive and self.keeps_connections
+        self.row.add("in_flight", -1)
 
     def _other(self, call: Call, path: str) -> bytes:
         request = call.request

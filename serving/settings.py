@@ -55,6 +55,7 @@ class Settings:
     graceful_timeout: int
     keep_alive: int
     monkey_patch: bool
+    concurrent_runs: str | None
     scoring_timeout_ms: int
     max_request_bytes: int
     max_concurrent_requests: int
@@ -154,6 +155,7 @@ VARIABLES: dict[str, Variable] = {
     "GRACEFUL_TIMEOUT": Variable("30", _whole(1), "a number of seconds above zero"),
     "KEEP_ALIVE": Variable("75", _whole(1), "a number of seconds above zero"),
     "GEVENT_MONKEY_PATCH": Variable("true", _flag, _TRUE_OR_FALSE),
+    "CONCURRENT_RUNS": Variable(None, _one_of("triton", "always", "never"), "'triton', 'always' or 'never'"),
     "SCORING_TIMEOUT_MS": Variable("3600000", _whole(1), "a number of milliseconds above zero"),
     "MAX_REQUEST_BYTES": Variable("104857600", _whole(1), "a number of bytes above zero"),
     "MAX_CONCURRENT_REQUESTS": Variable("1024", _whole(1), "a whole number above zero"),
@@ -215,6 +217,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         graceful_timeout=values["GRACEFUL_TIMEOUT"],
         keep_alive=values["KEEP_ALIVE"],
         monkey_patch=values["GEVENT_MONKEY_PATCH"],
+        concurrent_runs=values["CONCURRENT_RUNS"],
         scoring_timeout_ms=values["SCORING_TIMEOUT_MS"],
         max_request_bytes=values["MAX_REQUEST_BYTES"],
         max_concurrent_requests=values["MAX_CONCURRENT_REQUESTS"],

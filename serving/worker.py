@@ -27,7 +27,7 @@ from serving.settings import Settings
 
 RESTART_SECONDS = 1.0
 RECEIVE_BYTES = 65536
-# Calls of run() that keep the loop from turning for this long on average: the worker's other clients would wait.
+# Calls of run() that have the worker for themselves for this long on average: its other clients would wait.
 BLOCKING_SECONDS = 0.005
 BLOCKING_WEIGHT = 0.2
 
@@ -111,13 +111,13 @@ class ScriptWorker(Worker):  # type: ignore[misc]
             pass  # the front process is gone, and its successor has sent nothing
         return True
 
-    def has_blocked(self, call: Call, has_turned: bool) -> bool:
-        """Whether calls keep the loop from turning, this one included; the front process reads it in the scoreboard.
+    def has_blocked(self, call: Call, seconds: float) -> bool:
+        """Whether calls have the worker for themselves; the front process reads it in the scoreboard.
 
-        It goes by a moving average: on a busy machine, any call may lose the processor for a moment.
+        `seconds` is how long this one had. It goes by a moving average: on a busy machine, any call may lose the
+        processor for a moment.
         """
         if call.started:
-            seconds = 0.0 if has_turned else time.perf_counter() - call.started
             self._blocking += BLOCKING_WEIGHT * (seconds - self._blocking)
             self.row.set("blocks", float(self._blocking > BLOCKING_SECONDS))
         return self._blocking > BLOCKING_SECONDS
@@ -128,9 +128,9 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         share, own = sum(counts) / len(counts), self.row.get("connections")
         self._excess = int(own - share) if own > 1.25 * share + 4 else 0
 
-    def should_give_back(self, call: Call, has_turned: bool) -> bool:
+    def should_give_back(self, call: Call, seconds: float) -> bool:
         """Whether the connection of an answered call is better off with another worker."""
-        if self.has_blocked(call, has_turned):
+        if self.has_blocked(call, seconds):
             return True
         self._excess -= self._excess > 0
         return self._excess > 0

@@ -53,7 +53,7 @@ both = pytest.mark.parametrize("source", [SLOW, SLOW_ASYNC], ids=["synchronous",
 
 @both
 def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> None:
-    server = start(source, flags=["--worker_count", "2"])
+    server = start(source, flags=["--worker_count", "2"], variables={"CONCURRENT_RUNS": "always"})
     idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     idle.request("POST", "/score", "0")
     idle.getresponse().read()

@@ -41,6 +41,9 @@ COMPUTE = WAIT.replace(
     "until = time.monotonic() + json.loads(data)\n    while time.monotonic() < until: sum(range(1000))",
 )
 
+# A run() that sleeps lets others run.
+ALWAYS = {"CONCURRENT_RUNS": "always"}
+
 kinds = pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC], ids=["synchronous", "asynchronous"])
 
 
@@ -80,7 +83,7 @@ def test_a_run_that_takes_too_long_is_stopped(source: str, start: StartServer) -
 
 @kinds
 def test_more_requests_than_allowed_are_told_to_come_back(source: str, start: StartServer) -> None:
-    server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2"})
+    server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2", **ALWAYS})
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(server.score, "1.5") for _ in range(3)]
         eventually(lambda: server.metric("serving_requests_in_flight") == 3, "the runs")
