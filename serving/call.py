@@ -16,6 +16,7 @@ class Call:
         "arguments",
         "has_expired",
         "ids",
+        "is_counted",
         "is_running",
         "keep_alive",
         "received",
@@ -31,6 +32,7 @@ class Call:
         self.received = request.received
         self.started = 0.0
         self.run_seconds = 0.0
+        self.is_counted = False  # among those in flight
         self.is_running = False
         self.has_expired = False
         self.triton_seconds = 0.0

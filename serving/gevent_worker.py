@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
-from types import FrameType
 from typing import Any
 
 import gevent
@@ -23,16 +21,15 @@ from gevent.socket import socket as GeventSocket
 
 from serving import channel, turns
 from serving.boot import boot
-from serving.call import Call, current_call
+from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
-from serving.worker import RECEIVE_BYTES, ScriptWorker
+from serving.worker import RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
 
 logger = logging.getLogger("azmlinfsrv")
 
-TICK_SECONDS = 1.0
 RETRY_SECONDS = 0.01
 NEXT_TURN_SECONDS = 1e-9
 HAND_OVER_TRIES = 50
@@ -85,7 +82,7 @@ class GeventWorker(ScriptWorker):
         self._run = self.scorer.script.run
         self._turns = self._make_turns()
         turns.use(self._turns)
-        self._watch_blocking_runs()
+        self.watch_blocking_runs()
         signals = self._loop.io(self.PIPE[0], 1)
         signals.start(self._on_signal)
         self._connect()
@@ -222,21 +219,21 @@ class GeventWorker(ScriptWorker):
         answer = self.scorer.begin(call)
         if answer is not None:
             return answer
-        if self._turns is None:
-            return self._run_script(call)
-        if not self._turns.begin(self._seconds):
-            return self.scorer.give_up(call)
         try:
+            if self._turns is not None and not self._turns.begin(self._seconds):
+                return self.scorer.give_up(call)
             return self._run_script(call)
         finally:
-            self._turns.end()
+            self.scorer.leave(call)
+            if self._turns is not None:
+                self._turns.end()
 
     def _run_script(self, call: Call) -> bytes:
         self.scorer.start(call)
         timer = gevent.Timeout(self._seconds, ScoringTimeout())
         try:
             output = self._call(call, timer)
-        except (Exception, ScoringTimeout, SystemExit) as error:
+        except BaseException as error:  # an extension's panic is no Exception
             timer.close()  # the signal may have struck just before it was closed below
             return self.scorer.fail(call, error)
         return self.scorer.finish(call, output)
@@ -287,21 +284,9 @@ class GeventWorker(ScriptWorker):
             if not self._connections:
                 return
 
-    # Time limits of run().
-
-    def _watch_blocking_runs(self) -> None:
-        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; gevent's timers see only those that wait."""
-
-        def interrupt(_signal: int, _frame: FrameType | None) -> None:
-            call = current_call.get()
-            is_due = call is not None and call.is_running and time.perf_counter() - call.started > self._seconds
-            # Without its turn, a call waits for Triton or is about to: gevent's timer strikes.
-            if is_due and (self._turns is None or self._turns.is_own):
-                raise ScoringTimeout
-
-        signal.signal(signal.SIGALRM, interrupt)
-        interval = min(TICK_SECONDS, self._seconds / 4)
-        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+    def may_interrupt(self) -> bool:
+        """Without its turn, a call waits for Triton or is about to: gevent's timer strikes."""
+        return self._turns is None or self._turns.is_own
 
 
 def _send(client: GeventSocket, answer: bytes) -> None:

@@ -62,6 +62,13 @@ class Scorer:
 
     def begin(self, call: Call) -> bytes | None:
         """The answer, where the script is not needed for it; None once `call.arguments` are ready for run()."""
+        try:
+            return self._begin(call)
+        except Exception:
+            logger.error("Encountered Exception: %s", traceback.format_exc())
+            return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
+
+    def _begin(self, call: Call) -> bytes | None:
         request = call.request
         path = request.path
         call.keep_alive = call.keep_alive and self.keeps_connections
@@ -89,6 +96,7 @@ class Scorer:
         if self.script.wants_headers:
             call.arguments["request_headers"] = {name.title(): value for name, value in request.headers.items()}
         row.add("in_flight")
+        call.is_counted = True
         return None
 
     def start(self, call: Call) -> None:
@@ -99,7 +107,7 @@ class Scorer:
 
     def give_up(self, call: Call) -> bytes:
         """The answer to a call whose run() never got its turn."""
-        self._leave(call)
+        self.leave(call)
         message = f"No worker was free within {self._timeout_ms / 1000:g} s. Try again later."
         return self._refuse(call, 503, message, [("Retry-After", str(RETRY_AFTER_SECONDS))])
 
@@ -132,6 +140,13 @@ class Scorer:
         logger.error("Encountered Exception: %s", text)
         return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
 
+    def leave(self, call: Call) -> None:
+        """Count a call no longer among those in flight. `finish` and `fail` do; once more does no harm."""
+        call.keep_alive = call.keep_alive and self.keeps_connections
+        if call.is_counted:
+            call.is_counted = False
+            self.row.add("in_flight", -1)
+
     def protocol_error(self, error: http1.ProtocolError) -> bytes:
         """The answer to what was no request. The connection ends with it."""
         self.row.count_status(error.status)
@@ -139,15 +154,11 @@ class Scorer:
 
     def _end(self, call: Call) -> float:
         elapsed = call.run_seconds = time.perf_counter() - call.started
-        self._leave(call)
+        self.leave(call)
         self.row.observe("run", elapsed)
         if call.triton_seconds:
             self.row.observe("triton", call.triton_seconds)
         return elapsed
-
-    def _leave(self, call: Call) -> None:
-        call.keep_alive = call.keep_alive and self.keeps_connections
-        self.row.add("in_flight", -1)
 
     def _other(self, call: Call, path: str) -> bytes:
         request = call.request

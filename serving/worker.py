@@ -17,16 +17,17 @@ from gunicorn.workers.base import Worker
 
 from serving import channel
 from serving.boot import BOOT_ERROR, BootError
-from serving.call import Call
+from serving.call import Call, current_call
 from serving.collection import Sampler
 from serving.companion import die_with
 from serving.scoreboard import Row
-from serving.scoring import Scorer
-from serving.script import Script
+from serving.scoring import Scorer, ScoringTimeout
+from serving.script import Script, ScriptError
 from serving.settings import Settings
 
 RESTART_SECONDS = 1.0
 RECEIVE_BYTES = 65536
+TICK_SECONDS = 1.0
 # Calls of run() that have the worker for themselves for this long on average: its other clients would wait.
 BLOCKING_SECONDS = 0.005
 BLOCKING_WEIGHT = 0.2
@@ -61,7 +62,9 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         try:
             loaded = self.load_script()
             self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
-        except BootError:
+        except (BootError, ScriptError) as error:
+            if isinstance(error, ScriptError):
+                print(error, file=sys.stderr, flush=True)
             # The first workers' failure ends the server; a later one must not take down the others.
             if not self.app.scoreboard.opened:
                 sys.exit(BOOT_ERROR)
@@ -121,6 +124,24 @@ class ScriptWorker(Worker):  # type: ignore[misc]
             self._blocking += BLOCKING_WEIGHT * (seconds - self._blocking)
             self.row.set("blocks", float(self._blocking > BLOCKING_SECONDS))
         return self._blocking > BLOCKING_SECONDS
+
+    def watch_blocking_runs(self) -> None:
+        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers see only those that wait."""
+        limit = self.settings.scoring_timeout_ms / 1000
+
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            call = current_call.get()
+            is_due = call is not None and call.is_running and time.perf_counter() - call.started > limit
+            if is_due and self.may_interrupt():
+                raise ScoringTimeout
+
+        signal.signal(signal.SIGALRM, interrupt)
+        interval = min(TICK_SECONDS, limit / 4)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+    def may_interrupt(self) -> bool:
+        """Whether nothing of the server's own would be left half done."""
+        return True
 
     def count_excess(self) -> None:
         """See, once in a while, how many connections more than its share this worker has: it gives these back."""
