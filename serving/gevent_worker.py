@@ -26,7 +26,7 @@ from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
-from serving.worker import RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
+from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -213,7 +213,10 @@ class GeventWorker(ScriptWorker):
     def _seconds_alone(self, call: Call, has_turned: bool) -> float:
         if self._turns is None:
             return 0.0 if has_turned else time.perf_counter() - call.started
-        return call.run_seconds - call.triton_seconds if self._turns.changes_at_triton else call.run_seconds
+        if not call.triton_seconds or not self._turns.changes_at_triton:
+            return call.run_seconds
+        # On a busy machine, one in a while is interrupted for longer: that alone does not make it a script that blocks.
+        return min(call.run_seconds - call.triton_seconds, 2 * BLOCKING_SECONDS)
 
     def _score(self, call: Call) -> bytes:
         answer = self.scorer.begin(call)
