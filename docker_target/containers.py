@@ -116,6 +116,7 @@ def _scorer(spec: ServiceSpec, number: int, holder: str) -> Container:
         "SERVICE_NAME": spec.service_name,
         "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
         "GRACEFUL_TIMEOUT": str(drain),
+        **({"TRITON_PROBE_FILE": PROBE_TRITON} if spec.triton else {}),
     }
     command = ["python", "-m", "serving", "--host=0.0.0.0", f"--port={SCORER_PORT}"]
     body = _body(spec, number, Role.SCORER, command, variables)

@@ -54,10 +54,10 @@ def _stats_listener(options: Options) -> dict[str, Any]:
     ]
     # The server of the model has `/metrics`: Triton's where there is one.
     routes.append(_get("/metrics", "triton_metrics" if options.upstreams.triton else "scorer_operations"))
-    if options.upstreams.scorer is not None:
-        scorer = _get("/scorer/metrics", "scorer_operations")
-        scorer["route"]["prefix_rewrite"] = "/metrics"
-        routes.append(scorer)
+    # Always there: a service may gain an entry script, while what Envoy is started with stays as it is.
+    scorer = _get("/scorer/metrics", "scorer_operations")
+    scorer["route"] |= {"prefix_rewrite": "/metrics", "cluster_not_found_response_code": "NOT_FOUND"}
+    routes.append(scorer)
     served = ", ".join(route["match"]["path"] for route in routes)
     not_found = {"status": 404, "body": {"inline_string": f"served here: {served}\n"}}
     routes.append({"match": {"prefix": "/"}, "direct_response": not_found})

@@ -169,6 +169,7 @@ VARIABLES: dict[str, Variable] = {
     "TRITON_HTTP_PORT": _PORT,
     "TRITON_GRPC_PORT": _PORT,
     "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
+    "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probe`, whose models the script needs"),
     "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
     "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
     "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
@@ -200,6 +201,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         raise SettingsError(problems)
     app_root = Path(values["AML_APP_ROOT"] or Path.cwd()).absolute()
     source = values["AZUREML_SOURCE_DIRECTORY"]
+    probed_url, models = _probed(values["TRITON_PROBE_FILE"])
     url = values["TRITON_HTTP_URL"]
     if url is None and values["TRITON_HTTP_PORT"] is not None:
         url = f"http://127.0.0.1:{values['TRITON_HTTP_PORT']}"
@@ -227,11 +229,23 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         service_path_prefix=values["SERVICE_PATH_PREFIX"],
         send_server_version=values["SERVER_VERSION_LOG_RESPONSE_ENABLED"],
         log_level=values["AZUREML_LOG_LEVEL"].upper(),
-        triton_url=url,
-        triton_models=values["TRITON_MODELS"],
+        triton_url=url or probed_url,
+        triton_models=values["TRITON_MODELS"] or models,
         triton_wait=values["TRITON_WAIT_SECONDS"],
         collection=_collection(values),
     )
+
+
+def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Triton's URL and the models in a probe file."""
+    if file is None:
+        return None, ()
+    try:
+        triton = json.loads(Path(file).read_text(encoding="utf-8"))["triton"]
+        return triton["url"], tuple((model["name"], str(model["version"])) for model in triton["models"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"TRITON_PROBE_FILE: expected a file of `serving.probe` with Triton in it, received {file!r}"
+        raise SettingsError([f"{problem}: {type(error).__name__}: {error}"]) from None
 
 
 def _collection(values: Mapping[str, Any]) -> Collection | None:

@@ -1,6 +1,7 @@
 """Health, readiness and metrics: answered at once, whatever the scripts do."""
 
 import http.client
+import json
 import socket
 import statistics
 import time
@@ -186,6 +187,21 @@ def test_readiness_names_the_models_that_are_missing(start: StartServer, triton:
     assert server.get("/").text == "Healthy"
 
 
+def test_readiness_asks_for_the_models_of_a_probe_file(start: StartServer) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    probe = {"triton": {"url": url, "models": [{"name": "digits", "version": 1, "golden": None}]}, "scorer": None}
+    server = start(
+        "def init(): pass\ndef run(data): return 1",
+        variables={"TRITON_PROBE_FILE": "probe.json", "TRITON_WAIT_SECONDS": "0"},
+        files={"probe.json": json.dumps(probe)},
+    )
+
+    answer = server.get("/ready")
+
+    assert answer.status_code == 503
+    assert url in answer.json()["message"]
+
+
 def test_readiness_is_true_with_all_models_loaded(start: StartServer, triton: Server) -> None:
     variables = {"TRITON_HTTP_PORT": str(triton.port), "TRITON_MODELS": "echo:1,digits:1"}
     server = start("def init(): pass\ndef run(data): return 1", variables=variables)
@@ -214,7 +230,7 @@ def test_requests_behind_one_for_readiness_are_not_answered_before_it(start: Sta
         while part := connection.recv(65536):
             received += part
 
-    assert received.startswith(b"HTTP/1.1 503 ")
+    assert received.startswith(b"HTTP/1.1 503 "), received
     assert b"Healthy" not in received, "the connection ends with the first answer, which says so"
 
 
