@@ -131,6 +131,8 @@ class RequestParser:
             if self._header_bytes > MAX_HEADER_BYTES:
                 raise _too_large()
             return
+        if b"_" in name:
+            return  # in WSGI the same as one with a dash: nobody is to pass one off as another
         headers = self._request.headers
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
@@ -142,6 +144,8 @@ class RequestParser:
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _too_large()
         request.method = self._parser.get_method().decode("latin-1")
+        if not request.target.startswith(b"/") or request.target.startswith(b"//"):
+            request.target = _origin_form(request.target)
         request.http_version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive()
         length = request.headers.get("content-length")
@@ -172,6 +176,14 @@ class RequestParser:
 
     def _refuse_body(self) -> None:
         raise ProtocolError(413, f"Request body must not exceed {self._max_body} bytes")
+
+
+def _origin_form(target: bytes) -> bytes:
+    """The path and query of `http://host/path?query`, or of one with slashes too many at its start."""
+    scheme, _, rest = target.partition(b"://")
+    if scheme.lower() in (b"http", b"https"):
+        target = b"/" + rest.partition(b"/")[2]
+    return b"/" + target.lstrip(b"/") if target.startswith(b"/") else target
 
 
 def _too_large() -> ProtocolError:

@@ -131,7 +131,7 @@ class Scorer:
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError) and not _is_tritons(error):
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
             reason = " ".join(str(error).split())[:REJECTION_LIMIT]
@@ -166,14 +166,17 @@ class Scorer:
             return self._operations.answer(request, call.keep_alive)
         if path != "/swagger.json":
             return self._plain(call, 404, error_body(contract.NOT_FOUND))
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
             return self._plain(call, 405, error_body(contract.METHOD_NOT_ALLOWED))
         try:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
             return self._refuse(call, 431, str(error))
-        version = dict(parse_qsl(request.query)).get("version", "2")
+        if request.method == "OPTIONS":
+            return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
+        # Of several, the first counts.
+        version = dict(reversed(parse_qsl(request.query))).get("version", "2")
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
@@ -240,3 +243,13 @@ class Scorer:
         headers.append(("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}"))
         body = output.get_data()
         return self._answer(call, output.status_code, body, headers, content_type=output.headers.get("Content-Type"))
+
+
+def _is_tritons(error: BaseException) -> bool:
+    """Whether an exception comes out of tritonclient: what it could not read was Triton's answer, not the input."""
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith("tritonclient."):
+            return True
+        frame = frame.tb_next
+    return False

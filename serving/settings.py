@@ -15,6 +15,7 @@ from typing import Any
 
 # What surely fits into the buffer of the socket between the workers and the collector.
 MAX_RECORD_BYTES = 150_000
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
@@ -130,6 +131,12 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return parse
 
 
+def _level(value: str) -> str:
+    if value.upper() not in LOG_LEVELS:
+        raise ValueError
+    return value.upper()
+
+
 def _function(value: str) -> str:
     module, colon, function = value.partition(":")
     if not (module and colon and function.isidentifier()):
@@ -164,7 +171,7 @@ VARIABLES: dict[str, Variable] = {
     "SERVICE_VERSION": Variable("1.0", _text, "a version"),
     "SERVICE_PATH_PREFIX": Variable("", _text, "a path"),
     "SERVER_VERSION_LOG_RESPONSE_ENABLED": Variable("true", _flag, _TRUE_OR_FALSE),
-    "AZUREML_LOG_LEVEL": Variable("INFO", _text, "a level of Python's logging"),
+    "AZUREML_LOG_LEVEL": Variable("INFO", _level, f"one of {', '.join(LOG_LEVELS)}"),
     "TRITON_HTTP_URL": Variable(None, _text, "Triton's URL, such as http://127.0.0.1:8000"),
     "TRITON_HTTP_PORT": _PORT,
     "TRITON_GRPC_PORT": _PORT,
@@ -228,7 +235,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         service_version=values["SERVICE_VERSION"],
         service_path_prefix=values["SERVICE_PATH_PREFIX"],
         send_server_version=values["SERVER_VERSION_LOG_RESPONSE_ENABLED"],
-        log_level=values["AZUREML_LOG_LEVEL"].upper(),
+        log_level=values["AZUREML_LOG_LEVEL"],
         triton_url=url or probed_url,
         triton_models=values["TRITON_MODELS"] or models,
         triton_wait=values["TRITON_WAIT_SECONDS"],
@@ -263,8 +270,13 @@ def _collection(values: Mapping[str, Any]) -> Collection | None:
 
 
 def config_file(environment: Mapping[str, str]) -> Path | None:
-    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script."""
+    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script.
+
+    Raises :class:`SettingsError` for a file that is named and not there.
+    """
     named = environment.get("AZUREML_CONFIG_FILE")
+    if named and not Path(named).is_file():
+        raise SettingsError([f"AZUREML_CONFIG_FILE: there is no file {named}. Correct it, or --config_file."])
     candidates = [Path(named)] if named else []
     app_root = Path(environment.get("AML_APP_ROOT") or Path.cwd())
     candidates.append(app_root / "config.json")

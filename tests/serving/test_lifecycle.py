@@ -215,9 +215,9 @@ def test_what_waits_when_the_server_stops_is_served_or_told_so(start: StartServe
         "time.sleep(asked)", "until = time.monotonic() + asked\n    while time.monotonic() < until: pass"
     )
     server = start(source, variables={"GRACEFUL_TIMEOUT": "3"})
-    with ThreadPoolExecutor(7) as pool:
-        runs = [pool.submit(server.score, "1") for _ in range(7)]
-        eventually(lambda: server.metric("serving_connections") >= 7, "the queue")
+    with ThreadPoolExecutor(9) as pool:
+        runs = [pool.submit(server.score, "1") for _ in range(9)]
+        eventually(lambda: server.metric("serving_connections") >= 6, "the queue")
 
         assert server.stop() == 0
 
