@@ -272,3 +272,44 @@ def test_more_workers_than_there_is_room_for_are_refused(start: StartServer) -> 
     eventually(is_full, "the refusal")
 
     assert server.score("0").status_code == 200
+
+
+def test_a_script_that_leaks_dies_alone(start: StartServer) -> None:
+    source = """
+    import os, resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    kept = []
+
+    def init():
+        pass
+
+    def run(data):
+        if data == "leak":
+            try:
+                while True:
+                    kept.append(bytearray(64 << 20))
+            except MemoryError:
+                os._exit(9)  # as the kernel would end it
+        return os.getpid()
+    """
+    server = start(source, flags=["--worker_count", "2"])
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.score("leak")
+
+    assert server.get("/").status_code == 200
+    assert server.score().status_code == 200
+    eventually(lambda: server.metric("serving_workers") == 2, "the new worker")
+
+
+def test_a_run_that_outlasts_graceful_timeout_does_not_hold_up_the_stop(start: StartServer) -> None:
+    server = start(SLOW, variables={"GRACEFUL_TIMEOUT": "1"})
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(server.score, "14")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
+        started = time.monotonic()
+
+        server.stop()
+
+        assert time.monotonic() - started < 6
+        assert isinstance(run.exception(), httpx.HTTPError)
