@@ -131,6 +131,10 @@ class AsyncioWorker(ScriptWorker):
             # From here on no time limit strikes: what follows is the answer.
             call.is_running = False
 
+    def may_interrupt(self) -> bool:
+        """Protocols run in the context of the call that made them, but in no task."""
+        return asyncio.current_task() is not None
+
     def _expire(self) -> None:
         before = time.monotonic() - self.settings.keep_alive
         for connection in list(self.connections):
