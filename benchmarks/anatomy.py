@@ -39,7 +39,9 @@ def measure(name: str, request: Request, server: Server, triton: Server, model: 
 
 
 def _split(*servers: Server) -> Sequence[float]:
-    return [part for server in servers for part in server.cpu_split()]
+    """Of the server, then of Triton; the former is zero where both are one."""
+    own, triton = servers
+    return [*((0.0, 0.0) if own == triton else own.cpu_split()), *triton.cpu_split()]
 
 
 def _times(server: Server, triton: Server, model: str) -> dict[str, float]:

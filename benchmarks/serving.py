@@ -129,10 +129,12 @@ def check(scenario: Scenario) -> None:
         raise RuntimeError(f"{scenario.name}, {scenario.model}: answered {answer.status_code}: {answer.text[:300]}")
 
 
-def measure(scenario: Scenario, concurrency: int, seconds: int, servers: Sequence[Server]) -> dict[str, Any]:
+def measure(
+    scenario: Scenario, concurrency: int, seconds: int, servers: Sequence[Server], *, warm_up: bool
+) -> dict[str, Any]:
     """One sample; what wrk leaves behind when it hangs up is worked off before the next."""
     triton = next(server for server in servers if server.name == "triton")
-    if scenario.model == results.DIGITS:
+    if warm_up:
         load.run(scenario.request, concurrency=concurrency, seconds=WARM_UP_SECONDS)
     before, before_triton, cores = scenario.server.cpu_seconds(), triton.cpu_seconds(), Cores()
     found = load.run(scenario.request, concurrency=concurrency, seconds=seconds)
@@ -189,7 +191,7 @@ def run(rounds: int, seconds: int, large_seconds: int, tools: Path) -> Iterator[
             started = time.monotonic()
             for scenario, concurrency in sorted(order, key=lambda each: each[0].model != results.DIGITS):
                 length = seconds if scenario.model == results.DIGITS else large_seconds
-                found["samples"].append(measure(scenario, concurrency, length, servers))
+                found["samples"].append(measure(scenario, concurrency, length, servers, warm_up=number == 0))
             print(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s", flush=True)
             found["rounds"] = number + 1
             found["memory"] = {server.name: server.worker_mib() for server in servers}
@@ -210,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the small model (3)")
     parser.add_argument("--seconds", type=int, default=3, help="of load for each sample of the small model (3)")
-    parser.add_argument("--large-seconds", type=int, default=5, help="the same for the large one (5)")
+    parser.add_argument("--large-seconds", type=int, default=4, help="the same for the large one (4)")
     parser.add_argument("--tools", type=Path, default=STATE / "benchmarks/venv/bin/python", help=argparse.SUPPRESS)
     parser.add_argument("--report", type=Path, default=REPORT, help="folder of the report")
     options = parser.parse_args(arguments)
