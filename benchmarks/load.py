@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -26,7 +27,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: requests answered, seconds, latencies, answers other than 2xx, broken connections."""
+    """What came of it: requests answered, seconds, latencies, answers other than 2xx, broken connections, and
+    the processor time of wrk itself."""
 
     requests: int
     seconds: float
@@ -34,6 +36,7 @@ class Load:
     p99_ms: float
     refused: int
     broken: int
+    generator_seconds: float
 
 
 def run(request: Request, *, concurrency: int, seconds: int) -> Load:
@@ -41,6 +44,7 @@ def run(request: Request, *, concurrency: int, seconds: int) -> Load:
     wrk = shutil.which("wrk")
     if wrk is None:
         raise RuntimeError("wrk is not on PATH; install it (Debian, Ubuntu: apt-get install wrk)")
+    before = _children_seconds()
     done = subprocess.run(
         [
             wrk,
@@ -63,4 +67,10 @@ def run(request: Request, *, concurrency: int, seconds: int) -> Load:
     last = done.stdout.rstrip().rpartition("\n")[2]
     if done.returncode != 0 or not last.startswith("{"):
         raise RuntimeError(f"wrk failed on {request.url}: {done.stderr.strip() or done.stdout.strip()}")
-    return Load(**json.loads(last))
+    return Load(**json.loads(last), generator_seconds=_children_seconds() - before)
+
+
+def _children_seconds() -> float:
+    """Processor time of the commands that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

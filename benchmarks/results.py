@@ -6,10 +6,20 @@ from typing import Any
 
 from benchmarks.samples import Samples
 
-__all__ = ["DENSENET", "DIGITS", "REFUSAL", "Results"]
+__all__ = ["DENSENET", "DIGITS", "PARTS", "STATIC", "Results"]
 
 DIGITS, DENSENET = "digits", "DenseNet-121"
-REFUSAL = "Envoy's own refusal: 401, no key"
+STATIC = "an answer that Envoy makes up: the load generator's limit"
+
+# Where the time of a request goes, from outside to inside; what a row does not pass is zero.
+PARTS = {
+    "outside_ms": "load generator, kernel, and servers without figures of their own",
+    "server_ms": "entry script server: HTTP, parsing, answering, log",
+    "script_ms": "script",
+    "client_ms": "client of Triton, kernel, Triton's HTTP",
+    "queue_ms": "Triton: queue",
+    "model_ms": "Triton: model",
+}
 
 
 class Results:
@@ -22,9 +32,9 @@ class Results:
             self._samples.setdefault((each["model"], each["scenario"], each["concurrency"]), []).append(each)
 
     def scenarios(self, model: str) -> list[str]:
-        """The rows of a model, sorted by name, Envoy's refusal last."""
+        """The rows of a model, sorted by name, the load generator's limit last."""
         names = {name for each, name, _ in self._samples if each == model}
-        return sorted(names, key=lambda name: (name == REFUSAL, name.lower()))
+        return sorted(names, key=lambda name: (name == STATIC, name.lower()))
 
     def concurrencies(self, model: str) -> list[int]:
         """The numbers of requests at once."""

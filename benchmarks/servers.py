@@ -55,6 +55,11 @@ class Server:
         times = [process.cpu_times() for process in self._family]
         return sum(each.user + each.system for each in times)
 
+    def cpu_split(self) -> tuple[float, float]:
+        """The same, in user space and in the kernel."""
+        times = [process.cpu_times() for process in self._family]
+        return sum(each.user for each in times), sum(each.system for each in times)
+
     def worker_mib(self) -> float:
         """Proportional set size of its largest process: the worker, with one of them."""
         return max(process.memory_full_info().pss for process in self._family) / 2**20
@@ -146,6 +151,7 @@ class Machinery:
 
     def start_envoy(self, scorer: Server) -> Server:
         """The front door with a key before Triton and an entry script's server, on one thread."""
+        name = f"envoy-{scorer.name}"
         port, stats, unused_grpc, unused_metrics = free_ports(4)
         upstreams = Upstreams(
             triton=Triton(
@@ -153,7 +159,7 @@ class Machinery:
             ),
             scorer=loopback(int(scorer.url.rpartition(":")[2])),
         )
-        directory = self.folder / "envoy"
+        directory = self.folder / name
         options = Options(
             upstreams=upstreams,
             directory=str(directory),
@@ -163,7 +169,7 @@ class Machinery:
         )
         files.install(directory, config.render(options) | config.render_keys(Keys(primary=KEY, secondary=KEY[::-1])))
         command = envoy.command(str(directory / config.BOOTSTRAP_FILE))
-        server = self._start("envoy", command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
+        server = self._start(name, command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
         self._await(f"{server.url}/v2/health/ready", server, {"Authorization": f"Bearer {KEY}"})
         return server
 
@@ -198,18 +204,19 @@ class Machinery:
 
 
 def _bare(port: int, upstream: int) -> dict[str, Any]:
-    """Envoy's configuration with one listener, one route and one cluster."""
+    """Envoy's configuration with one listener, one route and one cluster, and an answer of its own at `/static`."""
 
     def address(number: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
 
     types = "type.googleapis.com/envoy.extensions.filters"
     router = {"name": "router", "typed_config": {"@type": f"{types}.http.router.v3.Router"}}
+    static = {"match": {"path": "/static"}, "direct_response": {"status": 200, "body": {"inline_string": "{}"}}}
     route = {"match": {"prefix": "/"}, "route": {"cluster": "triton"}}
     manager = {
         "@type": f"{types}.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "bare",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [static, route]}]},
         "http_filters": [router],
     }
     endpoint = {"lb_endpoints": [{"endpoint": {"address": address(upstream)}}]}

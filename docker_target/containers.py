@@ -140,6 +140,7 @@ def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
         "SERVICE_NAME": spec.service_name,
         "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
         "GRACEFUL_TIMEOUT": str(drain),
+        **({"TRITON_PROBE_FILE": PROBE_TRITON} if spec.triton else {}),
     }
     command = ["python", "-m", "serving", "--host=0.0.0.0", f"--port={SCORER_PORT}"]
     body = _body(spec, command, variables | spec.variables, gpus=0 if spec.triton else spec.gpu_cores)

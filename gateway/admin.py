@@ -28,7 +28,7 @@ _SUBSCRIPTIONS = {
     KEYS_FILE: f"extension_config_discovery.http_filter.{KEYS}",
     TLS_FILE: f"sds.{CERTIFICATE}",
 }
-_CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer")
+_CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer", "scorer_operations")
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 

@@ -52,8 +52,12 @@ def _stats_listener(options: Options) -> dict[str, Any]:
         _get("/ready", "admin"),
         _get("/stats/prometheus", "admin"),
     ]
-    if options.upstreams.triton is not None:
-        routes.append(_get("/metrics", "triton_metrics"))
+    # The server of the model has `/metrics`: Triton's where there is one.
+    routes.append(_get("/metrics", "triton_metrics" if options.upstreams.triton else "scorer_operations"))
+    # Always there: a service may gain an entry script, while what Envoy is started with stays as it is.
+    scorer = _get("/scorer/metrics", "scorer_operations")
+    scorer["route"] |= {"prefix_rewrite": "/metrics", "cluster_not_found_response_code": "NOT_FOUND"}
+    routes.append(scorer)
     served = ", ".join(route["match"]["path"] for route in routes)
     not_found = {"status": 404, "body": {"inline_string": f"served here: {served}\n"}}
     routes.append({"match": {"prefix": "/"}, "direct_response": not_found})
@@ -65,7 +69,7 @@ def _stats_listener(options: Options) -> dict[str, Any]:
         "route_config": {
             "name": "stats",
             "virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": routes}],
-            "validate_clusters": False,  # Triton's is discovered later
+            "validate_clusters": False,  # those of Triton and the scorer are discovered later
         },
         "http_filters": [
             {

@@ -47,6 +47,9 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
     protocol: dict[str, Any] = (
         {"http2_protocol_options": {}} if name == "triton_grpc" else {"http_protocol_options": {}}
     )
+    common: dict[str, Any] = {"idle_timeout": seconds(options.upstream_idle_seconds)}
+    if name == "scorer_operations":
+        common["max_requests_per_connection"] = 1
     cluster: dict[str, Any] = {
         "name": name,
         "connect_timeout": "2s",
@@ -62,7 +65,7 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-                "common_http_protocol_options": {"idle_timeout": seconds(options.upstream_idle_seconds)},
+                "common_http_protocol_options": common,
                 "explicit_http_config": protocol,
             }
         },

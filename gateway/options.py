@@ -70,6 +70,7 @@ class Upstreams:
             clusters["triton_metrics"] = self.triton.metrics
         if self.scorer is not None:
             clusters["scorer"] = self.scorer
+            clusters["scorer_operations"] = self.scorer
         return clusters
 
 

@@ -100,11 +100,12 @@ def rate_limit(requests_per_second: int) -> dict[str, Any]:
 
 
 def _scorer_routes(options: Options) -> list[dict[str, Any]]:
-    # The entry script's server says itself which methods it takes (405, OPTIONS of a CORS preflight).
+    # The entry script's server says itself which methods it takes (405, OPTIONS of a CORS preflight). Health has a
+    # cluster of its own: a connection that is new goes to no worker, which might be busy.
     return [
         _route(options, "score", {"path": "/score"}, "scorer"),
         _route(options, "swagger", {"path": "/swagger.json"}, "scorer", "GET", "HEAD", limited=False),
-        _route(options, "health", {"path": "/"}, "scorer", "GET", "HEAD", limited=False),
+        _route(options, "health", {"path": "/"}, "scorer_operations", "GET", "HEAD", limited=False),
     ]
 
 

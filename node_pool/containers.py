@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from environment.image_layout import (
+    PROBE_TRITON,
+    SCORER_PORT,
+    TRITON_GRPC_PORT,
+    TRITON_HTTP_PORT,
+    TRITON_METRICS_PORT,
+)
 from node_pool.lifecycle import Times, scorer_probes, triton_probes
 from node_pool.options import Options
 from node_pool.resources import (
@@ -90,6 +96,7 @@ def _scorer(options: Options) -> dict[str, Any]:
             "SCORING_TIMEOUT_MS": str(settings.deployment.scoring_timeout_ms),
             "MAX_REQUEST_BYTES": str(settings.deployment.max_request_megabytes * 1024 * 1024),
             "GRACEFUL_TIMEOUT": str(times.drain),
+            **({"TRITON_PROBE_FILE": PROBE_TRITON} if options.triton else {}),
         },
         settings.environment.variables,
     )

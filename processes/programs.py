@@ -80,8 +80,9 @@ def scorer(
     *,
     source_directory: Path,
     model_directory: Path,
+    probe: Path,
 ) -> Launch:
-    """The entry script server on loopback, with Azure's environment variables."""
+    """The entry script server on loopback, with Azure's environment variables; `probe` names the models it needs."""
     if spec.entry_script is None or generation.scorer is None:
         raise ValueError("a generation without an entry script has no scorer")
     variables = {
@@ -99,6 +100,7 @@ def scorer(
     if generation.triton_http is not None:
         variables["TRITON_HTTP_PORT"] = str(generation.triton_http)
         variables["TRITON_GRPC_PORT"] = str(generation.triton_grpc)
+        variables["TRITON_PROBE_FILE"] = str(probe)
     command = [
         str(spec.environment_path / "bin" / "python"),
         "-m",

@@ -160,6 +160,7 @@ class _Rollout:
                 generation,
                 source_directory=folder / "source",
                 model_directory=self._link_models(folder),
+                probe=folder / "probe.json",
             )
             write_atomically(folder / "scorer.json", launch.to_json())
         write_atomically(folder / "probe.json", probe_file(spec, generation))

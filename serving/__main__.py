@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from serving import arguments, logs, settings
+from serving import arguments, azure_names, logs, settings
 from serving.arbiter import ScriptArbiter
 from serving.arguments import BAD_ARGUMENTS
 
@@ -17,6 +17,7 @@ def main() -> None:
     try:
         options = settings.read(os.environ)
         settings.export(options)
+        azure_names.install()  # a logging.json may name Azure's formatter
         logs.configure(options)
     except settings.SettingsError as error:
         print(error, file=sys.stderr)

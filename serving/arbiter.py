@@ -14,13 +14,16 @@ from __future__ import annotations
 import resource
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 
 from serving import channel, collection, preload, script, triton_wait
+from serving.arguments import BAD_ARGUMENTS
 from serving.companion import Companion
 from serving.front import Front
 from serving.scoreboard import Scoreboard
@@ -29,7 +32,8 @@ from serving.settings import Settings
 if TYPE_CHECKING:
     from serving.collector import Collector
 
-FRONT_STOP_SECONDS = 10.0
+# The front process ends by itself when GRACEFUL_TIMEOUT is over, but for those that it tells so.
+FRONT_STOP_SECONDS = 5.0
 COLLECTOR_STOP_SECONDS = 30.0
 
 
@@ -95,15 +99,28 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
         super().start()
 
     def manage_workers(self) -> None:
-        """Called in every turn of the loop: what has died is started again."""
+        """Called in every turn of the loop: what has died is started again. Raises HaltServer without a port."""
+        if self.app.scoreboard.is_refused:
+            raise HaltServer("Cannot listen.", BAD_ARGUMENTS)
         self._front.keep_alive()
         if self._collector is not None:
             self._collector.keep_alive()
         super().manage_workers()
 
+    def spawn_worker(self) -> Any:
+        """Start a worker, unless too many that were told to end have not done so yet."""
+        if self.app.scoreboard.has_room:
+            return super().spawn_worker()
+        self.log.error("There is no room for another worker before others have ended.")
+        return 0
+
     def stop(self, graceful: bool = True) -> None:
         """Stop the front process, which hands over what is waiting; then the workers; then the collector."""
-        self._front.stop(FRONT_STOP_SECONDS, signal.SIGTERM if graceful else signal.SIGKILL)
+        seconds = self.app.settings.graceful_timeout
+        started = time.monotonic()
+        self._front.stop(seconds + FRONT_STOP_SECONDS, signal.SIGTERM if graceful else signal.SIGKILL)
+        # One GRACEFUL_TIMEOUT for all: the workers have gone on meanwhile.
+        self.cfg.set("graceful_timeout", max(1, round(seconds - (time.monotonic() - started))))
         super().stop(graceful)
         if self._collector is not None:
             self.app.records_sink.close()

@@ -18,11 +18,10 @@ from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
-from serving.worker import ScriptWorker
+from serving.worker import TICK_SECONDS, ScriptWorker
 
 logger = logging.getLogger("azmlinfsrv")
 
-TICK_SECONDS = 1.0
 RETRY_SECONDS = 0.01
 PIPELINE_LIMIT = 16
 
@@ -57,6 +56,7 @@ class AsyncioWorker(ScriptWorker):
             wake.set()
 
         self.loop.add_signal_handler(signal.SIGTERM, stop)
+        self.watch_blocking_runs()
         self._connect()
         while self.alive:
             self.notify()
@@ -110,17 +110,30 @@ class AsyncioWorker(ScriptWorker):
 
     async def score(self, call: Call) -> bytes:
         """The answer to a call that `Scorer.begin` has let pass."""
+        self.scorer.start(call)
         timeout = self.settings.scoring_timeout_ms / 1000
         expiry = self.loop.call_later(timeout, _cancel, asyncio.current_task(), call)
         try:
-            output = await self.scorer.script.run(**call.arguments)
+            output = await self._run(call)
         except asyncio.CancelledError as error:
             return self.scorer.fail(call, ScoringTimeout() if call.has_expired else error)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # an extension's panic is no Exception
             return self.scorer.fail(call, error)
         finally:
             expiry.cancel()
         return self.scorer.finish(call, output)
+
+    async def _run(self, call: Call) -> Any:
+        call.is_running = True
+        try:
+            return await self.scorer.script.run(**call.arguments)
+        finally:
+            # From here on no time limit strikes: what follows is the answer.
+            call.is_running = False
+
+    def may_interrupt(self) -> bool:
+        """Protocols run in the context of the call that made them, but in no task."""
+        return asyncio.current_task() is not None
 
     def _expire(self) -> None:
         before = time.monotonic() - self.settings.keep_alive
@@ -184,6 +197,8 @@ class _Connection(asyncio.Protocol):
         if self._is_lingering:
             return
         parser = self._parser
+        if self.waits_since:
+            self.waits_since = time.monotonic()
         try:
             parser.feed(data)
         except ProtocolError as error:
@@ -221,7 +236,14 @@ class _Connection(asyncio.Protocol):
     def _start(self) -> None:
         """Answer the next request, in a task of its own: it may be cancelled, and has the request's context."""
         self.waits_since = 0.0
-        self._task = self._worker.loop.create_task(self._answer(self._pending.popleft()))
+        self._task = self._worker.loop.create_task(self._answer_or_close(self._pending.popleft()))
+
+    async def _answer_or_close(self, request: Request | ProtocolError) -> None:
+        try:
+            await self._answer(request)
+        except BaseException:
+            logger.exception("A request got no answer")
+            self._transport.abort()
 
     async def _answer(self, request: Request | ProtocolError) -> None:
         scorer, transport = self._worker.scorer, self._transport
@@ -234,8 +256,13 @@ class _Connection(asyncio.Protocol):
             call = Call(request)
             answer = scorer.begin(call)
             if answer is None:
-                answer = await self._worker.score(call)
-                gives_back = self._worker.should_give_back(call, self._worker.turn != turn)
+                try:
+                    answer = await self._worker.score(call)
+                finally:
+                    scorer.leave(call)
+                has_turned = self._worker.turn != turn
+                seconds = 0.0 if has_turned else time.perf_counter() - call.started
+                gives_back = self._worker.should_give_back(call, seconds)
             keep_alive = call.keep_alive
             if not self._is_writable.is_set():
                 await self._is_writable.wait()

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+# Azure's module, ours, and what it has.
 _OURS = {
-    "azureml.contrib.services.aml_request": ("AMLRequest", "rawhttp"),
-    "azureml.contrib.services.aml_response": ("AMLResponse",),
-    "azureml_inference_server_http.api.aml_request": ("AMLRequest", "rawhttp"),
-    "azureml_inference_server_http.api.aml_response": ("AMLResponse",),
+    "azureml.contrib.services.aml_request": ("serving.rawhttp", "AMLRequest", "rawhttp"),
+    "azureml.contrib.services.aml_response": ("serving.rawhttp", "AMLResponse"),
+    "azureml_inference_server_http.api.aml_request": ("serving.rawhttp", "AMLRequest", "rawhttp"),
+    "azureml_inference_server_http.api.aml_response": ("serving.rawhttp", "AMLResponse"),
+    "azureml_inference_server_http.log_config": ("serving.logs", "AMLLogFormatter", "RootAccessFilter"),
 }
 _PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
 
@@ -45,6 +47,7 @@ class _PackageFinder(importlib.abc.MetaPathFinder):
 
 class _NameLoader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
-        ours = importlib.import_module("serving.rawhttp")
-        for name in _OURS[module.__name__]:
+        ours_name, *names = _OURS[module.__name__]
+        ours = importlib.import_module(ours_name)
+        for name in names:
             setattr(module, name, getattr(ours, name))

@@ -16,10 +16,12 @@ class Call:
         "arguments",
         "has_expired",
         "ids",
+        "is_counted",
         "is_running",
         "keep_alive",
         "received",
         "request",
+        "run_seconds",
         "started",
         "triton_seconds",
     )
@@ -29,6 +31,8 @@ class Call:
         self.keep_alive = request.keep_alive
         self.received = request.received
         self.started = 0.0
+        self.run_seconds = 0.0
+        self.is_counted = False  # among those in flight
         self.is_running = False
         self.has_expired = False
         self.triton_seconds = 0.0

@@ -17,6 +17,7 @@ from __future__ import annotations
 import base64
 import importlib
 import logging
+import re
 import signal
 import socket
 import sys
@@ -47,18 +48,20 @@ class Collector:
     """Writes records to a folder or an object store."""
 
     def __init__(self, settings: Settings, collection: Collection, source: socket.socket, row: Row) -> None:
-        """Raises :class:`SettingsError`."""
+        """Raises :class:`SettingsError`. Nothing is opened before `run`: clients of object stores survive no fork."""
         self._settings = settings
         self._collection = collection
         self._source = source
         self._row = row
-        self._files, self._root = _file_system(collection.url)
+        _check_url(collection.url)
+        self._files: Any = None
+        self._root = ""
         self._encode = _parquet_encoder() if collection.format == "parquet" else _json_lines
         self._redact = _hook(collection.redact, settings)
         self._documents: list[Document] = []
         self._buffered_bytes = 0
         self._day = ""
-        self._day_bytes = 0
+        self._day_bytes: int | None = None  # not known yet
         self._number = 0
 
     def run(self) -> None:
@@ -66,6 +69,9 @@ class Collector:
         # The workers go first, and may still have something to say.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._source.settimeout(1.0)
+        # What the process before this one had not written when it died.
+        self._row.add("collection_dropped", self._row.get("collection_held"))
+        self._row.set("collection_held", 0)
         written = time.monotonic()
         while True:
             try:
@@ -86,7 +92,7 @@ class Collector:
         day = datetime.fromtimestamp(record.time, timezone.utc).date().isoformat()
         if day != self._day:
             self._write()
-            self._day, self._day_bytes = day, self._written_on(day)
+            self._day, self._day_bytes = day, None
         try:
             document = self._redact(_document(record, self._settings))
         except Exception as error:
@@ -95,27 +101,38 @@ class Collector:
             self._row.add("collection_dropped")
         if document is not None:
             self._documents.append(document)
+            self._row.add("collection_held")
             self._buffered_bytes += len(message)
 
     def _write(self) -> None:
         documents, self._documents, self._buffered_bytes = self._documents, [], 0
         if not documents:
             return
-        content = self._encode(documents)
-        if self._day_bytes + len(content) > self._collection.max_day_bytes:
-            logger.warning("COLLECT_MAX_DAY_BYTES is reached: %s records of %s are dropped", len(documents), self._day)
-            self._row.add("collection_dropped", len(documents))
-            return
         try:
-            self._files.makedirs(self._folder(self._day), exist_ok=True)
-            with self._files.transaction, self._files.open(self._path(), "wb") as file:
-                file.write(content)
+            is_written = self._has_written(self._encode(documents))
         except Exception as error:
-            logger.error("Data collection cannot write to %s: %s", self._collection.url, error)
-            self._row.add("collection_dropped", len(documents))
-            return
+            reason = f"{type(error).__name__}: {error}".replace(self._collection.url, _shown(self._collection.url))
+            logger.error("Data collection cannot write to %s: %s", _shown(self._collection.url), _shown(reason))
+            is_written = False
+        self._row.add("collected" if is_written else "collection_dropped", len(documents))
+        self._row.set("collection_held", 0)
+
+    def _has_written(self, content: bytes) -> bool:
+        """Write a file, unless the day is full."""
+        if self._files is None:
+            self._files, root = fsspec.core.url_to_fs(self._collection.url)
+            self._root = root.rstrip("/")
+        folder = self._folder(self._day)
+        if self._day_bytes is None:
+            self._day_bytes = self._written_in(folder)
+        if self._day_bytes + len(content) > self._collection.max_day_bytes:
+            logger.warning("COLLECT_MAX_DAY_BYTES is reached: records of %s are dropped", self._day)
+            return False
+        self._files.makedirs(folder, exist_ok=True)
+        with self._files.transaction, self._files.open(self._path(), "wb") as file:
+            file.write(content)
         self._day_bytes += len(content)
-        self._row.add("collected", len(documents))
+        return True
 
     def _path(self) -> str:
         self._number += 1
@@ -128,9 +145,9 @@ class Collector:
     def _folder(self, day: str) -> str:
         return f"{self._root}/date={day}"
 
-    def _written_on(self, day: str) -> int:
+    def _written_in(self, folder: str) -> int:
         try:
-            return int(self._files.du(self._folder(day)))
+            return int(self._files.du(folder))
         except FileNotFoundError:
             return 0
 
@@ -161,14 +178,20 @@ def _text(content: bytes, full_bytes: int) -> tuple[str, str]:
         return base64.b64encode(content).decode(), "base64"
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def _check_url(url: str) -> None:
+    """See that fsspec knows the URL's protocols, and that their packages are there, without opening anything."""
     try:
-        files, root = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise SettingsError(
-            [f"COLLECT_URL: expected a folder or a URL that fsspec knows, received {url!r}: {error}"]
-        ) from None
-    return files, root.rstrip("/")
+        for part in url.split("::"):
+            protocol, _ = fsspec.core.split_protocol(part)
+            fsspec.get_filesystem_class(protocol or "file")
+    except Exception as error:
+        expected = "expected a folder or a URL that fsspec knows"
+        raise SettingsError([f"COLLECT_URL: {expected}, received {_shown(url)!r}: {error}"]) from None
+
+
+def _shown(text: str) -> str:
+    """A text with URLs in it, without what may be a key: user, password, query."""
+    return re.sub(r"(://)[^/@\s]*@|\?\S*", r"\1", text)
 
 
 def _hook(name: str | None, settings: Settings) -> Redact:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 from typing import Any
 
@@ -22,6 +23,8 @@ SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs 
 INTERNAL_ERROR = "An unexpected internal error occurred. Check the logs for more info."
 
 Headers = list[tuple[str, str]]
+# What OPTIONS tells of a path that is read only.
+ALLOW = ("Allow", "OPTIONS, HEAD, GET")
 # Goes with every answer to a failure that is not run()'s.
 NOT_FAILED: Headers = [("x-ms-run-function-failed", "False")]
 
@@ -87,8 +90,23 @@ def to_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
     except TypeError:
-        # Keys that are no strings, integers beyond 64 bits, lone surrogates: the standard library writes them.
-        return json.dumps(value, default=_numpy_value).encode()
+        pass
+    try:
+        # Keys that are no strings, NaN becomes null all the same.
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        # Integers beyond 64 bits, lone surrogates, and what is an error.
+        return json.dumps(_without_nan(value), default=_numpy_value).encode()
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _numpy_value(value: Any) -> Any:

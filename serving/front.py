@@ -47,12 +47,13 @@ _OWN_STARTS = tuple(
 class Client:
     """One client connection that no worker has."""
 
-    __slots__ = ("connection", "deadline", "held_since", "is_lingering")
+    __slots__ = ("connection", "deadline", "held_since", "is_asking", "is_lingering")
 
     def __init__(self, connection: socket, deadline: float) -> None:
         self.connection = connection
         self.deadline = deadline
         self.held_since = 0.0
+        self.is_asking = False  # whether the service is ready, which takes a moment
         self.is_lingering = False
 
 
@@ -97,9 +98,10 @@ class Front:
         self._held: deque[Client] = deque()
         self._answers: deque[tuple[Client, bytes]] = deque()
         self._is_draining = False
+        self._drain_until = 0.0
 
     def run(self) -> None:
-        """Serve until SIGTERM, then hand over what is waiting and return."""
+        """Serve until SIGTERM, then hand over what is waiting, within GRACEFUL_TIMEOUT, and return."""
         wake_read, wake_write = os.pipe()
         for descriptor in (wake_read, wake_write):
             os.set_blocking(descriptor, False)
@@ -129,7 +131,13 @@ class Front:
     def _open(self) -> None:
         for listener in self._listeners:
             listener.setblocking(False)
-            listener.listen(2048)
+            try:
+                listener.listen(2048)
+            except OSError as error:  # another program has opened it since it was bound
+                host, port, *_ = listener.getsockname()
+                logger.error("Cannot listen on %s:%s: %s. Give another --host or --port.", host, port, error.strerror)
+                self._scoreboard.refuse()
+                return
             self._watch(listener.fileno(), functools.partial(self._on_listener, listener))
 
     def _on_listener(self, listener: socket, _events: int = 0) -> None:
@@ -178,7 +186,7 @@ class Front:
             elif client.held_since:
                 if events & (select.EPOLLHUP | select.EPOLLERR):
                     self._close(client)
-            else:
+            elif not client.is_asking:
                 self._look(client)
         except BlockingIOError:
             pass
@@ -214,6 +222,7 @@ class Front:
             keep_alive = request.keep_alive and not self._is_draining
             if request.path == "/ready" and self._settings.triton_models:
                 client.deadline = time.monotonic() + READY_SECONDS
+                client.is_asking = True
                 start_new_thread(self._answer_later, (client, request))
                 return
             self._send(client, self._operations.answer(request, keep_alive))
@@ -235,6 +244,10 @@ class Front:
         """Answer without a worker, and close once the client has sent its request: a reset would lose the answer."""
         self._row.count_status(status)
         answer = response(status, error_body(message), [("Retry-After", "1")], keep_alive=False)
+        self._send_last(client, answer)
+
+    def _send_last(self, client: Client, answer: bytes) -> None:
+        """Send an answer, and close once the client has read it."""
         try:
             self._send(client, answer)
             client.connection.shutdown(SHUT_WR)
@@ -306,9 +319,10 @@ class Front:
         if kind == channel.HELLO and worker is None:
             self._workers[link.fileno()] = WorkerLink(link, self._scoreboard.row(int(message[1:])))
             if not self._scoreboard.opened and len(self._workers) >= self._settings.worker_count:
-                self._scoreboard.opened = True
                 self._open()
-                logger.info("Listening at %s:%s", self._settings.host, self._settings.port)
+                if not self._scoreboard.is_refused:
+                    self._scoreboard.opened = True
+                    logger.info("Listening at %s:%s", self._settings.host, self._settings.port)
         elif kind == channel.TAKEN and worker is not None:
             worker.on_their_way -= 1
         elif kind == channel.CONNECTION and descriptor is not None:
@@ -340,9 +354,7 @@ class Front:
                 pass
         while self._answers:
             client, answer = self._answers.popleft()
-            with contextlib.suppress(OSError):
-                self._send(client, answer)
-            self._close(client)
+            self._send_last(client, answer)
 
     def _expire(self, now: float) -> None:
         self._row.set("connections", len(self._clients))
@@ -354,7 +366,8 @@ class Front:
             self._refuse(client, 503, f"No worker was free within {limit:g} s. Try again later.")
 
     def _drain(self) -> bool:
-        """Stop listening and close idle connections; whether nothing is left to hand over."""
+        """Stop listening and close idle connections; whether nothing is left to hand over, or for a client to read."""
+        self._drain_until = self._drain_until or time.monotonic() + self._settings.graceful_timeout
         for listener in self._listeners:
             self._on_listener(listener)
             self._unwatch(listener.fileno())
@@ -364,7 +377,10 @@ class Front:
             if not client.held_since and not client.is_lingering:
                 self._close(client)
         self._dispatch_held()
-        return not self._held
+        if time.monotonic() > self._drain_until:
+            while self._held:
+                self._refuse(self._held.popleft(), 503, "The service is stopping. Try again later.")
+        return not self._held and not any(client.is_lingering for client in self._clients.values())
 
     def _watch(self, descriptor: int, handler: Callable[[int], None]) -> None:
         self._handlers[descriptor] = handler

@@ -1,18 +1,17 @@
 """The worker for a synchronous script: one greenlet per connection, all in one thread.
 
-A run() that waits, for Triton or anything else on a socket, lets the others run; one that computes has the process to
-itself, while the front process gives new work to other workers. A thread pool would let Python's threads fight over the
+A run() that waits for Triton lets the others run, see `turns`; one that does anything else has the process to itself,
+while the front process gives new work to other workers. A thread pool would let Python's threads fight over the
 interpreter, and is what `tritonclient.http`, made for gevent, cannot stand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import signal
 import socket
 import time
-from types import FrameType
 from typing import Any
 
 import gevent
@@ -20,16 +19,17 @@ import gevent.event
 import gevent.monkey
 from gevent.socket import socket as GeventSocket
 
-from serving import channel
+from serving import channel, turns
 from serving.boot import boot
-from serving.call import Call, current_call
+from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
-from serving.worker import RECEIVE_BYTES, ScriptWorker
+from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
 
-TICK_SECONDS = 1.0
+logger = logging.getLogger("azmlinfsrv")
+
 RETRY_SECONDS = 0.01
 NEXT_TURN_SECONDS = 1e-9
 HAND_OVER_TRIES = 50
@@ -75,11 +75,14 @@ class GeventWorker(ScriptWorker):
         """Serve until told to stop, then finish what is under way."""
         self._connections: dict[int, _Connection] = {}
         self._begun = 0
+        self._untaken = 0  # connections for which the front process has not been told TAKEN
         self._wake = gevent.event.Event()
         self._seconds = self.settings.scoring_timeout_ms / 1000
         self._loop = gevent.get_hub().loop
         self._run = self.scorer.script.run
-        self._watch_blocking_runs()
+        self._turns = self._make_turns()
+        turns.use(self._turns)
+        self.watch_blocking_runs()
         signals = self._loop.io(self.PIPE[0], 1)
         signals.start(self._on_signal)
         self._connect()
@@ -90,6 +93,20 @@ class GeventWorker(ScriptWorker):
             self._wake.wait(TICK_SECONDS)
         signals.stop()
         self._drain()
+
+    def _make_turns(self) -> turns.Turns | None:
+        wanted = self.settings.concurrent_runs
+        if wanted is None and not self.settings.monkey_patch:
+            wanted = "never"  # a lock of the script's own would stop the whole process
+        elif wanted is None and self.scorer.script.keeps_state:
+            logger.info(
+                "run() assigns to variables of its module, so that one runs at a time in each worker; "
+                "CONCURRENT_RUNS=triton lets others run while one waits for Triton"
+            )
+            wanted = "never"
+        if wanted == "always":
+            return None
+        return turns.Turns(self._say_all_taken, changes_at_triton=wanted != "never")
 
     def _on_signal(self) -> None:
         os.read(self.PIPE[0], 512)
@@ -107,18 +124,23 @@ class GeventWorker(ScriptWorker):
         try:
             for descriptor, received in self.received():
                 self._serve_in_greenlet(GeventSocket(fileno=descriptor), received)
-                # Runs after the greenlet's first turn: a run() that computes has the worker for itself.
-                self._loop.run_callback(self._say_taken)
+                self._untaken += 1
+                # Runs after the greenlet has begun: a run() that has the turn, has the worker for itself.
+                self._loop.run_callback(self._say_all_taken)
         except EOFError:
             self._link_watcher.stop()
             if self.alive:
                 # The master starts another front process.
                 self.link.close()
+                self._untaken = 0
                 self._connect()
 
-    def _say_taken(self) -> None:
-        if not self.say_taken():
-            gevent.spawn_later(RETRY_SECONDS, self._say_taken)
+    def _say_all_taken(self) -> None:
+        while self._untaken and (self._turns is None or self._turns.holder is None):
+            if not self.say_taken():
+                self._loop.timer(RETRY_SECONDS).start(self._say_all_taken)
+                return
+            self._untaken -= 1
 
     # Connections.
 
@@ -175,7 +197,7 @@ class GeventWorker(ScriptWorker):
             _send(connection.socket, self._score(call))
             # The loop has turned, or other calls have begun meanwhile.
             has_turned = turn != (self._loop.iteration, self._begun)
-            gives_back = self.should_give_back(call, has_turned)
+            gives_back = self.should_give_back(call, self._seconds_alone(call, has_turned))
             if not call.keep_alive:
                 _linger(connection.socket)
                 return False
@@ -188,14 +210,33 @@ class GeventWorker(ScriptWorker):
                 gevent.sleep(NEXT_TURN_SECONDS)
         return True
 
+    def _seconds_alone(self, call: Call, has_turned: bool) -> float:
+        if self._turns is None:
+            return 0.0 if has_turned else time.perf_counter() - call.started
+        if not call.triton_seconds or not self._turns.changes_at_triton:
+            return call.run_seconds
+        # On a busy machine, one in a while is interrupted for longer: that alone does not make it a script that blocks.
+        return min(call.run_seconds - call.triton_seconds, 2 * BLOCKING_SECONDS)
+
     def _score(self, call: Call) -> bytes:
         answer = self.scorer.begin(call)
         if answer is not None:
             return answer
+        try:
+            if self._turns is not None and not self._turns.begin(self._seconds):
+                return self.scorer.give_up(call)
+            return self._run_script(call)
+        finally:
+            self.scorer.leave(call)
+            if self._turns is not None:
+                self._turns.end()
+
+    def _run_script(self, call: Call) -> bytes:
+        self.scorer.start(call)
         timer = gevent.Timeout(self._seconds, ScoringTimeout())
         try:
             output = self._call(call, timer)
-        except (Exception, ScoringTimeout, SystemExit) as error:
+        except BaseException as error:  # an extension's panic is no Exception
             timer.close()  # the signal may have struck just before it was closed below
             return self.scorer.fail(call, error)
         return self.scorer.finish(call, output)
@@ -246,19 +287,9 @@ class GeventWorker(ScriptWorker):
             if not self._connections:
                 return
 
-    # Time limits of run().
-
-    def _watch_blocking_runs(self) -> None:
-        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; gevent's timers see only those that wait."""
-
-        def interrupt(_signal: int, _frame: FrameType | None) -> None:
-            call = current_call.get()
-            if call is not None and call.is_running and time.perf_counter() - call.started > self._seconds:
-                raise ScoringTimeout
-
-        signal.signal(signal.SIGALRM, interrupt)
-        interval = min(TICK_SECONDS, self._seconds / 4)
-        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+    def may_interrupt(self) -> bool:
+        """Without its turn, a call waits for Triton or is about to: gevent's timer strikes."""
+        return self._turns is None or self._turns.is_own
 
 
 def _send(client: GeventSocket, answer: bytes) -> None:

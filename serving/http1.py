@@ -60,7 +60,7 @@ class RequestParser:
 
     __slots__ = (
         "_body",
-        "_body_bytes",
+        "_has_begun",
         "_header_bytes",
         "_is_in_headers",
         "_max_body",
@@ -77,8 +77,8 @@ class RequestParser:
         self._max_body = max_body
         self._parser = httptools.HttpRequestParser(self)
         self._request: Request | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
+        self._body: bytes | bytearray = b""
+        self._has_begun = False  # a request, in these bytes
         self._header_bytes = 0
         self._is_in_headers = False
         self._unfinished_bytes = 0
@@ -90,6 +90,7 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the connection; complete requests are appended to `requests`."""
+        body_bytes, self._has_begun = len(self._body), False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -102,19 +103,21 @@ class RequestParser:
             raise
         except httptools.HttpParserError as error:
             raise ProtocolError(400, f"Malformed HTTP request: {error}") from None
-        if self._is_in_headers:
-            # Of a header that is not complete, nothing has been called back.
+        if self._request is not None and not self._has_begun and len(self._body) == body_bytes:
+            # Of a header that is not complete, nothing has been called back; nor of one after the body.
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > MAX_HEADER_BYTES:
                 raise _too_large()
+        else:
+            self._unfinished_bytes = 0
 
     # Called by httptools.
 
     def on_message_begin(self) -> None:
         self._request = Request()
-        self._is_in_headers = True
-        self._body = []
-        self._body_bytes = self._header_bytes = self._unfinished_bytes = 0
+        self._is_in_headers = self._has_begun = True
+        self._body = b""
+        self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         assert self._request is not None
@@ -123,10 +126,16 @@ class RequestParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         assert self._request is not None
+        self._header_bytes += len(name) + len(value)
+        if not self._is_in_headers:  # a trailer, of which nobody makes use
+            if self._header_bytes > MAX_HEADER_BYTES:
+                raise _too_large()
+            return
+        if b"_" in name:
+            return  # in WSGI the same as one with a dash: nobody is to pass one off as another
         headers = self._request.headers
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
-        self._header_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         request = self._request
@@ -135,6 +144,8 @@ class RequestParser:
         if self._header_bytes > MAX_HEADER_BYTES:
             raise _too_large()
         request.method = self._parser.get_method().decode("latin-1")
+        if not request.target.startswith(b"/") or request.target.startswith(b"//"):
+            request.target = _origin_form(request.target)
         request.http_version = self._parser.get_http_version()
         request.keep_alive = self._parser.should_keep_alive()
         length = request.headers.get("content-length")
@@ -144,23 +155,35 @@ class RequestParser:
             self.continue_expected = True
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-        self._body_bytes += len(body)
-        if self._body_bytes > self._max_body:
+        if not self._body:
+            self._body = body  # most have one part
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+        if len(self._body) > self._max_body:
             self._refuse_body()
 
     def on_message_complete(self) -> None:
         request = self._request
         assert request is not None
-        request.body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request.body = bytes(self._body)
         request.received = time.perf_counter()
         self.requests.append(request)
         self._request = None
-        self._body = []
+        self._body = b""
         self.continue_expected = False
 
     def _refuse_body(self) -> None:
         raise ProtocolError(413, f"Request body must not exceed {self._max_body} bytes")
+
+
+def _origin_form(target: bytes) -> bytes:
+    """The path and query of `http://host/path?query`, or of one with slashes too many at its start."""
+    scheme, _, rest = target.partition(b"://")
+    if scheme.lower() in (b"http", b"https"):
+        target = b"/" + rest.partition(b"/")[2]
+    return b"/" + target.lstrip(b"/") if target.startswith(b"/") else target
 
 
 def _too_large() -> ProtocolError:
@@ -180,14 +203,15 @@ def response(
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n".encode(), common_headers()]
     if content_type is not None:
         lines.append(f"Content-Type: {content_type}\r\n".encode("latin-1"))
-    if status != 204 and status != 304:
+    has_body = status >= 200 and status not in (204, 304)
+    if has_body:
         lines.append(b"Content-Length: %d\r\n" % len(body))
     for name, value in headers:
         lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
     if not keep_alive:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
-    if not is_head:
+    if has_body and not is_head:
         lines.append(body)
     return b"".join(lines)
 

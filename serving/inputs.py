@@ -13,6 +13,8 @@ import orjson
 from serving.http1 import Request
 from serving.script import InputKind, Script
 
+TOO_DEEP = "The JSON is nested too deeply."
+
 Arguments = dict[str, Any]
 
 
@@ -53,6 +55,8 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        raise InputError(400, TOO_DEEP) from None
 
 
 def _text(request: Request) -> str:
@@ -91,6 +95,8 @@ def _json_object(request: Request) -> dict[str, Any]:
             content = json.loads(request.body)
         except ValueError as error:
             raise InputError(400, f"POST body could not be decoded as JSON: {error}") from None
+        except RecursionError:
+            raise InputError(400, TOO_DEEP) from None
     if not isinstance(content, dict):
         raise InputError(400, "POST body should be a JSON dictionary.")
     return content

@@ -9,6 +9,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _GAUGES = {
     "ready": ("serving_workers", "Worker processes whose init() has returned."),
     "in_flight": ("serving_requests_in_flight", "Requests that the script is answering now."),
+    "collection_held": ("serving_collection_held_records", "Records that data collection has not written yet."),
     "connections": ("serving_connections", "Open client connections."),
 }
 _COUNTERS = {

@@ -28,7 +28,7 @@ class Operations:
         path = request.path
         headers: contract.Headers = []
         content_type = contract.JSON
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD", *(("OPTIONS",) if path == "/" else ())):
             status, body = 405, error_body(contract.METHOD_NOT_ALLOWED)
             headers += contract.NOT_FAILED
         elif path == "/metrics":
@@ -40,6 +40,8 @@ class Operations:
             try:
                 headers = echo(Ids(request.headers), request, self._server_version)
                 status, body, content_type = 200, b"Healthy", contract.TEXT
+                if request.method == "OPTIONS":
+                    body, headers = b"", [contract.ALLOW, *headers]
             except IdError as error:
                 headers = contract.NOT_FAILED + echo(error.ids, request, self._server_version)
                 status, body = 431, error_body(str(error))

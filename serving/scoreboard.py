@@ -16,8 +16,9 @@ BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 STATUSES = (200, 400, 404, 405, 408, 413, 415, 429, 431, 500, 503)
 OTHER_STATUS = len(STATUSES)
 
-# `blocks`: the last run() kept its worker's loop from turning, or there has been none yet.
-GAUGES = ("alive", "ready", "blocks", "in_flight", "connections")
+# `blocks`: the last calls of run() had their worker for themselves for a while, or there has been none yet.
+# `collection_held`: records that the collector has, and has not written.
+GAUGES = ("alive", "ready", "blocks", "in_flight", "connections", "collection_held")
 COUNTERS = ("starts", "run_failures", "run_rejections", "run_timeouts", "collected", "collection_dropped")
 HISTOGRAMS = ("request", "queue", "run", "triton")
 
@@ -84,8 +85,9 @@ class Scoreboard:
     """The rows of all processes. Made before the first fork."""
 
     def __init__(self, workers: int) -> None:
-        # Twice the workers: during a reload, old and new ones run side by side. Then the front process, the collector.
-        self._worker_rows = 2 * workers
+        # During a reload, old and new workers run side by side, and an operator may add some. One row each is for the
+        # front process and the collector.
+        self._worker_rows = 4 * workers + 4
         self.row_count = self._worker_rows + 2
         self._memory = mmap.mmap(-1, 8 * (1 + self.row_count * ROW_WIDTH))
         self._cells = memoryview(self._memory).cast("d")
@@ -93,11 +95,20 @@ class Scoreboard:
     @property
     def opened(self) -> bool:
         """Whether the server has opened its port, which it does once all first workers are ready."""
-        return bool(self._cells[0])
+        return self._cells[0] > 0
 
     @opened.setter
     def opened(self, value: bool) -> None:
         self._cells[0] = float(value)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the port could not be opened."""
+        return self._cells[0] < 0
+
+    def refuse(self) -> None:
+        """Note that the port could not be opened."""
+        self._cells[0] = -1.0
 
     @property
     def front(self) -> Row:
@@ -116,6 +127,11 @@ class Scoreboard:
     def rows(self) -> Iterator[Row]:
         """All rows, the workers' first."""
         return (self.row(index) for index in range(self.row_count))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether there is a free row."""
+        return not all(self.row(index).get("alive") for index in range(self._worker_rows))
 
     def claim(self) -> int:
         """Take a free row for a new worker. Called by the arbiter only."""

@@ -1,6 +1,7 @@
 """Scoring: from a request to the arguments of `run()`, and from what it returned, or raised, to the answer's bytes.
 
-Nothing here waits or knows how the script is run: a worker calls `begin`, runs the script, then `finish` or `fail`.
+Nothing here waits or knows how the script is run: a worker calls `begin` and, where the script is to answer, `start`,
+run(), then `finish` or `fail`.
 """
 
 from __future__ import annotations
@@ -61,6 +62,13 @@ class Scorer:
 
     def begin(self, call: Call) -> bytes | None:
         """The answer, where the script is not needed for it; None once `call.arguments` are ready for run()."""
+        try:
+            return self._begin(call)
+        except Exception:
+            logger.error("Encountered Exception: %s", traceback.format_exc())
+            return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
+
+    def _begin(self, call: Call) -> bytes | None:
         request = call.request
         path = request.path
         call.keep_alive = call.keep_alive and self.keeps_connections
@@ -88,10 +96,20 @@ class Scorer:
         if self.script.wants_headers:
             call.arguments["request_headers"] = {name.title(): value for name, value in request.headers.items()}
         row.add("in_flight")
+        call.is_counted = True
+        return None
+
+    def start(self, call: Call) -> None:
+        """Note that run() begins for a call that `begin` has let pass."""
         current_call.set(call)
         call.started = time.perf_counter()
-        row.observe("queue", call.started - call.received)
-        return None
+        self.row.observe("queue", call.started - call.received)
+
+    def give_up(self, call: Call) -> bytes:
+        """The answer to a call whose run() never got its turn."""
+        self.leave(call)
+        message = f"No worker was free within {self._timeout_ms / 1000:g} s. Try again later."
+        return self._refuse(call, 503, message, [("Retry-After", str(RETRY_AFTER_SECONDS))])
 
     def finish(self, call: Call, output: Any) -> bytes:
         """The answer to a call whose run() returned `output`."""
@@ -113,7 +131,7 @@ class Scorer:
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError) and not _is_tritons(error):
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
             reason = " ".join(str(error).split())[:REJECTION_LIMIT]
@@ -122,15 +140,21 @@ class Scorer:
         logger.error("Encountered Exception: %s", text)
         return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
 
+    def leave(self, call: Call) -> None:
+        """Count a call no longer among those in flight. `finish` and `fail` do; once more does no harm."""
+        call.keep_alive = call.keep_alive and self.keeps_connections
+        if call.is_counted:
+            call.is_counted = False
+            self.row.add("in_flight", -1)
+
     def protocol_error(self, error: http1.ProtocolError) -> bytes:
         """The answer to what was no request. The connection ends with it."""
         self.row.count_status(error.status)
         return http1.response(error.status, error_body(error.message), keep_alive=False)
 
     def _end(self, call: Call) -> float:
-        elapsed = time.perf_counter() - call.started
-        call.keep_alive = call.keep_alive and self.keeps_connections
-        self.row.add("in_flight", -1)
+        elapsed = call.run_seconds = time.perf_counter() - call.started
+        self.leave(call)
         self.row.observe("run", elapsed)
         if call.triton_seconds:
             self.row.observe("triton", call.triton_seconds)
@@ -142,14 +166,17 @@ class Scorer:
             return self._operations.answer(request, call.keep_alive)
         if path != "/swagger.json":
             return self._plain(call, 404, error_body(contract.NOT_FOUND))
-        if request.method not in ("GET", "HEAD"):
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
             return self._plain(call, 405, error_body(contract.METHOD_NOT_ALLOWED))
         try:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
             return self._refuse(call, 431, str(error))
-        version = dict(parse_qsl(request.query)).get("version", "2")
+        if request.method == "OPTIONS":
+            return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
+        # Of several, the first counts.
+        version = dict(reversed(parse_qsl(request.query))).get("version", "2")
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
@@ -216,3 +243,13 @@ class Scorer:
         headers.append(("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}"))
         body = output.get_data()
         return self._answer(call, output.status_code, body, headers, content_type=output.headers.get("Content-Type"))
+
+
+def _is_tritons(error: BaseException) -> bool:
+    """Whether an exception comes out of tritonclient: what it could not read was Triton's answer, not the input."""
+    frame = error.__traceback__
+    while frame is not None:
+        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith("tritonclient."):
+            return True
+        frame = frame.tb_next
+    return False

@@ -15,6 +15,7 @@ from typing import Any
 
 # What surely fits into the buffer of the socket between the workers and the collector.
 MAX_RECORD_BYTES = 150_000
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class SettingsError(Exception):
@@ -55,6 +56,7 @@ class Settings:
     graceful_timeout: int
     keep_alive: int
     monkey_patch: bool
+    concurrent_runs: str | None
     scoring_timeout_ms: int
     max_request_bytes: int
     max_concurrent_requests: int
@@ -129,6 +131,12 @@ def _one_of(*names: str) -> Callable[[str], str]:
     return parse
 
 
+def _level(value: str) -> str:
+    if value.upper() not in LOG_LEVELS:
+        raise ValueError
+    return value.upper()
+
+
 def _function(value: str) -> str:
     module, colon, function = value.partition(":")
     if not (module and colon and function.isidentifier()):
@@ -154,6 +162,7 @@ VARIABLES: dict[str, Variable] = {
     "GRACEFUL_TIMEOUT": Variable("30", _whole(1), "a number of seconds above zero"),
     "KEEP_ALIVE": Variable("75", _whole(1), "a number of seconds above zero"),
     "GEVENT_MONKEY_PATCH": Variable("true", _flag, _TRUE_OR_FALSE),
+    "CONCURRENT_RUNS": Variable(None, _one_of("triton", "always", "never"), "'triton', 'always' or 'never'"),
     "SCORING_TIMEOUT_MS": Variable("3600000", _whole(1), "a number of milliseconds above zero"),
     "MAX_REQUEST_BYTES": Variable("104857600", _whole(1), "a number of bytes above zero"),
     "MAX_CONCURRENT_REQUESTS": Variable("1024", _whole(1), "a whole number above zero"),
@@ -162,11 +171,12 @@ VARIABLES: dict[str, Variable] = {
     "SERVICE_VERSION": Variable("1.0", _text, "a version"),
     "SERVICE_PATH_PREFIX": Variable("", _text, "a path"),
     "SERVER_VERSION_LOG_RESPONSE_ENABLED": Variable("true", _flag, _TRUE_OR_FALSE),
-    "AZUREML_LOG_LEVEL": Variable("INFO", _text, "a level of Python's logging"),
+    "AZUREML_LOG_LEVEL": Variable("INFO", _level, f"one of {', '.join(LOG_LEVELS)}"),
     "TRITON_HTTP_URL": Variable(None, _text, "Triton's URL, such as http://127.0.0.1:8000"),
     "TRITON_HTTP_PORT": _PORT,
     "TRITON_GRPC_PORT": _PORT,
     "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
+    "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probe`, whose models the script needs"),
     "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
     "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
     "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
@@ -198,6 +208,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         raise SettingsError(problems)
     app_root = Path(values["AML_APP_ROOT"] or Path.cwd()).absolute()
     source = values["AZUREML_SOURCE_DIRECTORY"]
+    probed_url, models = _probed(values["TRITON_PROBE_FILE"])
     url = values["TRITON_HTTP_URL"]
     if url is None and values["TRITON_HTTP_PORT"] is not None:
         url = f"http://127.0.0.1:{values['TRITON_HTTP_PORT']}"
@@ -215,6 +226,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         graceful_timeout=values["GRACEFUL_TIMEOUT"],
         keep_alive=values["KEEP_ALIVE"],
         monkey_patch=values["GEVENT_MONKEY_PATCH"],
+        concurrent_runs=values["CONCURRENT_RUNS"],
         scoring_timeout_ms=values["SCORING_TIMEOUT_MS"],
         max_request_bytes=values["MAX_REQUEST_BYTES"],
         max_concurrent_requests=values["MAX_CONCURRENT_REQUESTS"],
@@ -223,12 +235,24 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         service_version=values["SERVICE_VERSION"],
         service_path_prefix=values["SERVICE_PATH_PREFIX"],
         send_server_version=values["SERVER_VERSION_LOG_RESPONSE_ENABLED"],
-        log_level=values["AZUREML_LOG_LEVEL"].upper(),
-        triton_url=url,
-        triton_models=values["TRITON_MODELS"],
+        log_level=values["AZUREML_LOG_LEVEL"],
+        triton_url=url or probed_url,
+        triton_models=values["TRITON_MODELS"] or models,
         triton_wait=values["TRITON_WAIT_SECONDS"],
         collection=_collection(values),
     )
+
+
+def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:
+    """Triton's URL and the models in a probe file."""
+    if file is None:
+        return None, ()
+    try:
+        triton = json.loads(Path(file).read_text(encoding="utf-8"))["triton"]
+        return triton["url"], tuple((model["name"], str(model["version"])) for model in triton["models"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"TRITON_PROBE_FILE: expected a file of `serving.probe` with Triton in it, received {file!r}"
+        raise SettingsError([f"{problem}: {type(error).__name__}: {error}"]) from None
 
 
 def _collection(values: Mapping[str, Any]) -> Collection | None:
@@ -246,8 +270,13 @@ def _collection(values: Mapping[str, Any]) -> Collection | None:
 
 
 def config_file(environment: Mapping[str, str]) -> Path | None:
-    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script."""
+    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script.
+
+    Raises :class:`SettingsError` for a file that is named and not there.
+    """
     named = environment.get("AZUREML_CONFIG_FILE")
+    if named and not Path(named).is_file():
+        raise SettingsError([f"AZUREML_CONFIG_FILE: there is no file {named}. Correct it, or --config_file."])
     candidates = [Path(named)] if named else []
     app_root = Path(environment.get("AML_APP_ROOT") or Path.cwd())
     candidates.append(app_root / "config.json")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.contract import to_json
-from serving.script import InputKind, Script
+from serving.script import InputKind, Script, ScriptError
 from serving.settings import Settings
 
 Document = dict[str, Any]
@@ -27,7 +27,7 @@ class Swagger:
     """The documents of one script."""
 
     def __init__(self, script: Script, settings: Settings) -> None:
-        """Raises OSError and ValueError for a user's file that cannot be read."""
+        """Raises :class:`ScriptError` for a user's file that cannot be read."""
         self._bodies: dict[str, bytes] = {}
         self._prepared: list[str] = []
         for version, aliases in _ALIASES.items():
@@ -52,8 +52,12 @@ class Swagger:
 def _from_file(version: str, settings: Settings) -> Document | None:
     for name in _FILES[version]:
         path = settings.app_root / name
-        if path.is_file():
+        if not path.is_file():
+            continue
+        try:
             return dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ScriptError(f"{path}: expected a description of the service as a JSON object: {error}") from None
     return None
 
 

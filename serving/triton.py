@@ -89,7 +89,11 @@ class Triton:
         body = answer.body
         if answer.status != 200:
             raise TritonError(answer.status, _reason(body))
-        return _outputs(body, len(body) if answer.header_bytes is None else answer.header_bytes)
+        try:
+            return _outputs(body, len(body) if answer.header_bytes is None else answer.header_bytes)
+        except (ValueError, KeyError, TypeError, struct.error) as error:
+            # No ValueError: what Triton answers is not the client's mistake.
+            raise TritonError(answer.status, f"Triton's answer cannot be read: {error}") from error
 
     def close(self) -> None:
         """Close the connections that are not in use."""

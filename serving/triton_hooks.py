@@ -3,7 +3,7 @@
 - Its HTTP client shares a pool of connections that belongs to the thread that made it: used by another thread it hangs,
   and by default the pool holds one connection. Here every thread has a pool of its own, with room for every request.
 - The id of the request at hand becomes the id of the inference, where the script gives none: Triton logs it.
-- The time that a request waits for Triton goes into the metrics.
+- The time that a request waits for Triton goes into the metrics, and meanwhile another run() may have its turn.
 - Whether an idle connection is still open is asked of the system itself. gevent's select() takes a good part of the
   whole request's time for that, and knows no file descriptor above 1023.
 """
@@ -19,7 +19,7 @@ from select import POLLIN, poll  # the system's, for the same reason
 from types import ModuleType
 from typing import Any
 
-from serving import imports
+from serving import imports, turns
 from serving.call import add_triton_seconds, request_id
 from serving.settings import Settings
 
@@ -31,9 +31,11 @@ def install(settings: Settings) -> None:
     """Hook the client modules once they are imported."""
     connections = settings.max_concurrent_requests
 
-    def hook_http(module: ModuleType) -> None:
-        module.HTTPClient = _Factory(module.HTTPClient, connections)  # type: ignore[attr-defined]
-        _hook_infer(module)
+    def hook_http(module: Any) -> None:
+        module.HTTPClient = _Factory(module.HTTPClient, connections)
+        for name in ("infer", "async_infer", "_get", "_post"):
+            _hook(module.InferenceServerClient, name)
+        _hook(module.InferAsyncRequest, "get_result")
 
     imports.when_imported("tritonclient.http._client", hook_http)
 
@@ -41,7 +43,7 @@ def install(settings: Settings) -> None:
         module.ConnectionPool._is_socket_alive = staticmethod(_is_open)
 
     imports.when_imported("geventhttpclient.connectionpool", hook_pool)
-    imports.when_imported("tritonclient.grpc._client", _hook_infer)
+    imports.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
     for name in ("tritonclient.http.aio", "tritonclient.grpc.aio"):
         imports.when_imported(name, _hook_async_infer)
 
@@ -96,19 +98,27 @@ class _Factory:
         return ClientPerThread(lambda: self._client_class.from_url(url, concurrency=size, **options))
 
 
-def _hook_infer(module: Any) -> None:
-    original = module.InferenceServerClient.infer
+def _hook(client_class: Any, name: str) -> None:
+    """Have a method that waits for Triton give its turn away, be timed and, where it infers, carry the request's id."""
+    original = getattr(client_class, name)
+    infers = name in ("infer", "async_infer")
 
     @functools.wraps(original)
-    def infer(*arguments: Any, **options: Any) -> Any:
-        _add_id(arguments, options)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if infers:
+            _add_id(arguments, options)
+        # False for a method that another of these calls.
+        has_left = turns.leave()
         started = time.perf_counter()
         try:
             return original(*arguments, **options)
         finally:
-            add_triton_seconds(time.perf_counter() - started)
+            if infers or has_left:
+                add_triton_seconds(time.perf_counter() - started)
+            if has_left:
+                turns.come_back()
 
-    module.InferenceServerClient.infer = infer
+    setattr(client_class, name, call)
 
 
 def _hook_async_infer(module: Any) -> None:

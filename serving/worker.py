@@ -17,17 +17,18 @@ from gunicorn.workers.base import Worker
 
 from serving import channel
 from serving.boot import BOOT_ERROR, BootError
-from serving.call import Call
+from serving.call import Call, current_call
 from serving.collection import Sampler
 from serving.companion import die_with
 from serving.scoreboard import Row
-from serving.scoring import Scorer
-from serving.script import Script
+from serving.scoring import Scorer, ScoringTimeout
+from serving.script import Script, ScriptError
 from serving.settings import Settings
 
 RESTART_SECONDS = 1.0
 RECEIVE_BYTES = 65536
-# Calls of run() that keep the loop from turning for this long on average: the worker's other clients would wait.
+TICK_SECONDS = 1.0
+# Calls of run() that have the worker for themselves for this long on average: its other clients would wait.
 BLOCKING_SECONDS = 0.005
 BLOCKING_WEIGHT = 0.2
 
@@ -61,7 +62,9 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         try:
             loaded = self.load_script()
             self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
-        except BootError:
+        except (BootError, ScriptError) as error:
+            if isinstance(error, ScriptError):
+                print(error, file=sys.stderr, flush=True)
             # The first workers' failure ends the server; a later one must not take down the others.
             if not self.app.scoreboard.opened:
                 sys.exit(BOOT_ERROR)
@@ -111,16 +114,34 @@ class ScriptWorker(Worker):  # type: ignore[misc]
             pass  # the front process is gone, and its successor has sent nothing
         return True
 
-    def has_blocked(self, call: Call, has_turned: bool) -> bool:
-        """Whether calls keep the loop from turning, this one included; the front process reads it in the scoreboard.
+    def has_blocked(self, call: Call, seconds: float) -> bool:
+        """Whether calls have the worker for themselves; the front process reads it in the scoreboard.
 
-        It goes by a moving average: on a busy machine, any call may lose the processor for a moment.
+        `seconds` is how long this one had. It goes by a moving average: on a busy machine, any call may lose the
+        processor for a moment.
         """
         if call.started:
-            seconds = 0.0 if has_turned else time.perf_counter() - call.started
             self._blocking += BLOCKING_WEIGHT * (seconds - self._blocking)
             self.row.set("blocks", float(self._blocking > BLOCKING_SECONDS))
         return self._blocking > BLOCKING_SECONDS
+
+    def watch_blocking_runs(self) -> None:
+        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers see only those that wait."""
+        limit = self.settings.scoring_timeout_ms / 1000
+
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            call = current_call.get()
+            is_due = call is not None and call.is_running and time.perf_counter() - call.started > limit
+            if is_due and self.may_interrupt():
+                raise ScoringTimeout
+
+        signal.signal(signal.SIGALRM, interrupt)
+        interval = min(TICK_SECONDS, limit / 4)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+    def may_interrupt(self) -> bool:
+        """Whether nothing of the server's own would be left half done."""
+        return True
 
     def count_excess(self) -> None:
         """See, once in a while, how many connections more than its share this worker has: it gives these back."""
@@ -128,9 +149,9 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         share, own = sum(counts) / len(counts), self.row.get("connections")
         self._excess = int(own - share) if own > 1.25 * share + 4 else 0
 
-    def should_give_back(self, call: Call, has_turned: bool) -> bool:
+    def should_give_back(self, call: Call, seconds: float) -> bool:
         """Whether the connection of an answered call is better off with another worker."""
-        if self.has_blocked(call, has_turned):
+        if self.has_blocked(call, seconds):
             return True
         self._excess -= self._excess > 0
         return self._excess > 0

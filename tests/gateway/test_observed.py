@@ -25,6 +25,7 @@ def observed(tmp_path: Path, echo: Upstream, scorer_echo: Upstream) -> Iterator[
 def test_readiness_and_metrics_need_no_key(gateway: Gateway) -> None:
     assert gateway.stats("/ready").body == b"LIVE\n"
     assert gateway.stats("/metrics").json()["path"] == "/metrics"  # Triton's own
+    assert gateway.stats("/scorer/metrics").json()["path"] == "/metrics"  # the entry script server's
     metrics = gateway.stats("/stats/prometheus")
     assert metrics.headers["content-type"].startswith("text/plain")
     assert b'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="front_door"}' in metrics.body

@@ -10,6 +10,7 @@ from tests.serving.servers import HTTP, Server
 
 # Compared by value; an id that a server made up is compared as such.
 COMPARED = (
+    "allow",
     "content-type",
     "x-request-id",
     "x-ms-request-id",

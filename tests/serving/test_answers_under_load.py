@@ -3,10 +3,13 @@
 import http.client
 import json
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.serving import backends
+from tests.serving.backends import slow_triton
 from tests.serving.conftest import StartServer
 from tests.serving.servers import Server
 
@@ -81,6 +84,126 @@ async def run(data):
 async def run(data):
     return await asyncio.to_thread(ask, json.loads(data)["value"])
 """,
+    "one global connection that speaks lines": """
+import json, os, socket
+
+def init():
+    global backend
+    backend = socket.create_connection(("127.0.0.1", int(os.environ["LINES"]))).makefile("rwb")
+
+def run(data):
+    backend.write(f"{json.loads(data)['value']}\\n".encode())
+    backend.flush()
+    value = int(backend.readline())
+    return [value, -value]
+""",
+    "one global HTTP connection": """
+import http.client, json, os
+
+def init():
+    global backend
+    backend = http.client.HTTPConnection("127.0.0.1", int(os.environ["HTTP"]))
+
+def run(data):
+    backend.request("POST", "/", str(json.loads(data)["value"]))
+    value = int(backend.getresponse().read())
+    return [value, -value]
+""",
+    "a variable of the module, and a wait": """
+import json, time
+
+def init():
+    pass
+
+def run(data):
+    global value
+    value = json.loads(data)["value"]
+    time.sleep(0.002)
+    return [value, -value]
+""",
+    "an event loop of its own": """
+import asyncio, json
+
+def init():
+    pass
+
+async def ask(value):
+    await asyncio.sleep(0.002)
+    return [value, -value]
+
+def run(data):
+    return asyncio.run(ask(json.loads(data)["value"]))
+""",
+    "a variable of the module, and Triton": GLOBAL_CLIENT
+    + """
+def remember(data):
+    global value
+    value = json.loads(data)["value"]
+
+def run(data):
+    remember(data)
+    ask(0)
+    return [value, -value]
+""",
+    "an item of the module's variable, and Triton": GLOBAL_CLIENT
+    + """
+state = {}
+
+def run(data):
+    state["value"] = json.loads(data)["value"]
+    ask(0)
+    return [state["value"], -state["value"]]
+""",
+    "an event loop of its own, and Triton": GLOBAL_CLIENT
+    + """
+import asyncio
+
+async def ask_later(value):
+    await asyncio.sleep(0)
+    return ask(value)
+
+def run(data):
+    return asyncio.run(ask_later(json.loads(data)["value"]))
+""",
+    "one global client behind a lock": GLOBAL_CLIENT
+    + """
+import threading
+
+lock = threading.Lock()
+
+def run(data):
+    with lock:
+        return ask(json.loads(data)["value"])
+""",
+    "clients lent by a queue": GLOBAL_CLIENT
+    + """
+import queue
+
+clients = queue.Queue()
+
+def run(data):
+    if clients.empty() and client:
+        for _ in range(3):
+            clients.put(client)
+    lent = clients.get()
+    try:
+        return ask(json.loads(data)["value"])
+    finally:
+        clients.put(lent)
+""",
+    "Triton's answers fetched later": GLOBAL_CLIENT
+    + """
+def begin(value):
+    tensor = triton.InferInput("value", [2], "INT64")
+    tensor.set_data_from_numpy(np.array([value, -value], dtype=np.int64))
+    return client.async_infer("echo", [tensor])
+
+def run(data):
+    value = json.loads(data)["value"]
+    first, second = begin(value), begin(value + 1)
+    assert second.get_result().as_numpy("value").tolist() == [value + 1, -value - 1]
+    return first.get_result().as_numpy("value").tolist()
+""",
     "computing": """
 import json
 
@@ -130,9 +253,60 @@ def triton_variables(triton: Server, **more: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", SCRIPTS)
 def test_no_answer_is_swapped(kind: str, start: StartServer, triton: Server) -> None:
-    server = start(SCRIPTS[kind], variables=triton_variables(triton))
+    with backends.running() as ports:
+        server = start(SCRIPTS[kind], variables=triton_variables(triton, **ports))
 
-    assert ask_all(server) == (CLIENTS * REQUESTS, [])
+        assert ask_all(server) == (CLIENTS * REQUESTS, [])
+
+
+WAITS_FOR_TRITON = """
+import json
+import tritonclient.http as triton
+
+def init():
+    global client
+    client = triton.InferenceServerClient(url="localhost:8000")
+
+def run(data):
+    return client.get_server_metadata()
+"""
+
+
+def test_runs_are_concurrent_where_they_wait_for_triton(start: StartServer) -> None:
+    with slow_triton(0.5) as port:
+        server = start(WAITS_FOR_TRITON, variables={"TRITON_HTTP_PORT": str(port), "TRITON_WAIT_SECONDS": "0"})
+
+        assert seconds_of(server, 6) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [(WAITS_FOR_TRITON + "    global last\n    last = data\n", True), (WAITS_FOR_TRITON, False)],
+    ids=["a variable of the module", "never"],
+)
+def test_other_runs_wait_where_they_may_not_be_concurrent(source: str, said: bool, start: StartServer) -> None:
+    source = source.replace("    return client.get_server_metadata()", "    client.get_server_metadata()")
+    with slow_triton(0.2) as port:
+        variables = {"TRITON_HTTP_PORT": str(port), "TRITON_WAIT_SECONDS": "0"}
+        server = start(source, variables=variables if said else {**variables, "CONCURRENT_RUNS": "never"})
+
+        assert seconds_of(server, 6) > 1.2
+        assert ("one runs at a time in each worker" in server.stdout) is said
+
+
+def test_every_wait_is_concurrent_where_that_is_asked_for(start: StartServer) -> None:
+    source = "import time\ndef init(): pass\ndef run(data): time.sleep(0.3)"
+    server = start(source, variables={"CONCURRENT_RUNS": "always"})
+
+    assert seconds_of(server, 10) < 2
+
+
+def seconds_of(server: Server, requests: int) -> float:
+    """How long some requests at once take."""
+    started = time.monotonic()
+    with ThreadPoolExecutor(requests) as pool:
+        assert {answer.status_code for answer in pool.map(server.score, ["{}"] * requests)} == {200}
+    return time.monotonic() - started
 
 
 @pytest.mark.parametrize("kind", ["synchronous, one global client", "asynchronous, with our client"])

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
+from tests.serving import servers
 from tests.serving.conftest import StartServer
-from tests.serving.servers import Server
+from tests.serving.servers import PROJECT, Server
 from tests.waiting import eventually
 
 SCRIPT = """
@@ -169,6 +170,81 @@ def test_a_url_of_fsspec_is_written_to(start: StartServer, tmp_path: Path) -> No
     server.score("1")
 
     assert len(records(server, tmp_path / "elsewhere")) == 1
+
+
+FORK_UNSAFE = """
+import fsspec
+from fsspec.asyn import AsyncFileSystem, sync
+from fsspec.implementations.local import LocalFileSystem
+
+class Store(AsyncFileSystem):
+    # As clients of object stores do, it refuses another process than the one that made it.
+    protocol = "store"
+
+    async def _makedirs(self, path, exist_ok=False):
+        LocalFileSystem().makedirs(path, exist_ok=exist_ok)
+
+    def makedirs(self, path, exist_ok=False):
+        sync(self.loop, self._makedirs, path, exist_ok)
+
+    def du(self, path, **_):
+        return LocalFileSystem().du(path)
+
+    def _open(self, path, mode="rb", **_):
+        assert self.loop
+        return open(path, mode)
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return path.removeprefix("store://")
+
+fsspec.register_implementation("store", Store)
+"""
+
+
+def test_an_object_store_is_opened_in_the_process_that_writes(start: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(FORK_UNSAFE)
+    variables = {"COLLECT_URL": f"store://{tmp_path}/bucket", "PYTHONPATH": f"{PROJECT}:{tmp_path}"}
+    server = start(SCRIPT, variables=variables)
+    server.score("1")
+
+    assert len(records(server, tmp_path / "bucket")) == 1
+
+
+@pytest.mark.parametrize("url", ["nosuch://user:a-secret-key@host", "ftp://user:a-secret-key@127.0.0.1:1/x"])
+def test_a_url_that_fails_shows_no_password(url: str, start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": url, "COLLECT_SECONDS": "1"}, wait=False)
+    if url.startswith("nosuch"):
+        assert server.process.wait(20) == 1
+    else:
+        eventually(lambda: servers.answers(server.url), "the server")
+        server.score("1")
+        eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the loss")
+        assert "Data collection cannot write to ftp://" in server.stdout
+
+    assert "COLLECT_URL" in server.stderr or "ftp://" in server.stdout
+    assert "a-secret-key" not in server.stdout + server.stderr
+
+
+def test_what_a_dead_collector_had_not_written_is_counted(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
+    collector = server.children()[0]
+    server.score("1")
+    server.score("2")
+    eventually(lambda: server.metric("serving_collection_held_records") == 2, "both records")
+    collector.kill()
+
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 2, "the count")
+
+
+def test_records_that_cannot_be_encoded_are_counted(start: StartServer) -> None:
+    hook = "def spoil(record): return {**record, 'input': object()}"
+    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "spoiled:spoil", "COLLECT_SECONDS": "1"}
+    server = start(SCRIPT, variables=variables, files={"spoiled.py": hook})
+    server.score("1")
+
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the count")
+    assert "is not JSON serializable" in server.stdout
 
 
 def test_a_collector_that_cannot_write_hurts_no_request(start: StartServer) -> None:

@@ -54,12 +54,26 @@ BAD_ARGUMENTS = (["--port", "0"], ["--port", "x"], ["--worker_count", "0"], ["--
 
 
 @pytest.mark.parametrize("arguments", BAD_ARGUMENTS, ids=str)
-def test_bad_arguments_exit_with_1(arguments: list[str], script_environment: BuiltEnvironment, tmp_path: Path) -> None:
-    assert run_to_end(script_environment.python, arguments, tmp_path, is_peer=False).returncode == 1
+def test_bad_arguments_exit_with_1(arguments: list[str], python: Path, is_peer: bool, tmp_path: Path) -> None:
+    assert run_to_end(python, arguments, tmp_path, is_peer).returncode == 1
 
 
-def test_bad_arguments_exit_with_1_at_azures_server(peer_python: Path, tmp_path: Path) -> None:
-    assert run_to_end(peer_python, ["--port", "0"], tmp_path, is_peer=True).returncode == 1
+def test_an_argument_that_is_no_number_is_named(script_environment: BuiltEnvironment, tmp_path: Path) -> None:
+    ended = run_to_end(script_environment.python, ["--port", "x"], tmp_path, is_peer=False)
+
+    assert "argument --port: expected a port from 1 to 65535, received x" in ended.stderr
+
+
+def test_a_configuration_file_that_is_not_there_is_refused(
+    script_environment: BuiltEnvironment, tmp_path: Path
+) -> None:
+    (tmp_path / "score.py").write_text(ECHO)
+    arguments = ["--entry_script", "score.py", "--config_file", "nothere.json"]
+
+    ended = run_to_end(script_environment.python, arguments, tmp_path, is_peer=False)
+
+    assert ended.returncode == 1
+    assert f"AZUREML_CONFIG_FILE: there is no file {tmp_path / 'nothere.json'}" in ended.stderr
 
 
 BAD_SCRIPTS = {
@@ -75,15 +89,16 @@ INIT_RAISES = "def init():\n    raise RuntimeError('no model here')\ndef run(dat
 
 @pytest.mark.parametrize("name", BAD_SCRIPTS)
 def test_a_script_that_cannot_be_served_exits_with_3_and_says_why(
-    name: str, script_environment: BuiltEnvironment, tmp_path: Path
+    name: str, python: Path, is_peer: bool, tmp_path: Path
 ) -> None:
     source, expected = BAD_SCRIPTS[name]
     (tmp_path / "score.py").write_text(source)
+    arguments = ["--entry_script", "score.py", "--port", str(free_ports(1)[0])]
 
-    ended = run_to_end(script_environment.python, ["--entry_script", "score.py"], tmp_path, is_peer=False)
+    ended = run_to_end(python, arguments, tmp_path, is_peer)
 
     assert ended.returncode == 3
-    assert expected in ended.stderr
+    assert is_peer or expected in ended.stderr
 
 
 def test_an_init_that_raises_exits_with_3(python: Path, is_peer: bool, tmp_path: Path) -> None:
@@ -166,6 +181,49 @@ def test_a_logging_json_beside_the_script_replaces_the_logs(python: Path, is_pee
         eventually(lambda: "MINE azmlinfsrv POST /score 200" in server.stdout, "the access line")
 
 
+def test_azures_own_logging_json_works(start: StartServer, peer_python: Path) -> None:
+    (path,) = peer_python.parents[1].glob("lib/python*/site-packages/azureml_inference_server_http/logging.json")
+    server = start(ECHO, files={"logging.json": path.read_text()})
+    server.score()
+
+    eventually(lambda: "azmlinfsrv - POST /score 200" in server.stdout, "the access line")
+
+
+def test_a_source_directory_is_on_the_path(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    folder = tmp_path / ("peer" if is_peer else "ours")
+    (folder / "library").mkdir(parents=True)
+    (folder / "library" / "beside.py").write_text("NAME = 'beside'")
+    source = "import beside\ndef init(): pass\ndef run(data): return beside.NAME"
+    variables = {"AZUREML_SOURCE_DIRECTORY": "library", "AML_APP_ROOT": str(folder)}
+    with ExitStack() as stack:
+        assert start_in(stack, python, tmp_path, source, peer=is_peer, variables=variables).score().json() == "beside"
+
+
+def test_a_generated_driver_calls_the_scripts_own_run(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    driver = """
+    import users as driver_module
+
+    def init():
+        driver_module.init()
+
+    def run(raw, request_headers):
+        raise RuntimeError("the driver's own run() is not called")
+    """
+    users = "def init(): pass\ndef run(data): return {'users': data}"
+    with ExitStack() as stack:
+        server = start_in(stack, python, tmp_path, driver, peer=is_peer, files={"users.py": users})
+
+        assert server.score("1").json() == {"users": "1"}
+
+
+def test_a_config_json_beside_the_script_is_read(python: Path, is_peer: bool, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        files = {"config.json": '{"SERVICE_NAME": "from config.json"}'}
+        server = start_in(stack, python, tmp_path, ECHO, peer=is_peer, files=files)
+
+        assert server.get("/swagger.json").json()["info"]["title"] == "from config.json"
+
+
 def test_a_configuration_file_gives_what_the_environment_does_not(python: Path, is_peer: bool, tmp_path: Path) -> None:
     title = '{"SERVICE_NAME": "from the file", "SERVICE_VERSION": "9"}'
     with ExitStack() as stack:
@@ -232,7 +290,7 @@ def test_settings_are_refused_all_at_once(script_environment: BuiltEnvironment, 
     ended = subprocess.run(
         [str(script_environment.python), "-m", "serving", "--entry_script", "score.py"],
         cwd=tmp_path,
-        env=servers.environment({"WORKER_COUNT": "many", "SCORING_TIMEOUT_MS": "-1"}),
+        env=servers.environment({"WORKER_COUNT": "many", "SCORING_TIMEOUT_MS": "-1", "AZUREML_LOG_LEVEL": "verbose"}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -240,6 +298,7 @@ def test_settings_are_refused_all_at_once(script_environment: BuiltEnvironment, 
 
     assert ended.returncode == 1
     assert "WORKER_COUNT: expected a whole number above zero, received 'many'" in ended.stderr
+    assert "AZUREML_LOG_LEVEL: expected one of DEBUG, INFO" in ended.stderr
     assert "SCORING_TIMEOUT_MS: expected a number of milliseconds above zero, received '-1'" in ended.stderr
 
 

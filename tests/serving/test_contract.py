@@ -32,6 +32,10 @@ def run(data, request_headers):
         return {name: request_headers.get(name) for name in ("X-Custom", "Content-Type", "Content-Length")}
     if asked == "nan":
         return {"value": float("nan")}
+    if asked == "nan by number":
+        return {1: float("nan")}
+    if asked == "underscore":
+        return sorted(name for name in request_headers if "ustom" in name)
     if asked == "numpy":
         return {"value": np.float32(0.5), "values": np.arange(3)}
     return {"none": None, "text": "text", "list": [1, "a", None], "unicode": "é✓"}.get(asked, asked) if isinstance(
@@ -74,6 +78,8 @@ def run(request):
         return AMLResponse({"teapot": True}, 418, json_str=True)
     if request.args.get("as") == "none":
         return AMLResponse(None, 200)
+    if request.args.get("as") == "no content":
+        return AMLResponse("abc", 204)
     if request.args.get("as") == "form":
         return {"name": request.form["name"], "file": request.files["file"].read().decode()}
     return {"method": request.method, "length": len(request.get_data()), "agent": request.headers.get("X-Agent")}
@@ -87,6 +93,7 @@ TEXT_CASES = [
     Case("health of a HEAD request", "HEAD", "/"),
     Case("health with an id", "GET", "/", headers={"x-request-id": "abc"}),
     Case("health by POST", "POST", "/"),
+    Case("health by OPTIONS", "OPTIONS", "/"),
     Case("a JSON object", content='{"a": [1, 2.5, null, true]}', headers=JSON),
     Case("a body of no declared type", content='{"a": 1}'),
     Case("run() returns None", content='"none"'),
@@ -149,6 +156,26 @@ TEXT_CASES = [
     Case("a description of version 3.1", "GET", "/swagger.json?version=3.1"),
     Case("a description of no version", "GET", "/swagger.json?version=9"),
     Case("a POST to the description", "POST", "/swagger.json"),
+    Case("OPTIONS of the description", "OPTIONS", "/swagger.json"),
+    Case("OPTIONS of a path that is not there", "OPTIONS", "/nothing"),
+    Case("a description of two versions", "GET", "/swagger.json?version=3&version=2"),
+    Case("slashes too many before", "POST", "//score", content="1"),
+    Case("an escaped letter", "POST", "/%73core", content="1"),
+    Case("a header with an underscore", content='"underscore"', headers={"x_custom": "1"}),
+    Case(
+        "run() returns NaN by a number",
+        content='"nan by number"',
+        differs="JSON has no NaN",
+        ours={"status": 200, "body": {"1": None}},
+    ),
+    Case(
+        "a form",
+        content="a=1&b=2",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        differs="run() gets the body whatever its type",
+        ours={"status": 400},
+    ),
+    Case("JSON that is nested too deeply", "GET", "/score?a=" + "[" * 3500, differs="refused", ours={"status": 400}),
 ]
 
 SCHEMA_CASES = [
@@ -206,6 +233,7 @@ RAW_CASES = [
     Case("bytes with headers", path="/score?as=bytes", content=b"abc"),
     Case("JSON of a status", path="/score?as=json"),
     Case("nothing", path="/score?as=none"),
+    Case("no content", path="/score?as=no%20content"),
     Case("a failure", path="/score?as=failure"),
     Case(
         "a form",
@@ -217,11 +245,24 @@ RAW_CASES = [
 ]
 
 
+SLOW = """
+import time
+
+def init():
+    pass
+
+def run(data):
+    time.sleep(5)
+"""
+
+SLOW_CASES = [Case("a run() that takes too long", content="1")]
+
 SCRIPTS = {
     "without decorators": (TEXT, TEXT_CASES),
     "with a schema": (SCHEMA, SCHEMA_CASES),
     "with rawhttp": (RAW, RAW_CASES),
     "asynchronous": (ASYNC, ASYNC_CASES),
+    "slow": (SLOW, SLOW_CASES),
 }
 
 
@@ -237,8 +278,9 @@ def pair_of(
         def start(kind: str) -> Pair:
             folder = tmp_path_factory.mktemp("pair")
             script, _ = SCRIPTS[kind]
-            ours = start_in(stack, script_environment.python, folder, script, variables=variables)
-            return ours, start_in(stack, peer_python, folder, script, variables=variables, peer=True)
+            own = {**variables, "SCORING_TIMEOUT_MS": "400"} if kind == "slow" else variables
+            ours = start_in(stack, script_environment.python, folder, script, variables=own)
+            return ours, start_in(stack, peer_python, folder, script, variables=own, peer=True)
 
         yield start
 

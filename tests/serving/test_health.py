@@ -1,6 +1,9 @@
 """Health, readiness and metrics: answered at once, whatever the scripts do."""
 
 import http.client
+import json
+import socket
+import statistics
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway import config, envoy, files
+from gateway.keys import Keys
+from gateway.options import Options, Upstreams, loopback
 from machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer
@@ -52,9 +58,44 @@ def test_health_answers_at_once_while_every_run_is_busy(source: str, start: Star
         taken = [seconds_of(server, path) for path in ("/", "/ready", "/") for _ in range(3)]
 
         assert not any(run.done() for run in runs), "the runs were to be busy meanwhile"
-        # How fast it is at best: other processes of this machine may take their turn in between.
-        assert min(taken) < 0.05
+        # Most of the time: other processes of this machine may take their turn in between.
+        assert statistics.median(taken) < 0.05
         assert [run.result().json() for run in runs] == ["done", "done"]
+
+
+def test_health_answers_at_once_through_the_front_door_too(start: StartServer, tmp_path: Path) -> None:
+    server = start(BUSY)
+    port, stats = free_ports(2)
+    key = "k" * 40
+    options = Options(
+        upstreams=Upstreams(scorer=loopback(server.port)),
+        directory=str(tmp_path / "envoy"),
+        listen=loopback(port),
+        stats=loopback(stats),
+        timeout_seconds=60,
+    )
+    files.install(
+        tmp_path / "envoy", config.render(options) | config.render_keys(Keys(primary=key, secondary=key[::-1] + "2"))
+    )
+    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=20)
+    command = envoy.command(str(tmp_path / "envoy" / config.BOOTSTRAP_FILE))
+    with client, servers.spawned(command, port, tmp_path / "log"), ThreadPoolExecutor(6) as pool:
+        eventually(lambda: client.get("/").status_code == 200, "the front door", ignoring=(httpx.HTTPError,))
+        # Connections that Envoy keeps, and a worker holds.
+        list(pool.map(lambda _: client.post("/score", content="0"), range(12)))
+        busy = pool.submit(client.post, "/score", content="3")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
+
+        taken = []
+        for _ in range(9):
+            started = time.perf_counter()
+            assert client.get("/").text == "Healthy"
+            taken.append(time.perf_counter() - started)
+
+        assert not busy.done()
+        assert statistics.median(taken) < 0.05
+        assert "serving_workers 1" in httpx.get(f"http://127.0.0.1:{stats}/scorer/metrics").text
+        assert busy.result().status_code == 200
 
 
 def test_a_new_connection_goes_to_the_worker_that_is_free(start: StartServer) -> None:
@@ -146,6 +187,21 @@ def test_readiness_names_the_models_that_are_missing(start: StartServer, triton:
     assert server.get("/").text == "Healthy"
 
 
+def test_readiness_asks_for_the_models_of_a_probe_file(start: StartServer) -> None:
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    probe = {"triton": {"url": url, "models": [{"name": "digits", "version": 1, "golden": None}]}, "scorer": None}
+    server = start(
+        "def init(): pass\ndef run(data): return 1",
+        variables={"TRITON_PROBE_FILE": "probe.json", "TRITON_WAIT_SECONDS": "0"},
+        files={"probe.json": json.dumps(probe)},
+    )
+
+    answer = server.get("/ready")
+
+    assert answer.status_code == 503
+    assert url in answer.json()["message"]
+
+
 def test_readiness_is_true_with_all_models_loaded(start: StartServer, triton: Server) -> None:
     variables = {"TRITON_HTTP_PORT": str(triton.port), "TRITON_MODELS": "echo:1,digits:1"}
     server = start("def init(): pass\ndef run(data): return 1", variables=variables)
@@ -163,6 +219,19 @@ def test_readiness_waits_for_no_script_when_triton_is_gone(start: StartServer) -
 
     assert server.get("/ready").status_code == 503
     assert "Triton is not ready" in server.stdout
+
+
+def test_requests_behind_one_for_readiness_are_not_answered_before_it(start: StartServer) -> None:
+    variables = {"TRITON_HTTP_PORT": str(free_ports(1)[0]), "TRITON_MODELS": "a:1", "TRITON_WAIT_SECONDS": "0"}
+    server = start("def init(): pass\ndef run(data): return 1", variables=variables)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"GET /ready HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n")
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+
+    assert received.startswith(b"HTTP/1.1 503 "), received
+    assert b"Healthy" not in received, "the connection ends with the first answer, which says so"
 
 
 def test_a_separate_port_answers_health_too(start: StartServer, tmp_path: Path) -> None:

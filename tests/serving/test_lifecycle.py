@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import signal
+import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -53,7 +54,7 @@ both = pytest.mark.parametrize("source", [SLOW, SLOW_ASYNC], ids=["synchronous",
 
 @both
 def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> None:
-    server = start(source, flags=["--worker_count", "2"])
+    server = start(source, flags=["--worker_count", "2"], variables={"CONCURRENT_RUNS": "always"})
     idle = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     idle.request("POST", "/score", "0")
     idle.getresponse().read()
@@ -207,3 +208,108 @@ def test_many_connections_at_once_are_shared_by_all_workers(source: str, start: 
 
     assert len(by_worker) == 2
     assert min(by_worker.values()) > connections / 4
+
+
+def test_what_waits_when_the_server_stops_is_served_or_told_so(start: StartServer) -> None:
+    source = SLOW.replace(
+        "time.sleep(asked)", "until = time.monotonic() + asked\n    while time.monotonic() < until: pass"
+    )
+    server = start(source, variables={"GRACEFUL_TIMEOUT": "3"})
+    with ThreadPoolExecutor(9) as pool:
+        runs = [pool.submit(server.score, "1") for _ in range(9)]
+        eventually(lambda: server.metric("serving_connections") >= 6, "the queue")
+
+        assert server.stop() == 0
+
+        statuses = sorted(run.result().status_code for run in runs)
+    assert statuses[0] == 200
+    assert statuses[-1] == 503
+    assert set(statuses) == {200, 503}
+
+
+def test_a_port_that_another_program_opened_meanwhile_ends_the_server(start: StartServer) -> None:
+    source = """
+    import pathlib, time
+
+    def init():
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
+
+    def run(data):
+        return 1
+    """
+    server = start(source, wait=False)
+    eventually(lambda: "Invoking user's init function" in server.stdout, "init()")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", server.port))
+        other.listen()
+        (server.folder / "go").touch()
+
+        assert server.process.wait(20) == 1
+    assert f"Cannot listen on 127.0.0.1:{server.port}: Address already in use" in server.stderr
+
+
+def test_a_description_that_is_broken_later_does_not_stop_the_server(start: StartServer) -> None:
+    server = start(SLOW, flags=["--worker_count", "2"], files={"swagger.json": "{}"})
+    (server.folder / "swagger.json").write_text("{")
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.score('"die"')
+    eventually(lambda: "swagger.json: expected a description of the service" in server.stderr, "the refusal")
+
+    assert server.score("0").status_code == 200
+    (server.folder / "swagger.json").write_text("{}")
+    eventually(lambda: server.metric("serving_workers") == 2, "the repaired worker")
+
+
+def test_more_workers_than_there_is_room_for_are_refused(start: StartServer) -> None:
+    server = start(SLOW)
+
+    def is_full() -> bool:
+        server.process.send_signal(signal.SIGTTIN)
+        return "no room for another worker" in server.stderr
+
+    eventually(is_full, "the refusal")
+
+    assert server.score("0").status_code == 200
+
+
+def test_a_script_that_leaks_dies_alone(start: StartServer) -> None:
+    source = """
+    import os, resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    kept = []
+
+    def init():
+        pass
+
+    def run(data):
+        if data == "leak":
+            try:
+                while True:
+                    kept.append(bytearray(64 << 20))
+            except MemoryError:
+                os._exit(9)  # as the kernel would end it
+        return os.getpid()
+    """
+    server = start(source, flags=["--worker_count", "2"])
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.score("leak")
+
+    assert server.get("/").status_code == 200
+    assert server.score().status_code == 200
+    eventually(lambda: server.metric("serving_workers") == 2, "the new worker")
+
+
+def test_a_run_that_outlasts_graceful_timeout_does_not_hold_up_the_stop(start: StartServer) -> None:
+    server = start(SLOW, variables={"GRACEFUL_TIMEOUT": "1"})
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(server.score, "14")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
+        started = time.monotonic()
+
+        server.stop()
+
+        assert time.monotonic() - started < 6
+        assert isinstance(run.exception(), httpx.HTTPError)

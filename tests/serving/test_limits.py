@@ -3,6 +3,7 @@
 import http.client
 import socket
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from environment import BuiltEnvironment
+from serving.http1 import RequestParser
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
 from tests.waiting import eventually
@@ -41,6 +43,9 @@ COMPUTE = WAIT.replace(
     "until = time.monotonic() + json.loads(data)\n    while time.monotonic() < until: sum(range(1000))",
 )
 
+# A run() that sleeps lets others run.
+ALWAYS = {"CONCURRENT_RUNS": "always"}
+
 kinds = pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC], ids=["synchronous", "asynchronous"])
 
 
@@ -63,7 +68,11 @@ def exchange(server: Server, content: bytes) -> bytes:
         return received
 
 
-@pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC, COMPUTE], ids=["waiting", "asynchronous", "computing"])
+@pytest.mark.parametrize(
+    "source",
+    [WAIT, WAIT_ASYNC, COMPUTE, COMPUTE.replace("def ", "async def ")],
+    ids=["waiting", "asynchronous", "computing", "asynchronous, computing"],
+)
 def test_a_run_that_takes_too_long_is_stopped(source: str, start: StartServer) -> None:
     server = start(source, variables={"SCORING_TIMEOUT_MS": "400"})
 
@@ -80,7 +89,7 @@ def test_a_run_that_takes_too_long_is_stopped(source: str, start: StartServer) -
 
 @kinds
 def test_more_requests_than_allowed_are_told_to_come_back(source: str, start: StartServer) -> None:
-    server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2"})
+    server = start(source, variables={"MAX_CONCURRENT_REQUESTS": "3", "WORKER_COUNT": "2", **ALWAYS})
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(server.score, "1.5") for _ in range(3)]
         eventually(lambda: server.metric("serving_requests_in_flight") == 3, "the runs")
@@ -124,12 +133,13 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(source: str, star
         (b"POST /score HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (b"POST /score HTTP/1.1\r\nx: " + b"a" * 70000 + b"\r\n\r\n", 431),
+        (b"GET /score?a=" + b"[" * 30000 + b" HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
         (b"POST /score HTTP/1.0\r\n\r\n", 200),
         (b"POST /score HTTP/1.1\r\nConnection: close\r\nContent-Length: 1\r\n\r\n0", 200),
         (b"POST /score HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n0\r\n0\r\n\r\n", 200),
         (b"POST /score HTTP/1.1\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\n0", 200),
     ],
-    ids=["nonsense", "length", "two lengths", "headers", "version 1.0", "close", "chunked", "upgrade"],
+    ids=["nonsense", "length", "two lengths", "headers", "deep JSON", "version 1.0", "close", "chunked", "upgrade"],
 )
 def test_http_is_understood_or_refused(content: bytes, status: int, server: Server) -> None:
 
@@ -147,6 +157,80 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
     ids = [line.rpartition(" ")[2] for line in received.splitlines() if line.startswith("x-request-id: ")]
     assert ids[:3] == ["7", "8", "9"]
     assert received.endswith("Healthy")
+
+
+def test_a_great_many_pipelined_requests_are_no_large_header(server: Server) -> None:
+    one = b"POST /score HTTP/1.1\r\nContent-Length: 1\r\n\r\n0"
+
+    received = exchange(server, one * 2500 + b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+
+    assert received.count(b"HTTP/1.1 200 OK") == 2501
+
+
+def test_trailers_are_no_headers_and_have_a_limit(server: Server) -> None:
+    head = b"POST /score HTTP/1.1\r\nx-request-id: real\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert b"x-request-id: real\r\n" in exchange(server, head + b"1\r\n0\r\n0\r\nx-request-id: other\r\n\r\n")
+    many = b"".join(b"x-%d: %s\r\n" % (number, b"a" * 1000) for number in range(100))
+    assert exchange(server, head + b"1\r\n0\r\n0\r\n" + many).startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_body_in_tiny_chunks_takes_its_own_memory_and_little_more() -> None:
+    parser = RequestParser(10_000_000)
+    parser.feed(b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    tracemalloc.start()
+    for _ in range(200):
+        parser.feed(b"2\r\nab\r\n" * 1000)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    parser.feed(b"0\r\n\r\n")
+
+    assert parser.requests[0].body == b"ab" * 200_000
+    assert held < 3 * 400_000
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_that_has_no_body_gets_none(status: int, start: StartServer) -> None:
+    source = f"""
+    from azureml.contrib.services.aml_request import rawhttp
+    from azureml.contrib.services.aml_response import AMLResponse
+
+    def init():
+        pass
+
+    @rawhttp
+    def run(request):
+        return AMLResponse("no body", {status})
+    """
+    server = start(source)
+
+    received = exchange(server, b"POST /score HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    assert received.startswith(b"HTTP/1.1 %d " % status)
+    assert received.endswith(b"\r\n\r\n")
+    assert b"Content-Length" not in received
+
+
+@kinds
+def test_whatever_run_raises_is_answered_and_frees_its_place(source: str, start: StartServer) -> None:
+    raising = source.replace('return "done"', 'raise type("Panic", (BaseException,), {})("at the disco")')
+    server = start(raising, variables={"MAX_CONCURRENT_REQUESTS": "1"})
+
+    assert [server.score("0").status_code for _ in range(3)] == [500] * 3
+    assert server.metric("serving_requests_in_flight") == 0
+    assert "at the disco" in server.stdout
+
+
+@kinds
+def test_a_slow_upload_is_no_silence(source: str, start: StartServer) -> None:
+    server = start(source, variables={"KEEP_ALIVE": "1"})
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 12\r\n\r\n0")
+        for _ in range(11):
+            time.sleep(0.3)  # a client at its own pace
+            connection.sendall(b" ")
+
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_a_client_that_expects_a_hundred_gets_it(server: Server) -> None:

@@ -101,6 +101,11 @@ def test_half_an_answer_is_a_connection_error(content: bytes) -> None:
         answer_with(content)
 
 
+def test_an_answer_that_is_no_inference_is_tritons_error() -> None:
+    with pytest.raises(TritonError, match="cannot be read"):
+        answer_with(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n<html>oops")
+
+
 def test_a_late_answer_finds_nobody(triton: Server) -> None:
     async def ask() -> list[int]:
         client = Triton(triton.url)
