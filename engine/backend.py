@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from engine.errors import CLI_HINT, EngineError, StackNotFound
+from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged
 
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
@@ -113,11 +113,17 @@ class Stack:
         except FileNotFoundError:
             raise StackNotFound(f"no stack named '{self.name}' found") from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            backups = sorted(self._folder("backups").glob("*.json"))
-            hint = f" The newest of its backups is '{backups[-1]}'." if backups else ""
-            raise EngineError(
-                f"The checkpoint '{self.checkpoint}' is damaged: it is not Pulumi's JSON.{hint}"
+            raise StateDamaged(
+                f"The checkpoint '{self.checkpoint}' is damaged: it is not Pulumi's JSON. {self.way_back}"
             ) from None
+
+    @property
+    def way_back(self) -> str:
+        """What a person can do whose state is damaged."""
+        backups = sorted(self._folder("backups").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        if not backups:
+            return "It has no backup: repair it, or import an exported state with 'stack import --file'."
+        return f"Its newest backup goes in its place with: stack import --stack {self.name} --file '{backups[-1]}'"
 
     def write(self, text: str) -> None:
         """Replaces the checkpoint, durably and at once; the one before stays as `.bak`.

@@ -29,6 +29,10 @@ class StackNotFound(EngineError):
     status = 6
 
 
+class StateDamaged(EngineError):
+    """A checkpoint or a deployment that is not as Pulumi writes them."""
+
+
 class UnexpectedChanges(EngineError):
     """Changes under `--expect-no-changes`."""
 

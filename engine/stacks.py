@@ -67,7 +67,7 @@ def init(args: Namespace) -> None:
 
 
 def _create(session: Session, name: str, *, select: bool) -> None:
-    stack = session.backend.stack(session.project.name, name)
+    stack = session.place(name)
     if stack.exists():
         raise EngineError(f"stack '{stack.full_name}' already exists")
     settings = session.settings(stack)
@@ -83,7 +83,7 @@ def select(args: Namespace) -> None:
     name = args.name or args.stack
     if name is None:
         raise EngineError("missing stack name: give it as an argument")
-    stack = session.backend.stack(session.project.name, name)
+    stack = session.place(name)
     if stack.exists():
         session.project.select_stack(stack.full_name)
     elif args.create:
@@ -190,7 +190,11 @@ def import_(args: Namespace) -> None:
     try:
         text = Path(args.file).read_text(encoding="utf-8") if args.file else sys.stdin.read()
         document = json.loads(text)
-        version, deployment = document["version"], document["deployment"]
+        version = document["version"]
+        # A backup is a checkpoint, which holds its deployment one level down.
+        deployment = document["checkpoint"]["latest"] if "checkpoint" in document else document["deployment"]
+        if not isinstance(deployment, dict):
+            raise TypeError(deployment)
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError("could not deserialize deployment: expected what 'stack export' writes") from error
     except OSError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from engine.errors import CLI_HINT, EngineError
+from engine.errors import CLI_HINT, EngineError, StateDamaged
 from engine.values import Properties, decode, encode
 
 VERSION = "v3.260.0"
@@ -251,7 +251,9 @@ def read_deployment(version: int, deployment: dict[str, Any] | None, decrypter: 
             for fields in deployment.get("pending_operations") or []
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"The state is damaged: a resource in it is not as Pulumi writes them ({error!r}).") from None
+        raise StateDamaged(
+            f"The state is damaged: a resource in it is not as Pulumi writes them ({error!r})."
+        ) from None
     verify(resources)
     return State(resources, pending, salt)
 
@@ -267,11 +269,11 @@ def verify(resources: Iterable[Resource]) -> None:
     for resource in resources:
         for urn in resource.references():
             if urn not in seen:
-                raise EngineError(
+                raise StateDamaged(
                     f"The state is damaged: '{resource.urn}' refers to '{urn}', which does not precede it."
                 )
         if resource.urn in live and not resource.delete:
-            raise EngineError(f"The state is damaged: '{resource.urn}' is in it twice.")
+            raise StateDamaged(f"The state is damaged: '{resource.urn}' is in it twice.")
         seen.add(resource.urn)
         if not resource.delete:
             live.add(resource.urn)

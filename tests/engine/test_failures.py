@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,25 @@ def test_a_provider_that_hangs_is_stopped_at_the_resources_deadline(stack: Stack
     assert len(stack.deployment()["pending_operations"]) == 1
 
 
+def test_a_provider_that_hangs_lets_its_other_calls_end(stack: Stack) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    stack.declare(items={"hangs": {"slow": 30, "timeout": "1s"}, "works": {"slow": 3}})
+    result = stack.up(status=1)
+    assert "hangs: Create did not end within 1 s" in result.out
+    assert "works created" in result.out
+    assert [item["resource"]["urn"].split("::")[-1] for item in stack.deployment()["pending_operations"]] == ["hangs"]
+
+
+def test_a_refresh_that_fails_after_finding_something_gone_leaves_a_whole_state(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"], "fail": "read"}})
+    stack.up()
+    (stack.folder / "objects/a-x").unlink()
+    assert "b: no read today" in stack.engine("refresh", "--yes", status=1).out
+    assert set(stack.resources()) == {"b"}
+    stack.up()
+    assert stack.objects() == {"a-x", "b-x"}
+
+
 def test_an_interrupted_update_is_read_again_by_the_next(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "value": 1}})
     stack.up()
@@ -103,7 +123,7 @@ def test_a_protected_resource_is_not_deleted(stack: Stack) -> None:
 
 
 def test_a_second_run_at_the_same_time_is_refused(stack: Stack) -> None:
-    stack.declare({"a": {"kind": "x", "slow": 2}})
+    stack.declare({"a": {"kind": "x", "slow": 10}})
     first = stack.start("up", "--yes", "--skip-preview")
     eventually(lambda: "create a" in calls(stack))
     result = stack.engine("up", "--yes", "--skip-preview", status=1)
@@ -175,8 +195,23 @@ def test_a_damaged_checkpoint_is_named_with_its_newest_backup(stack: Stack) -> N
     stack.checkpoint.write_text(stack.checkpoint.read_text()[:200])
     result = stack.up(status=1)
     assert "is damaged" in result.err
-    backup = Path(result.err.rpartition("its backups is '")[2].rstrip("'.\n"))
-    stack.checkpoint.write_text(backup.read_text())
+    stack.engine(*shlex.split(result.err.rpartition("in its place with: ")[2]))
+    stack.up("--expect-no-changes")
+
+
+def test_a_state_with_a_reference_to_nothing_is_named_with_the_way_back(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"]}})
+    stack.up()
+    stack.up()
+    document = json.loads(stack.checkpoint.read_text())
+    resources = document["checkpoint"]["latest"]["resources"]
+    document["checkpoint"]["latest"]["resources"] = [item for item in resources if not item["urn"].endswith("::a")]
+    stack.checkpoint.write_text(json.dumps(document))
+    result = stack.up(status=1)
+    assert (
+        "refers to 'urn:pulumi:s::things::pulumi-python:dynamic/test:Thing::a', which does not precede it" in result.err
+    )
+    stack.engine(*shlex.split(result.err.rpartition("in its place with: ")[2]))
     stack.up("--expect-no-changes")
 
 

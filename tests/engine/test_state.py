@@ -75,15 +75,42 @@ def test_every_state_written_on_the_way_is_whole() -> None:
         read_deployment(3, json.loads(text), lambda _salt: str)
 
 
-def test_a_renamed_resource_is_followed_by_those_not_yet_reached() -> None:
+def test_a_renamed_resource_is_followed_by_those_not_yet_reached_from_when_it_is_done() -> None:
     old, child = resource("old"), replace(resource("child"), parent=resource("old").urn)
     written: list[str] = []
     snapshot = Snapshot(State((old, child)), str, "", written.append)
+    snapshot.begin("updating", old)
     new = resource("new")
-    snapshot.rename(old.urn, new.urn)
-    snapshot.done(new, old)
+    snapshot.done(new, old, begun=old)
     snapshot.close()
-    assert json.loads(written[-1])["resources"][1]["parent"] == new.urn
+    for text in written:
+        read_deployment(3, json.loads(text), lambda _salt: str)
+    assert [json.loads(text)["resources"][1]["parent"] for text in written] == [old.urn, new.urn]
+
+
+def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
+    a, b, c = resource("a"), resource("b"), resource("c")
+    b, c = replace(b, dependencies=(a.urn,)), replace(c, property_dependencies={"k": [a.urn, b.urn]})
+    written: list[str] = []
+    snapshot = Snapshot(State((a, b, c)), str, "", written.append)
+    snapshot.exchange(b, changed := replace(b, id="2"))
+    snapshot.vanish(a)
+    snapshot.exchange(changed, replace(changed, id="3"))
+    snapshot.settle([])
+    snapshot.close()
+    assert [names(text) for text in written] == [["a", "b", "c"]] + [["b", "c"]] * 3
+    for text in written:
+        read_deployment(3, json.loads(text), lambda _salt: str)
+
+
+def test_a_number_that_json_has_no_word_for_is_named_and_not_written() -> None:
+    written: list[str] = []
+    snapshot = Snapshot(State(), str, "", written.append)
+    snapshot.done(resource("a"))
+    with pytest.raises(EngineError, match=r"Thing::b' has a property that is not a finite number"):
+        snapshot.done(resource("b", outputs={"x": [float("nan")]}))
+    snapshot.close()
+    assert [names(text) for text in written] == [["a"]]
 
 
 def test_one_write_serves_all_who_wait() -> None:

@@ -46,9 +46,16 @@ for entry in config.require_object("things"):
         things[name] = Thing(name, inputs(entry), options(entry))
     if entry.get("export"):
         pulumi.export(name, things[name].echo)
-if item := config.get_object("item"):
-    item = pulumi.CustomResource("fake:index:Item", "item", {**item, "region": None})
-    pulumi.export("region", item.region)
+provider: pulumi.ProviderResource | None = None
+if settings := config.get_object("provider"):
+    provider = pulumi.ProviderResource("fake", "provider", settings)
+for item_name, entry in {"item": config.get_object("item"), **config.get_object("items", {})}.items():
+    if entry:
+        timeouts = pulumi.CustomTimeouts(create=entry.pop("timeout", None))
+        item_options = pulumi.ResourceOptions(provider=provider, custom_timeouts=timeouts)
+        item = pulumi.CustomResource("fake:index:Item", item_name, {**entry, "region": None}, item_options)
+        if item_name == "item":
+            pulumi.export("region", item.region)
 if config.get_bool("raise"):
     raise ValueError("the program is unwell")
 if reference := config.get("reference"):

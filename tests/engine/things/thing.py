@@ -54,6 +54,8 @@ class ThingProvider(ResourceProvider):
 
     def read(self, id: str, props: dict[str, Any]) -> ReadResult:
         path = OBJECTS / id
+        if props.get("fail") == "read":
+            raise RuntimeError("no read today")
         if not path.exists():
             return ReadResult("", {})
         return ReadResult(id, {**props, **json.loads(path.read_text())})
