@@ -28,7 +28,9 @@ from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
 from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged
+from engine.files import write_whole
 
+_COMPRESSED = (".gz", ".zst")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -55,7 +57,12 @@ class Backend:
                         f"The backend's '{meta}' does not say 'version: 1', all this engine knows. {CLI_HINT}"
                     )
             else:
-                _write(meta, "version: 1\n")
+                if any((backend.root / ".pulumi" / "stacks").glob("*.json*")):
+                    raise EngineError(
+                        f"The backend '{backend.root}' has the layout of older versions of Pulumi, which this engine "
+                        f"does not know; 'pulumi state upgrade' brings it up to date. {CLI_HINT}"
+                    )
+                write_whole(meta, "version: 1\n")
         except OSError as error:
             raise EngineError(f"The backend '{backend.root}' cannot be used: {error.strerror or error}.") from None
         return backend
@@ -72,6 +79,9 @@ class Backend:
     def stacks(self, project: str) -> list[str]:
         """The names of the project's stacks."""
         folder = self.root / ".pulumi" / "stacks" / project
+        for ending in _COMPRESSED:
+            for path in folder.glob(f"*.json{ending}"):
+                Stack(self, project, path.name.removesuffix(f".json{ending}")).exists()
         return sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
 
 
@@ -99,6 +109,14 @@ class Stack:
         return self.backend.root / ".pulumi" / "locks" / "organization" / self.project / self.name
 
     def exists(self) -> bool:
+        """Whether there is such a stack. Raises EngineError for one that is compressed."""
+        for ending in _COMPRESSED:
+            compressed = self.checkpoint.with_name(f"{self.checkpoint.name}{ending}")
+            if compressed.exists():
+                raise EngineError(
+                    f"The checkpoint '{compressed}' is compressed, which this engine does not do. An update by the "
+                    f"CLI without PULUMI_DIY_BACKEND_GZIP and PULUMI_DIY_BACKEND_ZSTD writes it anew. {CLI_HINT}"
+                )
         return self.checkpoint.exists()
 
     def read(self) -> dict[str, Any]:
@@ -136,9 +154,12 @@ class Stack:
                 backup = path.with_name(path.name + ".bak")
                 scratch = backup.with_name(backup.name + ".new")
                 scratch.unlink(missing_ok=True)
-                os.link(path, scratch)
+                try:
+                    os.link(path, scratch)
+                except OSError:  # not every file system has links
+                    shutil.copyfile(path, scratch)
                 scratch.replace(backup)
-            _write(path, text)
+            write_whole(path, text)
         except OSError as error:
             raise EngineError(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
 
@@ -147,15 +168,15 @@ class Stack:
         folder = self._folder("backups")
         if self.exists():
             with _writing(folder):
-                shutil.copyfile(self.checkpoint, folder / f"{self.name}.{time.time_ns()}.json")
+                write_whole(folder / f"{self.name}.{time.time_ns()}.json", self.checkpoint.read_bytes())
 
     def add_history(self, update: dict[str, Any]) -> None:
         """Keeps an operation's entry and its checkpoint. Raises EngineError when they cannot be written."""
         folder = self._folder("history")
         stem = f"{self.name}-{time.time_ns()}"
         with _writing(folder):
-            (folder / f"{stem}.history.json").write_text(json.dumps(update, indent=4) + "\n", encoding="utf-8")
-            shutil.copyfile(self.checkpoint, folder / f"{stem}.checkpoint.json")
+            write_whole(folder / f"{stem}.history.json", json.dumps(update, indent=4) + "\n")
+            write_whole(folder / f"{stem}.checkpoint.json", self.checkpoint.read_bytes())
 
     def remove(self) -> None:
         """Removes the stack; its last checkpoint stays as `.bak`, as the CLI leaves it."""
@@ -168,7 +189,8 @@ class Stack:
         path = self._locks / f"{uuid.uuid4()}.json"
         self._refuse_locked(path)
         try:
-            held = _write_lock(path)
+            # Elsewhere at first: the CLI takes whatever lies in the locks' folder for a lock.
+            held = _write_lock(path, self.backend.root / ".pulumi" / f"{path.name}.new")
         except OSError as error:
             raise EngineError(f"The stack cannot be locked: '{path}': {error.strerror or error}.") from None
         try:
@@ -201,14 +223,14 @@ class Stack:
 
     def cancel(self) -> None:
         """Takes every lock away."""
-        for path in self._locks.glob("*.json"):
+        for path in self._locks.glob("*"):
             path.unlink(missing_ok=True)
 
 
 _ENGINE = "embedded engine"
 
 
-def _write_lock(path: Path) -> TextIO:
+def _write_lock(path: Path, scratch: Path) -> TextIO:
     """Makes a lock file. The process holds the file's own lock as long as it lives, by which `_is_dead` knows."""
     owner = {
         "pid": os.getpid(),
@@ -218,7 +240,6 @@ def _write_lock(path: Path) -> TextIO:
         "startedBy": _ENGINE,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
     file = scratch.open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -237,6 +258,8 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
     """The lock's owner, or None when it has just been released."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(owner, dict):
+            owner = {}
         return {key: owner.get(key, "unknown") for key in ("pid", "username", "hostname", "timestamp", "startedBy")}
     except FileNotFoundError:
         return None
@@ -265,19 +288,3 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineError(f"The folder '{folder}' cannot be written: {error.strerror or error}.") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes the file so that a reader, or a power cut, meets the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise
