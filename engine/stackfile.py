@@ -63,10 +63,14 @@ def _load(text: str) -> Any:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A stack's configuration as programs and providers get it: every value a string, an object's as JSON."""
+    """A stack's configuration as programs and providers get it: every value a string, an object's as JSON.
+
+    `secrets` are all that is encrypted in it, also within objects.
+    """
 
     values: dict[str, str]
     secret_keys: frozenset[str]
+    secrets: frozenset[str] = frozenset()
 
 
 class StackFile:
@@ -102,12 +106,17 @@ class StackFile:
         return key.removeprefix(f"{self._project}:")
 
     def configuration(self, decrypt: Callable[[str], str]) -> Configuration:
-        values, secret_keys = {}, set()
+        values, secret_keys, secrets = {}, set(), set()
+
+        def open_secret(ciphertext: str) -> str:
+            secrets.add(text := decrypt(ciphertext))
+            return text
+
         for key, value in self.config.items():
-            values[key] = config_text(reveal(value, decrypt))
+            values[key] = config_text(reveal(value, open_secret))
             if has_secure(value):
                 secret_keys.add(key)
-        return Configuration(values, frozenset(secret_keys))
+        return Configuration(values, frozenset(secret_keys), frozenset(secrets))
 
     def set_salt(self, salt: str) -> None:
         self._document["encryptionsalt"] = salt

@@ -17,6 +17,7 @@ from engine.builtin import Builtin
 from engine.digest import Digest
 from engine.display import Display, Reporter
 from engine.errors import Cancelled, ConfirmationNeeded, EngineError, UnexpectedChanges
+from engine.masking import Mask
 from engine.operation import Operation, Plan, Target
 from engine.process import Children
 from engine.session import Session
@@ -82,13 +83,13 @@ class _Run:
             secrets_state=crypter.state,
         )
         self._reporter = self._make_reporter()
-        configuration = self._target.configuration
-        self._reporter.hide(configuration.values[key] for key in configuration.secret_keys)
 
     def _make_reporter(self) -> Reporter:
+        mask = Mask(self._target.configuration.secrets)
         if getattr(self._args, "json", False):
-            return Digest(self._target.configuration)
+            return Digest(self._target.configuration, mask)
         return Display(
+            mask,
             show_diff=self._args.diff,
             show_sames=self._args.show_sames,
             show_outputs=not self._args.suppress_outputs,

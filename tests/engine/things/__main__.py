@@ -44,6 +44,9 @@ for entry in config.require_object("things"):
             things[f"{name}/{member}"] = thing
     else:
         things[name] = Thing(name, inputs(entry), options(entry))
+    if entry.get("print"):
+        print(entry["print"])
+        pulumi.log.warn(entry["print"])
     if entry.get("export"):
         pulumi.export(name, things[name].echo)
 provider: pulumi.ProviderResource | None = None
