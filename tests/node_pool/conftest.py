@@ -76,6 +76,8 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             "nodePool": pool or {},
         }
         tree = merged(merged(tree, SHAPES[shape]), changed)
+        if "exposure" in tree["nodePool"]:
+            tree["deployment"].setdefault("maxRequestsPerSecond", 100)
         settings = load(tree, stack="test", project=tmp_path)
         return Options(
             settings=settings,
