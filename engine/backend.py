@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged
+from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged, StateNotWritten
 from engine.files import write_whole
+from engine.shape import check_deployment
 
 _COMPRESSED = (".gz", ".zst")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -127,12 +128,13 @@ class Stack:
         try:
             document = json.loads(self.checkpoint.read_text(encoding="utf-8"))
             deployment = document["checkpoint"].get("latest")
+            check_deployment(deployment)
             return {"version": document["version"], "deployment": deployment}
         except FileNotFoundError:
             raise StackNotFound(f"no stack named '{self.name}' found") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StateDamaged(
-                f"The checkpoint '{self.checkpoint}' is damaged: it is not Pulumi's JSON. {self.way_back}"
+                f"The checkpoint '{self.checkpoint}' is damaged: not as Pulumi writes it ({error}). {self.way_back}"
             ) from None
 
     @property
@@ -146,7 +148,7 @@ class Stack:
     def write(self, text: str) -> None:
         """Replaces the checkpoint, durably and at once; the one before stays as `.bak`.
 
-        Raises EngineError when the backend cannot be written.
+        Raises StateNotWritten when the backend cannot be written.
         """
         path = self.checkpoint
         try:
@@ -161,7 +163,7 @@ class Stack:
                 scratch.replace(backup)
             write_whole(path, text)
         except OSError as error:
-            raise EngineError(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
+            raise StateNotWritten(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
 
     def back_up(self) -> None:
         """Keeps a copy of the checkpoint as it is. Raises EngineError when that cannot be written."""

@@ -99,7 +99,14 @@ class StackFile:
         return {self.full_key(key): value for key, value in (self._document.get("config") or {}).items()}
 
     def full_key(self, key: str) -> str:
-        return key if ":" in key else f"{self._project}:{key}"
+        """The key as `<namespace>:<name>`, the project's where it has none. Raises EngineError for what is none."""
+        namespace, *middle, name = key.split(":") if ":" in key else (self._project, key)
+        if middle not in ([], ["config"]):
+            raise EngineError(
+                f"invalid configuration key: could not parse {key} as a configuration key (configuration keys should "
+                "be of the form `<namespace>:<name>`)"
+            )
+        return f"{namespace}:{name}"
 
     def short_key(self, key: str) -> str:
         """The key without the project's name, which is the default."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from engine.errors import Cancelled, EngineError
+from engine.errors import Cancelled, EngineError, StateNotWritten
 from engine.goals import Alias, Goal, Observer, Step
 from engine.registry import Operations, Registry
 from engine.snapshot import Snapshot
@@ -58,7 +58,9 @@ class Work:
         self._stopped.set()
 
     def fail(self, step: Step, error: EngineError) -> None:
-        """Shows that the step's resource failed."""
+        """Shows that the step's resource failed; that the state was not written, many meet, and the operation shows."""
+        if isinstance(error, StateNotWritten):
+            return
         error.shown = True
         self.observer.failed(step, error)
 
