@@ -46,7 +46,7 @@ class Digest:
             return
         with self._lock:
             self._tally.add(step)
-            if step.op in _SHOWN and (step.op != "same" or step.resource.type == STACK_TYPE):
+            if step.op in _SHOWN and (step.op != "same" or step.resource.type == STACK_TYPE or _protect_changed(step)):
                 self._steps.append(_step(step))
 
     def failed(self, step: Step, error: EngineError) -> None:
@@ -79,6 +79,10 @@ class Digest:
         return counts
 
 
+def _protect_changed(step: Step) -> bool:
+    return step.old is not None and step.new is not None and step.old.protect != step.new.protect
+
+
 def _step(step: Step) -> dict[str, Any]:
     fields: dict[str, Any] = {"op": step.op, "urn": step.resource.urn}
     if step.resource.provider:
@@ -86,8 +90,11 @@ def _step(step: Step) -> dict[str, Any]:
     if step.old is not None:
         fields["oldState"] = _state(step.old)
     if step.new is not None:
-        known = step.new.id if step.op == "read" else ""  # what the update is to find out is left out
-        fields["newState"] = _state(replace(step.new, id=known, outputs={}))
+        new = step.new
+        if step.op != "replace" or step.old is None or not step.old.delete:
+            # What the update is to find out is left out, unless the replacement has been made as far as it goes.
+            new = replace(new, id=new.id if step.op == "read" else "", outputs={})
+        fields["newState"] = _state(new)
     diff = step.diff
     if diff.changed_keys:
         fields["diffReasons"] = list(diff.changed_keys)

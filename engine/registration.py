@@ -192,7 +192,7 @@ class Registrations:
     def _replace_later(self, old: Resource, new: Resource, diff: Diff) -> Resource:
         """Creates the replacement; the replaced resource is deleted at the operation's end."""
         new = self._create("create-replacement", new, old, diff)
-        self._work.observer.ended(Step("replace", old, new, diff))
+        self._work.observer.ended(Step("replace", replace(old, delete=True), new, diff))
         return new
 
     def _replace_deleted(self, old: Resource, new: Resource, diff: Diff) -> Resource:

@@ -1,8 +1,8 @@
 """Kills the engine at random moments: `python -m tests.engine.soak --kills 100` (`--seed` repeats a run).
 
-Its programs have dependencies, components, aliases and secrets, and objects vanish meanwhile. After every kill the state
-must be whole and no process left; every update that is let to its end must succeed, and leave exactly the objects that
-the state names, as the program wants them.
+Its programs have dependencies, components, aliases and secrets, and objects vanish meanwhile. After every kill the
+state must be whole and no process left; every update that is let to its end must succeed, and leave exactly the objects
+that the state names, as the program wants them.
 """
 
 from __future__ import annotations
