@@ -27,8 +27,11 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from engine.errors import CLI_HINT, EngineError, StackNotFound
+from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged, StateNotWritten
+from engine.files import write_whole
+from engine.shape import check_deployment
 
+_COMPRESSED = (".gz", ".zst")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
@@ -55,7 +58,12 @@ class Backend:
                         f"The backend's '{meta}' does not say 'version: 1', all this engine knows. {CLI_HINT}"
                     )
             else:
-                _write(meta, "version: 1\n")
+                if any((backend.root / ".pulumi" / "stacks").glob("*.json*")):
+                    raise EngineError(
+                        f"The backend '{backend.root}' has the layout of older versions of Pulumi, which this engine "
+                        f"does not know; 'pulumi state upgrade' brings it up to date. {CLI_HINT}"
+                    )
+                write_whole(meta, "version: 1\n")
         except OSError as error:
             raise EngineError(f"The backend '{backend.root}' cannot be used: {error.strerror or error}.") from None
         return backend
@@ -72,6 +80,9 @@ class Backend:
     def stacks(self, project: str) -> list[str]:
         """The names of the project's stacks."""
         folder = self.root / ".pulumi" / "stacks" / project
+        for ending in _COMPRESSED:
+            for path in folder.glob(f"*.json{ending}"):
+                Stack(self, project, path.name.removesuffix(f".json{ending}")).exists()
         return sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
 
 
@@ -99,6 +110,14 @@ class Stack:
         return self.backend.root / ".pulumi" / "locks" / "organization" / self.project / self.name
 
     def exists(self) -> bool:
+        """Whether there is such a stack. Raises EngineError for one that is compressed."""
+        for ending in _COMPRESSED:
+            compressed = self.checkpoint.with_name(f"{self.checkpoint.name}{ending}")
+            if compressed.exists():
+                raise EngineError(
+                    f"The checkpoint '{compressed}' is compressed, which this engine does not do. An update by the "
+                    f"CLI without PULUMI_DIY_BACKEND_GZIP and PULUMI_DIY_BACKEND_ZSTD writes it anew. {CLI_HINT}"
+                )
         return self.checkpoint.exists()
 
     def read(self) -> dict[str, Any]:
@@ -109,20 +128,27 @@ class Stack:
         try:
             document = json.loads(self.checkpoint.read_text(encoding="utf-8"))
             deployment = document["checkpoint"].get("latest")
+            check_deployment(deployment)
             return {"version": document["version"], "deployment": deployment}
         except FileNotFoundError:
             raise StackNotFound(f"no stack named '{self.name}' found") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            backups = sorted(self._folder("backups").glob("*.json"))
-            hint = f" The newest of its backups is '{backups[-1]}'." if backups else ""
-            raise EngineError(
-                f"The checkpoint '{self.checkpoint}' is damaged: it is not Pulumi's JSON.{hint}"
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise StateDamaged(
+                f"The checkpoint '{self.checkpoint}' is damaged: not as Pulumi writes it ({error}). {self.way_back}"
             ) from None
+
+    @property
+    def way_back(self) -> str:
+        """What a person can do whose state is damaged."""
+        backups = sorted(self._folder("backups").glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+        if not backups:
+            return "It has no backup: repair it, or import an exported state with 'stack import --file'."
+        return f"Its newest backup goes in its place with: stack import --stack {self.name} --file '{backups[-1]}'"
 
     def write(self, text: str) -> None:
         """Replaces the checkpoint, durably and at once; the one before stays as `.bak`.
 
-        Raises EngineError when the backend cannot be written.
+        Raises StateNotWritten when the backend cannot be written.
         """
         path = self.checkpoint
         try:
@@ -130,26 +156,29 @@ class Stack:
                 backup = path.with_name(path.name + ".bak")
                 scratch = backup.with_name(backup.name + ".new")
                 scratch.unlink(missing_ok=True)
-                os.link(path, scratch)
+                try:
+                    os.link(path, scratch)
+                except OSError:  # not every file system has links
+                    shutil.copyfile(path, scratch)
                 scratch.replace(backup)
-            _write(path, text)
+            write_whole(path, text)
         except OSError as error:
-            raise EngineError(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
+            raise StateNotWritten(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
 
     def back_up(self) -> None:
         """Keeps a copy of the checkpoint as it is. Raises EngineError when that cannot be written."""
         folder = self._folder("backups")
         if self.exists():
             with _writing(folder):
-                shutil.copyfile(self.checkpoint, folder / f"{self.name}.{time.time_ns()}.json")
+                write_whole(folder / f"{self.name}.{time.time_ns()}.json", self.checkpoint.read_bytes())
 
     def add_history(self, update: dict[str, Any]) -> None:
         """Keeps an operation's entry and its checkpoint. Raises EngineError when they cannot be written."""
         folder = self._folder("history")
         stem = f"{self.name}-{time.time_ns()}"
         with _writing(folder):
-            (folder / f"{stem}.history.json").write_text(json.dumps(update, indent=4) + "\n", encoding="utf-8")
-            shutil.copyfile(self.checkpoint, folder / f"{stem}.checkpoint.json")
+            write_whole(folder / f"{stem}.history.json", json.dumps(update, indent=4) + "\n")
+            write_whole(folder / f"{stem}.checkpoint.json", self.checkpoint.read_bytes())
 
     def remove(self) -> None:
         """Removes the stack; its last checkpoint stays as `.bak`, as the CLI leaves it."""
@@ -162,7 +191,8 @@ class Stack:
         path = self._locks / f"{uuid.uuid4()}.json"
         self._refuse_locked(path)
         try:
-            held = _write_lock(path)
+            # Elsewhere at first: the CLI takes whatever lies in the locks' folder for a lock.
+            held = _write_lock(path, self.backend.root / ".pulumi" / f"{path.name}.new")
         except OSError as error:
             raise EngineError(f"The stack cannot be locked: '{path}': {error.strerror or error}.") from None
         try:
@@ -195,14 +225,14 @@ class Stack:
 
     def cancel(self) -> None:
         """Takes every lock away."""
-        for path in self._locks.glob("*.json"):
+        for path in self._locks.glob("*"):
             path.unlink(missing_ok=True)
 
 
 _ENGINE = "embedded engine"
 
 
-def _write_lock(path: Path) -> TextIO:
+def _write_lock(path: Path, scratch: Path) -> TextIO:
     """Makes a lock file. The process holds the file's own lock as long as it lives, by which `_is_dead` knows."""
     owner = {
         "pid": os.getpid(),
@@ -212,7 +242,6 @@ def _write_lock(path: Path) -> TextIO:
         "startedBy": _ENGINE,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".new")
     file = scratch.open("w", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -231,6 +260,8 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
     """The lock's owner, or None when it has just been released."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(owner, dict):
+            owner = {}
         return {key: owner.get(key, "unknown") for key in ("pid", "username", "hostname", "timestamp", "startedBy")}
     except FileNotFoundError:
         return None
@@ -259,19 +290,3 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EngineError(f"The folder '{folder}' cannot be written: {error.strerror or error}.") from None
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes the file so that a reader, or a power cut, meets the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with scratch.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink(missing_ok=True)
-        raise

@@ -96,7 +96,7 @@ def _boolean(text: str) -> bool:
 
 
 def _operation_flags(parser: ArgumentParser, verb: str) -> None:
-    parser.set_defaults(yes=False, refresh=False, clear_pending_creates=False, run_program=False)
+    parser.set_defaults(yes=False, preview_only=False, refresh=False, clear_pending_creates=False, run_program=False)
     _stack_flag(parser)
     flag = parser.add_argument
     flag("--diff", action="store_true", help="show the properties that change")
@@ -112,6 +112,7 @@ def _operation_flags(parser: ArgumentParser, verb: str) -> None:
     else:
         flag("-y", "--yes", action="store_true", help="ask nothing, go on")
         flag("-f", "--skip-preview", action="store_true", help="go on without a preview")
+    if verb in ("refresh", "destroy"):
         flag("--preview-only", action="store_true", help="stop after the preview")
     if verb != "refresh":
         flag("-r", "--refresh", nargs="?", const=True, type=_boolean, metavar="true|false", help="refresh first")
@@ -187,5 +188,6 @@ def main(argv: list[str]) -> int:
         print(f"error: '{error.filename}': {error.strerror}" if error.filename else f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("error: canceled", file=sys.stderr)
         return 130
     return 0

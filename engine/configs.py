@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from argparse import Namespace
@@ -73,10 +74,37 @@ def set_(args: Namespace) -> None:
     value: Any = text
     if args.secret:
         value = {"secure": encrypt(text)}
+    elif not args.plaintext and looks_like_secret(args.key, text):
+        raise EngineError(
+            f"config value for '{settings.full_key(args.key)}' looks like a secret; rerun with --secret to encrypt it, "
+            "or --plaintext if you meant to store in plaintext"
+        )
     elif args.path and len(parse_path(args.key)) > 1:
         value = _typed(text)
     settings.set(args.key, value, path=args.path)
     settings.write()
+
+
+_SECRET_KEY = re.compile(r"(?i)passwd|pass|password|pwd|secret|token")
+_PART = re.compile(r"(?P<word>(?=[^\W\d_]*[aeiouyAEIOUY])[^\W\d_]{2,})|(?P<digits>\d+)|.", re.DOTALL)
+
+
+def looks_like_secret(key: str, text: str) -> bool:
+    """Whether the key's name and the value's entropy are those of a secret.
+
+    By the CLI's thresholds on the first 16 characters, with a guess at the entropy where the CLI has dictionaries: a
+    word counts 13 bits, a number at most 20, and any other character what its like could be.
+    """
+    head = text[:16]
+    if not (_SECRET_KEY.search(key) and head):
+        return False
+    kinds = ((str.islower, 26), (str.isupper, 26), (str.isdigit, 10), (lambda char: not char.isalnum(), 33))
+    each = math.log2(sum(count for is_kind, count in kinds if any(map(is_kind, head))) or 1)
+    bits = sum(
+        min(each * len(part[0]), 13 if part["word"] else 20 if part["digits"] else each)
+        for part in _PART.finditer(head)
+    )
+    return bits >= 80 or (bits >= 40 and bits / len(head) >= 3)
 
 
 def _typed(text: str) -> Any:

@@ -19,6 +19,7 @@ class Deletions:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._leaving: set[str] = set()
+        self._replaced: set[str] = set()  # deleted ahead of their replacements
 
     def delete_rest(self) -> None:
         """Deletes every resource of the last state that the program did not register, or that was replaced."""
@@ -51,6 +52,8 @@ class Deletions:
     def delete_replaced(self, old: Resource) -> Resource:
         """Deletes a resource ahead of its replacement; it stays in the state, marked."""
         work = self._work
+        with work.lock:
+            self._replaced.add(old.urn)
         self._delete_object(_op(old, replaced=True), old)
         marked = replace(old, pending_replacement=True)
         work.snapshot.exchange(old, marked)
@@ -62,7 +65,7 @@ class Deletions:
         work = self._work
         step = Step(op, old, None)
         work.observer.started(step)
-        gone_with = old.deleted_with in self._leaving
+        gone_with = old.deleted_with in self._leaving or old.deleted_with in self._replaced
         if not (work.preview or not old.custom or old.external or old.retain_on_delete or gone_with):
             operations = work.operations(old)
             assert operations is not None
@@ -80,15 +83,18 @@ class Deletions:
     def dependents(self, root: Resource) -> list[Resource]:
         """The resources that have to be replaced with the root, in dependency order.
 
-        Those whose inputs come from one of them, if their provider says that unknown inputs would replace them.
+        Those that are deleted with one of them, and those whose inputs come from one, if their provider says that
+        unknown inputs would replace them.
         """
         work = self._work
+        with work.lock:
+            self._replaced.add(root.urn)  # with which its dependents, though deleted first, are deleted
         replaced = {root.urn}
         found = []
         for item in work.snapshot.base:
             if item.urn in work.seen or item.delete or not item.custom or item.external or item.pending_replacement:
                 continue
-            if item.provider_urn in replaced:
+            if item.provider_urn in replaced or item.deleted_with in replaced:
                 doomed = True
             else:
                 unknown = {

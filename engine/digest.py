@@ -7,13 +7,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from engine.display import TALLIED, Tally, is_default_provider
 from engine.errors import EngineError
 from engine.goals import Step
+from engine.masking import HIDDEN, Mask
 from engine.stackfile import Configuration
 from engine.state import STACK_TYPE, Resource, encode_resource
 from engine.values import plain
@@ -24,18 +24,16 @@ _SHOWN = (*TALLIED, "read")
 class Digest:
     """Collects a preview and prints it at the end."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, mask: Mask) -> None:
+        self._mask = mask
         self._config = {
-            key: "[secret]" if key in configuration.secret_keys else value
+            key: HIDDEN if key in configuration.secret_keys else value
             for key, value in sorted(configuration.values.items())
         }
         self._lock = threading.Lock()
         self._steps: list[dict[str, Any]] = []
         self._diagnostics: list[dict[str, str]] = []
         self._tally = Tally()
-
-    def hide(self, secrets: Iterable[str]) -> None:
-        self._secrets = [text for text in secrets if len(text) > 2]
 
     def begin(self, title: str, *, preview: bool) -> None:
         self._began = time.monotonic()
@@ -48,7 +46,7 @@ class Digest:
             return
         with self._lock:
             self._tally.add(step)
-            if step.op in _SHOWN and (step.op != "same" or step.resource.type == STACK_TYPE):
+            if step.op in _SHOWN and (step.op != "same" or step.resource.type == STACK_TYPE or _protect_changed(step)):
                 self._steps.append(_step(step))
 
     def failed(self, step: Step, error: EngineError) -> None:
@@ -58,8 +56,6 @@ class Digest:
         """Nothing: the CLI's digest has no outputs."""
 
     def log(self, severity: str, message: str, urn: str = "") -> None:
-        for secret in self._secrets:
-            message = message.replace(secret, "[secret]")
         prefix = f"{severity}: " if severity in ("warning", "error") else ""
         diagnostic = {"urn": urn, "message": f"{prefix}{message}\n", "severity": severity}
         with self._lock:
@@ -77,9 +73,14 @@ class Digest:
             "duration": int((time.monotonic() - self._began) * 1e9),
             "changeSummary": dict(sorted(counts.items())),
         }
-        json.dump({key: value for key, value in document.items() if value}, sys.stdout, indent=4, ensure_ascii=False)
+        shown = self._mask.value({key: value for key, value in document.items() if value})
+        json.dump(shown, sys.stdout, indent=4, ensure_ascii=False)
         sys.stdout.write("\n")
         return counts
+
+
+def _protect_changed(step: Step) -> bool:
+    return step.old is not None and step.new is not None and step.old.protect != step.new.protect
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -89,8 +90,11 @@ def _step(step: Step) -> dict[str, Any]:
     if step.old is not None:
         fields["oldState"] = _state(step.old)
     if step.new is not None:
-        known = step.new.id if step.op == "read" else ""  # what the update is to find out is left out
-        fields["newState"] = _state(replace(step.new, id=known, outputs={}))
+        new = step.new
+        if step.op != "replace" or step.old is None or not step.old.delete:
+            # What the update is to find out is left out, unless the replacement has been made as far as it goes.
+            new = replace(new, id=new.id if step.op == "read" else "", outputs={})
+        fields["newState"] = _state(new)
     diff = step.diff
     if diff.changed_keys:
         fields["diffReasons"] = list(diff.changed_keys)
@@ -103,5 +107,5 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def _state(resource: Resource) -> dict[str, Any]:
-    inputs, outputs = (plain(side, hide="[secret]") for side in (resource.inputs, resource.outputs))
+    inputs, outputs = (plain(side, hide=HIDDEN) for side in (resource.inputs, resource.outputs))
     return encode_resource(replace(resource, inputs=inputs, outputs=outputs), str)

@@ -8,13 +8,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TextIO
 
 from engine.errors import EngineError
 from engine.goals import Observer, Step
+from engine.masking import HIDDEN, Mask
 from engine.state import PROVIDER_PREFIX, STACK_TYPE, Resource, urn_name, urn_type
 from engine.values import UNKNOWN_TEXT, Properties, plain
 
@@ -53,11 +53,7 @@ TALLIED = (*_COUNTED, "discard")
 class Reporter(Observer, Protocol):
     """Who is told all of an operation."""
 
-    def log(self, severity: str, message: str, urn: str = "") -> None: ...
-
     def line(self, text: str) -> None: ...
-
-    def hide(self, secrets: Iterable[str]) -> None: ...
 
     def begin(self, title: str, *, preview: bool) -> None: ...
 
@@ -88,6 +84,7 @@ class Display:
 
     def __init__(
         self,
+        mask: Mask,
         *,
         show_diff: bool = False,
         show_sames: bool = False,
@@ -99,13 +96,9 @@ class Display:
         self._show_diff = show_diff
         self._show_sames = show_sames
         self._show_outputs = show_outputs
-        self._secrets: list[str] = []
+        self._mask = mask
         self._lock = threading.RLock()
         self._stop = threading.Event()
-
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Replaces the texts by `[secret]` in everything written from now on; those under three letters are left."""
-        self._secrets = sorted({text for text in secrets if len(text) > 2}, key=len, reverse=True)
 
     def begin(self, title: str, *, preview: bool) -> None:
         self._preview = preview
@@ -158,7 +151,7 @@ class Display:
                 self._error(urn, message)
             else:
                 prefix = "warning: " if severity == "warning" else ""
-                for line in f"{prefix}{_named(urn, message)}".splitlines():
+                for line in self._mask.text(f"{prefix}{_named(urn, message)}").splitlines():
                     self._write(f"    {line}")
 
     def line(self, text: str) -> None:
@@ -167,7 +160,7 @@ class Display:
             self._write(f"    {text}")
 
     def _error(self, urn: str, message: str) -> None:
-        text = _named(urn, message)
+        text = self._mask.text(_named(urn, message))
         if text not in self._errors:
             self._errors.append(text)
 
@@ -184,8 +177,8 @@ class Display:
         self._write(f" {sign} {resource.type} {resource.name} {what}{duration}{diff}")
 
     def _properties(self, step: Step) -> None:
-        old = plain(step.old.inputs, hide="[secret]") if step.old else {}
-        new = plain(step.new.inputs, hide="[secret]") if step.new else {}
+        old = plain(step.old.inputs, hide=HIDDEN) if step.old else {}
+        new = plain(step.new.inputs, hide=HIDDEN) if step.new else {}
         for key in sorted(old.keys() | new.keys()):
             if key == "__provider" or old.get(key) == new.get(key):
                 continue
@@ -196,9 +189,7 @@ class Display:
         return f"\x1b[{colour}m{text}\x1b[0m" if self._terminal and colour else text
 
     def _write(self, text: str) -> None:
-        for secret in self._secrets:
-            text = text.replace(secret, "[secret]")
-        self._put(text + "\n")
+        self._put(self._mask.text(text) + "\n")
 
     def _put(self, text: str) -> None:
         with self._lock, suppress(OSError):  # nobody may be reading any more; the operation goes on
@@ -229,7 +220,7 @@ class Display:
         self._stop.set()
         self._ticker.join()
         with self._lock:
-            old, new = (plain(side, hide="[secret]") for side in self._outputs)
+            old, new = (plain(side, hide=HIDDEN) for side in self._outputs)
             if self._errors:
                 self._write("Diagnostics:")
                 for text in self._errors:
@@ -268,7 +259,7 @@ def _named(urn: str, message: str) -> str:
 
 def _value(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, sort_keys=True)
-    return text.replace(f'"{UNKNOWN_TEXT}"', "[unknown]").replace('"[secret]"', "[secret]")
+    return text.replace(f'"{UNKNOWN_TEXT}"', "[unknown]").replace(f'"{HIDDEN}"', HIDDEN)
 
 
 def _duration(seconds: float) -> str:

@@ -24,9 +24,17 @@ class ConfirmationNeeded(UsageError):
 
 
 class StackNotFound(EngineError):
-    """A stack that the backend does not have."""
+    """A stack that the backend does not have, or none where one is needed."""
 
     status = 6
+
+
+class StateDamaged(EngineError):
+    """A checkpoint or a deployment that is not as Pulumi writes them."""
+
+
+class StateNotWritten(EngineError):
+    """A state that the backend did not take: the failure of an operation, and of none of its resources."""
 
 
 class UnexpectedChanges(EngineError):

@@ -30,6 +30,9 @@ FEATURES = (
 _THREADS = 128
 """Registrations that may wait at once: for a provider, for the end, or for another registration's provider."""
 
+_LACKING = {"replacement_trigger": "replacement_trigger", "envVarMappings": "env_var_mappings"}
+"""The options of a registration that this engine does not heed, by field; others the SDK itself refuses to send."""
+
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -120,9 +123,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 f"'{request.name}' ({request.type}) is a component that a plugin makes, which the embedded engine does "
                 f"not support. {CLI_HINT}"
             )
+        if option := next((_LACKING[field.name] for field, _ in request.ListFields() if field.name in _LACKING), None):
+            raise EngineError(
+                f"'{request.name}' has the option {option}, which the embedded engine does not have. {CLI_HINT}"
+            )
         if request.importId:
             raise EngineError(f"'{request.name}' is to be imported, which the embedded engine does not do. {CLI_HINT}")
-        inputs = from_struct(request.object)
+        inputs = _inputs(request.name, request.object)
         provider = request.provider
         if request.custom and not provider and not request.type.startswith(PROVIDER_PREFIX):
             provider = self._default_provider(request.type.split(":")[0], request.version)
@@ -183,7 +190,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
                 type=request.type,
                 name=request.name,
                 custom=True,
-                inputs=from_struct(request.properties),
+                inputs=_inputs(request.name, request.properties),
                 parent=request.parent,
                 provider=request.provider or self._default_provider(package, request.version),
                 dependencies=tuple(sorted(request.dependencies)),
@@ -219,6 +226,16 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         with self._call(context):
             raise EngineError(f"The program {what}, which the embedded engine does not support. {CLI_HINT}")
         raise AssertionError
+
+
+def _inputs(name: str, struct: Any) -> Properties:
+    """The properties of the resource `name`. Raises EngineError for a file of it that cannot be read."""
+    try:
+        return from_struct(struct)
+    except OSError as error:
+        raise EngineError(
+            f"'{name}' has the file '{error.filename}', which cannot be read: {error.strerror}."
+        ) from None
 
 
 def _version(version: str) -> Properties:

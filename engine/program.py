@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 import runpy
 import sys
 import traceback
@@ -71,15 +72,24 @@ def main() -> int:
         loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run(args.program)))
         return 0
     except pulumi.RunError as error:
-        pulumi.log.error(str(error))
+        pulumi.log.error(_of_this_engine(str(error)))
         return 1
     except Exception:
-        message = _user_traceback(args.program)
+        message = _of_this_engine(_user_traceback(args.program))
         pulumi.log.error(f"Program failed with an unhandled exception:\n{message}")
         return _MESSAGE_SHOWN
     finally:
         executor.shutdown(wait=True)
         loop.close()
+
+
+def _of_this_engine(message: str) -> str:
+    """The message with what the SDK says of an old CLI said of the embedded engine, which it takes for one."""
+    return re.sub(
+        r"The Pulumi CLI does not support (.*?)\. Please update the Pulumi CLI\.",
+        r"The embedded engine does not support \1. The Pulumi CLI has it: https://www.pulumi.com/docs/install/",
+        message,
+    )
 
 
 def _quicken_sdk() -> None:

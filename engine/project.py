@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import CLI_HINT, EngineError
+from engine.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -69,23 +70,28 @@ class Project:
         """The passphrase of the project's secrets: the environment's, or the project's own, made on first need."""
         if "PULUMI_CONFIG_PASSPHRASE" in environment:
             return environment["PULUMI_CONFIG_PASSPHRASE"]
-        if named := environment.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        own = self.root / ".var" / "passphrase"
+        named = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+        path = Path(named) if named else own
+        if not named:
             try:
-                return Path(named).read_text(encoding="utf-8").strip()
+                write_whole(own, secrets.token_urlsafe(32), mode=0o600, replace=False)
+            except FileExistsError:
+                pass
             except OSError as error:
-                raise EngineError(
-                    f"PULUMI_CONFIG_PASSPHRASE_FILE '{named}' cannot be read: {error.strerror}."
-                ) from None
-        path = self.root / ".var" / "passphrase"
+                raise EngineError(f"The passphrase '{own}' cannot be made: {error.strerror}.") from None
         try:
-            path.parent.mkdir(exist_ok=True)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
+            text = path.read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise EngineError(f"The passphrase '{path}' cannot be made: {error.strerror}.") from None
-        return path.read_text(encoding="utf-8").strip()
+            raise EngineError(f"The passphrase file '{path}' cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise EngineError(f"The passphrase file '{path}' is not UTF-8 text.") from None
+        if not text and path.resolve() == own.resolve():
+            raise EngineError(
+                f"The passphrase file '{path}' is empty, as after a full disk. Put the passphrase back, or remove the "
+                "file where nothing is encrypted yet: the next run makes another."
+            )
+        return text
 
     def _selection(self, environment: Mapping[str, str]) -> Path:
         digest = hashlib.sha1(str(self.file).encode(), usedforsecurity=False).hexdigest()
@@ -99,15 +105,13 @@ class Project:
 
     def select_stack(self, name: str | None, environment: Mapping[str, str] = os.environ) -> None:
         settings = self._selections(environment)
-        stacks = settings.setdefault("stacks", {})
+        stacks = settings["stacks"] = settings.get("stacks") or {}
         if name is None:
             settings.pop("stack", None)
             stacks.pop(self.backend_url, None)
         else:
             stacks[self.backend_url] = name
-        path = self._selection(environment)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=4) + "\n", encoding="utf-8")
+        write_whole(self._selection(environment), json.dumps(settings, indent=4) + "\n")
 
     def _selections(self, environment: Mapping[str, str]) -> dict[str, Any]:
         try:

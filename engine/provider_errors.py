@@ -26,13 +26,17 @@ class CheckError(ProviderError):
 
 
 class PartialFailure(ProviderError):
-    """An object that exists but did not become ready; it goes into state with `reasons`."""
+    """An object that exists but did not become ready; it goes into state with `reasons`.
 
-    def __init__(self, reasons: list[str], id_: str, outputs: Properties) -> None:
+    `inputs` are those that a provider read, None where it did not say.
+    """
+
+    def __init__(self, reasons: list[str], id_: str, outputs: Properties, inputs: Properties | None = None) -> None:
         super().__init__("\n".join(reasons) or "resource init failed")
         self.reasons = tuple(reasons)
         self.id = id_
         self.outputs = outputs
+        self.inputs = inputs
 
 
 def raise_failures(failures: Any) -> None:

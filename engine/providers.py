@@ -49,7 +49,9 @@ class Provider:
         self._previews = False
         self._handshaken = False
         self._config_known = True
-        self._killed = ""
+        self._hung = ""
+        self._lock = threading.Lock()
+        self._calls = 0
         self._configured: Future[None] = Future()
         self._stub: Future[provider_pb2_grpc.ResourceProviderStub] = Future()
         threading.Thread(target=self._connect, daemon=True).start()
@@ -68,29 +70,44 @@ class Provider:
         channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS)
         self._stub.set_result(provider_pb2_grpc.ResourceProviderStub(channel))
 
-    def _call(self, method: str, request: object, deadline: float = 0) -> Any:
+    def _call(self, method: str, request: object, deadline: float = 0, sources: Properties | None = None) -> Any:
+        """Calls the provider. One that lets a deadline pass gets no further call, and is killed after its last one.
+
+        `sources` tell which properties of an object that did not become ready are secret.
+        """
         stub = self._stub.result()
         limit = deadline or DEADLINE
+        with self._lock:
+            if self._hung:
+                raise ProviderError(f"The provider '{self.package}' hangs: {self._hung}. {method} was not begun.")
+            self._calls += 1
         try:
             return getattr(stub, method)(request, timeout=limit)
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
-                self._killed = f"was stopped: {method} took longer than {limit:g} s"
-                self._child.kill()
+                self._hung = f"{method} took longer than {limit:g} s"
                 raise ProviderError(
                     f"{method} did not end within {limit:g} s, and was stopped; whether it took effect is not known.",
                     unknown_outcome=True,
                 ) from None
-            raise self._explain(method, error) from None
+            raise self._explain(method, error, sources or {}) from None
+        finally:
+            with self._lock:
+                self._calls -= 1
+                if self._hung and not self._calls:
+                    self._child.kill()
 
-    def _explain(self, method: str, error: grpc.RpcError) -> ProviderError:
+    def _explain(self, method: str, error: grpc.RpcError, sources: Properties) -> ProviderError:
         for detail in error_details(error):
             failure = provider_pb2.ErrorResourceInitFailed()
             if detail.Unpack(failure):
-                return PartialFailure(list(failure.reasons), failure.id, from_struct(failure.properties))
+                inputs = self._results(failure.inputs, sources) if failure.HasField("inputs") else None
+                outputs = self._results(failure.properties, sources)
+                return PartialFailure(list(failure.reasons), failure.id, outputs, inputs)
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
-            how = self._killed or "ended unexpectedly"
-            return ProviderError(f"The provider '{self.package}' {how} during {method}.", unknown_outcome=True)
+            return ProviderError(
+                f"The provider '{self.package}' ended unexpectedly during {method}.", unknown_outcome=True
+            )
         return ProviderError(exception_message(error.details() or str(error.code())))
 
     def _wire(self, properties: Properties, *, unknowns: bool = True) -> Any:
@@ -154,7 +171,7 @@ class Provider:
             response = self._stub.result().Handshake(request, timeout=_START_DEADLINE)
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
-                raise self._explain("Handshake", error) from None
+                raise self._explain("Handshake", error, {}) from None
             return
         self._handshaken = True
         self._accepts_secrets = response.accept_secrets
@@ -172,7 +189,7 @@ class Provider:
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.UNIMPLEMENTED:
                 return new
-            raise self._explain("CheckConfig", error) from None
+            raise self._explain("CheckConfig", error, {}) from None
         raise_failures(response.failures)
         kept = {key: new[key] for key in ("__internal", "version") if key in new}
         return mark_secrets(from_struct(response.inputs), new) | kept
@@ -192,7 +209,7 @@ class Provider:
             response = self._stub.result().DiffConfig(request, timeout=DEADLINE)
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
-                raise self._explain("DiffConfig", error) from None
+                raise self._explain("DiffConfig", error, {}) from None
             response = provider_pb2.DiffResponse()
         return _diff(response, compare(old.outputs, _own(new)))
 
@@ -241,7 +258,7 @@ class Provider:
             timeout=deadline,
             preview=preview,
         )
-        response = self._call("Create", request, deadline)
+        response = self._call("Create", request, deadline, inputs)
         if not response.id and not preview:
             raise ProviderError("The provider gave the new object no id.", unknown_outcome=True)
         return response.id, self._results(response.properties, inputs)
@@ -264,7 +281,7 @@ class Provider:
             ignoreChanges=new.ignore_changes,
             preview=preview,
         )
-        return self._results(self._call("Update", request, deadline).properties, inputs)
+        return self._results(self._call("Update", request, deadline, inputs).properties, inputs)
 
     def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
         """What there is under the id now."""
@@ -279,7 +296,7 @@ class Provider:
             inputs=self._wire(inputs),
             timeout=deadline,
         )
-        response = self._call("Read", request, deadline)
+        response = self._call("Read", request, deadline, inputs | outputs)
         found = self._results(response.inputs, inputs) if response.HasField("inputs") else None
         return ReadResult(response.id, self._results(response.properties, outputs), found)
 

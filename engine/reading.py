@@ -8,7 +8,9 @@ from dataclasses import replace
 from engine.diff import compare
 from engine.errors import EngineError
 from engine.goals import Goal, Step
-from engine.snapshot import without
+from engine.provider_errors import PartialFailure
+from engine.providers import ReadResult
+from engine.registry import Operations
 from engine.state import Resource, now
 from engine.values import hide_keys
 from engine.work import Work
@@ -27,14 +29,11 @@ class Readings:
         """
         snapshot = self._work.snapshot
         resources = [item for item in snapshot.base if not item.is_provider and (urns is None or item.urn in urns)]
-        gone: set[str] = set()
-        self._work.in_parallel(lambda item: self._refresh(item, gone), resources)
-        rest = without(snapshot.base, gone) if gone else snapshot.base
-        creating = [item for item in snapshot.pending if item.type == "creating" and not clear_pending_creates]
-        snapshot.reset(rest, creating)
+        self._work.in_parallel(self._refresh, resources)
+        snapshot.settle([item for item in snapshot.pending if item.type == "creating" and not clear_pending_creates])
         self._work.reload()
 
-    def _refresh(self, old: Resource, gone: set[str]) -> None:
+    def _refresh(self, old: Resource) -> None:
         work = self._work
         work.refuse_stopped()
         work.observer.started(Step("refresh", old, old))
@@ -43,20 +42,20 @@ class Readings:
             if operations is None:
                 work.observer.ended(Step("same", old, old))
                 return
-            with work.busy:
-                found = operations.read(old.urn, old.id, old.inputs, old.outputs, old.custom_timeouts.get("read", 0))
+            found, reasons = self._find(operations, old)
             if not found.id:
-                work.snapshot.remove(old)
-                if not old.delete:
-                    gone.add(old.urn)
+                work.snapshot.vanish(old)
                 work.observer.ended(Step("delete", old, None))
                 return
             new = replace(
-                old, id=found.id, outputs=found.outputs, inputs=old.inputs if found.inputs is None else found.inputs
+                old,
+                id=found.id,
+                outputs=hide_keys(found.outputs, old.additional_secret_outputs),
+                inputs=old.inputs if found.inputs is None else found.inputs,
             )
             changes = compare(old.outputs, new.outputs)
-            if changes.changed or compare(old.inputs, new.inputs).changed:
-                new = replace(new, modified=now(), init_errors=())
+            if changes.changed or compare(old.inputs, new.inputs).changed or reasons:
+                new = replace(new, modified=now(), init_errors=reasons)
                 work.snapshot.exchange(old, new)
                 with work.busy:
                     differs = operations.diff(new, old.inputs, old.ignore_changes).changed
@@ -66,6 +65,17 @@ class Readings:
         except EngineError as error:
             work.fail(Step("refresh", old, old), error)
             raise
+
+    def _find(self, operations: Operations, old: Resource) -> tuple[ReadResult, tuple[str, ...]]:
+        """What there is now, and why it is not ready: which fails no refresh, the next update sees to it."""
+        try:
+            with self._work.busy:
+                deadline = old.custom_timeouts.get("read", 0)
+                return operations.read(old.urn, old.id, old.inputs, old.outputs, deadline), ()
+        except PartialFailure as error:
+            reasons = "".join(f"\n* {reason}" for reason in error.reasons)
+            self._work.observer.log("warning", f"Refreshed resource is in an unhealthy state:{reasons}", old.urn)
+            return ReadResult(error.id, error.outputs, error.inputs), error.reasons
 
     def read(self, goal: Goal, id_: str) -> Resource:
         """Reads an object that is not this stack's own, such as another stack (`StackReference`)."""
@@ -107,8 +117,7 @@ class Readings:
         outputs = hide_keys(found.outputs, new.additional_secret_outputs)
         new = replace(new, id=found.id, outputs=outputs)
         if old is not None and not old.external:
-            work.snapshot.exchange(old, replace(old, delete=True))
-            work.snapshot.done(new)
+            work.snapshot.done(new, old, condemned=replace(old, delete=True))
         else:
             work.snapshot.done(new, old)
         return new

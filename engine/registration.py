@@ -98,10 +98,10 @@ class Registrations:
             return True
         if work.former.get(new.provider_urn) == old.provider_urn:
             return False
-        before, after = work.olds.get(old.provider_urn), work.resource(new.provider_urn)
+        before, after = work.provider(old.provider), work.provider(new.provider)
         if before is None or after is None:
             return True
-        return work.registry.diff_with(new.provider, before, after.inputs, work.resource).replaces
+        return work.registry.diff_with(new.provider, before, after.inputs, work.provider).replaces
 
     def _same(self, old: Resource, new: Resource) -> Resource:
         new = _continued(new, old)
@@ -125,7 +125,8 @@ class Registrations:
                 with work.busy:
                     id_, outputs = operations.create(new.urn, new.inputs, preview=work.preview, deadline=deadline)
             except PartialFailure as error:
-                new = replace(new, id=error.id, outputs=error.outputs, init_errors=error.reasons)
+                outputs = hide_keys(error.outputs, new.additional_secret_outputs)
+                new = replace(new, id=error.id, outputs=outputs, init_errors=error.reasons)
                 self._put(_stamped(new), old, begun)
                 raise
             except ProviderError as error:
@@ -142,8 +143,7 @@ class Registrations:
         if old is None or old.pending_replacement:
             self._work.snapshot.done(new, old, begun=begun)
         else:
-            self._work.snapshot.exchange(old, replace(old, delete=True))
-            self._work.snapshot.done(new, begun=begun)
+            self._work.snapshot.done(new, old, begun=begun, condemned=replace(old, delete=True))
 
     def _update(self, operations: Operations | None, old: Resource, new: Resource, diff: Diff) -> Resource:
         work = self._work
@@ -157,7 +157,8 @@ class Registrations:
                 with work.busy:
                     outputs = operations.update(old, new.inputs, preview=work.preview, new=new, deadline=deadline)
             except PartialFailure as error:
-                new = replace(new, outputs=error.outputs, init_errors=error.reasons, modified=now())
+                outputs = hide_keys(error.outputs, new.additional_secret_outputs)
+                new = replace(new, outputs=outputs, init_errors=error.reasons, modified=now())
                 work.snapshot.done(new, old, begun=old)
                 raise
             except ProviderError as error:
@@ -191,7 +192,7 @@ class Registrations:
     def _replace_later(self, old: Resource, new: Resource, diff: Diff) -> Resource:
         """Creates the replacement; the replaced resource is deleted at the operation's end."""
         new = self._create("create-replacement", new, old, diff)
-        self._work.observer.ended(Step("replace", old, new, diff))
+        self._work.observer.ended(Step("replace", replace(old, delete=True), new, diff))
         return new
 
     def _replace_deleted(self, old: Resource, new: Resource, diff: Diff) -> Resource:

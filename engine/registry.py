@@ -14,6 +14,9 @@ from engine.providers import Provider, ReadResult
 from engine.state import PROVIDER_PREFIX, Resource, urn_type
 from engine.values import UNKNOWN_TEXT, Properties, bare
 
+Find = Callable[[str], "Resource | None"]
+"""From a reference, `<urn>::<id>`, to the provider in the state."""
+
 
 class Operations(Protocol):
     """What can be done to a resource."""
@@ -96,14 +99,13 @@ class Registry:
                 self._on_missing(str(error))
             return None
 
-    def get(self, reference: str, resources: Callable[[str], Resource | None]) -> Operations:
+    def get(self, reference: str, find: Find) -> Operations:
         """The provider under `<urn>::<id>`; one that this operation has not registered is started from its state."""
         with self._lock:
             if reference in self._configured:
                 return self._configured[reference]
-        urn, _, id_ = reference.rpartition("::")
-        resource = resources(urn)
-        if resource is None or resource.id != id_:
+        resource = find(reference)
+        if resource is None:
             raise EngineError(f"The provider '{reference}' is not in the state.")
         self.configure(resource)
         return self._configured[reference]
@@ -124,11 +126,9 @@ class Registry:
         if provider is not None:
             provider.configure(resource.urn, resource.id, resource.inputs)
 
-    def diff_with(
-        self, reference: str, old: Resource, new: Properties, resources: Callable[[str], Resource | None]
-    ) -> Diff:
+    def diff_with(self, reference: str, old: Resource, new: Properties, find: Find) -> Diff:
         """What it changes that the provider under `reference` takes the place of the provider `old`."""
-        provider = self.get(reference, resources)
+        provider = self.get(reference, find)
         return provider.diff_config(old, new) if isinstance(provider, Provider) else compare(old.inputs, new)
 
     # The operations on the resources that stand for providers.

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.backend import Backend, Stack
 from engine.crypto import Crypter
-from engine.errors import EngineError
+from engine.errors import EngineError, StackNotFound, StateDamaged
 from engine.project import Project
 from engine.stackfile import StackFile, open_crypter
 from engine.state import State, encode_resource, read_deployment, write_checkpoint, write_deployment
@@ -30,8 +30,19 @@ class Session:
         name = name or self.environment.get("PULUMI_STACK") or self.project.selected_stack(self.environment)
         if name is None:
             raise EngineError("no stack selected; please use `stack select` or `stack init` to choose one")
+        stack = self.place(name)
+        if not stack.exists():
+            raise StackNotFound(f"no stack named '{stack.name}' found")
+        return stack
+
+    def place(self, name: str) -> Stack:
+        """The place of one of the project's stacks. Raises EngineError for a stack of another project."""
         stack = self.backend.stack(self.project.name, name)
-        stack.read()
+        if stack.project != self.project.name:
+            raise EngineError(
+                f'provided project name "{stack.project}" doesn\'t match Pulumi.yaml, whose project is '
+                f"\"{self.project.name}\": run this in the folder of '{stack.project}'"
+            )
         return stack
 
     def settings(self, stack: Stack) -> StackFile:
@@ -51,7 +62,10 @@ class Session:
 
     def state(self, stack: Stack) -> State:
         document = stack.read()
-        return read_deployment(document["version"], document["deployment"], self.decrypter)
+        try:
+            return read_deployment(document["version"], document["deployment"], self.decrypter)
+        except StateDamaged as error:
+            raise StateDamaged(f"{error} {stack.way_back}") from None
 
     def decrypter(self, salt: str) -> Callable[[str], str]:
         """Decrypts by a salt; the passphrase is asked for, and the key made, when the first secret is met."""
@@ -71,7 +85,10 @@ class Session:
         stranger = next((item.urn for item in state.resources if not item.urn.startswith(prefix)), None)
         if stranger is not None and not force:
             raise EngineError(f"resource '{stranger}' is not of the stack '{stack.name}'; use --force to import it")
-        crypter = self.crypter(stack, settings)
+        try:
+            crypter = self.crypter(stack, settings)
+        except StateDamaged:
+            crypter = self.new_crypter(settings, state.secrets_state)
         resources = [json.dumps(encode_resource(item, crypter.encrypt)) for item in state.resources]
         stack.back_up()
         stack.write(write_checkpoint(stack.full_name, write_deployment(resources, (), crypter.state)))

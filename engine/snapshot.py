@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import fields, replace
 
 from engine.errors import EngineError
@@ -33,6 +33,8 @@ class Snapshot:
         self._pending: dict[Resource, Operation] = {operation.resource: operation for operation in state.pending}
         self._texts: dict[Resource, str] = {}
         self._names: dict[str, str] = {}
+        self._gone: set[str] = set()
+        self._turns = 0
         self._changed = threading.Condition()
         self._requested = 0
         self._written = 0
@@ -55,6 +57,7 @@ class Snapshot:
 
     def begin(self, type_: str, resource: Resource) -> None:
         """Records, durably, that an operation on the resource is about to start."""
+        self._text(resource)
         with self._changed:
             self._pending[resource] = Operation(resource, type_)
         self._commit()
@@ -65,8 +68,15 @@ class Snapshot:
             self._pending.pop(resource, None)
         self._commit()
 
-    def done(self, new: Resource, old: Resource | None = None, *, begun: Resource | None = None) -> None:
-        """Records, durably, a new resource, in the place of an old one."""
+    def done(
+        self,
+        new: Resource,
+        old: Resource | None = None,
+        *,
+        begun: Resource | None = None,
+        condemned: Resource | None = None,
+    ) -> None:
+        """Records, durably, a new resource, in the place of an old one; `condemned` is what stays of that one."""
         self._text(new)
         with self._changed:
             self._pending.pop(begun or new, None)
@@ -76,19 +86,25 @@ class Snapshot:
                 del self._pending[leftover]
             self._done[new] = None
             if old is not None:
+                if condemned is not None:
+                    self._swap(old, condemned)
                 self._base.pop(old, None)
                 self._done.pop(old, None)
+                self._rename(old, new)
         self._commit()
 
     def passed(self, new: Resource, old: Resource) -> None:
         """Records an unchanged resource; nothing waits for it to be written."""
         same = all(getattr(new, item.name) == getattr(old, item.name) for item in fields(Resource))
+        if not same:
+            self._text(new)
         with self._changed:
             if same and old in self._texts:
                 self._texts[new] = self._texts[old]
             self._base.pop(old, None)
             self._done[new] = None
             if not same:
+                self._rename(old, new)
                 self._requested += 1
 
     def exchange(self, old: Resource, new: Resource, *, begun: Resource | None = None) -> None:
@@ -96,43 +112,64 @@ class Snapshot:
         self._text(new)
         with self._changed:
             self._pending.pop(begun or old, None)
-            for place in (self._base, self._done):
-                if old in place:
-                    items = [new if item is old else item for item in place]
-                    place.clear()
-                    place.update(dict.fromkeys(items))
+            self._swap(old, new)
         self._commit()
 
+    def _swap(self, old: Resource, new: Resource) -> None:
+        for place in (self._base, self._done):
+            if old in place:
+                items = [new if item is old else item for item in place]
+                place.clear()
+                place.update(dict.fromkeys(items))
+
     def remove(self, old: Resource) -> None:
-        """Records, durably, that a resource is no more."""
+        """Records, durably, that a resource is no more. Nothing may refer to it."""
         with self._changed:
             self._pending.pop(old, None)
             self._base.pop(old, None)
             self._done.pop(old, None)
         self._commit()
 
-    def rename(self, former: str, urn: str) -> None:
-        """Lets those resources that the operation has not come to refer to a renamed one by its new URN."""
+    def vanish(self, old: Resource) -> None:
+        """Records, durably, that a resource is no more, and that nothing refers to it."""
         with self._changed:
-            self._names[former] = urn
-            for item in self._base:
-                if former in item.references():
-                    self._texts.pop(item, None)
+            for place in (self._pending, self._base, self._done):
+                place.pop(old, None)
+            if not any(item.urn == old.urn for item in (*self._base, *self._done)):
+                self._gone.add(old.urn)
+                self._forget_texts(old.urn)
+        self._commit()
 
-    def reset(self, resources: list[Resource], pending: list[Operation]) -> None:
-        """Puts a new base in the place of everything, durably."""
+    def _rename(self, old: Resource, new: Resource) -> None:
+        """Lets those resources that the operation has not come to refer to a renamed one by its new URN."""
+        if old.urn != new.urn:
+            self._names[old.urn] = new.urn
+            self._forget_texts(old.urn)
+
+    def _forget_texts(self, urn: str) -> None:
+        """Has the texts made anew of those that refer to the URN, those that are just being made included."""
+        self._turns += 1
+        for item in list(self._texts):
+            if urn in item.references():
+                self._texts.pop(item, None)
+
+    def settle(self, pending: list[Operation]) -> None:
+        """Records, durably, what vanished for good, and what is still pending."""
         with self._changed:
-            self._done.clear()
-            self._base = dict.fromkeys(resources)
+            self._base = dict.fromkeys(without(item, self._gone) for item in self._base)
             self._pending = {operation.resource: operation for operation in pending}
+            self._gone.clear()
         self._commit()
 
     def _text(self, resource: Resource) -> str:
-        text = self._texts.get(resource)
-        if text is None:
-            fields = encode_resource(resource.renamed(self._names), self._encrypt)
-            text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False)
-            self._texts[resource] = text
+        while (text := self._texts.get(resource)) is None:
+            with self._changed:
+                turn = self._turns
+                current = without(resource.renamed(self._names), self._gone)
+            made = _json(current, self._encrypt)
+            with self._changed:
+                if turn == self._turns:
+                    self._texts[resource] = made
         return text
 
     def _commit(self) -> None:
@@ -156,10 +193,15 @@ class Snapshot:
                 if self._requested == self._written:
                     return
                 ticket = self._requested
-                resources = [*self._done, *self._base]
-                pending = list(self._pending.values())
+                # Under the lock: a name that changed between two texts would leave a reference to nothing.
+                try:
+                    deployment: str | EngineError = self._deployment()
+                except EngineError as error:
+                    deployment = error
             try:
-                self._journal(self._deployment(resources, pending))
+                if isinstance(deployment, EngineError):
+                    raise deployment
+                self._journal(deployment)
             except EngineError as error:
                 with self._changed:
                     self._failure = error
@@ -169,9 +211,11 @@ class Snapshot:
                 self._written = ticket
                 self._changed.notify_all()
 
-    def _deployment(self, resources: list[Resource], pending: list[Operation]) -> str:
-        operations = (f'{{"resource":{self._text(item.resource)},"type":"{item.type}"}}' for item in pending)
-        return write_deployment(map(self._text, resources), operations, self._secrets_state)
+    def _deployment(self) -> str:
+        operations = [
+            f'{{"resource":{self._text(item.resource)},"type":"{item.type}"}}' for item in self._pending.values()
+        ]
+        return write_deployment(map(self._text, (*self._done, *self._base)), operations, self._secrets_state)
 
     def close(self) -> None:
         """Writes what is left to write. Raises EngineError when that, or an earlier write, failed."""
@@ -185,19 +229,26 @@ class Snapshot:
             raise self._failure
 
 
-def without(resources: list[Resource], gone: set[str]) -> list[Resource]:
-    """The resources with every reference to those that are gone left out."""
-    return [
-        item
-        if gone.isdisjoint(item.references())
-        else replace(
-            item,
-            dependencies=tuple(urn for urn in item.dependencies if urn not in gone),
-            property_dependencies={
-                key: [urn for urn in urns if urn not in gone] for key, urns in item.property_dependencies.items()
-            },
-            deleted_with="" if item.deleted_with in gone else item.deleted_with,
-            parent="" if item.parent in gone else item.parent,
-        )
-        for item in resources
-    ]
+def without(item: Resource, gone: Set[str]) -> Resource:
+    """The resource with every reference to those that are gone left out."""
+    if gone.isdisjoint(item.references()):
+        return item
+    return replace(
+        item,
+        dependencies=tuple(urn for urn in item.dependencies if urn not in gone),
+        property_dependencies={
+            key: [urn for urn in urns if urn not in gone] for key, urns in item.property_dependencies.items()
+        },
+        deleted_with="" if item.deleted_with in gone else item.deleted_with,
+        parent="" if item.parent in gone else item.parent,
+    )
+
+
+def _json(item: Resource, encrypt: Callable[[str], str]) -> str:
+    """The resource's JSON. Raises EngineError for what JSON has no word for."""
+    try:
+        return json.dumps(encode_resource(item, encrypt), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise EngineError(
+            f"'{item.urn}' has a property that is not a finite number (NaN or Infinity), which a state cannot hold."
+        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import yaml
 from engine.crypto import Crypter
 from engine.diff import parse_path
 from engine.errors import EngineError
+from engine.files import write_whole
 
 
 class _Loader(yaml.SafeLoader):
@@ -23,7 +25,7 @@ class _Loader(yaml.SafeLoader):
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+)$", "-+0123456789"),
+    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$", "-+0123456789"),
     ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789."),
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("merge", r"^<<$", "<"),
@@ -31,10 +33,24 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1, YAML 1.2 or the CLI would not read as a string."""
+
+
+for _first in "-+.0123456789":
+    _Dumper.yaml_implicit_resolvers = {**_Dumper.yaml_implicit_resolvers}
+    _Dumper.yaml_implicit_resolvers[_first] = [
+        *_Dumper.yaml_implicit_resolvers.get(_first, []),
+        ("tag:yaml.org,2002:float", re.compile(r"^[-+]?[.0-9][0-9_.]*(?:[eE][-+]?[0-9]+)?$|^0[oO][0-7_]+$")),
+    ]
+
+
 def load_yaml(path: Path) -> Any:
     """The file's content. Raises EngineError, with the place, where it is not YAML."""
     try:
         return _load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise EngineError(f"'{path}' is not UTF-8 text: byte {error.start} is not.") from None
     except yaml.YAMLError as error:
         raise EngineError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
@@ -47,10 +63,14 @@ def _load(text: str) -> Any:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A stack's configuration as programs and providers get it: every value a string, an object's as JSON."""
+    """A stack's configuration as programs and providers get it: every value a string, an object's as JSON.
+
+    `secrets` are all that is encrypted in it, also within objects.
+    """
 
     values: dict[str, str]
     secret_keys: frozenset[str]
+    secrets: frozenset[str] = frozenset()
 
 
 class StackFile:
@@ -59,11 +79,15 @@ class StackFile:
     def __init__(self, path: Path, project: str) -> None:
         self.path = path
         self._project = project
+        document = load_yaml(path) if path.exists() else None
         self._text = path.read_text(encoding="utf-8") if path.exists() else ""
-        document = load_yaml(path) if self._text else None
         self._document: dict[str, Any] = document or {}
         if not isinstance(self._document, dict) or not isinstance(self._document.get("config") or {}, dict):
             raise EngineError(f"'{path}' is not a stack's settings: expected 'config:' with keys below it.")
+        if not isinstance(self.encryption_salt, (str, type(None))):
+            raise EngineError(f"'{path}': encryptionsalt is not a text. Expected 'v1:<salt>:<check>'.")
+        if (key := _unusual_key(self._document)) is not None:
+            raise EngineError(f"'{path}': the key {key!r} is not a text. Put it in quotes.")
 
     @property
     def encryption_salt(self) -> str | None:
@@ -75,23 +99,35 @@ class StackFile:
         return {self.full_key(key): value for key, value in (self._document.get("config") or {}).items()}
 
     def full_key(self, key: str) -> str:
-        return key if ":" in key else f"{self._project}:{key}"
+        """The key as `<namespace>:<name>`, the project's where it has none. Raises EngineError for what is none."""
+        namespace, *middle, name = key.split(":") if ":" in key else (self._project, key)
+        if middle not in ([], ["config"]):
+            raise EngineError(
+                f"invalid configuration key: could not parse {key} as a configuration key (configuration keys should "
+                "be of the form `<namespace>:<name>`)"
+            )
+        return f"{namespace}:{name}"
 
     def short_key(self, key: str) -> str:
         """The key without the project's name, which is the default."""
         return key.removeprefix(f"{self._project}:")
 
     def configuration(self, decrypt: Callable[[str], str]) -> Configuration:
-        values, secret_keys = {}, set()
+        values, secret_keys, secrets = {}, set(), set()
+
+        def open_secret(ciphertext: str) -> str:
+            secrets.add(text := decrypt(ciphertext))
+            return text
+
         for key, value in self.config.items():
-            values[key] = config_text(reveal(value, decrypt))
+            values[key] = config_text(reveal(value, open_secret))
             if has_secure(value):
                 secret_keys.add(key)
-        return Configuration(values, frozenset(secret_keys))
+        return Configuration(values, frozenset(secret_keys), frozenset(secrets))
 
     def set_salt(self, salt: str) -> None:
         self._document["encryptionsalt"] = salt
-        self._splice(("encryptionsalt",), salt)
+        self._edit(("encryptionsalt",), salt)
 
     def set(self, key: str, value: Any, *, path: bool = False) -> None:
         """Sets a key, or with `path` the place in its object that a property path such as `ports[0].name` names."""
@@ -100,7 +136,7 @@ class StackFile:
         config = self._document.setdefault("config", {}) or {}
         self._document["config"] = config
         config[top] = _put(config.get(top), rest, value) if rest else value
-        self._splice(("config", top), config[top])
+        self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
         """The value under a key or a path, as the file has it; None where there is none."""
@@ -121,12 +157,13 @@ class StackFile:
         if top not in config:
             return False
         if rest:
+            config[top] = copy.deepcopy(config[top])  # of which there may be another, by an anchor
             if not _drop(config[top], rest):
                 return False
-            self._splice(("config", top), config[top])
+            self._edit(("config", top), config[top])
         else:
             del config[top]
-            self._splice(("config", top), None, delete=True)
+            self._edit(("config", top), None, delete=True)
         return True
 
     def _file_key(self, key: str) -> str:
@@ -135,8 +172,17 @@ class StackFile:
         return next((name for name in self._document.get("config") or {} if self.full_key(name) == full), full)
 
     def write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(self._text, encoding="utf-8")
+        write_whole(self.path, self._text)
+
+    def _edit(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
+        """Rewrites one entry of the text; where that does not give what is meant, the whole text."""
+        try:
+            self._splice(keys, value, delete=delete)
+            right = _load(self._text) == self._document
+        except yaml.YAMLError:
+            right = False
+        if not right:
+            self._text = _dump(self._document)
 
     def _splice(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
         """Rewrites one entry of the text, by where the parser found it, and leaves the rest as it is."""
@@ -145,11 +191,13 @@ class StackFile:
         root = yaml.compose(self._text, Loader=_Loader)
         node: Any = root
         for depth, key in enumerate(keys):
-            found = next((pair for pair in getattr(node, "value", []) if pair[0].value == key), None)
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            found = next((pair for pair in pairs if pair[0].value == key), None)
             if found is None:
                 if depth == 0:
                     self._append(_indented(_dump({keys[0]: {keys[1]: value}}), "") if len(keys) == 2 else entry)
                 elif isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
+                    entry = _indented(_dump({keys[-1]: value}), " " * node.value[-1][0].start_mark.column)
                     last = node.value[-1][1].end_mark.index
                     self._insert(self._line_end(self._content_end(node.value[-1][0].start_mark.index, last)), entry)
                 else:
@@ -253,8 +301,19 @@ def _drop(container: Any, path: list[str | int]) -> bool:
     return True
 
 
+def _unusual_key(value: Any) -> Any:
+    """A key in the value, or within it, that is not a string; None where there is none."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(value, dict) and not isinstance(key, str):
+            return key if key is not None else "null"
+        if (found := _unusual_key(item)) is not None:
+            return found
+    return None
+
+
 def _dump(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)
 
 
 def _indented(text: str, indent: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.backend import Stack
-from engine.errors import ConfirmationNeeded, EngineError, StackNotFound
+from engine.errors import Cancelled, EngineError, StackNotFound, UsageError
+from engine.files import write_whole
 from engine.session import Session
 from engine.state import STACK_TYPE, read_deployment, urn_name, write_checkpoint, write_deployment
 from engine.values import plain
@@ -67,12 +68,18 @@ def init(args: Namespace) -> None:
 
 
 def _create(session: Session, name: str, *, select: bool) -> None:
-    stack = session.backend.stack(session.project.name, name)
+    stack = session.place(name)
     if stack.exists():
         raise EngineError(f"stack '{stack.full_name}' already exists")
     settings = session.settings(stack)
-    crypter = session.new_crypter(settings)
-    stack.write(write_checkpoint(stack.full_name, write_deployment((), (), crypter.state)))
+    made = not settings.path.exists()
+    try:
+        crypter = session.new_crypter(settings)
+        stack.write(write_checkpoint(stack.full_name, write_deployment((), (), crypter.state)))
+    except EngineError:
+        if made:
+            settings.path.unlink(missing_ok=True)
+        raise
     if select:
         session.project.select_stack(stack.full_name)
     print(f"Created stack '{stack.name}'")
@@ -82,8 +89,8 @@ def select(args: Namespace) -> None:
     session = Session(Path(args.cwd))
     name = args.name or args.stack
     if name is None:
-        raise EngineError("missing stack name: give it as an argument")
-    stack = session.backend.stack(session.project.name, name)
+        raise StackNotFound("no stack selected; specify a stack name with --stack")
+    stack = session.place(name)
     if stack.exists():
         session.project.select_stack(stack.full_name)
     elif args.create:
@@ -95,8 +102,10 @@ def select(args: Namespace) -> None:
 def rm(args: Namespace) -> None:
     session = Session(Path(args.cwd))
     stack = session.stack(args.name or args.stack)
-    if not args.yes:
-        raise ConfirmationNeeded("--yes must be passed in to remove a stack")
+    if not (args.yes or interactive(args)):
+        raise UsageError("non-interactive mode requires --yes flag")
+    if not (args.yes or _typed(f"This will permanently remove the '{stack.name}' stack!", stack.name)):
+        raise Cancelled("confirmation declined")
     with stack.locked():
         resources = (stack.read()["deployment"] or {}).get("resources") or []
         if any(item["type"] != STACK_TYPE for item in resources) and not args.force:
@@ -104,6 +113,21 @@ def rm(args: Namespace) -> None:
                 f"'{stack.name}' still has resources; removal rejected. Destroy it first, or use --force."
             )
         forget(session, stack, preserve_config=args.preserve_config)
+
+
+def interactive(args: Namespace) -> bool:
+    """Whether there is a person to ask."""
+    return not args.non_interactive and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _typed(prompt: str, name: str) -> bool:
+    """Whether the person types the stack's name, as the CLI asks for it."""
+    try:
+        return (
+            input(f"{prompt}\nPlease confirm that this is what you'd like to do by typing `{name}`: ").strip() == name
+        )
+    except EOFError:
+        return False
 
 
 def forget(session: Session, stack: Stack, *, preserve_config: bool) -> None:
@@ -168,7 +192,7 @@ def export(args: Namespace) -> None:
         deployment = _revealed(deployment, decrypt)
     text = json.dumps({"version": document["version"], "deployment": deployment}, indent=4, ensure_ascii=False) + "\n"
     if args.file:
-        Path(args.file).write_text(text, encoding="utf-8")
+        write_whole(Path(args.file), text)
     else:
         sys.stdout.write(text)
 
@@ -190,7 +214,11 @@ def import_(args: Namespace) -> None:
     try:
         text = Path(args.file).read_text(encoding="utf-8") if args.file else sys.stdin.read()
         document = json.loads(text)
-        version, deployment = document["version"], document["deployment"]
+        version = document["version"]
+        # A backup is a checkpoint, which holds its deployment one level down.
+        deployment = document["checkpoint"]["latest"] if "checkpoint" in document else document["deployment"]
+        if not isinstance(deployment, dict):
+            raise TypeError(deployment)
     except (ValueError, KeyError, TypeError) as error:
         raise EngineError("could not deserialize deployment: expected what 'stack export' writes") from error
     except OSError as error:
@@ -203,7 +231,8 @@ def import_(args: Namespace) -> None:
 def cancel(args: Namespace) -> None:
     session = Session(Path(args.cwd))
     stack = session.stack(args.name or args.stack)
-    if not args.yes:
-        raise ConfirmationNeeded("--yes must be passed in to take a stack's locks away")
+    prompt = f"This will irreversibly cancel the currently running update for '{stack.name}'!"
+    if interactive(args) and not (args.yes or _typed(prompt, stack.name)):
+        raise Cancelled("confirmation declined")
     stack.cancel()
     print(f"The currently running update for '{stack.name}' has been canceled!")

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
-from engine.errors import CLI_HINT, EngineError
+from engine.errors import CLI_HINT, EngineError, StateDamaged
+from engine.shape import check_deployment
 from engine.values import Properties, decode, encode
 
 VERSION = "v3.260.0"
@@ -166,10 +167,13 @@ def encode_resource(resource: Resource, encrypt: Callable[[str], str]) -> dict[s
 
 
 def decode_resource(fields: dict[str, Any], decrypt: Callable[[str], str]) -> Resource:
+    fields = {key: value for key, value in fields.items() if value is not None}
     values = {attribute: fields[key] for key, attribute in _PLAIN.items() if key in fields}
     for attribute, value in values.items():
         if isinstance(value, list):
             values[attribute] = tuple(value)
+    if "property_dependencies" in values:
+        values["property_dependencies"] = {key: urns or [] for key, urns in values["property_dependencies"].items()}
     return Resource(
         urn=fields["urn"],
         type=fields["type"],
@@ -231,27 +235,29 @@ def write_checkpoint(stack: str, deployment: str) -> str:
 def read_deployment(version: int, deployment: dict[str, Any] | None, decrypter: Decrypter) -> State:
     """The state in a deployment.
 
-    Raises EngineError for a deployment that another version of Pulumi wrote, or whose resources are out of order.
+    Raises EngineError for a deployment that another version of Pulumi wrote, StateDamaged for one that is not as Pulumi
+    writes them, or whose resources are out of order.
     """
     if version not in (3, 4):
         raise EngineError(f"The state has format version {version}; this engine reads 3. {CLI_HINT}")
     if not deployment:
         return State()
-    provider = deployment.get("secrets_providers") or {}
-    if provider.get("type", "passphrase") != "passphrase":
-        raise EngineError(
-            f"The state's secrets are held by '{provider['type']}'; this engine knows 'passphrase' only. {CLI_HINT}"
-        )
-    salt = (provider.get("state") or {}).get("salt", "")
-    decrypt = decrypter(salt)
     try:
+        check_deployment(deployment)
+        provider = deployment.get("secrets_providers") or {}
+        if provider.get("type", "passphrase") != "passphrase":
+            raise EngineError(
+                f"The state's secrets are held by '{provider['type']}'; this engine knows 'passphrase' only. {CLI_HINT}"
+            )
+        salt = (provider.get("state") or {}).get("salt", "")
+        decrypt = decrypter(salt)
         resources = tuple(decode_resource(fields, decrypt) for fields in deployment.get("resources") or [])
         pending = tuple(
             Operation(decode_resource(fields["resource"], decrypt), fields["type"])
             for fields in deployment.get("pending_operations") or []
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"The state is damaged: a resource in it is not as Pulumi writes them ({error!r}).") from None
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise StateDamaged(f"The state is damaged: it is not as Pulumi writes it ({error}).") from None
     verify(resources)
     return State(resources, pending, salt)
 
@@ -267,11 +273,11 @@ def verify(resources: Iterable[Resource]) -> None:
     for resource in resources:
         for urn in resource.references():
             if urn not in seen:
-                raise EngineError(
+                raise StateDamaged(
                     f"The state is damaged: '{resource.urn}' refers to '{urn}', which does not precede it."
                 )
         if resource.urn in live and not resource.delete:
-            raise EngineError(f"The state is damaged: '{resource.urn}' is in it twice.")
+            raise StateDamaged(f"The state is damaged: '{resource.urn}' is in it twice.")
         seen.add(resource.urn)
         if not resource.delete:
             live.add(resource.urn)

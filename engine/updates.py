@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from argparse import Namespace
 from collections import Counter
@@ -16,12 +15,13 @@ from engine.backend import Stack
 from engine.builtin import Builtin
 from engine.digest import Digest
 from engine.display import Display, Reporter
-from engine.errors import Cancelled, ConfirmationNeeded, EngineError, UnexpectedChanges
+from engine.errors import Cancelled, ConfirmationNeeded, EngineError, UnexpectedChanges, UsageError
+from engine.masking import Mask
 from engine.operation import Operation, Plan, Target
 from engine.process import Children
 from engine.session import Session
 from engine.stackfile import StackFile
-from engine.stacks import forget
+from engine.stacks import forget, interactive
 from engine.state import State, write_checkpoint
 
 _TITLES = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
@@ -82,13 +82,13 @@ class _Run:
             secrets_state=crypter.state,
         )
         self._reporter = self._make_reporter()
-        configuration = self._target.configuration
-        self._reporter.hide(configuration.values[key] for key in configuration.secret_keys)
 
     def _make_reporter(self) -> Reporter:
+        mask = Mask(self._target.configuration.secrets)
         if getattr(self._args, "json", False):
-            return Digest(self._target.configuration)
+            return Digest(self._target.configuration, mask)
         return Display(
+            mask,
             show_diff=self._args.diff,
             show_sames=self._args.show_sames,
             show_outputs=not self._args.suppress_outputs,
@@ -100,11 +100,16 @@ class _Run:
 
     def change(self, *, preview_first: bool) -> None:
         args = self._args
-        if not (args.yes or args.skip_preview or args.preview_only or _interactive(args)):
-            raise ConfirmationNeeded(
+        if not (args.yes or args.skip_preview or args.preview_only or interactive(args)):
+            # The CLI's own exit statuses, which differ.
+            kind = UsageError if self._kind == "refresh" else ConfirmationNeeded
+            raise kind(
                 "--yes or --skip-preview or --preview-only must be passed in to proceed when running in "
                 "non-interactive mode"
             )
+        if args.preview_only and (args.yes or args.skip_preview):
+            other = "--yes" if args.yes else "--skip-preview"
+            raise UsageError(f"{other} and --preview-only cannot be used together")
         with nullcontext() if args.preview_only else self.stack.locked():
             state = self.session.state(self.stack)
             if (preview_first and not args.skip_preview) or args.preview_only:
@@ -182,10 +187,6 @@ class _Run:
             "endTime": int(time.time()),
             "resourceChanges": dict(counts),
         }
-
-
-def _interactive(args: Namespace) -> bool:
-    return not args.non_interactive and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _confirmed(noun: str) -> bool:

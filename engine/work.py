@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from engine.errors import Cancelled, EngineError
+from engine.errors import Cancelled, EngineError, StateNotWritten
 from engine.goals import Alias, Goal, Observer, Step
 from engine.registry import Operations, Registry
 from engine.snapshot import Snapshot
@@ -41,6 +41,8 @@ class Work:
         """The URNs that the program has registered, and those that aliases have taken over."""
         self.former: dict[str, str] = {}
         """The URN that a resource had in the last state, of those found by an alias."""
+        self._formers: dict[str, list[str]] = {}
+        """The URNs that a resource may have had, by its own."""
         self._project = project
         self._stack = stack
         self._parallel = parallel
@@ -56,7 +58,9 @@ class Work:
         self._stopped.set()
 
     def fail(self, step: Step, error: EngineError) -> None:
-        """Shows that the step's resource failed."""
+        """Shows that the step's resource failed; that the state was not written, many meet, and the operation shows."""
+        if isinstance(error, StateNotWritten):
+            return
         error.shown = True
         self.observer.failed(step, error)
 
@@ -73,7 +77,14 @@ class Work:
         """Who carries out the resource's operations; None for a component."""
         if not resource.custom:
             return None
-        return self.registry if resource.is_provider else self.registry.get(resource.provider, self.resource)
+        return self.registry if resource.is_provider else self.registry.get(resource.provider, self.provider)
+
+    def provider(self, reference: str) -> Resource | None:
+        """The provider under `<urn>::<id>`: as it is now, or one that is replaced and still has resources."""
+        urn, _, id_ = reference.rpartition("::")
+        with self.lock:
+            known = [item for item in (self.news.get(urn), self.olds.get(urn)) if item is not None]
+        return next((item for item in (*known, *self.snapshot.base) if (item.urn, item.id) == (urn, id_)), None)
 
     def claim(self, goal: Goal) -> str:
         """The goal's URN. Raises EngineError when another has it."""
@@ -87,21 +98,20 @@ class Work:
     def old(self, urn: str, goal: Goal) -> Resource | None:
         """What the last operation left of the resource, under this URN or an alias."""
         with self.lock:
+            formers = list(dict.fromkeys(self._former_urns(goal)))
+            self._formers[urn] = formers
             if urn in self.olds:
                 return self.olds[urn]
-            for former in self._former_urns(goal):
+            for former in formers:
                 if former in self.olds and former not in self.seen:
                     self.seen.add(former)
                     self.former[urn] = former
-                    self.snapshot.rename(former, urn)
                     return self.olds[former]
         return None
 
     def _former_urns(self, goal: Goal) -> Iterable[str]:
         """The URNs that the goal's aliases stand for, and its parent's: a child's name begins with its parent's."""
-        parents = [goal.parent]
-        if goal.parent in self.former:
-            parents.append(self.former[goal.parent])
+        parents = [goal.parent, *(urn for urn in self._formers.get(goal.parent, ()) if urn != goal.parent)]
         for alias in (Alias(), *goal.aliases):
             if alias.urn:
                 yield alias.urn

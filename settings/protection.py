@@ -17,7 +17,9 @@ def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mi
     yield from _given_keys_are_not_rotated(settings, secret)
     yield from _keys_are_secret(settings, secret)
     yield from _keys_are_two(settings)
-    if settings.deployment.public and settings.deployment.target is not Target.NODE_POOL:  # which has its own rules
+    if settings.deployment.target is Target.NODE_POOL:  # whose other rules of exposure are its own
+        yield from _exposed_means_limited(settings)
+    elif settings.deployment.public:
         yield from _public_means_guarded(settings)
 
 
@@ -81,8 +83,18 @@ def _public_means_guarded(settings: Settings) -> Iterator[Mistake]:
             path="tls",
             expected="is required where deployment.public is true: keys would cross the network in clear text",
         )
-    if deployment.max_requests_per_second is None:
+    yield from _limited(settings, "deployment.public is true")
+
+
+def _exposed_means_limited(settings: Settings) -> Iterator[Mistake]:
+    exposure = settings.node_pool.exposure
+    if exposure.kind in ("ingress", "gateway") or (exposure.kind == "loadBalancer" and not exposure.internal):
+        yield from _limited(settings, f"nodePool.exposure.kind is '{exposure.kind}'")
+
+
+def _limited(settings: Settings, where: str) -> Iterator[Mistake]:
+    if settings.deployment.max_requests_per_second is None:
         yield Mistake(
             path="deployment.maxRequestsPerSecond",
-            expected="is required where deployment.public is true: without a limit one caller can take all there is",
+            expected=f"is required where {where}: without a limit one caller can take all there is",
         )

@@ -57,6 +57,10 @@ class Stack:
         (folder / "backend").mkdir()
         self.declare()
 
+    def encrypt(self, text: str) -> str:
+        """The ciphertext of a secret of the stack's settings."""
+        return self._crypter.encrypt(text)
+
     def declare(self, things: dict[str, dict[str, Any]] | None = None, **config: Any) -> None:
         """Writes the stack's settings: its things, by name, and further configuration."""
         document = {

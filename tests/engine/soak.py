@@ -1,7 +1,8 @@
 """Kills the engine at random moments: `python -m tests.engine.soak --kills 100` (`--seed` repeats a run).
 
-After every kill the state must be whole and no process left; every update that is let to its end must succeed, and
-leave exactly the objects that the state names, as the program wants them.
+Its programs have dependencies, components, aliases and secrets, and objects vanish meanwhile. After every kill the
+state must be whole and no process left; every update that is let to its end must succeed, and leave exactly the objects
+that the state names, as the program wants them.
 """
 
 from __future__ import annotations
@@ -19,25 +20,49 @@ from typing import Any
 
 from engine.crypto import Crypter
 from engine.state import read_deployment
-from tests.engine.conftest import PASSPHRASE, Stack
+from tests.engine.conftest import PASSPHRASE, TOKEN, Stack
 from tests.waiting import eventually
 
 Goal = dict[str, dict[str, Any]]
 
 
 def _goal(rng: random.Random) -> Goal:
-    """Some things that depend on each other, of random kinds and values."""
-    names = sorted(rng.sample("abcdefgh", 6))
+    """Some things that depend on each other, of random names, kinds and values, and a component with two more."""
     goal: Goal = {}
-    for index, name in enumerate(names):
-        goal[name] = {
-            "kind": rng.choice("xyz"),
-            "value": rng.randrange(3),
-            "slow": 0.1,
-            "after": names[max(0, index - 2) : index : 2],
-            "delete_before_replace": rng.random() < 0.5,
-        }
-    return goal
+    for letter in sorted(rng.sample("abcdefgh", 5)):
+        names = list(goal)
+        goal.update(
+            _renamed(
+                rng,
+                letter,
+                {
+                    **_thing(rng),
+                    "after": names[max(0, len(names) - 2) :: 2],
+                    "delete_before_replace": rng.random() < 0.5,
+                    "secret": rng.random() < 0.5,
+                },
+            )
+        )
+    return goal | _renamed(rng, "k", {"members": {member: _thing(rng) for member in "mn"}})
+
+
+def _thing(rng: random.Random) -> dict[str, Any]:
+    return {"kind": rng.choice("xyz"), "value": rng.randrange(3), "slow": 0.1}
+
+
+def _renamed(rng: random.Random, letter: str, entry: dict[str, Any]) -> Goal:
+    """The entry under one of two names, the other being its alias."""
+    name, alias = rng.sample([letter, f"{letter}2"], 2)
+    return {name: {**entry, "aliases": [alias]}}
+
+
+def _things(goal: Goal) -> Goal:
+    """The goal's things, by name, those of components too."""
+    return {
+        (f"{name}-{member}" if member else name): thing
+        for name, entry in goal.items()
+        for member, thing in entry.get("members", {"": entry}).items()
+    }
 
 
 class KillLoop:
@@ -56,11 +81,20 @@ class KillLoop:
             goal = _goal(self._rng)
             self._stack.declare(goal)
             for _ in range(self._rng.randint(1, 3)):
-                verb = self._rng.choice(["up", "up", "up", "refresh", "destroy"])
+                verb = self._rng.choice(["up", "up", "up", "refresh", "refresh", "destroy"])
+                if verb == "refresh":
+                    self._lose_objects()
                 self._kill(verb, self._rng.uniform(0.05, seconds * 1.2))
             seconds = self._complete(goal)
         self._stack.engine("destroy", "--yes", "--skip-preview")
         assert self._stack.objects() == set()
+
+    def _lose_objects(self) -> None:
+        """Takes objects away behind the engine's back."""
+        objects = sorted(self._stack.objects())
+        for name in self._rng.sample(objects, min(2, len(objects))):
+            (self._stack.folder / "objects" / name).unlink()
+            self.met["vanished objects"] += 1
 
     def _kill(self, verb: str, after: float) -> None:
         process = self._stack.start(verb, "--yes", "--skip-preview")
@@ -86,16 +120,19 @@ class KillLoop:
         stack = self._stack
         stack.declare(goal)
         began = time.monotonic()
-        stack.up()
+        stack.up("--refresh")
         seconds = time.monotonic() - began
         self.met["completed"] += 1
         resources = stack.resources()
-        assert set(resources) == set(goal)
-        assert stack.objects() == {item["id"] for item in resources.values()}
+        things = _things(goal)
+        assert set(resources) == set(things) | set(goal)
+        assert stack.objects() == {resources[name]["id"] for name in things}
         assert "pending_operations" not in stack.deployment()
-        for name, entry in goal.items():
+        assert TOKEN not in stack.checkpoint.read_text()
+        for name, entry in things.items():
             found = json.loads((stack.folder / "objects" / resources[name]["id"]).read_text())
             assert (found["kind"], found["value"]) == (entry["kind"], entry["value"]), name
+            assert ("token" in found) == bool(entry.get("secret")), name
         return seconds
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import shlex
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +83,25 @@ def test_a_provider_that_hangs_is_stopped_at_the_resources_deadline(stack: Stack
     assert len(stack.deployment()["pending_operations"]) == 1
 
 
+def test_a_provider_that_hangs_lets_its_other_calls_end(stack: Stack) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    stack.declare(items={"hangs": {"slow": 30, "timeout": "1s"}, "works": {"slow": 3}})
+    result = stack.up(status=1)
+    assert "hangs: Create did not end within 1 s" in result.out
+    assert "works created" in result.out
+    assert [item["resource"]["urn"].split("::")[-1] for item in stack.deployment()["pending_operations"]] == ["hangs"]
+
+
+def test_a_refresh_that_fails_after_finding_something_gone_leaves_a_whole_state(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"], "fail": "read"}})
+    stack.up()
+    (stack.folder / "objects/a-x").unlink()
+    assert "b: no read today" in stack.engine("refresh", "--yes", status=1).out
+    assert set(stack.resources()) == {"b"}
+    stack.up()
+    assert stack.objects() == {"a-x", "b-x"}
+
+
 def test_an_interrupted_update_is_read_again_by_the_next(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "value": 1}})
     stack.up()
@@ -103,7 +127,7 @@ def test_a_protected_resource_is_not_deleted(stack: Stack) -> None:
 
 
 def test_a_second_run_at_the_same_time_is_refused(stack: Stack) -> None:
-    stack.declare({"a": {"kind": "x", "slow": 2}})
+    stack.declare({"a": {"kind": "x", "slow": 10}})
     first = stack.start("up", "--yes", "--skip-preview")
     eventually(lambda: "create a" in calls(stack))
     result = stack.engine("up", "--yes", "--skip-preview", status=1)
@@ -134,19 +158,6 @@ def test_cancel_takes_away_the_lock_of_another_machine(stack: Stack) -> None:
     stack.up()
 
 
-def test_the_first_interrupt_lets_what_is_under_way_end(stack: Stack) -> None:
-    stack.declare({"a": {"kind": "x", "slow": 2}, "b": {"kind": "x", "after": ["a"]}})
-    process = stack.start("up", "--yes", "--skip-preview")
-    eventually(lambda: "create a" in calls(stack))
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 1, out + err
-    assert "update canceled" in err
-    assert "Traceback" not in out + err
-    assert set(stack.resources()) == {"a"}
-    assert "pending_operations" not in stack.deployment()
-
-
 def test_the_second_interrupt_kills_what_is_under_way(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "slow": 60}})
     process = stack.start("up", "--yes", "--skip-preview")
@@ -175,8 +186,23 @@ def test_a_damaged_checkpoint_is_named_with_its_newest_backup(stack: Stack) -> N
     stack.checkpoint.write_text(stack.checkpoint.read_text()[:200])
     result = stack.up(status=1)
     assert "is damaged" in result.err
-    backup = Path(result.err.rpartition("its backups is '")[2].rstrip("'.\n"))
-    stack.checkpoint.write_text(backup.read_text())
+    stack.engine(*shlex.split(result.err.rpartition("in its place with: ")[2]))
+    stack.up("--expect-no-changes")
+
+
+def test_a_state_with_a_reference_to_nothing_is_named_with_the_way_back(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"]}})
+    stack.up()
+    stack.up()
+    document = json.loads(stack.checkpoint.read_text())
+    resources = document["checkpoint"]["latest"]["resources"]
+    document["checkpoint"]["latest"]["resources"] = [item for item in resources if not item["urn"].endswith("::a")]
+    stack.checkpoint.write_text(json.dumps(document))
+    result = stack.up(status=1)
+    assert (
+        "refers to 'urn:pulumi:s::things::pulumi-python:dynamic/test:Thing::a', which does not precede it" in result.err
+    )
+    stack.engine(*shlex.split(result.err.rpartition("in its place with: ")[2]))
     stack.up("--expect-no-changes")
 
 
@@ -195,10 +221,132 @@ def test_a_full_disk_ends_the_update_with_the_old_state_whole(stack: Stack) -> N
     assert stack.objects() == {"a-x", "b-x", "c-x"}
 
 
-def test_a_backend_that_cannot_be_written_is_named(stack: Stack) -> None:
-    stack.environment["PULUMI_BACKEND_URL"] = "file:///proc/nowhere"
-    result = stack.engine("stack", "ls", status=1)
-    assert "The backend '/proc/nowhere' cannot be used" in result.err
+@pytest.fixture
+def read_only(stack: Stack) -> Iterator[Path]:
+    """The stack's backend, which nobody may write to, not even root."""
+    folder = stack.folder / "backend"
+    stack.declare({"a": {"kind": "x"}})
+    stack.up()
+    if os.geteuid():
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        yield folder
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return
+    for command in (["mount", "--bind", folder, folder], ["mount", "-o", "remount,bind,ro", folder]):
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        if done.returncode:
+            subprocess.run(["umount", folder], capture_output=True)
+            pytest.skip(f"root may write everywhere, and may not mount read-only here: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_backend_that_cannot_be_written_is_named_and_nothing_changes(stack: Stack, read_only: Path) -> None:
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x"}})
+    stack.calls()
+    for command in (["up", "--yes"], ["destroy", "--yes"], ["refresh", "--yes"], ["stack", "init", "q"]):
+        result = stack.engine(*command, status=1)
+        assert result.err.startswith("error: ")
+        assert str(read_only) in result.err
+        assert result.err.count("\n") == 1
+    assert stack.calls() == []
+    assert not (stack.folder / "Pulumi.q.yaml").exists()
+    assert "+ 1 to create" in stack.engine("preview").out
+
+
+def test_a_backend_of_an_older_layout_or_compressed_is_left_to_the_cli(stack: Stack) -> None:
+    compressed = stack.checkpoint.with_name("s.json.gz")
+    stack.checkpoint.rename(compressed)
+    assert "is compressed" in stack.engine("stack", "ls", status=1).err
+    assert "is compressed" in stack.engine("preview", status=1).err
+    compressed.rename(stack.checkpoint.parent.parent / "s.json")
+    (stack.folder / "backend/.pulumi/meta.yaml").unlink()
+    assert "'pulumi state upgrade' brings it up to date" in stack.engine("stack", "ls", status=1).err
+    assert not (stack.folder / "backend/.pulumi/meta.yaml").exists()
+
+
+def test_a_state_that_cannot_be_written_is_told_once(stack: Stack) -> None:
+    names = [f"n{number}" for number in range(6)]
+    stack.declare({name: {"kind": "x", "value": "v" * 3000} for name in names})
+    limited = ("bash", "-c", 'ulimit -f 12; exec "$@"', "bash", sys.executable, "-m", "engine")
+    result = stack.engine("up", "--yes", "--skip-preview", through=limited, status=1)
+    assert result.out.count("cannot be written: File too large") == 1
+    stack.up()
+    assert stack.objects() == {f"{name}-x" for name in names}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("verb", ["up", "destroy"])
+def test_a_signal_lets_what_is_under_way_end(stack: Stack, number: signal.Signals, verb: str) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 2}, "b": {"kind": "x", "slow": 2, "after": ["a"]}})
+    if verb == "destroy":
+        stack.up()
+        stack.calls()
+    process = stack.start(verb, "--yes", "--skip-preview")
+    first, last = ("create a", {"a"}) if verb == "up" else ("delete b", {"a"})
+    eventually(lambda: first in calls(stack))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    assert f"{'update' if verb == 'up' else 'destroy'} canceled" in err
+    assert set(stack.resources()) == last
+    assert "pending_operations" not in stack.deployment()
+
+
+def test_an_interrupted_refresh_keeps_the_state(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "slow_read": 2}})
+    stack.up()
+    stack.calls()
+    process = stack.start("refresh", "--yes")
+    eventually(lambda: "read a" in calls(stack))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    assert "refresh canceled" in err
+    assert set(stack.resources()) == {"a"}
+
+
+def test_an_interrupt_outside_of_an_operation_is_told(stack: Stack) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "engine", "stack", "rm"]
+    process = subprocess.Popen(
+        command, cwd=stack.folder, env=stack.environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    while b"typing" not in shown:
+        shown += os.read(ours, 1000)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert b"error: canceled" in os.read(ours, 1000)
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"hook": True}, "The embedded engine does not support resource hooks. The Pulumi CLI has it: https://"),
+        ({"replace_with": True}, "The embedded engine does not support the ReplaceWith option. The Pulumi CLI has it"),
+        ({"asset": "nowhere.txt"}, "'asset' has the file 'nowhere.txt', which cannot be read: No such file"),
+    ],
+)
+def test_what_this_engine_lacks_is_not_blamed_on_the_cli(stack: Stack, config: dict[str, object], words: str) -> None:
+    stack.declare(None, **config)
+    result = stack.engine("preview", status=1)
+    assert words in result.out
+    assert "Please update" not in result.out
+
+
+def test_a_lock_that_is_none_is_in_the_way_until_cancel_takes_everything_away(stack: Stack) -> None:
+    folder = stack.folder / "backend/.pulumi/locks/organization/things/s"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "x.json").write_text("[]")
+    (folder / "y.new").write_text("")
+    assert "created by unknown@unknown" in stack.up(status=1).err
+    stack.engine("cancel")
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", [["preview"], ["up"], ["refresh"], ["destroy"]])

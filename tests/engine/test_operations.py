@@ -94,6 +94,24 @@ def test_a_renamed_component_keeps_its_children(stack: Stack) -> None:
     assert not [call for call in stack.calls() if not call.startswith("update")]
 
 
+def test_a_renaming_that_fails_half_way_is_gone_on_with(stack: Stack) -> None:
+    stack.declare({"g": {"members": {"m": {"kind": "x", "value": 1}}}, "a": {"kind": "x"}})
+    stack.up()
+    stack.calls()
+    renamed: dict[str, dict[str, Any]] = {
+        "h": {"members": {"m": {"kind": "x", "value": 2, "fail": "update"}}, "aliases": ["g"]},
+        "b": {"kind": "y", "aliases": ["a"], "fail": "create"},
+    }
+    stack.declare(renamed)
+    stack.up(status=1)
+    del renamed["h"]["members"]["m"]["fail"]
+    del renamed["b"]["fail"]
+    stack.declare(renamed)
+    stack.up()
+    assert set(stack.resources()) == {"h", "h-m", "b"}
+    assert stack.objects() == {"g-m-x", "b-y"}
+
+
 def test_secrets_are_encrypted_in_state_and_hidden_in_output(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "value": f"in the clear: {TOKEN}", "secret": True, "export": True}})
     result = stack.up()
@@ -171,3 +189,36 @@ def test_a_plugin_checks_and_compares(stack: Stack) -> None:
     assert "item updated [diff: size]" in stack.up().out
     stack.declare(item={"size": 2, "fixed": True})
     assert "+- 1 replaced" in stack.up().out
+
+
+def test_a_replaced_provider_deletes_what_it_had_made(stack: Stack) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    stack.declare(item={"size": 1}, provider={"region": "here"})
+    stack.up()
+    stack.declare(item={"size": 1}, provider={"region": "there"})
+    assert "+- 2 replaced" in stack.up().out
+    assert stack.outputs()["region"] == "there"
+    assert not [item for item in stack.deployment()["resources"] if item.get("delete")]
+    stack.up("--refresh", "--expect-no-changes")
+
+
+def test_a_refresh_warns_of_what_is_not_ready_and_the_next_update_sees_to_it(stack: Stack) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    stack.declare(item={"size": 1, "unready": True})
+    assert "item: it is not ready" in stack.up(status=1).out
+    result = stack.engine("refresh", "--yes")
+    assert "warning: item: Refreshed resource is in an unhealthy state:" in result.out
+    item = next(item for item in stack.deployment()["resources"] if item["type"] == "fake:index:Item")
+    assert item["initErrors"] == ["it is not ready"]
+    stack.declare(item={"size": 1, "unready": False})
+    stack.up()
+    stack.up("--refresh", "--expect-no-changes")
+
+
+def test_a_plugin_of_the_newer_protocol_is_used(stack: Stack) -> None:
+    stack.environment |= {"PATH": f"{stack.environment['PATH']}{os.pathsep}{stack.folder / 'plugin'}"}
+    stack.environment["FAKE_HANDSHAKE"] = "1"
+    stack.declare(item={"size": 1}, provider={"region": "here"})
+    stack.up()
+    assert stack.outputs()["region"] == "here"
+    stack.up("--expect-no-changes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -67,9 +68,80 @@ def test_a_file_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert text(file) == "config:\n  p:b:\n  - c: 1\n"
 
 
-@pytest.mark.parametrize("content", ["config: [", "config: 3", "- a"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "config: {p:a: 1, p:b: {c: 2}}\n",
+        "config:\n    p:a: 1\n    p:b:\n        c: 2\n",
+        "config: ~\n",
+        "config:\n",
+        "config:\n  p:a: &one {c: 2}\n  p:b: *one\n",
+        "config:\n  p:b: {c: 2}\n...\n",
+        "---\nconfig:\n  p:b:\n    c: 2 # two\n  ? p:a\n  : 1\n",
+        '"config":\n  "p:b": {"c": 2, "d": [1,\n 2]}\n',
+        "config:\n  p:b: |\n    c\n\n  p:a: >-\n    x\n     y\n",
+        "{}",
+        "# nothing but this\n",
+        "config:\n  p:b: {c: 2}\n# tail",
+    ],
+)
+@pytest.mark.parametrize("value", ["v", "1e5", "0o17", "on", "a: b # c", "two\nlines\n", " x", "", "~", "1_0", ".5e3"])
+def test_whatever_the_file_looks_like_a_change_changes_one_value(tmp_path: Path, content: str, value: str) -> None:
+    path = tmp_path / "Pulumi.s.yaml"
+    path.write_text(content)
+    config = StackFile(path, "p").config
+    edits: list[tuple[str, bool]] = [("a", False), ("new", False), ("b.c", True), ("new", False)]
+    for number, (key, is_path) in enumerate(edits):
+        file = StackFile(path, "p")
+        if number == len(edits) - 1:
+            assert file.remove(key)
+            del config["p:new"]
+        else:
+            file.set(key, value, path=is_path)
+            config[f"p:{key}"] = value
+            if is_path:
+                del config["p:b.c"]
+                config["p:b"] = {**(config["p:b"] if isinstance(config.get("p:b"), dict) else {}), "c": value}
+        file.write()
+        assert StackFile(path, "p").config == config
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(file: StackFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    file.set("port", "1")
+    with pytest.raises(OSError, match="No space left"):
+        file.write()
+    assert file.path.read_text() == TEXT
+    assert list(file.path.parent.iterdir()) == [file.path]
+
+
+def test_a_link_and_permissions_stay(tmp_path: Path) -> None:
+    (tmp_path / "real.yaml").write_text(TEXT)
+    (tmp_path / "real.yaml").chmod(0o640)
+    (tmp_path / "link.yaml").symlink_to("real.yaml")
+    file = StackFile(tmp_path / "link.yaml", "p")
+    file.set("port", "1")
+    file.write()
+    assert file.path.is_symlink()
+    assert "'1'" in (tmp_path / "real.yaml").read_text()
+    assert (tmp_path / "real.yaml").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize(
+    "content", ["config: [", "config: 3", "- a", "encryptionsalt: 5", "config: {5: x}", "config: {p:a: {1: x, b: y}}"]
+)
 def test_a_file_that_is_no_settings_file_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "Pulumi.s.yaml"
     path.write_text(content)
     with pytest.raises(EngineError, match=r"Pulumi\.s\.yaml"):
+        StackFile(path, "p")
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.s.yaml"
+    path.write_bytes(b"config: \xff")
+    with pytest.raises(EngineError, match=r"Pulumi\.s\.yaml' is not UTF-8 text"):
         StackFile(path, "p")

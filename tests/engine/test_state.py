@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.backend import Backend, Stack
 from engine.errors import EngineError
 from engine.snapshot import Snapshot
 from engine.state import Resource, State, decode_resource, encode_resource, make_urn, read_deployment
@@ -39,7 +44,7 @@ def test_fields_that_this_engine_does_not_know_are_kept() -> None:
     [
         ({"resources": [FIELDS]}, "does not precede it"),
         ({"resources": [{**FIELDS, "parent": ""}] * 2}, "is in it twice"),
-        ({"resources": [{"urn": THING}]}, "not as Pulumi writes them"),
+        ({"resources": [{"urn": THING}]}, "not as Pulumi writes it"),
         ({"resources": [], "version": 2}, "format version 2"),
         ({"resources": [], "secrets_providers": {"type": "cloud"}}, "held by 'cloud'"),
     ],
@@ -48,6 +53,56 @@ def test_a_state_that_cannot_be_used_is_refused(arguments: dict[str, Any], messa
     resources = arguments.pop("resources")
     with pytest.raises(EngineError, match=message):
         read(*resources, **arguments)
+
+
+def test_nulls_stand_for_what_is_left_out() -> None:
+    fields = {**FIELDS, "parent": None, "dependencies": None, "propertyDependencies": {"x": None}, "inputs": None}
+    (found,) = read(fields).resources
+    assert (found.parent, found.dependencies, found.property_dependencies) == ("", (), {"x": []})
+
+
+CHECKPOINT = json.loads((Path(__file__).parent / "data/checkpoint-1.json").read_text())
+WRONG: tuple[Any, ...] = (None, 5, "x", True, [], {}, [1], [None], {"x": None}, {"x": 1}, [[]], 1.5, "a::b")
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _places(item, (*path, key))
+
+
+def complaint(stack: Stack) -> str:
+    """What reading the stack's state says is wrong, empty where it can be read."""
+    try:
+        found = stack.read()
+        state = read_deployment(found["version"], found["deployment"], lambda _salt: lambda _text: '"s"')
+    except EngineError as error:
+        return str(error)
+    for item in state.resources:
+        json.dumps(encode_resource(item, str))
+    return ""
+
+
+def test_whatever_is_wrong_with_a_checkpoint_is_an_error_of_one_line(tmp_path: Path) -> None:
+    stack = Backend(f"file://{tmp_path}", tmp_path).stack("things", "s")
+    stack.checkpoint.parent.mkdir(parents=True)
+    places = [path for path in _places(CHECKPOINT) if len(path) < 8]
+    rng = random.Random(12)
+    complaints = 0
+    for path in places:
+        for wrong in rng.sample(WRONG, 4):
+            document = copy.deepcopy(CHECKPOINT)
+            parent = document
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = wrong
+            stack.checkpoint.write_text(json.dumps(document))
+            found = complaint(stack)
+            assert "\n" not in found
+            complaints += bool(found)
+    assert complaints > len(places)
 
 
 def resource(name: str, **fields: Any) -> Resource:
@@ -75,15 +130,42 @@ def test_every_state_written_on_the_way_is_whole() -> None:
         read_deployment(3, json.loads(text), lambda _salt: str)
 
 
-def test_a_renamed_resource_is_followed_by_those_not_yet_reached() -> None:
+def test_a_renamed_resource_is_followed_by_those_not_yet_reached_from_when_it_is_done() -> None:
     old, child = resource("old"), replace(resource("child"), parent=resource("old").urn)
     written: list[str] = []
     snapshot = Snapshot(State((old, child)), str, "", written.append)
+    snapshot.begin("updating", old)
     new = resource("new")
-    snapshot.rename(old.urn, new.urn)
-    snapshot.done(new, old)
+    snapshot.done(new, old, begun=old)
     snapshot.close()
-    assert json.loads(written[-1])["resources"][1]["parent"] == new.urn
+    for text in written:
+        read_deployment(3, json.loads(text), lambda _salt: str)
+    assert [json.loads(text)["resources"][1]["parent"] for text in written] == [old.urn, new.urn]
+
+
+def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
+    a, b, c = resource("a"), resource("b"), resource("c")
+    b, c = replace(b, dependencies=(a.urn,)), replace(c, property_dependencies={"k": [a.urn, b.urn]})
+    written: list[str] = []
+    snapshot = Snapshot(State((a, b, c)), str, "", written.append)
+    snapshot.exchange(b, changed := replace(b, id="2"))
+    snapshot.vanish(a)
+    snapshot.exchange(changed, replace(changed, id="3"))
+    snapshot.settle([])
+    snapshot.close()
+    assert [names(text) for text in written] == [["a", "b", "c"]] + [["b", "c"]] * 3
+    for text in written:
+        read_deployment(3, json.loads(text), lambda _salt: str)
+
+
+def test_a_number_that_json_has_no_word_for_is_named_and_not_written() -> None:
+    written: list[str] = []
+    snapshot = Snapshot(State(), str, "", written.append)
+    snapshot.done(resource("a"))
+    with pytest.raises(EngineError, match=r"Thing::b' has a property that is not a finite number"):
+        snapshot.done(resource("b", outputs={"x": [float("nan")]}))
+    snapshot.close()
+    assert [names(text) for text in written] == [["a"]]
 
 
 def test_one_write_serves_all_who_wait() -> None:

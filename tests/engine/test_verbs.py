@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 import yaml
 
+from engine.configs import looks_like_secret
 from tests.engine.conftest import Stack
 
 
-@pytest.mark.parametrize("command", [["watch"], ["up", "--target", "x"], ["stack", "tag"]])
+@pytest.mark.parametrize("command", [["watch"], ["up", "--target", "x"], ["up", "--preview-only"], ["stack", "tag"]])
 def test_what_only_the_cli_has_is_refused_with_a_hint(stack: Stack, command: list[str]) -> None:
     result = stack.engine(*command, status=1)
     assert "the Pulumi CLI has it: https://www.pulumi.com/docs/install/" in result.err
@@ -18,9 +23,13 @@ def test_what_only_the_cli_has_is_refused_with_a_hint(stack: Stack, command: lis
 
 
 def test_an_update_asks_for_consent(stack: Stack) -> None:
-    assert "--yes or --skip-preview or --preview-only must be passed" in stack.engine("up", status=2).err
-    assert "+ 1 to create" in stack.engine("up", "--preview-only").out
-    assert stack.deployment().get("resources") is None
+    for verb, status in (("up", 2), ("destroy", 2), ("refresh", 1)):
+        assert "--yes or --skip-preview or --preview-only must be" in stack.engine(verb, status=status).err
+    assert stack.engine("stack", "rm", status=1).err == "error: non-interactive mode requires --yes flag\n"
+    stack.up()
+    assert "- 1 to delete" in stack.engine("destroy", "--preview-only").out
+    assert "cannot be used together" in stack.engine("destroy", "--preview-only", "--yes", status=1).err
+    assert stack.deployment()["resources"]
 
 
 def test_stacks_are_made_selected_listed_and_removed(stack: Stack) -> None:
@@ -30,6 +39,7 @@ def test_stacks_are_made_selected_listed_and_removed(stack: Stack) -> None:
     assert "already exists" in stack.engine("stack", "init", "t", status=1).err
     stack.engine("stack", "select", "s")
     assert stack.engine("stack", "select", "nope", status=6).err == "error: no stack named 'nope' found\n"
+    assert "no stack selected" in stack.engine("stack", "select", status=6).err
     stack.engine("stack", "select", "--create", "u")
     stack.engine("stack", "rm", "u", "--yes")
     assert "no stack selected" in stack.engine("stack", "output", status=1).err
@@ -66,6 +76,121 @@ def test_configuration_is_edited_in_place(stack: Stack) -> None:
     assert "key     [secret]\n" in stack.engine("config").out
     stack.engine("config", "rm", "key")
     assert "not found" in stack.engine("config", "get", "key", status=1).err
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("8f3kd93jd8SK3kd93kd83", True),
+        ("kdjfhgkdjf", True),
+        ("http://a.b.c.example", True),
+        ("correcthorse", False),
+        ("scoring-tls", False),
+        ("staging.example.org", False),
+        ("true", False),
+        ("12", False),
+        ("", False),
+    ],
+)
+def test_what_looks_like_a_secret_is_not_written_in_plain_text(text: str, refused: bool) -> None:
+    assert looks_like_secret("apiToken", text) == refused
+    assert not looks_like_secret("name", text)
+
+
+def test_a_secret_in_plain_text_is_refused_unless_that_is_meant(stack: Stack) -> None:
+    before = stack.settings.read_text()
+    command = ("config", "set", "apiToken", "8f3kd93jd8SK3kd93kd83")
+    assert "'things:apiToken' looks like a secret; rerun with --secret" in stack.engine(*command, status=1).err
+    assert stack.settings.read_text() == before
+    stack.engine(*command, "--plaintext")
+
+
+def test_a_key_is_read_as_the_cli_reads_it(stack: Stack) -> None:
+    assert "could not parse a:b:c as a configuration key" in stack.engine("config", "set", "a:b:c", "1", status=1).err
+    stack.engine("config", "set", "a:config:b", "1")
+    assert yaml.safe_load(stack.settings.read_text())["config"]["a:b"] == "1"
+
+
+def test_another_projects_stack_is_left_alone(stack: Stack) -> None:
+    (stack.folder / "Pulumi.yaml").write_text("{name: other, runtime: python}")
+    before = stack.checkpoint.read_text()
+    name = ("--stack", "organization/things/s")
+    for command in (
+        ("stack", "rm", "--yes", *name),
+        ("destroy", "--yes", *name),
+        ("config", "set", "a", "b", *name),
+        ("stack", "init", "organization/things/t"),
+        ("stack", "select", "organization/things/s"),
+        ("cancel", "--yes", *name),
+    ):
+        assert 'project name "things" doesn\'t match Pulumi.yaml' in stack.engine(*command, status=1).err
+    assert stack.checkpoint.read_text() == before
+    assert stack.settings.exists()
+
+
+def answer(stack: Stack, typed: str, *command: str) -> tuple[int, str]:
+    """Runs the engine on a terminal where a person types; its exit status, and what the terminal shows."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "engine", *command],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    os.write(ours, f"{typed}\n".encode())
+    status = process.wait(60)
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    return status, shown
+
+
+def test_a_person_confirms_by_the_stacks_name(stack: Stack) -> None:
+    for command in (("cancel",), ("stack", "rm")):
+        status, shown = answer(stack, "no", *command)
+        assert status == 1
+        assert "Please confirm that this is what you'd like to do by typing `s`:" in shown
+        assert "declined" in shown
+    status, shown = answer(stack, "s", "stack", "rm")
+    assert status == 0, shown
+    assert not stack.checkpoint.exists()
+
+
+def test_cancel_asks_nobody_where_nobody_is(stack: Stack) -> None:
+    assert "has been canceled" in stack.engine("cancel").out
+
+
+@pytest.mark.parametrize("document", [{"version": 3, "deployment": "x"}, {"version": 3, "deployment": [1]}, [], 3])
+def test_what_is_no_deployment_is_not_imported(stack: Stack, document: object) -> None:
+    before = stack.checkpoint.read_text()
+    (stack.folder / "state.json").write_text(json.dumps(document))
+    result = stack.engine("stack", "import", "--file", "state.json", status=1)
+    assert result.err.startswith("error: could not deserialize deployment")
+    assert stack.checkpoint.read_text() == before
+
+
+def test_the_backend_of_the_last_login_is_used(stack: Stack) -> None:
+    url = stack.environment.pop("PULUMI_BACKEND_URL")
+    (stack.folder / "home").mkdir(exist_ok=True)
+    (stack.folder / "home/credentials.json").write_text(json.dumps({"current": url}))
+    assert "s" in stack.engine("stack", "ls").out
+    assert not (stack.folder / ".var").exists()
+
+
+@pytest.mark.parametrize(("content", "words"), [(b"", "is empty"), (b"\xff", "is not UTF-8 text")])
+def test_a_passphrase_file_that_holds_none_is_refused(stack: Stack, content: bytes, words: str) -> None:
+    del stack.environment["PULUMI_CONFIG_PASSPHRASE"]
+    path = stack.folder / ".var/passphrase"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    for name in ("", str(path)):  # make names it
+        stack.environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = name
+        result = stack.engine("stack", "init", "own", status=1)
+        assert words in result.err
+        assert result.err.count("\n") == 1
+    assert not (stack.folder / "Pulumi.own.yaml").exists()
 
 
 def test_a_preview_as_json_has_the_clis_shape(stack: Stack) -> None:

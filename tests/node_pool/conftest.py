@@ -77,6 +77,8 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             "nodePool": pool or {},
         }
         tree = merged(merged(tree, SHAPES[shape]), changed)
+        if "exposure" in tree["nodePool"]:
+            tree["deployment"].setdefault("maxRequestsPerSecond", 100)
         settings = load(
             tree, stack="test", project=tmp_path, secret=["imagePassword"] if "imagePassword" in tree else []
         )

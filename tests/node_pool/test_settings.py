@@ -21,7 +21,12 @@ def mistakes(tmp_path):
             "models": models,
             "image": IMAGE,
             "registry": registry,
-            "deployment": {"target": "node-pool", "computeTargetName": "aks-gpu", **deployment},
+            "deployment": {
+                "target": "node-pool",
+                "computeTargetName": "aks-gpu",
+                "maxRequestsPerSecond": 100,
+                **deployment,
+            },
             "nodePool": pool,
         }
         try:
@@ -133,3 +138,16 @@ def test_tls_ends_once(options, exposure):
     tls = {"certificateFile": "certificate.pem", "keyFile": "key.pem"}
     with pytest.raises(SettingsError, match="tls: is for clients that reach Envoy itself"):
         options(pool={"exposure": exposure}, tls=tls)
+
+
+@pytest.mark.parametrize("kind", ["ingress", "gateway", "loadBalancer"])
+def test_a_pool_that_strangers_reach_has_a_limit(mistakes, kind):
+    where = f"deployment.maxRequestsPerSecond: is required where nodePool.exposure.kind is '{kind}'"
+    pool = {"exposure": {"kind": kind, "host": "h"}}
+    assert sum(line.startswith(where) for line in mistakes(pool, maxRequestsPerSecond=None)) == 1
+    assert not any("maxRequestsPerSecond" in line for line in mistakes(pool))
+
+
+def test_a_pool_within_reach_of_colleagues_alone_needs_no_limit(mistakes):
+    for exposure in ({"kind": "cluster"}, {"kind": "loadBalancer", "internal": True}):
+        assert mistakes({"exposure": exposure}, maxRequestsPerSecond=None) == []

@@ -11,7 +11,7 @@ things: dict[str, Thing] = {}
 
 def inputs(entry: dict[str, Any]) -> dict[str, Any]:
     """The thing's properties; `from` takes its value, and `secret` its token, from elsewhere."""
-    props = {key: entry[key] for key in ("kind", "value", "slow", "fail", "delete_first") if key in entry}
+    props = {key: entry[key] for key in ("kind", "value", "slow", "slow_read", "fail", "delete_first") if key in entry}
     if "from" in entry:
         props["value"] = things[entry["from"]].echo
     if "source" in entry:
@@ -44,11 +44,29 @@ for entry in config.require_object("things"):
             things[f"{name}/{member}"] = thing
     else:
         things[name] = Thing(name, inputs(entry), options(entry))
+    if entry.get("print"):
+        print(entry["print"])
+        pulumi.log.warn(entry["print"])
     if entry.get("export"):
         pulumi.export(name, things[name].echo)
-if item := config.get_object("item"):
-    item = pulumi.CustomResource("fake:index:Item", "item", {**item, "region": None})
-    pulumi.export("region", item.region)
+provider: pulumi.ProviderResource | None = None
+if settings := config.get_object("provider"):
+    provider = pulumi.ProviderResource("fake", "provider", settings)
+for item_name, entry in {"item": config.get_object("item"), **config.get_object("items", {})}.items():
+    if entry:
+        timeouts = pulumi.CustomTimeouts(create=entry.pop("timeout", None))
+        item_options = pulumi.ResourceOptions(provider=provider, custom_timeouts=timeouts)
+        item = pulumi.CustomResource("fake:index:Item", item_name, {**entry, "region": None}, item_options)
+        if item_name == "item":
+            pulumi.export("region", item.region)
+if config.get_bool("hook"):
+    hook = pulumi.ResourceHook("hook", lambda _: None)
+    Thing("hooked", {}, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook])))
+if config.get_bool("replace_with"):
+    first = Thing("first", {}, pulumi.ResourceOptions())
+    Thing("second", {}, pulumi.ResourceOptions(replace_with=[first]))
+if asset := config.get("asset"):
+    pulumi.CustomResource("fake:index:Item", "asset", {"file": pulumi.FileAsset(asset)})
 if config.get_bool("raise"):
     raise ValueError("the program is unwell")
 if reference := config.get("reference"):

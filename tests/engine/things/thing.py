@@ -54,6 +54,12 @@ class ThingProvider(ResourceProvider):
 
     def read(self, id: str, props: dict[str, Any]) -> ReadResult:
         path = OBJECTS / id
+        if props.get("slow_read"):
+            with Path("calls").open("a") as calls:
+                calls.write(f"read {props['name']}\n")
+            time.sleep(props["slow_read"])
+        if props.get("fail") == "read":
+            raise RuntimeError("no read today")
         if not path.exists():
             return ReadResult("", {})
         return ReadResult(id, {**props, **json.loads(path.read_text())})
