@@ -41,7 +41,7 @@ def goals(results: Results) -> Iterator[Sequence[object]]:
     yield _least("asynchronous script, 32 at once: throughput / the peer's", 5.5, ratio(ASYNC, PEER, 32, "throughput"))
     yield _least("asynchronous script, 32 at once: throughput / Triton's", 0.58, ratio(ASYNC, TRITON, 32, "throughput"))
     unbatched = ratio(f"{ASYNC}{UNBATCHED}", f"{TRITON}{UNBATCHED}", 32, "throughput")
-    yield ["the same, both with a model that is not batched", "at least 0.58", *_judged(unbatched, 0.58)]
+    yield _least("asynchronous script, the same, Triton not batching", 0.58, unbatched)
     yield _most(
         "asynchronous script, 32 at once: processor time a request / the peer's", 0.22, ratio(ASYNC, PEER, 32, "cpu_ms")
     )
@@ -53,12 +53,12 @@ def goals(results: Results) -> Iterator[Sequence[object]]:
         "Envoy with keys, 32 at once: throughput / Triton's", 0.72, ratio(ENVOY_TRITON, TRITON, 32, "throughput")
     )
     unbatched = ratio(f"{ENVOY_TRITON}{UNBATCHED}", f"{TRITON}{UNBATCHED}", 32, "throughput")
-    yield ["the same, both with a model that is not batched", "at least 0.72", *_judged(unbatched, 0.72)]
+    yield _least("Envoy with keys, the same, Triton not batching", 0.72, unbatched)
     yield ["Envoy with keys, 1 at once: p50 less a bare Envoy's, ms", "", f"{added(ENVOY_TRITON, BARE_ENVOY):.2f}", ""]
     bare = ratio(ENVOY_TRITON, BARE_ENVOY, 32, "throughput")
     yield ["Envoy with keys, 32 at once: throughput / a bare Envoy's", "", f"{bare:.2f}", ""]
     yield _most("`/` while the worker is in a run() of 3 s, slowest, directly or through Envoy, ms", 50, slowest)
-    yield ["the peer's, ms", "", f"{peers:,.0f}", ""]
+    yield ["the peer's `/` meanwhile, ms", "", f"{peers:,.0f}", ""]
     yield _most("memory of one worker, MiB", 60, memory[OUR_WORKER])
     yield ["memory of one worker of the peer, MiB", "", f"{memory[PEER_WORKER]:.0f}", ""]
 
@@ -84,11 +84,7 @@ def _median(results: Results, name: str, concurrency: int, field: str) -> float:
 
 
 def _least(what: str, goal: float, measured: float) -> Sequence[object]:
-    return [what, f"at least {goal:g}", *_judged(measured, goal)]
-
-
-def _judged(measured: float, least: float) -> tuple[str, str]:
-    return f"{measured:.2f}", "met" if measured >= least else "missed"
+    return [what, f"at least {goal:g}", f"{measured:.2f}", "met" if measured >= goal else "missed"]
 
 
 def _against_the_peer(results: Results) -> Iterator[tuple[float, str]]:

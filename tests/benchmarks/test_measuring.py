@@ -9,8 +9,20 @@ import pytest
 
 from benchmarks import command
 from benchmarks.cores import Cores
-from benchmarks.goals import ASYNC, BARE_ENVOY, ENVOY_TRITON, OUR_WORKER, OURS, PEER, PEER_WORKER, TRITON, goals
-from benchmarks.results import DIGITS, Results
+from benchmarks.goals import (
+    ASYNC,
+    BARE_ENVOY,
+    ENVOY_TRITON,
+    OUR_WORKER,
+    OURS,
+    PEER,
+    PEER_WORKER,
+    SYNCHRONOUS,
+    TRITON,
+    UNBATCHED,
+    goals,
+)
+from benchmarks.results import DENSENET, DIGITS, Results
 from benchmarks.samples import Samples, table
 
 
@@ -57,15 +69,26 @@ def test_a_command_that_fails_is_no_sample(tmp_path: Path) -> None:
 
 def test_goals_compare_with_the_peer_and_triton_of_the_same_run() -> None:
     throughput = {TRITON: 100, ENVOY_TRITON: 80, BARE_ENVOY: 160, OURS: 30, ASYNC: 60, PEER: 10}
+    throughput |= {f"{name}{UNBATCHED}": 50 for name in (TRITON, ENVOY_TRITON, ASYNC)}
+    throughput |= {f"{server}: {script}": 30 for server in ("ours", "Azure's") for script in SYNCHRONOUS[1:]}
+    slow = (DENSENET, f"ours: {SYNCHRONOUS[2]}", 8)
     samples = [
-        {"model": DIGITS, "scenario": name, "concurrency": n, "throughput": each, "p50_ms": 1, "p99_ms": 2, "cpu_ms": 1}
+        {"model": model, "scenario": name, "concurrency": n, "throughput": each, "p50_ms": 1, "cpu_ms": 1}
+        | {"p99_ms": 5 if (model, name, n) == slow else 2}
         for name, each in throughput.items()
+        for model in (DIGITS, DENSENET)
         for n in (1, 8, 32)
     ]
-    rows = goals(Results({"samples": samples, "memory": {OUR_WORKER: 40, PEER_WORKER: 100}}))
+    health = {"ours": [1.0, 40.0], "Envoy, ours": [51.0], "Azure's": [2700.0], "Envoy, Azure's": [2600.0]}
+    rows = goals(Results({"samples": samples, "memory": {OUR_WORKER: 40, PEER_WORKER: 100}, "health": health}))
     standing = {str(what): (measured, met) for what, _, measured, met in rows}
     assert standing["synchronous script, 32 at once: throughput / the peer's"] == ("3.00", "met")
     assert standing["asynchronous script, 32 at once: throughput / Triton's"] == ("0.60", "met")
-    assert standing["asynchronous script: processor time a request / the peer's"] == ("1.00", "missed")
+    assert standing["asynchronous script, the same, Triton not batching"] == ("1.00", "met")
+    assert standing["asynchronous script, 32 at once: processor time a request / the peer's"] == ("1.00", "missed")
+    worst = f"{DENSENET}, {SYNCHRONOUS[2]}, 8 at once, p99"
+    assert standing[f"synchronous scripts: worst p50 or p99 of all / the peer's ({worst})"] == ("2.50", "missed")
+    health_row = "`/` while the worker is in a run() of 3 s, slowest, directly or through Envoy, ms"
+    assert standing[health_row] == ("51.00", "missed")
     assert standing["Envoy with keys, 32 at once: throughput / a bare Envoy's"] == ("0.50", "")
     assert standing["memory of one worker, MiB"] == ("40.00", "met")
