@@ -100,12 +100,14 @@ class Project:
     def selected_stack(self, environment: Mapping[str, str] = os.environ) -> str | None:
         """The stack that `stack select` chose for this backend, by this engine or the CLI."""
         settings = self._selections(environment)
-        name = (settings.get("stacks") or {}).get(self.backend_url) or settings.get("stack")
+        stacks = settings.get("stacks")
+        name = (stacks.get(self.backend_url) if isinstance(stacks, dict) else None) or settings.get("stack")
         return name if isinstance(name, str) else None
 
     def select_stack(self, name: str | None, environment: Mapping[str, str] = os.environ) -> None:
         settings = self._selections(environment)
-        stacks = settings["stacks"] = settings.get("stacks") or {}
+        known = settings.get("stacks")
+        stacks = settings["stacks"] = known if isinstance(known, dict) else {}
         if name is None:
             settings.pop("stack", None)
             stacks.pop(self.backend_url, None)
@@ -129,10 +131,12 @@ def _backend_url(root: Path, document: dict[str, Any], environment: Mapping[str,
     """The CLI's order: the environment, the project, the last login; and then the project's own folder."""
     if url := environment.get("PULUMI_BACKEND_URL"):
         return url
-    if url := (document.get("backend") or {}).get("url"):
+    backend = document.get("backend")
+    if isinstance(backend, dict) and (url := backend.get("url")):
         return str(url)
     try:
         credentials = json.loads((_home(environment) / "credentials.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         credentials = {}
-    return credentials.get("current") or f"file://{root / '.var' / 'backend'}"
+    current = credentials.get("current") if isinstance(credentials, dict) else None
+    return str(current) if current else f"file://{root / '.var' / 'backend'}"

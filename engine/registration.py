@@ -158,7 +158,8 @@ class Registrations:
                     outputs = operations.update(old, new.inputs, preview=work.preview, new=new, deadline=deadline)
             except PartialFailure as error:
                 outputs = hide_keys(error.outputs, new.additional_secret_outputs)
-                new = replace(new, outputs=outputs, init_errors=error.reasons, modified=now())
+                # With its old inputs, as the CLI has it: so the next update tries again.
+                new = replace(new, inputs=old.inputs, outputs=outputs, init_errors=error.reasons, modified=now())
                 work.snapshot.done(new, old, begun=old)
                 raise
             except ProviderError as error:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Set
 from dataclasses import fields, replace
 
-from engine.errors import EngineError
+from engine.errors import EngineError, StateNotWritten
 from engine.state import Operation, Resource, State, encode_resource, write_deployment
 
 Journal = Callable[[str], None]
@@ -193,18 +193,22 @@ class Snapshot:
                 if self._requested == self._written:
                     return
                 ticket = self._requested
-                # Under the lock: a name that changed between two texts would leave a reference to nothing.
+                failure: EngineError | None = None
                 try:
-                    deployment: str | EngineError = self._deployment()
+                    # Under the lock: a name that changed between two texts would leave a reference to nothing.
+                    deployment = self._deployment()
                 except EngineError as error:
-                    deployment = error
-            try:
-                if isinstance(deployment, EngineError):
-                    raise deployment
-                self._journal(deployment)
-            except EngineError as error:
+                    failure = error
+            if failure is None:
+                try:
+                    self._journal(deployment)
+                except EngineError as error:
+                    failure = error
+                except Exception as error:  # or everybody would wait for ever
+                    failure = StateNotWritten(f"The state cannot be written: {error!r}.")
+            if failure is not None:
                 with self._changed:
-                    self._failure = error
+                    self._failure = failure
                     self._changed.notify_all()
                 return
             with self._changed:

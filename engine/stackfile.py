@@ -37,12 +37,11 @@ class _Dumper(yaml.SafeDumper):
     """Quotes what YAML 1.1, YAML 1.2 or the CLI would not read as a string."""
 
 
-for _first in "-+.0123456789":
-    _Dumper.yaml_implicit_resolvers = {**_Dumper.yaml_implicit_resolvers}
-    _Dumper.yaml_implicit_resolvers[_first] = [
-        *_Dumper.yaml_implicit_resolvers.get(_first, []),
-        ("tag:yaml.org,2002:float", re.compile(r"^[-+]?[.0-9][0-9_.]*(?:[eE][-+]?[0-9]+)?$|^0[oO][0-7_]+$")),
-    ]
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^0o[0-7]+$"),
+    list("-+.0123456789"),
+)
 
 
 def load_yaml(path: Path) -> Any:

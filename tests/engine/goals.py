@@ -15,8 +15,8 @@ from tests.engine.conftest import Stack
 DATA = Path(__file__).parent / "data"
 RECORD = yaml.safe_load((DATA / "goals.yaml").read_text())
 GOALS: list[dict[str, Any]] = RECORD["goals"]
-"""Each with the `things` of the stack and further `config`; `fails` where the update does, `serial` where resources
-have but one order."""
+"""Each with the `things` of the stack and `config`; `fails` where the update does, `serial` where resources have
+but one order."""
 PREVIEWS = (1, 2, 3, 4, 5, 7)
 """The numbers of the goals whose preview, after the goal before, is compared too."""
 
