@@ -6,6 +6,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
@@ -17,6 +18,7 @@ from docker_target.spec import ServiceSpec
 from environment.image_layout import repository
 from machine.service import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
+from tests.waiting import eventually
 
 DIGITS = PROJECT / "model_repository" / "triton" / "digits"
 SERVICE = f"tests-{secrets.token_hex(4)}"  # an engine has more than one user
@@ -185,13 +187,23 @@ def test_it_is_not_ready_in_time(rolled_out: Callable[..., str], images: Images,
     assert "not ready within 8 s" in said
 
 
-def test_a_triton_that_ends_by_itself_is_told_with_its_exit_code(
+def test_a_triton_that_ends_is_told_with_its_exit_code(
     rolled_out: Callable[..., str], images: Images, tmp_path: Path
 ) -> None:
-    image = images.service("small", python_model(tmp_path / "models", "pass"))
-    said = rolled_out(image, variables={"LD_LIBRARY_PATH": "/nowhere"})
-    assert "-triton ended with exit code 127" in said
-    assert "error while loading shared libraries" in said
+    image = images.service("slow", python_model(tmp_path / "models", "time.sleep(60)"))
+    with ThreadPoolExecutor(1) as other:
+        killed = other.submit(kill_triton)
+        said = rolled_out(image)
+        killed.result()
+    assert "-triton ended with exit code 137" in said
+    assert "the end of its log:" in said
+
+
+def kill_triton() -> None:
+    """Kill the service's Triton as soon as there is one."""
+    engine = docker.from_env()
+    filters = {"label": [f"triton-serving.service={SERVICE}", "triton-serving.role=triton"], "status": "running"}
+    eventually(lambda: engine.containers.list(filters=filters), "a Triton to kill", 60)[0].kill()
 
 
 def test_an_image_without_the_models_is_refused(network: str, images: Images, tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fsspec.implementations.memory import MemoryFileSystem
 
 from gateway.config import render_keys
 from gateway.keys import Keys
@@ -41,6 +43,13 @@ def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
 
 
 DIGITS = Path(__file__).resolve().parents[2] / "model_repository" / "triton" / "digits"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def clouds_stores() -> None:
+    """The clouds' object stores, whose packages a user adds to the requirements; here each is kept in memory."""
+    for protocol in ("s3", "gs", "abfs"):
+        fsspec.register_implementation(protocol, MemoryFileSystem, clobber=True)
 
 
 @pytest.fixture(scope="session")
