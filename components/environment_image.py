@@ -11,10 +11,11 @@ import pulumi_docker as docker
 from components.providers.build_context import EnvironmentContext, ServiceContext
 from components.providers.environment_venv import declared_environment
 from environment.files import digest_of
+from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from settings.schema import Settings
 
-__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image", "server_of"]
+__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -51,12 +52,6 @@ class ImageStore:
         if self.repository is None or self.username is None:
             return None
         return docker.RegistryArgs(server=server_of(self.repository), username=self.username, password=self.password)
-
-
-def server_of(image: str) -> str:
-    """The registry that an image's name belongs to: Docker Hub where its first part is no host."""
-    first = image.split("/")[0]
-    return first if "." in first or ":" in first or first == "localhost" else "docker.io"
 
 
 def built_image(

@@ -39,8 +39,8 @@ class Trial:
     logs: Path
 
 
-def run(trial: Trial, progress: Callable[[str], object]) -> None:
-    """Serve the models, probe them, show where health and metrics answer, and stop.
+def run(trial: Trial, progress: Callable[[str], object]) -> float:
+    """Serve the models, probe them, show where health and metrics answer, and stop; gives the seconds until ready.
 
     Raises `ServiceError` with Triton's reason, the exit code and the command that shows it by hand.
     """
@@ -55,10 +55,10 @@ def run(trial: Trial, progress: Callable[[str], object]) -> None:
         engine.start(container)
         _await_ready(engine, container, trial, ports[0])
         seconds = time.monotonic() - started
-        progress(f"every model version is ready and every golden inference right, after {seconds:.1f} s")
         for path, port in (("/v2/health/ready", ports[0]), ("/metrics", ports[2])):
             status, _ = probe.request(f"http://127.0.0.1:{port}{path}", timeout=5)
             progress(f"curl http://localhost:{port}{path}: {status}")
+        return seconds
 
 
 def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:

@@ -3,6 +3,7 @@
 import base64
 import json
 
+from environment.image_name import server_of
 from node_pool.names import REPLICA, Names, manifest
 from node_pool.options import Manifest, Options
 from settings.schema import Settings
@@ -30,7 +31,7 @@ def docker_configuration(settings: Settings) -> str:
     image, password = settings.image, settings.image_password
     if image.username is None or password is None:
         return ""
-    server = (image.reference or image.repository or "").partition("/")[0]
+    server = server_of(image.reference or image.repository or "")
     server = "https://index.docker.io/v1/" if server == "docker.io" else server
     auth = base64.b64encode(f"{image.username}:{password.get_secret_value()}".encode()).decode()
     return json.dumps({"auths": {server: {"auth": auth}}})

@@ -24,7 +24,7 @@ from settings import Settings
 from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 
-__all__ = ["run"]
+__all__ = ["run", "verdict"]
 
 
 def run(console: Console, settings: Settings, project: Path) -> int:
@@ -71,17 +71,18 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         at_exit.callback(service.remove, spec.state_directory, spec.service_name, spec.owner)
         started = time.monotonic()
         rollout.apply(spec, say)
-        say(f"{_checked([registered for _, registered in found])}, after {time.monotonic() - started:.1f} s")
-        for _, registered in found:
-            for line in without_golden(registered):
-                say(line)
+        seconds = time.monotonic() - started
+        for line in verdict([registered for _, registered in found], seconds):
+            say(line)
     return 0
 
 
-def _checked(bundles: Sequence[Registered]) -> str:
+def verdict(bundles: Sequence[Registered], seconds: float) -> list[str]:
+    """What was checked of bundles that are ready, and of which of their models no golden inference could be asked."""
     versions = [version for bundle in bundles for version in declared_versions(bundle)]
     golden = sum(version["golden"] is not None for version in versions)
-    return f"{len(versions)} model versions are ready and {golden} golden inferences right"
+    checked = f"model versions ready: {len(versions)}; golden inferences right: {golden}; after {seconds:.1f} s"
+    return [checked, *(line for bundle in bundles for line in without_golden(bundle))]
 
 
 def _registered(

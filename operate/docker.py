@@ -16,6 +16,7 @@ from docker_target import check, logs, service
 from docker_target.engine import Engine
 from docker_target.spec import ServiceSpec
 from machine.service import ServiceError
+from operate.check import verdict
 from settings import Settings
 from settings.schema import Framework, Model, RegisteredModelId
 
@@ -89,7 +90,12 @@ def run_check(console: Console, settings: Settings, project: Path) -> int:
             ),
             logs=state_directory / "docker" / "check",
         )
-        check.run(trial, lambda line: console.print(line, markup=False, soft_wrap=True))
+
+        def say(line: str) -> None:
+            console.print(line, markup=False, soft_wrap=True)
+
+        for line in verdict([held for held, _ in by_triton], check.run(trial, say)):
+            say(line)
     return 0
 
 

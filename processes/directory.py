@@ -129,14 +129,10 @@ class ServiceDirectory(ServiceFolder):
     def claim(self, owner: str, *, overwrite: bool) -> Record:
         """Take this service's name for a stack, or raise `ServiceError` where another one owns it.
 
-        With `overwrite` the other stack's service becomes this stack's: the next rollout replaces it.
+        With `overwrite` the rollout may replace the other stack's service, whose it stays until then.
         """
-        record = self.record()
-        if record is None:
-            record = Record(owner=owner)
-        elif record.owner != owner:
-            check_owner(self, owner, overwrite=overwrite)
-            record = record.model_copy(update={"owner": owner})
+        check_owner(self, owner, overwrite=overwrite)
+        record = self.record() or Record(owner=owner)
         for folder in (self.root, self.programs, self.logs, self.envoy, self.sockets):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.sockets.stat().st_uid != os.getuid():

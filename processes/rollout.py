@@ -65,6 +65,7 @@ class _Rollout:
             traffic.send_to(self.directory, old)
         self._remove_leftovers(keep=old)
         if old is not None and healthy and unchanged:
+            self._record(old)
             return old
 
         new: Generation | None = None
@@ -83,8 +84,7 @@ class _Rollout:
             raise
         surge = old if serves and self.spec.strategy == "surge" else None
         traffic.send_to(self.directory, new, draining=surge)
-        self.record = self.record.model_copy(update={"current": new})
-        self.directory.write_record(self.record)
+        self._record(new)
         self.progress(f"generation {new.number} has the traffic")
         if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.drain_seconds):
             self.progress(f"generation {surge.number} has requests left after {self.spec.drain_seconds} s")
@@ -93,6 +93,11 @@ class _Rollout:
             self._remove(old)
         self._prune_logs()
         return new
+
+    def _record(self, current: Generation) -> None:
+        """Write down what has the traffic, and whose it is by that."""
+        self.record = self.record.model_copy(update={"current": current, "owner": self.spec.owner})
+        self.directory.write_record(self.record)
 
     def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
         """Start what does not run of the old generation: all of it after a reboot or a killed supervisor.

@@ -60,7 +60,7 @@ def test_check_serves_the_models_before_they_are_registered(deployed: DockerProj
     assert shown.returncode == 0, shown.stdout
     assert "by hand: docker run --rm" in shown.stdout
     assert "tritonserver --model-repository=/models" in shown.stdout
-    assert "every model version is ready and every golden inference right" in shown.stdout
+    assert "model versions ready: 1; golden inferences right: 1;" in shown.stdout
     assert "/v2/health/ready: 200" in shown.stdout
     assert "/metrics: 200" in shown.stdout
     assert deployed.containers() == before

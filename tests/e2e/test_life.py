@@ -126,7 +126,7 @@ def test_check_serves_the_models_beside_the_service_and_leaves_nothing(deployed)
     before, serving = {p.name for p in (deployed.root / ".var").iterdir()}, deployed.pids
     checked = deployed.operate("check")
     assert checked.code == 0, checked.text
-    assert "1 model versions are ready and 1 golden inferences right" in checked.text
+    assert "model versions ready: 1; golden inferences right: 1;" in checked.text
     assert {p.name for p in (deployed.root / ".var").iterdir()} == before
     assert deployed.pids == serving
 

@@ -189,7 +189,13 @@ def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(servi
         service.up(answering("two"), owner="organization/project/other")
     assert (service.pids, service.score()) == (pids, '"one"')
 
+    with pytest.raises(ServiceError, match="no model today"):
+        service.up(FAILING, owner="organization/project/other", overwrite=True)
+    assert not service.directory.is_taken_from(OWNER)
+    assert service.score() == '"one"'
+
     service.up(answering("two"), owner="organization/project/other", overwrite=True)
+    assert service.directory.is_taken_from(OWNER)
     whole_service.remove(service.folder / "state", "web", OWNER)
     front_door.remove(service.folder / "state", "web", OWNER)
     assert service.score() == '"two"'
