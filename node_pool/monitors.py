@@ -12,11 +12,11 @@ _INTERVAL = "15s"
 
 
 def monitors(options: Options) -> list[Manifest]:
-    """Monitors of Triton's metrics and of Envoy's; nothing where `nodePool.monitoring.scrape` is not set."""
+    """Monitors of Triton's, the scorer's and Envoy's metrics; nothing where `nodePool.monitoring.scrape` is not set."""
     names, scrape = Names.of(options), options.pool.monitoring.scrape
     if scrape is None:
         return []
-    replica = [("metrics", "/metrics")] if options.triton else []
+    replica = [("metrics", "/metrics")] * options.triton + [("score", "/metrics")] * options.scorer
     wanted = [(names.service, REPLICA, replica), (names.front_door, FRONT_DOOR, [("statistics", "/stats/prometheus")])]
     monitor = _pod_monitor if scrape == "podMonitor" else _service_monitor
     found = [monitor(options, name, component, endpoints) for name, component, endpoints in wanted if endpoints]

@@ -16,8 +16,11 @@ def network_policies(options: Options) -> list[Manifest]:
     served = [TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT] if options.triton else []
     served += [SCORER_PORT] if options.scorer else []
     replica_rules = [_allow(served, envoy)]
-    if options.triton:
-        replica_rules.append(_allow([TRITON_METRICS_PORT], _monitoring(options)))
+    # The scorer's metrics share their port with requests: it is open to nobody unless somebody is to scrape it.
+    scraped = [TRITON_METRICS_PORT] * options.triton
+    scraped += [SCORER_PORT] * (options.scorer and options.pool.monitoring.scrape is not None)
+    if scraped:
+        replica_rules.append(_allow(scraped, _monitoring(options)))
     front_door_rules = [_allow([FRONT_DOOR_PORT]), _allow([STATISTICS_PORT], _monitoring(options))]
     return [
         _policy(options, names.service, REPLICA, replica_rules),

@@ -88,10 +88,24 @@ def test_only_clients_keep_the_last_replica_awake(rendered):
     ]
 
 
-def test_without_triton_only_the_front_door_is_scraped(rendered):
-    found = rendered(shape="scorer", pool={"monitoring": {"scrape": "podMonitor", "alerts": True}})
-    assert [m["metadata"]["name"] for m in found.all("PodMonitor")] == ["triton-webservice-front-door"]
-    assert "nv_inference" not in json.dumps(found.one("PrometheusRule"))
+@pytest.mark.parametrize(
+    ("shape", "ports"),
+    [("triton", ["metrics"]), ("triton and scorer", ["metrics", "score"]), ("scorer", ["score"])],
+)
+def test_each_of_a_replicas_servers_is_scraped_and_may_be(rendered, shape, ports):
+    found = rendered(shape=shape, pool={"monitoring": {"scrape": "podMonitor", "alerts": True}})
+    replica, _ = found.all("PodMonitor")
+    assert [endpoint["port"] for endpoint in replica["spec"]["podMetricsEndpoints"]] == ports
+    policy = next(p for p in found.all("NetworkPolicy") if p["metadata"]["name"] == "triton-webservice")
+    (monitoring,) = (rule for rule in policy["spec"]["ingress"] if "namespaceSelector" in rule["from"][0])
+    numbers = {"metrics": 8002, "score": 5001}
+    assert [port["port"] for port in monitoring["ports"]] == [numbers[port] for port in ports]
+    assert ("nv_inference" in json.dumps(found.one("PrometheusRule"))) == (shape != "scorer")
+
+
+def test_without_a_monitor_nobody_but_envoy_reaches_the_scorer(rendered):
+    policy, _ = rendered(shape="scorer").all("NetworkPolicy")
+    assert all("namespaceSelector" not in rule["from"][0] for rule in policy["spec"]["ingress"])
 
 
 def test_monitors_name_ports_that_the_pods_have(rendered):
