@@ -157,8 +157,9 @@ class Stack:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """Whoever starts the tests in the background has them ignore Ctrl-C, and so would every process of theirs."""
+    """Whoever starts the tests in the background has them, and all they start, ignore Ctrl-C; nohup, a hang-up."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,7 @@ def _goal(rng: random.Random) -> Goal:
                     "after": names[max(0, len(names) - 2) :: 2],
                     "delete_before_replace": rng.random() < 0.5,
                     "secret": rng.random() < 0.5,
+                    "hide": ["token"],  # for a refresh cannot know that what a killed update left is secret
                 },
             )
         )

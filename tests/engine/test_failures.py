@@ -318,6 +318,8 @@ def test_an_interrupt_outside_of_an_operation_is_told(stack: Stack) -> None:
     shown = b""
     while b"typing" not in shown:
         shown += os.read(ours, 1000)
+    stat = Path(f"/proc/{process.pid}/stat")
+    eventually(lambda: stat.read_text().split()[2] == "S")  # a signal just before the read is noticed only after it
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert b"error: canceled" in os.read(ours, 1000)
