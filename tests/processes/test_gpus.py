@@ -36,7 +36,9 @@ def visible(gpu_cores: int, **variables: str) -> list[str]:
     generation = Generation(number=1, digest="d", triton_http=1, triton_grpc=2, triton_metrics=3, scorer=4)
     launches = (
         programs.triton(spec, generation, directory=Path("/g"), shared_memory="s-"),
-        programs.scorer(spec, generation, source_directory=Path("/g"), model_directory=Path("/m")),
+        programs.scorer(
+            spec, generation, source_directory=Path("/g"), model_directory=Path("/m"), probe=Path("/g/probe.json")
+        ),
     )
     return [launch.variables["CUDA_VISIBLE_DEVICES"] for launch in launches]
 

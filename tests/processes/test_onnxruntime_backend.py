@@ -105,7 +105,8 @@ def test_requests_under_load_run_as_batches(triton: Triton) -> None:
 def test_a_model_computes_on_the_services_cores_unless_it_asks_for_a_number(triton: Triton) -> None:
     def threads(model: str) -> int:
         version = str(triton.log.parent / "bundle" / "triton" / model / "1")
-        (stub,) = (each for each in psutil.process_iter() if any(part.startswith(version) for part in each.cmdline()))
+        running = ((each, each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"]))  # none: it ended
+        (stub,) = (each for each, command in running if any(part.startswith(version) for part in command))
         return stub.num_threads()
 
     assert threads("threaded") == threads("renamed") + 2, "ONNX Runtime counts the caller's thread"
