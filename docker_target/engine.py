@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +213,11 @@ class Engine:
             return None
         state = facts["State"]
         return Exit(code=state["ExitCode"], out_of_memory=state["OOMKilled"], error=state["Error"])
+
+    def await_end(self, name: str, seconds: float) -> None:
+        """Wait until a container has ended, but so long at most."""
+        with suppress(requests.RequestException, docker.errors.DockerException):
+            self._api.wait(name, timeout=seconds)
 
     def ran_out_of_memory(self, name: str) -> bool:
         """Whether the kernel killed a process of a container for want of memory, its first one or another."""

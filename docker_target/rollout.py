@@ -22,6 +22,7 @@ from machine.service import ServiceError
 __all__ = ["apply", "check_owner"]
 
 Progress = Callable[[str], None]
+_END_SECONDS = 5.0
 
 
 def apply(spec: ServiceSpec, progress: Progress) -> Record:
@@ -129,6 +130,8 @@ class _Rollout:
             code, said = None, str(error)
         if code == 0:
             return
+        if not said:  # the probe was cut off, as by the end of the container that it ran in
+            self.engine.await_end(container.name, _END_SECONDS)
         if code is not None and time.monotonic() > deadline - 1:
             said = f"not ready within {self.spec.deadline_seconds} s: {said}"
         raise ServiceError(explain(self.engine, container, said, self.folder.logs))
