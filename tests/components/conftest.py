@@ -150,6 +150,8 @@ def settings_with(tmp_path: Path, bundle_folder: Path) -> Callable[..., Settings
 
     def make(**changed: Any) -> Settings:
         values = {"models": [{"path": str(bundle_folder), "name": "triton_model"}], **changed}
+        # Not the default, on which a service of whoever runs the tests may listen.
+        values["deployment"] = {"port": 16789, **values.get("deployment", {})}
         return load(
             values,
             stack="test",
