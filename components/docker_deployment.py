@@ -12,6 +12,7 @@ import pulumi_docker as docker
 from components.model_bundle import ModelBundle
 from components.providers.docker_front_door import DockerFrontDoor
 from components.providers.docker_service import DockerService
+from components.stack_settings import stack_name
 from docker_target.containers import Labels
 from docker_target.engine import Engine
 from docker_target.front_door import check_port
@@ -119,7 +120,7 @@ class DockerDeployment(pulumi.ComponentResource):
 
 def _owner(state_directory: Path) -> str:
     # An engine is shared by all clones of the project: the folder of its state tells them apart.
-    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()} of {state_directory}"
+    return f"{stack_name()} of {state_directory}"
 
 
 def check_machine(settings: Settings, project: Path) -> str:

@@ -14,6 +14,7 @@ from components.model_bundle import ModelBundle
 from components.node_pool_objects import ObjectSet, cluster_provider
 from components.providers.node_pool_pods import NodePoolPods
 from components.providers.node_pool_rollout import NodePoolRollout
+from components.stack_settings import stack_name
 from environment.image_layout import repository
 from machine.service import ServiceError
 from node_pool.addresses import logs_command
@@ -68,7 +69,7 @@ class NodePoolDeployment(pulumi.ComponentResource):
             settings=settings,
             triton=bool(served),
             scorer=settings.entry_script is not None,
-            owner=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
+            owner=stack_name(),
             contents=Contents(
                 image=args.image,
                 repositories=tuple(_repository(settings, bundle) for bundle in served),

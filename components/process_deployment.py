@@ -11,6 +11,7 @@ from components.entry_script import entry_script
 from components.model_bundle import ModelBundle
 from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
+from components.stack_settings import stack_name
 from components.triton_environment import TritonEnvironment
 from processes.directory import ServiceDirectory, check_owner
 from processes.front_door import check_port
@@ -45,7 +46,7 @@ class ProcessDeployment(pulumi.ComponentResource):
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
         state_directory = (args.project / settings.state_directory).resolve()
-        self._owner = _stack()
+        self._owner = stack_name()
         check_machine(settings, args.project)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
@@ -84,9 +85,5 @@ class ProcessDeployment(pulumi.ComponentResource):
 def check_machine(settings: Settings, project: Path) -> None:
     """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
     directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
-    check_owner(directory, _stack(), overwrite=settings.deployment.overwrite)
+    check_owner(directory, stack_name(), overwrite=settings.deployment.overwrite)
     check_port(directory, settings.deployment.port)
-
-
-def _stack() -> str:
-    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

@@ -10,7 +10,12 @@ from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys
 
 import settings
 
-__all__ = ["stack_settings"]
+__all__ = ["stack_name", "stack_settings"]
+
+
+def stack_name() -> str:
+    """The running stack's whole name, `organization/project/stack`, by which it owns a service."""
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
 
 
 def stack_settings(project: Path) -> settings.Settings:

@@ -18,6 +18,7 @@ from docker_target.spec import ServiceSpec
 from machine.service import ServiceError
 from operate.check import verdict
 from settings import Settings
+from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 
 __all__ = ["run_check", "show_logs", "show_status"]
@@ -108,7 +109,6 @@ def _registered(
         registered = scratch.register(model.name, checked, framework=model.framework.value)
         as_it_lies = all(file.source == checked.root / file.path for file in checked.files)
         return registered, checked.root if as_it_lies else scratch.local_path(registered)
-    url = settings.registry if "://" in settings.registry else str((project / settings.registry).resolve())
-    registry = Registry(url)
+    registry = Registry(registry_url(settings, project))
     registered = registry.get(model.name, model.version)
     return registered, registry.local_path(registered)

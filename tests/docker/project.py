@@ -26,6 +26,7 @@ class DockerProject(Project):
         super().__init__(root)
         (root / ".venv").symlink_to(SOURCE / ".venv")  # where Pulumi.yaml says the program's Python is
         self.sdk = docker.from_env()
+        self.environment["COLUMNS"] = "200"  # names of containers are long, and tables fold them
         if not BY_CLI:
             self.environment["PATH"] = f"{sdk_plugin.install(root / '.plugins')}:{os.environ['PATH']}"
         self.write_settings(

@@ -1,37 +1,22 @@
 """What `make check`, `status` and `logs` show of a stack on a Docker engine."""
 
 import json
-import subprocess
-import sys
 
 from tests.docker.project import DockerProject
 
 
-def operate(project: DockerProject, verb: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "operate", verb, "--stack", project.stack],
-        cwd=project.root,
-        env=project.environment | {"COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-
-
 def test_status_shows_the_containers(deployed: DockerProject) -> None:
-    shown = operate(deployed, "status")
-    assert (shown.returncode, shown.stdout.splitlines()[0]) == (0, f"{deployed.service}: Healthy")
-    assert all(name in shown.stdout for name in deployed.containers())
+    shown = deployed.operate("status")
+    assert (shown.code, shown.text.splitlines()[0]) == (0, f"{deployed.service}: Healthy")
+    assert all(name in shown.text for name in deployed.containers())
 
 
 def test_status_says_what_is_wrong(deployed: DockerProject) -> None:
     deployed.container("triton").stop()
     try:
-        shown = operate(deployed, "status")
-        assert (shown.returncode, shown.stdout.splitlines()[0]) == (1, f"{deployed.service}: Unhealthy")
-        assert "-triton ended with exit code" in shown.stdout
+        shown = deployed.operate("status")
+        assert (shown.code, shown.text.splitlines()[0]) == (1, f"{deployed.service}: Unhealthy")
+        assert "-triton ended with exit code" in shown.text
     finally:
         deployed.up()
 
@@ -39,30 +24,30 @@ def test_status_says_what_is_wrong(deployed: DockerProject) -> None:
 def test_status_says_that_the_front_door_is_closed(deployed: DockerProject) -> None:
     deployed.container("front-door").stop()
     try:
-        shown = operate(deployed, "status")
-        assert shown.returncode == 1
-        assert f"{deployed.service}-front-door ended with exit code" in shown.stdout
+        shown = deployed.operate("status")
+        assert shown.code == 1
+        assert f"{deployed.service}-front-door ended with exit code" in shown.text
     finally:
         deployed.up()
 
 
 def test_logs_show_each_container_under_its_name(deployed: DockerProject) -> None:
-    shown = operate(deployed, "logs")
-    assert shown.returncode == 0
+    shown = deployed.operate("logs")
+    assert shown.code == 0
     for role in ("triton", "scorer", "front-door"):
-        assert f"==> {deployed.container(role).name} <==" in shown.stdout
-    assert "Started HTTPService" in shown.stdout
+        assert f"==> {deployed.container(role).name} <==" in shown.text
+    assert "Started HTTPService" in shown.text
 
 
 def test_check_serves_the_models_before_they_are_registered(deployed: DockerProject) -> None:
     before = deployed.containers()
-    shown = operate(deployed, "check")
-    assert shown.returncode == 0, shown.stdout
-    assert "by hand: docker run --rm" in shown.stdout
-    assert "tritonserver --model-repository=/models" in shown.stdout
-    assert "model versions ready: 1; golden inferences right: 1;" in shown.stdout
-    assert "/v2/health/ready: 200" in shown.stdout
-    assert "/metrics: 200" in shown.stdout
+    shown = deployed.operate("check")
+    assert shown.code == 0, shown.text
+    assert "by hand: docker run --rm" in shown.text
+    assert "tritonserver --model-repository=/models" in shown.text
+    assert "model versions ready: 1; golden inferences right: 1;" in shown.text
+    assert "/v2/health/ready: 200" in shown.text
+    assert "/metrics: 200" in shown.text
     assert deployed.containers() == before
 
 
@@ -74,10 +59,10 @@ def test_check_fails_with_the_reason_and_leaves_nothing(deployed: DockerProject)
     (digits / "golden.json").write_text(json.dumps(golden))
     before = deployed.containers()
     try:
-        shown = operate(deployed, "check")
-        assert shown.returncode == 1
-        assert "model digits version 1: golden inference" in shown.stdout
-        assert "Traceback" not in shown.stdout
+        shown = deployed.operate("check")
+        assert shown.code == 1
+        assert "model digits version 1: golden inference" in shown.text
+        assert "Traceback" not in shown.text
         assert deployed.containers() == before
     finally:
         (digits / "golden.json").write_text(kept)
@@ -87,8 +72,8 @@ def test_logs_of_what_is_not_deployed_are_refused_in_a_line(deployed: DockerProj
     name = deployed.service
     deployed.write_settings(serviceName="nobody-here")
     try:
-        shown = operate(deployed, "logs")
-        assert shown.returncode == 1
-        assert "service 'nobody-here' is not deployed on the engine at" in shown.stdout
+        shown = deployed.operate("logs")
+        assert shown.code == 1
+        assert "service 'nobody-here' is not deployed on the engine at" in shown.text
     finally:
         deployed.write_settings(serviceName=name)

@@ -103,18 +103,7 @@ class Project:
         return [sys.executable, "-m", "engine", *arguments]
 
     def engine(self, *arguments: str) -> Result:
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.root,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        return Result(done.returncode, done.stdout)
+        return self._run(self.command(*arguments))
 
     def up(self, *, fails: bool = False) -> str:
         """Run `up` and give what it printed; the test fails unless it ends as expected."""
@@ -143,8 +132,11 @@ class Project:
 
     def operate(self, *arguments: str, given: str = "") -> Result:
         """Run one of our own verbs, as the Makefile does."""
+        return self._run([sys.executable, "-m", "operate", *arguments, "--stack", self.stack], given)
+
+    def _run(self, command: list[str], given: str = "") -> Result:
         done = subprocess.run(
-            [sys.executable, "-m", "operate", *arguments, "--stack", self.stack],
+            command,
             cwd=self.root,
             env=self.environment,
             input=given,
