@@ -1,48 +1,46 @@
-"""The Pulumi program: a stack's settings in, a Triton service behind its front door and the stack's outputs out."""
+"""The Pulumi program: a stack's settings in, a Triton service behind its front door and the stack's outputs out.
+
+What only one target needs is imported where it is used: Kubernetes' SDK alone takes as long as all the rest.
+"""
+
+from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
-from components import docker_deployment, process_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
-from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
-from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
-from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
-from components.process_deployment import ProcessDeployment, ProcessDeploymentArgs
-from components.service_image import ServiceImage, ServiceImageArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_settings
-from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
 from environment.spec import SpecError
 from machine.service import ServiceError
 from settings import Settings, SettingsError
 from settings.schema import Target
 
+if TYPE_CHECKING:
+    from components.machine_deployment import MachineDeployment
+    from components.node_pool_gateway import NodePoolGateway
+
 PROJECT = Path(__file__).resolve().parent
-# What refuses a service before anything of it is declared: with --skip-preview, a refusal later leaves its beginnings.
-CHECKS = {Target.PROCESS: process_deployment.check_machine, Target.DOCKER: docker_deployment.check_machine}
 
 
 def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
     name = settings.service_name
-    if check_machine := CHECKS.get(settings.deployment.target):
-        check_machine(settings, PROJECT)
+    check_machine(settings)
     bundles = [
         ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
     ]
     keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings))
-    deploy = on_node_pool if settings.deployment.target is Target.NODE_POOL else on_this_machine
+    deploy = {Target.PROCESS: on_processes, Target.DOCKER: on_docker, Target.NODE_POOL: on_node_pool}
     first = bundles[0]
     outputs = {
-        **deploy(settings, bundles, keys),
+        **deploy[settings.deployment.target](settings, bundles, keys),
         "primaryKey": keys.primary,
         "secondaryKey": keys.secondary,
         "modelId": first.model_id,
@@ -53,29 +51,61 @@ def declare(settings: Settings) -> None:
         pulumi.export(output, value)
 
 
-def on_this_machine(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
-    """Deploy to processes or containers of this machine; gives what the deployment adds to the stack's outputs."""
+def check_machine(settings: Settings) -> None:
+    """Refuse a service before anything is declared: with --skip-preview, a later refusal would leave its beginnings."""
+    if settings.deployment.target is Target.PROCESS:
+        from components import process_deployment
+
+        process_deployment.check_machine(settings, PROJECT)
+    elif settings.deployment.target is Target.DOCKER:
+        from components import docker_deployment
+
+        docker_deployment.check_machine(settings, PROJECT)
+
+
+def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+    """Deploy to processes of this machine; gives what the deployment adds to the stack's outputs."""
+    from components.process_deployment import ProcessDeployment, ProcessDeploymentArgs
+    from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
+
     name = settings.service_name
-    deployment: ProcessDeployment | DockerDeployment
-    if settings.deployment.target is Target.DOCKER:
-        image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
-        environment = image.environment
-        deployment = DockerDeployment(
-            f"{name}-deployment", DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference)
-        )
-    else:
-        venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles, PROJECT))
-        environment = venv.summary
-        deployment = ProcessDeployment(
-            f"{name}-deployment", ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv)
-        )
+    venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles, PROJECT))
+    deployment = ProcessDeployment(
+        f"{name}-deployment", ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv)
+    )
+    return {**at_the_front_door(settings, bundles, keys, deployment), "environment": venv.summary}
+
+
+def on_docker(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+    """Deploy to containers of this machine; gives what the deployment adds to the stack's outputs."""
+    from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
+    from components.service_image import ServiceImage, ServiceImageArgs
+
+    name = settings.service_name
+    image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
+    deployment = DockerDeployment(
+        f"{name}-deployment", DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference)
+    )
+    return {**at_the_front_door(settings, bundles, keys, deployment), "environment": image.environment}
+
+
+def at_the_front_door(
+    settings: Settings, bundles: list[ModelBundle], keys: AccessKeys, deployment: MachineDeployment
+) -> dict[str, Any]:
+    """Open a deployment of this machine to clients, and check it."""
+    name = settings.service_name
     gateway = Gateway(f"{name}-gateway", GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment))
     SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway))
-    return {**uris(gateway), "state": deployment.state, "environment": environment}
+    return outputs_of(gateway)
 
 
 def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
     """Deploy to a Kubernetes node pool; gives what the deployment adds to the stack's outputs."""
+    from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
+    from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
+    from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
+    from components.service_image import ServiceImage, ServiceImageArgs
+
     name = settings.service_name
     image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
     deployment = NodePoolDeployment(
@@ -88,21 +118,21 @@ def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
         f"{name}-smoke-check", NodePoolSmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway)
     )
     return {
-        **uris(gateway),
-        "state": deployment.state,
+        **outputs_of(gateway),
         "environment": image.environment,
         "logs": deployment.logs,
         "portForward": gateway.port_forward,
     }
 
 
-def uris(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
-    """Where clients find what the front door leads to."""
+def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
+    """Where clients find what the front door leads to, and how it was found to be."""
     return {
         "scoringUri": gateway.scoring_uri,
         "tritonUri": gateway.triton_uri,
         "swaggerUri": gateway.swagger_uri,
         "metricsUri": gateway.metrics_uri,
+        "state": gateway.state,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.providers.docker_front_door import DockerFrontDoor
 from components.providers.docker_service import DockerService
@@ -37,7 +38,7 @@ class DockerDeploymentArgs:
     image: pulumi.Input[str]
 
 
-class DockerDeployment(pulumi.ComponentResource):
+class DockerDeployment(MachineDeployment):
     """A network of its own, and in it Triton and the entry script server, rolled out behind a probe.
 
     The network and the images are resources of Pulumi's Docker provider. The containers are not: they are rolled out by
@@ -45,15 +46,11 @@ class DockerDeployment(pulumi.ComponentResource):
     predecessor pending deletion, and the next update would start by deleting the one that serves. Here a failed
     rollout removes what it made and leaves the state as it was.
 
-    `shape` lists who serves: `triton`, `scorer` or both. Raises `ServiceError` before anything is declared where no
-    engine answers, where the service's name belongs to another stack and may not be overwritten, where somebody else
-    holds the front door's port, where GPUs are asked for that the engine cannot give, and where `stateDirectory` is too
-    long for a socket. At preview, an engine that does not answer is worth a warning.
+    Raises `ServiceError` before anything is declared where no engine answers, where the service's name belongs to
+    another stack and may not be overwritten, where somebody else holds the front door's port, where GPUs are asked for
+    that the engine cannot give, and where `stateDirectory` is too long for a socket. At preview, an engine that does
+    not answer is worth a warning.
     """
-
-    state: pulumi.Output[str]
-    generation: pulumi.Output[dict[str, Any]]
-    shape: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
@@ -83,13 +80,12 @@ class DockerDeployment(pulumi.ComponentResource):
         self.shape = served.apply(lambda every: ["triton"] * bool(_repositories(every)) + ["scorer"] * scorer)
         self.register_outputs({"state": self.state, "generation": self.generation})
 
-    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Output[int]:
-        """Declare Envoy's container in front of this deployment; gives the port of the metrics."""
+    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> DockerFrontDoor:
         pulled = docker.RemoteImage(
             f"{name}-image", name=self._args.settings.docker.front_door_image, keep_locally=True, opts=opts
         )
         inputs |= {"owner": self._owner, "network": self._network.name, "image": pulled.image_id}
-        return DockerFrontDoor(name, inputs, opts).metricsPort
+        return DockerFrontDoor(name, inputs, opts)
 
     def _inputs(self, served: pulumi.Output[list[dict[str, Any]]], *, scorer: bool) -> dict[str, Any]:
         settings, deployment = self._args.settings, self._args.settings.deployment

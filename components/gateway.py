@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
-from components.docker_deployment import DockerDeployment
-from components.process_deployment import ProcessDeployment
+from components.machine_deployment import MachineDeployment
+from machine.service import overall
 from settings.schema import Settings
 
 __all__ = ["Gateway", "GatewayArgs"]
@@ -22,14 +22,15 @@ class GatewayArgs:
     project: Path
     _: KW_ONLY
     keys: AccessKeys
-    deployment: ProcessDeployment | DockerDeployment
+    deployment: MachineDeployment
 
 
 class Gateway(pulumi.ComponentResource):
     """Envoy on the service's port: keys, routes, limits, TLS.
 
     `scoring_uri` is where clients send requests: `/score`, or the base URI where Triton serves without a script.
-    `triton_uri` and `swagger_uri` are none where nobody answers there.
+    `triton_uri` and `swagger_uri` are none where nobody answers there. `state` is measured, of the door and of
+    what is behind it.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Gateway(pulumi.ComponentResource):
     triton_uri: pulumi.Output[str | None]
     swagger_uri: str | None
     metrics_uri: pulumi.Output[str]
+    state: pulumi.Output[str]
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
@@ -59,7 +61,7 @@ class Gateway(pulumi.ComponentResource):
         if settings.tls is not None:
             inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
             inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())
-        metrics_port = args.deployment.front_door(
+        door = args.deployment.front_door(
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
         scripted = settings.entry_script is not None
@@ -67,5 +69,6 @@ class Gateway(pulumi.ComponentResource):
         self.scoring_uri = f"{self.url}/score" if scripted else self.url
         self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
-        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", metrics_port)
-        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri})
+        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", door.metricsPort)
+        self.state = pulumi.Output.all(args.deployment.state, door.state).apply(lambda states: overall(*states))
+        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})

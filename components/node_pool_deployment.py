@@ -1,6 +1,5 @@
 """NodePoolDeployment: the service's replicas on a Kubernetes node pool."""
 
-import hashlib
 import shlex
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -11,7 +10,7 @@ import pulumi_kubernetes as k8s
 
 from bundle.registry import Registry
 from components.model_bundle import ModelBundle
-from components.node_pool_objects import ObjectSet, cluster_provider
+from components.node_pool_objects import NOT_AWAITED, ObjectSet, cluster_provider, digest
 from components.providers.node_pool_pods import NodePoolPods
 from components.providers.node_pool_rollout import NodePoolRollout
 from components.stack_settings import stack_name
@@ -23,14 +22,12 @@ from node_pool.lifecycle import Times
 from node_pool.model_storage import repository_url
 from node_pool.names import REPLICA, Names
 from node_pool.objects import objects_of
-from node_pool.options import Contents, Manifest, Options
+from node_pool.options import Contents, Options
 from node_pool.rollout import lacks_spare_gpus
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 
 __all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
 
-# The replicas' rollout is awaited by a resource of its own, which knows why a model does not load.
-_NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
 _DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own grace period
 
 
@@ -107,12 +104,12 @@ class NodePoolDeployment(pulumi.ComponentResource):
         guards: list[pulumi.Resource] = [pods]
         for manifest in objects_of(REPLICA, self.options):
             awaited = manifest["kind"] != "Deployment"
-            resource = declared.declare(manifest, depends_on=guards, annotations=None if awaited else _NOT_AWAITED)
+            resource = declared.declare(manifest, depends_on=guards, annotations=None if awaited else NOT_AWAITED)
             if manifest["kind"] in ("Namespace", "ServiceAccount"):
                 # They fail where the service's names are another's: then nothing else has been touched.
                 guards = [*guards, resource]
             elif not awaited:
-                generation = _digest(manifest)
+                generation = digest(manifest)
             made.append(resource)
         inputs: dict[str, Any] = {
             **where,
@@ -151,9 +148,3 @@ def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
         return repository_url(settings.registry, bundle.name, registry.get(bundle.name, version).manifest.content)
 
     return bundle.version.apply(of)
-
-
-def _digest(manifest: Manifest) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps(manifest, sort_keys=True).apply(
-        lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
-    )

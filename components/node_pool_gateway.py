@@ -11,15 +11,19 @@ import pulumi
 
 from components.access_keys import AccessKeys
 from components.node_pool_deployment import NodePoolDeployment
-from components.node_pool_objects import ObjectSet
+from components.node_pool_objects import NOT_AWAITED, ObjectSet, digest
+from components.providers.node_pool_rollout import NodePoolRollout
 from gateway import config
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
+from machine.service import overall
 from node_pool.addresses import metrics_uri, port_forward_command, public_url
+from node_pool.front_door import STARTUP_SECONDS
 from node_pool.gateway_files import gateway_files
+from node_pool.lifecycle import Times
 from node_pool.names import FRONT_DOOR, Names
 from node_pool.objects import objects_of
-from node_pool.options import Contents
+from node_pool.options import Contents, Options
 from settings.schema import Settings
 
 __all__ = ["NodePoolGateway", "NodePoolGatewayArgs"]
@@ -40,8 +44,9 @@ class NodePoolGateway(pulumi.ComponentResource):
     """Envoy in pods of its own, and how clients reach it: in the cluster, by load balancer, Ingress or Gateway API.
 
     `url` is the base URI for clients; `scoring_uri` is `/score` on it, or itself where Triton serves without a script;
-    `triton_uri` and `swagger_uri` are none where nobody answers there. `address` is a load balancer's own, or "";
-    `port_forward` is the command that leads to a front door of the cluster's own from one's machine.
+    `triton_uri` and `swagger_uri` are none where nobody answers there. `address` is a load balancer's own, or "".
+    `state` is measured, of the door and of the replicas behind it. `port_forward` is the command that leads to a front
+    door of the cluster's own from one's machine.
     """
 
     url: pulumi.Output[str]
@@ -50,18 +55,13 @@ class NodePoolGateway(pulumi.ComponentResource):
     triton_uri: pulumi.Output[str] | None
     swagger_uri: pulumi.Output[str] | None
     metrics_uri: str
+    state: pulumi.Output[str]
     port_forward: str | None
 
     def __init__(self, name: str, args: NodePoolGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:NodePoolGateway", name, None, opts)
         options = replace(args.deployment.options, contents=_contents(args))
-        declared = ObjectSet(name, options, args.deployment.provider, self)
-        made: dict[tuple[str, str], Any] = {}
-        for manifest in objects_of(FRONT_DOOR, options):
-            # The replicas first: where they fail, the front door stays as it is.
-            needed = [found for (kind, _), found in made.items() if kind in ("ConfigMap", "Secret", "Deployment")]
-            key = (manifest["kind"], manifest["metadata"]["name"])
-            made[key] = declared.declare(manifest, depends_on=[args.deployment, *needed])
+        made, rollout = self._declare(name, options, args.deployment)
         service = made["Service", Names.of(options).service]
         balanced = options.pool.exposure.kind == "loadBalancer"
         self.address = service.status.apply(_address) if balanced else pulumi.Output.from_input("")
@@ -70,10 +70,38 @@ class NodePoolGateway(pulumi.ComponentResource):
         self.swagger_uri = pulumi.Output.concat(self.url, "/swagger.json") if options.scorer else None
         self.triton_uri = self.url if options.triton else None
         self.metrics_uri = metrics_uri(options)
+        self.state = pulumi.Output.all(args.deployment.state, rollout.state).apply(lambda states: overall(*states))
         self.port_forward = (
             shlex.join(port_forward_command(options)) if options.pool.exposure.kind == "cluster" else None
         )
-        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri})
+        self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})
+
+    def _declare(
+        self, name: str, options: Options, deployment: NodePoolDeployment
+    ) -> tuple[dict[tuple[str, str], Any], NodePoolRollout]:
+        """The objects, by kind and name, and the rollout of Envoy's pods."""
+        declared = ObjectSet(name, options, deployment.provider, self)
+        made: dict[tuple[str, str], Any] = {}
+        for manifest in objects_of(FRONT_DOOR, options):
+            # The replicas first: where they fail, the front door stays as it is.
+            needed = [found for (kind, _), found in made.items() if kind in ("ConfigMap", "Secret", "Deployment")]
+            awaited = manifest["kind"] != "Deployment"
+            made[manifest["kind"], manifest["metadata"]["name"]] = declared.declare(
+                manifest, depends_on=[deployment, *needed], annotations=None if awaited else NOT_AWAITED
+            )
+            if not awaited:
+                generation = digest(manifest)
+        inputs: dict[str, Any] = {
+            "context": options.pool.context or "",
+            "namespace": options.pool.namespace,
+            "deployment": Names.of(options).front_door,
+            "generation": generation,
+            "provisionSeconds": Times.of(options).provision,
+            "startupSeconds": STARTUP_SECONDS,
+            "graceSeconds": 0,  # an Envoy that ends has left its Service, and keeps no new one waiting
+        }
+        opts = pulumi.ResourceOptions(parent=self, depends_on=list(made.values()))
+        return made, NodePoolRollout(f"{name}-rollout", inputs, opts)
 
 
 def _contents(args: NodePoolGatewayArgs) -> Contents:

@@ -1,5 +1,6 @@
 """Kubernetes' JSON as Pulumi resources."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,10 @@ import pulumi_kubernetes as k8s
 from node_pool.options import Manifest, Options
 from settings.schema import Settings
 
-__all__ = ["ObjectSet", "cluster_provider"]
+__all__ = ["NOT_AWAITED", "ObjectSet", "cluster_provider", "digest"]
+
+# For a Deployment: its rollout is awaited by `NodePoolRollout`, which knows why a pod does not become ready.
+NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
 
 _CLASSES: dict[tuple[str, str], Any] = {
     ("v1", "Namespace"): k8s.core.v1.Namespace,
@@ -80,6 +84,13 @@ class ObjectSet:
     def _resource_name(self, kind: str, name: str) -> str:
         suffix = name.removeprefix(self._service)
         return f"{self._name}-{_snake(kind).replace('_', '-')}{suffix if suffix.startswith('-') else ''}"
+
+
+def digest(manifest: Manifest) -> pulumi.Output[str]:
+    """What changes with an object."""
+    return pulumi.Output.json_dumps(manifest, sort_keys=True).apply(
+        lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
+    )
 
 
 def _snake(camel: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 
 from components.entry_script import entry_script
+from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
@@ -31,17 +32,12 @@ class ProcessDeploymentArgs:
     environment: TritonEnvironment
 
 
-class ProcessDeployment(pulumi.ComponentResource):
+class ProcessDeployment(MachineDeployment):
     """Triton and the entry script server, rolled out behind a probe and kept running by a supervisor.
 
     Raises `ServiceError` before anything is declared where the service's name belongs to another stack and may not be
-    overwritten, and where another process holds the front door's port. `shape` lists who serves: `triton`, `scorer` or
-    both.
+    overwritten, and where another process holds the front door's port.
     """
-
-    state: pulumi.Output[str]
-    generation: pulumi.Output[dict[str, Any]]
-    shape: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
@@ -77,13 +73,13 @@ class ProcessDeployment(pulumi.ComponentResource):
         )
         self.register_outputs({"state": self.state, "generation": self.generation})
 
-    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> pulumi.Output[int]:
-        """Declare Envoy's process in front of this deployment; gives the port of the metrics."""
-        return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts).metricsPort
+    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> ProcessFrontDoor:
+        return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts)
 
 
 def check_machine(settings: Settings, project: Path) -> None:
     """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
     directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
-    check_owner(directory, stack_name(), overwrite=settings.deployment.overwrite)
-    check_port(directory, settings.deployment.port)
+    owner = stack_name()
+    check_owner(directory, owner, overwrite=settings.deployment.overwrite)
+    check_port(directory, settings.deployment.port, owner)

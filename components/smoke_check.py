@@ -9,10 +9,9 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
-from components.docker_deployment import DockerDeployment
 from components.gateway import Gateway
+from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
-from components.process_deployment import ProcessDeployment
 from components.providers import smoke_check
 from settings.golden import score_question
 from settings.schema import Framework, Settings
@@ -28,7 +27,7 @@ class SmokeCheckArgs:
     project: Path
     bundles: Sequence[ModelBundle]
     keys: AccessKeys
-    deployment: ProcessDeployment | DockerDeployment
+    deployment: MachineDeployment
     gateway: Gateway
 
 

@@ -18,9 +18,9 @@ from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, Upstreams
 from machine.ports import free_ports, is_listening
-from machine.service import ServiceError
+from machine.service import Measured, ServiceError
 
-__all__ = ["apply", "check_port", "container", "is_open", "options", "remove"]
+__all__ = ["apply", "check_port", "container", "measure", "options", "remove"]
 
 CONFIGURATION = "/etc/gateway"
 CERTIFICATE = "/etc/gateway-certificate"
@@ -133,9 +133,17 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
     return Container(_name(spec.service_name), Role.FRONT_DOOR, body)
 
 
-def is_open(folder: Folder) -> bool:
-    """Tell whether Envoy runs and is ready."""
-    return folder.admin.is_ready()
+def measure(state_directory: Path, service_name: str) -> Measured:
+    """Ask Envoy whether it runs and is ready."""
+    name = _name(service_name)
+    try:
+        if Folder.of(state_directory, service_name).admin.is_ready():
+            return Measured("Healthy")
+        with Engine() as engine:
+            found = engine.exit_of(name) or ("is not ready" if engine.find(name) else "is gone")
+    except ServiceError as error:
+        return Measured("Unhealthy", (str(error),))
+    return Measured("Stopped", (f"the front door is closed ({name} {found}); `make up` opens it",))
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

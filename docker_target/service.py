@@ -7,23 +7,25 @@ from docker_target.engine import Engine, Found
 from docker_target.record import Folder
 from machine.service import Measured, ServiceError
 
-__all__ = ["door_problems", "measure", "remove"]
+__all__ = ["measure", "remove"]
 
 PROBE_SECONDS = 60
 
 
 def measure(state_directory: Path, service_name: str) -> Measured:
-    """Ask a service's containers, its models and its golden inferences how they are."""
+    """Ask a service's containers, its models and its golden inferences how they are; not its front door.
+
+    That one opens once these are healthy: see `docker_target.front_door.measure`.
+    """
     try:
         record = Folder.of(state_directory, service_name).record()
         with Engine() as engine:
             serving = [c for c in engine.containers(service_name) if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
                 return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
-            problems = tuple(_problems(engine, serving))
+            return Measured.of(_problems(engine, serving))
     except ServiceError as error:
         return Measured("Unhealthy", (str(error),))
-    return Measured("Unhealthy" if problems else "Healthy", problems)
 
 
 def _problems(engine: Engine, serving: list[Found]) -> list[str]:
@@ -38,12 +40,6 @@ def _problems(engine: Engine, serving: list[Found]) -> list[str]:
             code, said = engine.run(container.name, probe_command(container.role), PROBE_SECONDS)
             problems += said.splitlines() or ["its probe failed"] if code else []
     return problems
-
-
-def door_problems(engine: Engine, service_name: str) -> list[str]:
-    """What is wrong with a service's front door. It is no part of `measure`: it opens once the service is healthy."""
-    doors = [container for container in engine.containers(service_name) if container.role == Role.FRONT_DOOR]
-    return [f"{door.name} {engine.exit_of(door.name)}" for door in doors if not door.running]
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

@@ -1,14 +1,14 @@
 """A service of this machine, be it processes or containers: its folder, how it was found, and what went wrong."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-__all__ = ["Measured", "ServiceError", "ServiceFolder"]
+__all__ = ["Measured", "ServiceError", "ServiceFolder", "overall"]
 
 LOCK_SECONDS = 5
 
@@ -23,6 +23,19 @@ class Measured:
 
     state: str
     problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Iterable[str]) -> "Measured":
+        """What runs, with what is wrong with it."""
+        found = tuple(problems)
+        return cls("Unhealthy" if found else "Healthy", found)
+
+
+def overall(serving: str, front_door: str) -> str:
+    """The state of a service, of the states of what serves and of the front door: clients need both."""
+    if serving == "Healthy" and front_door != "Healthy":
+        return "Unhealthy"
+    return serving
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,14 @@ from node_pool.scheduling import front_door_placement
 from node_pool.security import container_security, pod_security
 from node_pool.workload import disruption_budget, service_account
 
-__all__ = ["front_door"]
+__all__ = ["STARTUP_SECONDS", "front_door"]
 
 _USER = 101  # `envoy` in Envoy's images
 _ENDPOINT_SECONDS = 5  # for nodes to forget a pod
 _TARGET_SECONDS = 120  # for a load balancer of AWS that knows pods by their addresses
 _QUIET_SECONDS = 10
 _MARGIN_SECONDS = 10
+STARTUP_SECONDS = 60
 
 
 def front_door(options: Options) -> list[Manifest]:
@@ -126,7 +127,7 @@ def _envoy(options: Options) -> dict[str, Any]:
         "resources": {"requests": resources, "limits": resources},
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "startupProbe": {**ready, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 60},
+        "startupProbe": {**ready, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": STARTUP_SECONDS},
         "readinessProbe": {**ready, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 2},
         "livenessProbe": {**live, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "lifecycle": {

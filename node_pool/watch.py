@@ -40,7 +40,7 @@ class RolloutError(Exception):
 class Rollout:
     """The Deployment that is rolled out, and its replicas' times: for a node to appear, to start, and to end.
 
-    `sleeps`: KEDA scales it to zero.
+    `grace` 0: the old ones' end is not awaited. `sleeps`: KEDA scales it to zero.
     """
 
     namespace: str
@@ -76,14 +76,17 @@ def _await_new_ones(cluster: Cluster, rollout: Rollout, say: Callable[[str], Non
             raise RolloutError(f"there is no Deployment {rollout.name} in the namespace {rollout.namespace}")
         if _is_complete(deployment):
             remember(cluster, deployment)
-            _await_old_ones(cluster, rollout, deployment, say)
+            if rollout.grace:
+                _await_old_ones(cluster, rollout, deployment, say)
             return
         pods = _new_pods(cluster, deployment)
         ready = sum(map(is_ready, pods))
         if ready > most:
             most, progressed = ready, time.monotonic()
         found = [t for pod in pods if not is_ready(pod) for t in _troubles(cluster, pod)] + refusals(deployment)
-        line = f"{ready} of {_wanted(deployment)} new replicas are ready" + (f"; {found[0]}" if found else "")
+        line = f"{ready} of {_wanted(deployment)} new replicas of {rollout.name} are ready" + (
+            f"; {found[0]}" if found else ""
+        )
         if line != said:
             say(line)
             said = line

@@ -12,10 +12,10 @@ from bundle.layout import check_layout
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
 from components.providers.environment_venv import declared_environment
-from docker_target import check, logs, service
+from docker_target import check, front_door, logs, service
 from docker_target.engine import Engine
 from docker_target.spec import ServiceSpec
-from machine.service import ServiceError
+from machine.service import ServiceError, overall
 from operate.check import verdict
 from settings import Settings
 from settings.model_rules import registry_url
@@ -31,22 +31,22 @@ def show_status(console: Console, settings: Settings, project: Path) -> int:
     """
     with Engine() as engine:
         containers = engine.containers(settings.service_name)
-        closed = service.door_problems(engine, settings.service_name)
     if not containers:
         raise ServiceError(
             f"service '{settings.service_name}' is not deployed on this machine's Docker engine; make up does it"
         )
-    measured = service.measure((project / settings.state_directory).resolve(), settings.service_name)
-    healthy = measured.state == "Healthy" and not closed
-    console.print(f"{settings.service_name}: {'Unhealthy' if closed else measured.state}")
-    for problem in (*measured.problems, *closed):
+    where = (project / settings.state_directory).resolve(), settings.service_name
+    measured, door = service.measure(*where), front_door.measure(*where)
+    state = overall(measured.state, door.state)
+    console.print(f"{settings.service_name}: {state}")
+    for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
     table = Table("container", "state", "up since", "ports", box=box.SIMPLE_HEAD)
     for container in sorted(containers, key=lambda c: c.name):
         since = container.started[:19].replace("T", " ") if container.running else "-"
         table.add_row(container.name, container.state, since, ", ".join(map(str, container.ports)))
     console.print(table)
-    return 0 if healthy else 1
+    return 0 if state == "Healthy" else 1
 
 
 def show_logs(settings: Settings, *, follow: bool) -> int:

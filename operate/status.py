@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from machine.service import Measured, ServiceError
+from machine.service import ServiceError, overall
 from processes import front_door, service
 from processes.directory import Record, ServiceDirectory
 from processes.supervisor import Supervisor
@@ -29,22 +29,15 @@ def show(console: Console, settings: Settings, project: Path) -> int:
     record = directory.record()
     if record is None:
         raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
-    measured = _with_front_door(service.measure(directory), directory, record)
-    console.print(f"{settings.service_name}: {measured.state}")
-    for problem in measured.problems:
+    measured, door = service.measure(directory), front_door.measure(directory)
+    state = overall(measured.state, door.state)
+    console.print(f"{settings.service_name}: {state}")
+    for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
     console.print(_processes(directory, record))
-    if record.current is not None and record.current.triton_http is not None and measured.state != "Stopped":
+    if record.current is not None and record.current.triton_http is not None and state != "Stopped":
         console.print(_models(directory, record))
-    return 0 if measured.state == "Healthy" else 1
-
-
-def _with_front_door(measured: Measured, directory: ServiceDirectory, record: Record) -> Measured:
-    """What was measured of the service behind its front door, and whether that is open."""
-    if measured.state == "Stopped" or front_door.is_open(directory):
-        return measured
-    closed = f"the front door at port {record.port} is closed; `make up` opens it" if record.port else "no front door"
-    return Measured("Unhealthy", (*measured.problems, closed))
+    return 0 if state == "Healthy" else 1
 
 
 def _processes(directory: ServiceDirectory, record: Record) -> Table:

@@ -1,6 +1,7 @@
 """The front door of the `process` target: Envoy under the service's supervisor."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -10,14 +11,14 @@ from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, loopback
 from machine.ports import free_ports, is_listening
-from machine.service import ServiceError
+from machine.service import Measured, ServiceError
 from machine.spec import FrontDoorSpec
 from processes import traffic
 from processes.directory import Record, ServiceDirectory
 from processes.programs import Launch
 from processes.supervisor import Supervisor
 
-__all__ = ["apply", "check_port", "is_open", "remove"]
+__all__ = ["apply", "check_port", "measure", "remove"]
 
 PROGRAM = "envoy"
 DRAIN_SECONDS = 10
@@ -33,7 +34,8 @@ def apply(spec: FrontDoorSpec) -> int:
         record = directory.record()
         if record is None or record.current is None:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
-        check_port(directory, spec.port)
+        check_port(directory, spec.port, record.owner)
+        _make_room(directory, spec.port, record.owner)
         supervisor = Supervisor(directory)
         admin = traffic.admin(directory)
         alive = PROGRAM in supervisor.processes() and admin.is_ready()
@@ -63,9 +65,14 @@ def apply(spec: FrontDoorSpec) -> int:
         return stats_port
 
 
-def is_open(directory: ServiceDirectory) -> bool:
-    """Tell whether Envoy runs and is ready."""
-    return traffic.admin(directory).is_ready()
+def measure(directory: ServiceDirectory) -> Measured:
+    """Ask Envoy whether it runs and is ready."""
+    if traffic.admin(directory).is_ready():
+        return Measured("Healthy")
+    record, process = directory.record(), Supervisor(directory).processes().get(PROGRAM)
+    door = f"the front door at port {record.port}" if record and record.port else "the front door"
+    found = f"{PROGRAM} is {process.state}, see {directory.logs / 'envoy.log'}" if process else f"no {PROGRAM} runs"
+    return Measured("Stopped", (f"{door} is closed ({found}); `make up` opens it",))
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:
@@ -81,22 +88,39 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
             file.unlink()
 
 
-def check_port(directory: ServiceDirectory, port: int) -> None:
-    """Raise `ServiceError` when somebody else listens on the front door's port."""
+def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
+    """Raise `ServiceError` when somebody else than this service, or this stack, listens on the front door's port."""
     record = directory.record()
-    ours = record is not None and record.port == port and is_open(directory)
+    ours = record is not None and record.port == port and traffic.admin(directory).is_ready()
     if ours or not is_listening(port):
         return
-    for sibling in set(directory.root.parent.glob("*/")) - {directory.root}:
-        other = ServiceDirectory(sibling).record()
-        if other is not None and other.port == port:
-            raise ServiceError(
-                f"deployment.port {port} is taken by the service '{sibling.name}' of the stack {other.owner}; choose "
-                "another deployment.port, or destroy that stack first (a service is renamed by destroy and up)"
-            )
+    for other, found in _at_port(directory, port):
+        if found.owner == owner:
+            return
+        raise ServiceError(
+            f"deployment.port {port} is taken by the service '{other.root.name}' of the stack {found.owner}; choose "
+            "another deployment.port, or destroy that stack first"
+        )
     raise ServiceError(
         f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
     )
+
+
+def _make_room(directory: ServiceDirectory, port: int, owner: str) -> None:
+    """Close this stack's front door under a former name of the service: two cannot have one port."""
+    for former, found in _at_port(directory, port):
+        if found.owner == owner:
+            traffic.admin(former).drain(DRAIN_SECONDS)
+            Supervisor(former).remove(PROGRAM)
+
+
+def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDirectory, Record]]:
+    """The services of other names whose front door is open at a port, with their records."""
+    for sibling in set(directory.root.parent.glob("*/")) - {directory.root}:
+        other = ServiceDirectory(sibling)
+        record = other.record()
+        if record is not None and record.port == port and traffic.admin(other).is_ready():
+            yield other, record
 
 
 def _listener(port: int) -> str:

@@ -11,7 +11,10 @@ __all__ = ["measure", "remove"]
 
 
 def measure(directory: ServiceDirectory) -> Measured:
-    """Ask a service's processes, its models and its golden inferences how they are."""
+    """Ask a service's processes, its models and its golden inferences how they are; not its front door.
+
+    That one opens once these are healthy: see `processes.front_door.measure`.
+    """
     record = directory.record()
     if record is None or record.current is None:
         return Measured("Stopped", ("no service of that name runs here",))
@@ -31,8 +34,7 @@ def measure(directory: ServiceDirectory) -> Measured:
     if down:
         return Measured("Unhealthy", tuple(down))
     probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
-    problems = tuple(problem.text for problem in probe.problems())
-    return Measured("Unhealthy" if problems else "Healthy", problems)
+    return Measured.of(problem.text for problem in probe.problems())
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

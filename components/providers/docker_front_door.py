@@ -9,8 +9,8 @@ from pulumi.dynamic import Resource
 
 from components.providers.machine_service import FrontDoorProvider
 from docker_target import front_door
-from docker_target.record import Folder
 from docker_target.spec import FrontDoorSpec
+from machine.service import Measured
 
 __all__ = ["DockerFrontDoor"]
 
@@ -18,19 +18,21 @@ __all__ = ["DockerFrontDoor"]
 class DockerFrontDoorProvider(FrontDoorProvider):
     """Envoy's container: `docker_target.front_door`."""
 
-    def open(self, props: dict[str, Any]) -> int:
-        return front_door.apply(FrontDoorSpec.model_validate(props))
+    def apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
 
-    def is_open(self, props: Mapping[str, Any]) -> bool:
-        return front_door.is_open(Folder.of(Path(props["stateDirectory"]), props["serviceName"]))
+    def measure(self, props: Mapping[str, Any]) -> Measured:
+        return front_door.measure(Path(props["stateDirectory"]), props["serviceName"])
 
-    def close(self, props: Mapping[str, Any]) -> None:
+    def remove(self, props: Mapping[str, Any]) -> None:
         front_door.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
 
 
 class DockerFrontDoor(Resource, module="triton", name="DockerFrontDoor"):
-    """Envoy's container in front of a service on this machine's engine."""
+    """Envoy's container in front of a service on this machine's engine; `state` is measured."""
 
+    state: pulumi.Output[str]
+    problems: pulumi.Output[list[str]]
     metricsPort: pulumi.Output[int]
 
     def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:

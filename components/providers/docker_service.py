@@ -12,6 +12,7 @@ from components.providers.machine_service import ServiceProvider
 from docker_target import rollout, service
 from docker_target.containers import digest_of
 from docker_target.spec import ServiceSpec
+from machine.service import Measured
 
 __all__ = ["DockerService"]
 
@@ -19,18 +20,17 @@ __all__ = ["DockerService"]
 class DockerServiceProvider(ServiceProvider):
     """Containers: `docker_target.rollout`, `docker_target.service`."""
 
-    def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
+    def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         record = rollout.apply(ServiceSpec.model_validate(props), say)
-        return {"number": record.generation, "digest": record.digest}
+        return {"generation": {"number": record.generation, "digest": record.digest}}
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         # A new version of this project may render other containers.
         rendered = digest_of(ServiceSpec.model_validate(outputs))
         return outputs["generation"]["digest"] != rendered or super().drifted(outputs)
 
-    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
-        measured = service.measure(Path(props["stateDirectory"]), props["serviceName"])
-        return measured.state, list(measured.problems)
+    def measure(self, props: Mapping[str, Any]) -> Measured:
+        return service.measure(Path(props["stateDirectory"]), props["serviceName"])
 
     def remove(self, props: Mapping[str, Any]) -> None:
         service.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])

@@ -7,82 +7,75 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from components.providers.base import Provider, say
+from machine.service import Measured
 
 __all__ = ["FrontDoorProvider", "ServiceProvider"]
 
 
-class ServiceProvider(Provider):
-    """Rolls a service out, measures it and removes it.
+class MeasuredProvider(Provider):
+    """Brings something of a service to its declaration, measures it and removes it.
 
-    A service that is found stopped or unhealthy differs from its declaration: the next `up` restores it.
+    What is found stopped or unhealthy differs from its declaration: the next `up` restores it.
     """
 
-    outputs = frozenset({"state", "problems", "generation"})
+    outputs = frozenset({"state", "problems"})
 
     @abstractmethod
-    def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
-        """Bring a service to its declaration; gives what identifies the generation that serves then."""
+    def apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        """Bring it to its declaration; gives what is known of it then."""
 
     @abstractmethod
-    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
-        """The state (`Healthy`, `Unhealthy` or `Stopped`) of the service that was declared so, and its problems."""
+    def measure(self, props: Mapping[str, Any]) -> Measured:
+        """Look at what was declared so."""
 
     @abstractmethod
     def remove(self, props: Mapping[str, Any]) -> None:
-        """Stop the service that was declared so and remove what it has; nothing happens where there is none."""
+        """Stop what was declared so and remove what it has; nothing happens where there is nothing."""
+
+    @abstractmethod
+    def called(self, props: Mapping[str, Any]) -> str:
+        """What people call it."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["serviceName"], outs=self._apply(props))
+        return CreateResult(id_=props["serviceName"], outs=self._applied(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs=self._apply(_news))
+        return UpdateResult(outs=self._applied(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        measured = self._state(props)
+        measured = self._measured(props)
         if measured["state"] != "Healthy":
-            say(f"{props['serviceName']} is {measured['state']}: {'; '.join(measured['problems'])}")
+            say(f"{self.called(props)} is {measured['state']}: {'; '.join(measured['problems'])}")
         return ReadResult(id_, {**props, **measured})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         self.remove(_props)
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not self._state(outputs)["state"] == outputs.get("state") == "Healthy"
+        return not self._measured(outputs)["state"] == outputs.get("state") == "Healthy"
 
-    def _apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        generation = self.roll_out(props)
-        return {**props, **self._state(props), "generation": generation}
+    def _applied(self, props: dict[str, Any]) -> dict[str, Any]:
+        known = self.apply(props)
+        return {**props, **self._measured(props), **known}
 
-    def _state(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        state, problems = self.measure(props)
-        return {"state": state, "problems": problems}
+    def _measured(self, props: Mapping[str, Any]) -> dict[str, Any]:
+        measured = self.measure(props)
+        return {"state": measured.state, "problems": list(measured.problems)}
 
 
-class FrontDoorProvider(Provider):
-    """Opens, changes and closes a service's front door; one that is found closed is opened again."""
+class ServiceProvider(MeasuredProvider):
+    """Rolls a service out; what is known then is the `generation` that serves."""
 
-    outputs = frozenset({"metricsPort"})
+    outputs = frozenset({*MeasuredProvider.outputs, "generation"})
 
-    @abstractmethod
-    def open(self, props: dict[str, Any]) -> int:
-        """Open the front door or change it; gives the port of its metrics."""
+    def called(self, props: Mapping[str, Any]) -> str:
+        return str(props["serviceName"])
 
-    @abstractmethod
-    def is_open(self, props: Mapping[str, Any]) -> bool:
-        """Whether the front door that was declared so answers."""
 
-    @abstractmethod
-    def close(self, props: Mapping[str, Any]) -> None:
-        """Close the front door that was declared so; nothing happens where there is none."""
+class FrontDoorProvider(MeasuredProvider):
+    """Opens a service's front door and changes it; what is known then is the port of its metrics, `metricsPort`."""
 
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(id_=props["serviceName"], outs={**props, "metricsPort": self.open(props)})
+    outputs = frozenset({*MeasuredProvider.outputs, "metricsPort"})
 
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs={**_news, "metricsPort": self.open(_news)})
-
-    def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        self.close(_props)
-
-    def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not self.is_open(outputs)
+    def called(self, props: Mapping[str, Any]) -> str:
+        return f"the front door of {props['serviceName']}"

@@ -8,6 +8,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.machine_service import FrontDoorProvider
+from machine.service import Measured
 from machine.spec import FrontDoorSpec
 from processes import front_door
 from processes.directory import ServiceDirectory
@@ -18,19 +19,21 @@ __all__ = ["ProcessFrontDoor"]
 class ProcessFrontDoorProvider(FrontDoorProvider):
     """A supervised Envoy: `processes.front_door`."""
 
-    def open(self, props: dict[str, Any]) -> int:
-        return front_door.apply(FrontDoorSpec.model_validate(props))
+    def apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
 
-    def is_open(self, props: Mapping[str, Any]) -> bool:
-        return front_door.is_open(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
+    def measure(self, props: Mapping[str, Any]) -> Measured:
+        return front_door.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 
-    def close(self, props: Mapping[str, Any]) -> None:
+    def remove(self, props: Mapping[str, Any]) -> None:
         front_door.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
 
 
 class ProcessFrontDoor(Resource, module="triton", name="ProcessFrontDoor"):
-    """Envoy in front of a service of this machine."""
+    """Envoy in front of a service of this machine; `state` is measured."""
 
+    state: pulumi.Output[str]
+    problems: pulumi.Output[list[str]]
     metricsPort: pulumi.Output[int]
 
     def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:

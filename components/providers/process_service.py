@@ -9,6 +9,7 @@ from pulumi.dynamic import Resource
 
 from components.providers.base import say
 from components.providers.machine_service import ServiceProvider
+from machine.service import Measured
 from processes import rollout, service
 from processes.directory import ServiceDirectory
 from processes.spec import ServiceSpec
@@ -19,12 +20,11 @@ __all__ = ["ProcessService"]
 class ProcessServiceProvider(ServiceProvider):
     """Supervised processes: `processes.rollout`, `processes.service`."""
 
-    def roll_out(self, props: dict[str, Any]) -> dict[str, Any]:
-        return rollout.apply(ServiceSpec.model_validate(props), say).model_dump()
+    def apply(self, props: dict[str, Any]) -> dict[str, Any]:
+        return {"generation": rollout.apply(ServiceSpec.model_validate(props), say).model_dump()}
 
-    def measure(self, props: Mapping[str, Any]) -> tuple[str, list[str]]:
-        measured = service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
-        return measured.state, list(measured.problems)
+    def measure(self, props: Mapping[str, Any]) -> Measured:
+        return service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 
     def remove(self, props: Mapping[str, Any]) -> None:
         state_directory, name, owner = Path(props["stateDirectory"]), props["serviceName"], props["owner"]

@@ -70,13 +70,14 @@ class Outputs(mocks.Mocks):
         },
         "EnvironmentVenv": {"path": "/environments/e", "digest": "e" * 64, "packages": {"numpy": "1.26.4"}},
         "ProcessService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
-        "ProcessFrontDoor": {"metricsPort": 6790},
+        "ProcessFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790},
         "EnvironmentContext": {"path": "/images/environment", "digest": "a" * 64, "packages": {"numpy": "1.26.4"}},
         "ServiceContext": {"path": "/images/service", "digest": "b" * 64},
         "Image": {"repoDigest": f"sha256:{'c' * 64}"},
         "RemoteImage": {"imageId": f"sha256:{'f' * 64}"},
         "DockerService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
-        "DockerFrontDoor": {"metricsPort": 6790},
+        "DockerFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790},
+        "NodePoolRollout": {"state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
         "SmokeCheck": {"checks": 5},
     }
@@ -177,7 +178,7 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
             gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployment))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, tmp_path, bundles, keys, deployment, gateway))
             return {
-                "state": deployment.state,
+                "state": gateway.state,
                 "shape": deployment.shape,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,

@@ -78,7 +78,7 @@ def declare_docker(declare, settings_with, engine, tmp_path):
                 "svc-dep", DockerDeploymentArgs(settings, tmp_path, bundles=bundles, image=IMAGE)
             )
             gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployed))
-            return {"state": deployed.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
+            return {"state": gateway.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
 
         return declare(declared)
 

@@ -62,3 +62,4 @@ def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_
 def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
     olds = {"serviceName": "web", "stateDirectory": str(tmp_path), "port": 6789}
     assert ProcessFrontDoorProvider().diff("web", olds, olds).changes
+    assert ProcessFrontDoorProvider().read("web", olds).outs["state"] == "Stopped"

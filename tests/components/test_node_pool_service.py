@@ -44,7 +44,7 @@ def deployed(declare, settings_with, tmp_path):
                 "svc-check", NodePoolSmokeCheckArgs(settings, tmp_path, bundles, keys, replicas, gateway)
             )
             return {
-                "state": replicas.state,
+                "state": gateway.state,
                 "logs": replicas.logs,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,
@@ -107,6 +107,18 @@ def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):
     assert {"svc-dep-rollout", "svc-gw-config-map-front-door", "svc-gw-secret-keys"} <= door.depends_on
     assert declared["svc-gw-secret-keys"].secrets == {"stringData"}
     assert "k" * 43 not in str([found.inputs for found in declared.values() if not found.secrets])
+
+
+def test_the_front_doors_rollout_is_watched_too(deployed):
+    declared = deployed()
+    door = declared.resources["svc-gw-deployment-front-door"].inputs
+    assert door["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    rollout = declared.resources["svc-gw-rollout"]
+    assert rollout.inputs["deployment"] == "triton-webservice-front-door"
+    assert {"svc-gw-deployment-front-door", "svc-gw-service"} <= rollout.depends_on
+    changed = deployed(deployment={"maxRequestMegabytes": 1}).resources["svc-gw-rollout"].inputs
+    assert rollout.inputs["generation"] != changed["generation"]
+    assert declared.values["state"] == "Healthy"
 
 
 def test_other_keys_make_other_envoys(deployed):

@@ -110,8 +110,13 @@ def test_status_tells_a_closed_front_door_and_up_opens_it(deployed):
     Supervisor(deployed.directory)._call("stopProcess", "envoy")
     shown = deployed.operate("status")
     assert shown.code == 1
-    assert f"the front door at port {deployed.port} is closed; `make up` opens it" in shown.text
+    closed = f"the front door at port {deployed.port} is closed (envoy is STOPPED, see "
+    assert closed in shown.text
+    refreshed = deployed.engine("refresh", "--yes", "--run-program", "--stack", deployed.stack)
+    assert f"the front door of svc is Stopped: {closed}" in refreshed.text
+    assert deployed.outputs()["state"] == "Unhealthy"
     deployed.up()
+    assert deployed.outputs()["state"] == "Healthy"
     assert deployed.operate("status").code == 0
 
 
@@ -269,6 +274,16 @@ def test_an_open_door_asks_for_no_key(deployed):
     deployed.write_settings(deployment={"authEnabled": True})
     deployed.up()
     assert httpx.get(f"{deployed.url}/v2/health/ready").status_code == 401
+
+
+def test_a_renamed_service_takes_the_place_of_the_one_before(deployed):
+    former, golden = deployed.directory, golden_digit(deployed.root)
+    deployed.write_settings(serviceName="renamed")
+    deployed.up()
+    assert deployed.outputs()["state"] == "Healthy"
+    assert not former.root.exists()
+    with deployed.client() as client:
+        assert client.post("/score", json={"row": 0}).json()["digit"] == golden
 
 
 def test_destroy_leaves_no_process_no_port_and_no_file_but_caches(deployed):

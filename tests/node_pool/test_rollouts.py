@@ -1,6 +1,7 @@
 """What is told about pods that do not become ready, and when watching them ends."""
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from node_pool.model_storage import repository_url, triton_url
 from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout, measure
 
 ALL, LABELS = {"app": "m"}, {"app": "m", "pod-template-hash": "2"}
-ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=0)
+ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=1)
 FAILED = (
     "Startup probe failed: model digits version 1: GET http://x/ready: expected ready, received state UNAVAILABLE: no"
 )
@@ -190,7 +191,7 @@ def test_a_rollout_is_awaited_until_its_replicas_are_ready():
     said = []
     cluster = Cluster([deployment(0, old=1), deployment(0), deployment(1)], [pod("a", ready=True)])
     await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), said.append)
-    assert said == ["1 of 1 new replicas are ready"]
+    assert said == ["1 of 1 new replicas of m are ready"]
 
 
 def test_a_failure_tells_the_events_and_the_traceback():
@@ -352,6 +353,13 @@ def test_old_replicas_that_do_not_end_are_told_and_do_not_fail_the_rollout():
 
     await_rollout(Lingering([deployment(1)], [pod("a", ready=True)]), ROLLOUT, said.append)
     assert said[-1].startswith("1 old replicas have not ended")
+
+
+def test_the_end_of_a_front_doors_old_pods_is_not_awaited():
+    said = []
+    cluster = Cluster([deployment(1)], [pod("a", ready=True), pod("old", ending=True)])
+    await_rollout(cluster, replace(ROLLOUT, grace=0), said.append)
+    assert said == []
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_a_stacks_file_is_read_as_pulumi_reads_it(project: Path) -> None:
 config:
   serviceName: web-service
   models: ["digits:1"]
-  triton-serving:description: {a: on, b: 1:30, c: 0755, d: yes, e: 2020-01-01, f: 0x1f, g: ~, h: 1e3}
+  triton-serving:description: {a: on, b: 1:30, c: 0755, d: yes, e: 2020-01-01, f: 0x1f, g: ~, h: 1e3, i: 0o17}
   entryScript:
 """
     stack_file(project, text)
@@ -105,6 +105,7 @@ config:
         "f": 31,
         "g": None,
         "h": 1000.0,
+        "i": 15,
     }
     theirs = StackFile(project / "stacks" / "Pulumi.prod.yaml", "triton-serving").configuration(str).values
     assert {f"triton-serving:{name}": config_text(value) for name, value in ours.items()} == theirs
