@@ -8,13 +8,14 @@ import httpx
 import kr8s
 
 from machine.ports import free_ports
+from machine.service import ServiceError
 from node_pool.diagnosis import is_ready
 from node_pool.options import Manifest
 
 __all__ = ["Cluster", "ClusterError"]
 
 
-class ClusterError(Exception):
+class ClusterError(ServiceError):
     """A cluster that cannot be asked: no kubeconfig, no such context, no answer, no permission."""
 
 

@@ -1,4 +1,7 @@
-"""`python -m operate outputs|status|logs|check|idle --stack NAME`: what the Makefile's verbs of these names run."""
+"""`python -m operate outputs|status|logs|check|idle --stack NAME`: what the Makefile's verbs of these names run.
+
+What a verb needs is imported when it runs: the outputs need none of the targets' libraries.
+"""
 
 import argparse
 import sys
@@ -10,16 +13,13 @@ from bundle.problems import LayoutError
 from bundle.registry import RegistryError
 from environment import BuildError, ResolutionError, SpecError
 from machine.service import ServiceError
-from node_pool.cluster import ClusterError
-from operate import check, docker, idle, logs, node_pool, outputs, status
-from settings import SettingsError, read_stack_file
+from settings import Settings, SettingsError, read_stack_file
 from settings.golden import GoldenError
 from settings.schema import Target
 
 PROJECT = Path(__file__).resolve().parents[1]
 MISTAKES = (
     BuildError,
-    ClusterError,
     FileNotFoundError,
     GoldenError,
     LayoutError,
@@ -50,25 +50,35 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
     try:
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
-        if args.verb == "outputs":
-            return outputs.show(console, settings, PROJECT, args.stack, sys.stdin.read())
-        if args.verb == "idle":
-            return idle.check(settings, PROJECT)
-        if settings.deployment.target is Target.NODE_POOL:
-            return node_pool.run(args.verb, console, settings, follow=args.verb == "logs" and args.follow)
-        in_containers = settings.deployment.target is Target.DOCKER
-        if args.verb == "status":
-            return (docker.show_status if in_containers else status.show)(console, settings, PROJECT)
-        if args.verb == "logs" and in_containers:
-            return docker.show_logs(settings, follow=args.follow)
-        if args.verb == "logs":
-            return logs.show(settings, PROJECT, follow=args.follow)
-        return (docker.run_check if in_containers else check.run)(console, settings, PROJECT)
+        return _run(args, console, settings)
     except MISTAKES as mistake:
         sys.stderr.write(f"{mistake}\n")
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
+    target, follow = settings.deployment.target, args.verb == "logs" and args.follow
+    if args.verb == "outputs":
+        from operate import outputs
+
+        return outputs.show(console, settings, PROJECT, args.stack, sys.stdin.read())
+    if args.verb == "idle":
+        from operate import idle
+
+        return idle.check(settings, PROJECT)
+    if target is Target.NODE_POOL:
+        from operate import node_pool
+
+        return node_pool.run(args.verb, console, settings, follow=follow)
+    if target is Target.DOCKER:
+        from operate import docker
+
+        return docker.run(args.verb, console, settings, PROJECT, follow=follow)
+    from operate import processes
+
+    return processes.run(args.verb, console, settings, PROJECT, follow=follow)
 
 
 if __name__ == "__main__":

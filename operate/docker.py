@@ -21,10 +21,19 @@ from settings import Settings
 from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 
-__all__ = ["run_check", "show_logs", "show_status"]
+__all__ = ["run"]
 
 
-def show_status(console: Console, settings: Settings, project: Path) -> int:
+def run(verb: str, console: Console, settings: Settings, project: Path, *, follow: bool) -> int:
+    """Run a verb; gives an exit code."""
+    if verb == "status":
+        return _show_status(console, settings, project)
+    if verb == "logs":
+        return _show_logs(settings, follow=follow)
+    return _run_check(console, settings, project)
+
+
+def _show_status(console: Console, settings: Settings, project: Path) -> int:
     """Print the status; gives 0 where the service is healthy and 1 where it is not.
 
     Raises `ServiceError` where the engine runs no such service.
@@ -49,13 +58,13 @@ def show_status(console: Console, settings: Settings, project: Path) -> int:
     return 0 if state == "Healthy" else 1
 
 
-def show_logs(settings: Settings, *, follow: bool) -> int:
+def _show_logs(settings: Settings, *, follow: bool) -> int:
     """Show the logs of what runs, each under its name; gives an exit code."""
     logs.show(settings.service_name, sys.stdout.write, follow=follow)
     return 0
 
 
-def run_check(console: Console, settings: Settings, project: Path) -> int:
+def _run_check(console: Console, settings: Settings, project: Path) -> int:
     """Serve and probe the stack's models on the base image; gives an exit code. The entry script is not part of it.
 
     Raises what `up` would raise: `LayoutError`, `ServiceError` with Triton's words.

@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from machine.service import ServiceError
+from machine.service import ServiceError, overall
 from node_pool.addresses import logs_command
 from node_pool.cluster import Cluster
 from node_pool.diagnosis import is_ready
@@ -34,8 +34,10 @@ def _names(settings: Settings) -> Names:
 def _show_status(console: Console, settings: Settings) -> int:
     names, cluster = _names(settings), Cluster(settings.node_pool.context or "")
     state, problems = measure(cluster, names.namespace, names.service)
+    door, closed = measure(cluster, names.namespace, names.front_door)
+    state = overall(state, door)
     console.print(f"{names.service}: {state}")
-    for problem in problems:
+    for problem in (*problems, *closed):
         console.print(f"  {problem}", markup=False)
     table = Table("pod", "ready", "restarts", "node", "since", box=box.SIMPLE_HEAD)
     for component in (REPLICA, FRONT_DOOR):

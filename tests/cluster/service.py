@@ -160,6 +160,10 @@ class Service:
         known = (healthy.findall(self.kube.execute(pod, "envoy", "bash", "-c", ask)) for pod in pods)
         return all(needed <= set(clusters) for clusters in known)
 
+    def hammered(self, image: str, body: Any) -> contextlib.AbstractContextManager[list[dict[str, Any]]]:
+        """Clients of `/score` in a pod that runs the image, while the block runs."""
+        return hammered(self.namespace, self.name, self.keys.primary, image, body)
+
     def answers(self) -> bool:
         """Whether the service answers clients now."""
         with contextlib.suppress(Exception):
@@ -202,14 +206,14 @@ while True:
 
 
 @contextlib.contextmanager
-def hammered(service: Service, image: str, path: str, body: Any) -> Iterator[list[dict[str, Any]]]:
+def hammered(namespace: str, service: str, key: str, image: str, body: Any) -> Iterator[list[dict[str, Any]]]:
     """Clients in a pod of the cluster that go on asking while the block runs; then what they counted is in the list."""
-    name = f"{service.name}-hammer"
-    command = ["python", "-c", HAMMER, service.name, path, service.keys.primary, json.dumps(body)]
+    kube, name = Kube(), f"{service}-hammer"
+    command = ["python", "-c", HAMMER, service, "/score", key, json.dumps(body)]
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": service.namespace, "labels": {"app": name}},
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
         "spec": {
             "containers": [{"name": "client", "image": image, "command": command}],
             "tolerations": [{"operator": "Exists"}],
@@ -218,16 +222,16 @@ def hammered(service: Service, image: str, path: str, body: Any) -> Iterator[lis
         },
     }
     counted: list[dict[str, Any]] = []
-    service.kube.apply([pod])
+    kube.apply([pod])
     try:
-        (client,) = service.kube.pods(service.namespace, {"app": name})
+        (client,) = kube.pods(namespace, {"app": name})
         client.wait("condition=Ready", timeout=60)
         yield counted
-        service.kube.execute(client, "client", "touch", "/tmp/stop")
+        kube.execute(client, "client", "touch", "/tmp/stop")
 
         def result() -> str:
-            return service.kube.execute(client, "client", "sh", "-c", "cat /tmp/result 2>/dev/null || true")
+            return kube.execute(client, "client", "sh", "-c", "cat /tmp/result 2>/dev/null || true")
 
         counted.append(json.loads(eventually(result, "the clients stop", 40)))
     finally:
-        service.kube.delete([pod])
+        kube.delete([pod])

@@ -1,4 +1,4 @@
-"""The program itself, by Pulumi's CLI and its plugins: up, nothing to change, a failed update, destroy."""
+"""The program itself, by Pulumi's CLI and its plugins: up, no change, a rollout, failed updates, destroy."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from node_pool.cluster import Cluster
 from node_pool.names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import KINDS, Kube
-from tests.cluster.service import DEPLOYMENT, POOL
+from tests.cluster.service import DEPLOYMENT, POOL, hammered
 from tests.e2e.project import Project, by_pulumi
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
@@ -36,6 +36,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def front_door(image: str) -> dict[str, Any]:
+    return {"frontDoor": {"image": image, "onPool": True, "cpuCores": 0.1}}
+
+
 class Declared(Project):
     """The project with a stack of target `node-pool` whose service is `declared`, run by Pulumi's CLI."""
 
@@ -53,7 +57,7 @@ class Declared(Project):
             "nodePool": {
                 **POOL,
                 "namespace": namespace,
-                "frontDoor": {"image": envoy, "onPool": True, "cpuCores": 0.1},
+                **front_door(envoy),
             },
         }
         self.write_settings()
@@ -77,8 +81,8 @@ def ask(namespace: str, key: str) -> tuple[int, Any]:
     return answer.status_code, answer.json()
 
 
-@pytest.mark.timeout(900)
-def test_the_program_deploys_changes_nothing_fails_safely_and_leaves_nothing(declared, namespace):
+@pytest.mark.timeout(1800)
+def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared, namespace, built):
     first = declared("first")
     try:
         assert "checks of declared through a port-forward passed" in first.up()
@@ -88,6 +92,24 @@ def test_the_program_deploys_changes_nothing_fails_safely_and_leaves_nothing(dec
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
         unchanged = first.engine("preview", "--expect-no-changes", "--stack", "first")
         assert unchanged.code == 0, unchanged.text
+
+        (first.root / "models" / "triton" / "digits" / "1").rename(first.root / "models" / "triton" / "digits" / "2")
+        first.write_settings(keyRotation={"secondary": 2})
+        with hammered(namespace, "declared", outputs["primaryKey"], built.good[0], GOLDEN["request"]) as counted:
+            first.up()
+        assert first.outputs()["models"][0]["models"][0]["versions"] == [2]
+        assert first.outputs()["secondaryKey"] != outputs["secondaryKey"]
+        assert counted[0]["failures"] == []
+        assert min(counted[0]["answered"]) > 50
+
+        first.write_settings(nodePool=front_door(f"{REGISTRY}/tests/no-such-envoy:1"))
+        told = first.up(fails=True)
+        assert "the new replicas of declared-front-door are not ready" in told
+        assert "2 old replicas go on serving" in told
+        assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
+        first.write_settings(nodePool=front_door(built.envoy))
+        first.up()
+        assert first.outputs()["state"] == "Healthy"
 
         second = declared("second")
         assert "already exists" in second.up(fails=True)

@@ -13,7 +13,7 @@ from node_pool.watch import RolloutError, await_rollout, measure
 from settings.node_pool import Monitoring
 from tests.cluster.images import PROJECT
 from tests.cluster.kube import KINDS, await_fit_node
-from tests.cluster.service import DEPLOYMENT, Service, hammered
+from tests.cluster.service import DEPLOYMENT, Service
 from tests.waiting import eventually
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
@@ -80,7 +80,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_are_there(service, built):
 
 
 def test_a_rolling_update_loses_no_request(service, built):
-    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+    with service.hammered(built.good[0], GOLDEN["request"]) as counted:
         service.deploy(*built.newer)
         assert service.versions() == ["2"]
         service.deploy(*built.good)
@@ -92,7 +92,7 @@ def test_a_rolling_update_loses_no_request(service, built):
 
 def test_a_rotated_key_reaches_the_front_door_and_loses_no_request(service, built):
     before = service.keys.secondary
-    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+    with service.hammered(built.good[0], GOLDEN["request"]) as counted:
         service.rotate_secondary_key()
         service.deploy(*built.good)
     assert counted[0]["failures"] == []
@@ -117,7 +117,7 @@ def _left_as_found(service, built):
 )
 def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(service, built, broken, reasons):
     serving = service.replica().name
-    with hammered(service, built.good[0], "/score", GOLDEN["request"]) as counted:
+    with service.hammered(built.good[0], GOLDEN["request"]) as counted:
         rollout = service.apply(*getattr(built, broken))
         with pytest.raises(RolloutError) as failure:
             await_rollout(service.cluster, rollout, print)

@@ -107,6 +107,15 @@ def test_what_was_stopped_is_seen_by_refresh_and_started_by_up(deployed: DockerP
         assert scored(client) is None
 
 
+def test_a_closed_front_door_is_seen_by_refresh_and_opened_by_up(deployed: DockerProject) -> None:
+    deployed.container("front-door").stop()
+    refreshed = deployed.engine("refresh", "--yes", "--run-program", "--stack", deployed.stack)
+    assert f"the front door of {deployed.service} is Stopped: the front door is closed" in refreshed.text
+    assert deployed.outputs()["state"] == "Unhealthy"
+    deployed.up()
+    assert deployed.outputs()["state"] == "Healthy"
+
+
 def test_up_starts_everything_again_when_the_network_was_lost(deployed: DockerProject) -> None:
     deployed.container("network").kill()
     deployed.up()
