@@ -142,7 +142,8 @@ def measure(cluster: Cluster, namespace: str, name: str) -> tuple[str, list[str]
     deployment = cluster.get("deployments", namespace, name)
     if deployment is None:
         return "Stopped", [f"there is no Deployment {name} in the namespace {namespace}"]
-    pods = _new_pods(cluster, deployment)
+    # One that failed as a whole, evicted say, stays in the list and has been replaced.
+    pods = [pod for pod in _new_pods(cluster, deployment) if pod.get("status", {}).get("phase") != "Failed"]
     found = [str(trouble) for pod in pods if not is_ready(pod) for trouble in _troubles(cluster, pod)]
     if _is_complete(deployment) and not found:
         return "Healthy", []

@@ -29,7 +29,10 @@ class NodePoolRolloutProvider(Provider):
         return UpdateResult(outs=_await(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        return ReadResult(id_, {**props, **_state(props)})
+        state, problems = measure(Cluster(props["context"]), props["namespace"], props["deployment"])
+        if state != "Healthy":
+            say(f"{props['deployment']} is {state}: {'; '.join(problems)}")
+        return ReadResult(id_, {**props, "state": state, "problems": problems})
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         return outputs.get("state") != "Healthy"
@@ -45,12 +48,7 @@ def _await(props: dict[str, Any]) -> dict[str, Any]:
         sleeps=bool(props.get("sleeps")),
     )
     await_rollout(Cluster(props["context"]), rollout, say)
-    return {**props, **_state(props)}
-
-
-def _state(props: Mapping[str, Any]) -> dict[str, Any]:
-    state, problems = measure(Cluster(props["context"]), props["namespace"], props["deployment"])
-    return {"state": state, "problems": problems}
+    return {**props, "state": "Healthy", "problems": []}
 
 
 class NodePoolRollout(Resource, module="triton", name="NodePoolRollout"):

@@ -36,6 +36,12 @@ def container(name="triton", restarts=0, **state):
     return {"name": name, "ready": False, "restartCount": restarts, "state": state}
 
 
+def evicted(name):
+    found = pod(name, containers=[container(terminated={"exitCode": 137, "reason": "Error"})])
+    found["status"]["phase"] = "Failed"
+    return found
+
+
 def unhealthy(message, name="triton"):
     return {"reason": "Unhealthy", "message": message, "involvedObject": {"fieldPath": f"spec.containers{{{name}}}"}}
 
@@ -367,6 +373,7 @@ def test_the_end_of_a_front_doors_old_pods_is_not_awaited():
     [
         (Cluster([None], []), "Stopped"),
         (Cluster([deployment(1)], [pod("a", ready=True)]), "Healthy"),
+        (Cluster([deployment(1)], [pod("a", ready=True), evicted("b")]), "Healthy"),
         (Cluster([deployment(0)], [pod("a")]), "Unhealthy"),
     ],
 )
