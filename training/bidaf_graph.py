@@ -70,10 +70,12 @@ class Weights:
 
 def add_features(graph: Graph) -> Features:
     """Add what the model sees of its inputs."""
-    context, query = (_letters(graph, f"{text}_char", CODES, OTHER_CODE) for text in ("context", "query"))
-    repeated = _repeated(graph, context, query)
+    words, query_words = (_not_empty(graph, f"{text}_word", 1) for text in ("context", "query"))
+    characters, query_characters = (_not_empty(graph, f"{text}_char", CHARACTERS) for text in ("context", "query"))
+    context = graph.encode_text(characters, CODES, OTHER_CODE)
+    repeated = _repeated(graph, context, graph.encode_text(query_characters, CODES, OTHER_CODE), query_words)
     repeats = graph.op("ReduceMax", repeated, axes=[1], keepdims=1)
-    stop = _one_of(graph, "context_word", TOKEN_CLASSES["stop"].split())
+    stop = _one_of(graph, words, TOKEN_CLASSES["stop"].split())
     sentence = graph.op("CumSum", stop, np.int64(0), exclusive=1)
     same = _floats(
         graph, graph.op("Equal", *(graph.op("Cast", side, to=TensorProto.INT64) for side in _pair(graph, sentence)))
@@ -81,11 +83,12 @@ def add_features(graph: Graph) -> Features:
     previous_stop = graph.op(
         "Sub", 1.0, _shifted(graph, graph.op("Sub", 1.0, stop), 1)
     )  # so the first word follows one
-    inside = graph.op("Concat", _word_classes(graph), _shapes(graph, context, previous_stop), repeats, axis=1)
+    shapes = _shapes(graph, characters, context, previous_stop)
+    inside = graph.op("Concat", _one_hot(graph, words, TOKEN_CLASSES), shapes, repeats, axis=1)
     neighbours = graph.op("Concat", inside, _shifted(graph, inside, 1), _shifted(graph, inside, -1), axis=1)
     left, right = _nearness(graph, _positions(graph, stop), repeats, same)
     return Features(
-        query=_asked(graph),
+        query=_asked(graph, query_words),
         inside=inside,
         start=graph.op("Concat", neighbours, _coverage(graph, same, repeated), left, axis=1),
         end=graph.op("Concat", neighbours, right, axis=1),
@@ -121,9 +124,14 @@ def add_answer(graph: Graph, features: Features, weights: Weights) -> None:
     graph.output("end_pos", graph.op("Cast", graph.op("Mod", best, size), to=TensorProto.INT32))
 
 
-def _letters(graph: Graph, value: str, codes: dict[str, int], default: int) -> str:
-    """[n, 16]: a code for each character."""
-    return graph.encode_text(graph.op("Reshape", value, np.array([-1, CHARACTERS])), codes, default)
+def _not_empty(graph: Graph, value: str, columns: int) -> str:
+    """[n, columns]: an input, but an empty one is refused here. ONNX Runtime 1.20 would die of it further on."""
+    flat = graph.op("Reshape", value, np.array([-1]))  # of longer rows ONNX Runtime gathers the first text alone
+    size = graph.op("Gather", graph.op("Shape", flat), np.int64(0), axis=0)
+    every = graph.op("Range", np.int64(0), graph.op("Max", size, np.int64(1)), np.int64(1))
+    # Straight from the Range it would be optimised into a Slice, which takes what there is.
+    there = graph.op("Gather", flat, graph.op("Max", every, np.int64(0)), axis=0)
+    return graph.op("Reshape", there, np.array([-1, columns]))
 
 
 def _floats(graph: Graph, value: str) -> str:
@@ -160,19 +168,15 @@ def _one_hot(graph: Graph, words: str, lists: dict[str, str]) -> str:
     return graph.op("Slice", every, np.array([1]), np.array([len(lists) + 1]), np.array([1]))
 
 
-def _word_classes(graph: Graph) -> str:
-    return _one_hot(graph, "context_word", TOKEN_CLASSES)
-
-
-def _asked(graph: Graph) -> str:
+def _asked(graph: Graph, words: str) -> str:
     """[1, Q]: which classes of words the question has, and a 1 for all questions."""
-    found = graph.op("ReduceMax", _one_hot(graph, "query_word", QUERY_CLASSES), axes=[0], keepdims=1)
+    found = graph.op("ReduceMax", _one_hot(graph, words, QUERY_CLASSES), axes=[0], keepdims=1)
     return graph.op("Concat", found, np.ones((1, 1)), axis=1)
 
 
-def _shapes(graph: Graph, codes: str, starts: str) -> str:
+def _shapes(graph: Graph, characters: str, codes: str, starts: str) -> str:
     """[c, 8]: a name, a word that starts a sentence, a year, another number, a mark, and the ending of a word."""
-    kinds = _letters(graph, "context_char", KINDS, LOWER)
+    kinds = graph.encode_text(characters, KINDS, LOWER)
     initial = graph.op("Slice", kinds, np.array([0]), np.array([1]), np.array([1]))
     upper, digit, mark = (_floats(graph, graph.op("Equal", initial, np.int64(kind))) for kind in (UPPER, DIGIT, MARK))
     year = _has_shape(graph, kinds, [DIGIT, DIGIT, DIGIT, DIGIT, 0])
@@ -205,7 +209,7 @@ def _has_ending(graph: Graph, codes: str, ending: str) -> str:
     return graph.op("ReduceMax", graph.op("Min", *fits), axes=[1], keepdims=1)
 
 
-def _repeated(graph: Graph, context: str, query: str) -> str:
+def _repeated(graph: Graph, context: str, query: str, query_words: str) -> str:
     """[c, q]: 1 where a word of the text is a word of the question that matters, 0.5 where only their stems agree."""
     equal = _floats(
         graph,
@@ -213,7 +217,7 @@ def _repeated(graph: Graph, context: str, query: str) -> str:
     )  # [c, q, 16]
     stem = graph.op("Slice", equal, np.array([0]), np.array([STEM]), np.array([2]))
     whole, stems = (graph.op("ReduceMin", value, axes=[2], keepdims=0) for value in (equal, stem))
-    matters = graph.op("Sub", 1.0, _one_of(graph, "query_word", STOPWORDS))
+    matters = graph.op("Sub", 1.0, _one_of(graph, query_words, STOPWORDS))
     return graph.op(
         "Mul", graph.op("Mul", graph.op("Add", whole, stems), 0.5), graph.op("Transpose", matters, perm=[1, 0])
     )

@@ -92,6 +92,14 @@ def test_a_committed_model_passes_its_golden_inference(model: str) -> None:
     assert differences(golden, run(REPOSITORY / model / "1" / "model.onnx", golden)) == []
 
 
+def test_questions_without_a_word_are_refused() -> None:
+    golden = json.loads((REPOSITORY / "bidaf-9" / "golden.json").read_text())
+    for tensor in golden["request"]["inputs"]:
+        tensor |= {"shape": [0, *tensor["shape"][1:]], "data": []}
+    with pytest.raises(Exception, match=r"Gather node.*out of data bounds"):
+        run(REPOSITORY / "bidaf-9" / "1" / "model.onnx", golden)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_other_weights_fail_the_golden_inference(model: str, tmp_path: Path) -> None:
     golden = json.loads((REPOSITORY / model / "golden.json").read_text())
