@@ -55,7 +55,9 @@ $(STATE)/passphrase:
 
 # The passphrase's salt, which both engines write into a stack's file, is this machine's own: see .gitattributes. Git
 # calls the file modified by its size alone, until it is told to look: only then, and only where nothing else differs.
-SETTLE = git diff --quiet -- stacks 2>/dev/null && git update-index -q -- stacks/Pulumi.$(STACK).yaml 2>/dev/null || true
+# Stands after a command whose exit status it passes on.
+SETTLE = status=$$?; git diff --quiet -- $(STACK_FILE) 2>/dev/null && git update-index -q -- $(STACK_FILE) 2>/dev/null; \
+  exit $$status
 git-filter:
 	@if git rev-parse --git-dir >/dev/null 2>&1; then \
 	  git config filter.machine-salt.clean "sed /^encryptionsalt:/d" && git config filter.machine-salt.smudge cat; fi
@@ -72,18 +74,15 @@ SELECT = \
 
 up: setup ## deploy the stack, show how to call it
 	@$(SELECT)
-	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs
-	@$(SETTLE)
+	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs; $(SETTLE)
 	@$(MAKE) --no-print-directory outputs
 
 preview: setup ## show what up would change
 	@$(SELECT)
-	@$(PULUMI) preview --stack $(STACK)
-	@$(SETTLE)
+	@$(PULUMI) preview --stack $(STACK); $(SETTLE)
 
 refresh: setup ## compare the state with what runs
-	@$(PULUMI) refresh --stack $(STACK) --yes --run-program
-	@$(SETTLE)
+	@$(PULUMI) refresh --stack $(STACK) --yes --run-program; $(SETTLE)
 
 outputs: setup ## show the stack's outputs with a curl for each URI
 	@$(PULUMI) stack output --json --stack $(STACK) | $(PYTHON) -m operate outputs --stack $(STACK)

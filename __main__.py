@@ -36,7 +36,8 @@ def declare(settings: Settings) -> None:
     bundles = [
         ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
     ]
-    keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings))
+    # Not named after the service: its clients keep their keys when it gets another name.
+    keys = AccessKeys("keys", AccessKeysArgs.of(settings))
     deploy = {Target.PROCESS: on_processes, Target.DOCKER: on_docker, Target.NODE_POOL: on_node_pool}
     first = bundles[0]
     outputs = {

@@ -122,7 +122,7 @@ def _owner(state_directory: Path) -> str:
 def check_machine(settings: Settings, project: Path) -> str:
     """Raise `ServiceError` where the engine speaks against the service; at preview, why it could not be asked."""
     state_directory = (project / settings.state_directory).resolve()
-    Folder.of(state_directory, settings.service_name)
+    record = Folder.of(state_directory, settings.service_name).record()
     owner = _owner(state_directory)
     try:
         engine = Engine()
@@ -132,7 +132,9 @@ def check_machine(settings: Settings, project: Path) -> str:
         raise
     with engine:
         check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-        check_port(engine, settings.service_name, owner, settings.deployment.port)
+        # A service that has its port keeps it, or waits for it: that its front door is closed is a refresh's to say.
+        if (record.door_owner, record.port) != (owner, settings.deployment.port):
+            check_port(engine, settings.service_name, owner, settings.deployment.port)
         engine.check_gpus(settings.deployment.gpu_cores)
     return ""
 

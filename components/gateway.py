@@ -10,6 +10,7 @@ from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
 from machine.service import overall
 from settings.schema import Settings
+from settings.tls_files import certificate_host
 
 __all__ = ["Gateway", "GatewayArgs"]
 
@@ -28,12 +29,13 @@ class GatewayArgs:
 class Gateway(pulumi.ComponentResource):
     """Envoy on the service's port: keys, routes, limits, TLS.
 
-    `scoring_uri` is where clients send requests: `/score`, or the base URI where Triton serves without a script.
-    `triton_uri` and `swagger_uri` are none where nobody answers there. `state` is measured, of the door and of
-    what is behind it.
+    `url` names the host that the certificate is for, `local_url` this machine. `scoring_uri` is where clients send
+    requests: `/score`, or the base URI where Triton serves without a script. `triton_uri` and `swagger_uri` are none
+    where nobody answers there. `state` is measured, of the door and of what is behind it.
     """
 
     url: str
+    local_url: str
     scoring_uri: str
     triton_uri: pulumi.Output[str | None]
     swagger_uri: str | None
@@ -65,7 +67,9 @@ class Gateway(pulumi.ComponentResource):
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
         scripted = settings.entry_script is not None
-        self.url = f"{'https' if settings.tls else 'http'}://localhost:{deployment.port}"
+        scheme, host = "https" if settings.tls else "http", certificate_host(settings, args.project)
+        self.local_url = f"{scheme}://localhost:{deployment.port}"
+        self.url = f"{scheme}://{'localhost' if '*' in host else host or 'localhost'}:{deployment.port}"
         self.scoring_uri = f"{self.url}/score" if scripted else self.url
         self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from cryptography import x509
 
 from components.access_keys import AccessKeys
 from components.model_bundle import ModelBundle
 from components.node_pool_deployment import NodePoolDeployment
 from components.node_pool_gateway import NodePoolGateway
 from components.providers.node_pool_check import NodePoolCheck
-from components.smoke_check import questions
+from components.smoke_check import questions, server_name
 from node_pool.exposure import scheme
 from node_pool.lifecycle import Times
 from node_pool.names import FRONT_DOOR_PORT, Names
@@ -66,12 +65,7 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
 
 
 def _server_name(settings: Settings, project: Path) -> str:
-    """The host that the front door's certificate is for; "" without TLS."""
-    if settings.tls is None:
-        return ""
-    if settings.node_pool.exposure.host:
+    """The host that a client names: what is exposed, or what the certificate is for."""
+    if settings.tls is not None and settings.node_pool.exposure.host:
         return settings.node_pool.exposure.host
-    certificate = x509.load_pem_x509_certificate((project / settings.tls.certificate_file).read_bytes())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    found = names.get_values_for_type(x509.DNSName)
-    return found[0].replace("*", "check") if found else ""
+    return server_name(settings, project)

@@ -15,8 +15,9 @@ from components.model_bundle import ModelBundle
 from components.providers import smoke_check
 from settings.golden import score_question
 from settings.schema import Framework, Settings
+from settings.tls_files import certificate_host
 
-__all__ = ["SmokeCheck", "SmokeCheckArgs", "questions"]
+__all__ = ["SmokeCheck", "SmokeCheckArgs", "questions", "server_name"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,11 @@ class SmokeCheck(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:SmokeCheck", name, None, opts)
-        inputs = {"url": args.gateway.url, **questions(args.settings, args.project, args.bundles, args.keys)}
+        inputs = {
+            "url": args.gateway.local_url,
+            "serverName": server_name(args.settings, args.project),
+            **questions(args.settings, args.project, args.bundles, args.keys),
+        }
         # What is behind the front door: another generation is another reason to ask.
         inputs["generation"] = args.deployment.generation
         check = smoke_check.SmokeCheck(
@@ -60,6 +65,11 @@ def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle],
         "score": score_question(settings, project),
         "settings": _digest(settings),
     }
+
+
+def server_name(settings: Settings, project: Path) -> str:
+    """A host that the front door's certificate is for, to be asked for by that name; "" without TLS."""
+    return certificate_host(settings, project).replace("*", "check")
 
 
 def _digest(settings: Settings) -> str:

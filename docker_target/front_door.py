@@ -41,13 +41,11 @@ def apply(spec: FrontDoorSpec) -> int:
         holder = engine.find(f"{spec.service_name}-{record.generation}-{Role.NETWORK}")
         if holder is None or not holder.address:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
-        if record.stats_port is None:
-            record = record.model_copy(update={"stats_port": free_ports(1)[0]})
-            folder.write(record)
-        assert record.stats_port is not None
+        stats_port = record.stats_port or free_ports(1)[0]
+        folder.write(record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port}))
         _make_room(spec, engine)
-        _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), record.stats_port)
-        return record.stats_port
+        _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
+        return stats_port
 
 
 def _make_room(spec: FrontDoorSpec, engine: Engine) -> None:
@@ -125,7 +123,7 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
         },
     }
     body["Labels"] = {
-        Labels.DIGEST: hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+        Labels.DIGEST: hashlib.sha256(json.dumps([body, spec.owner], sort_keys=True).encode()).hexdigest(),
         Labels.SERVICE: spec.service_name,
         Labels.OWNER: spec.owner,
         Labels.ROLE: Role.FRONT_DOOR,
@@ -153,8 +151,9 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
         found = engine.find(_name(service_name))
         if found is not None and found.owner == owner:
             engine.remove(found.name)
-        for file in folder.envoy.glob("*"):
-            file.unlink()
+        if folder.record().door_owner == owner:
+            for file in folder.envoy.glob("*"):
+                file.unlink()
 
 
 def check_port(engine: Engine, service_name: str, owner: str, port: int) -> None:

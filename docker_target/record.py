@@ -20,9 +20,14 @@ __all__ = ["Folder", "Record"]
 
 
 class Record(BaseModel):
-    """What `record.json` holds: the generation that has the traffic (0: none), its owner and digest, a port."""
+    """What `record.json` holds: the generation that has the traffic (0: none), its owner and digest.
+
+    Of the front door: the stack whose keys open it, its port and that of the metrics.
+    """
 
     owner: str = ""
+    door_owner: str = ""
+    port: int | None = None
     generation: int = 0
     digest: str = ""
     stats_port: int | None = None

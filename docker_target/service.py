@@ -49,4 +49,5 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
         own = [container for container in engine.containers(service_name) if container.owner == owner]
         for container in sorted(own, key=lambda c: c.stop_rank):
             engine.remove(container.name)
-        folder.remove()
+        if folder.record().owner in ("", owner):
+            folder.remove()

@@ -47,7 +47,9 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
         yield "It is inside the cluster; to reach it, leave this running in another terminal:"
         yield f"  {forward}"
     # The URL stays the service's own, and so does the name that its certificate is for.
-    way = f" --connect-to ::localhost:{LOCAL_PORT}" if forward else ""
+    local = settings.tls is not None and settings.deployment.target is not Target.NODE_POOL
+    port = LOCAL_PORT if forward else settings.deployment.port if local else None
+    way = f" --connect-to ::localhost:{port}" if port else ""
     curl = f"curl -sS -w '\\n%{{http_code}}\\n'{trust}{way}"
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
     if settings.entry_script is not None and scoring:

@@ -50,9 +50,13 @@ class Generation(BaseModel):
 
 
 class Record(BaseModel):
-    """What `service.json` holds: `current` has the traffic, which comes in at `port`; `stats_port` shows metrics."""
+    """What `service.json` holds: `current` has the traffic, which comes in at `port`; `stats_port` shows metrics.
+
+    `owner` is the stack whose service it is, `door_owner` the one whose keys open the front door.
+    """
 
     owner: str
+    door_owner: str = ""
     current: Generation | None = None
     next_number: int = 1
     port: int | None = None

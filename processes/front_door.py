@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ from processes.supervisor import Supervisor
 __all__ = ["apply", "check_port", "measure", "remove"]
 
 PROGRAM = "envoy"
+LAUNCH = "envoy.launch"
 DRAIN_SECONDS = 10
 
 
@@ -35,14 +37,13 @@ def apply(spec: FrontDoorSpec) -> int:
         if record is None or record.current is None:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         check_port(directory, spec.port, record.owner)
-        _make_room(directory, spec.port, record.owner)
         supervisor = Supervisor(directory)
         admin = traffic.admin(directory)
         alive = PROGRAM in supervisor.processes() and admin.is_ready()
         stats_port = record.stats_port
         if stats_port is None or not alive:
             (stats_port,) = free_ports(1, preferred=[stats_port])
-        record = record.model_copy(update={"port": spec.port, "stats_port": stats_port})
+        record = record.model_copy(update={"door_owner": record.owner, "port": spec.port, "stats_port": stats_port})
         directory.write_record(record)
 
         options = _options(spec, directory, record)
@@ -53,15 +54,17 @@ def apply(spec: FrontDoorSpec) -> int:
             )
         changed = files.install(directory.envoy, rendered, admin if alive else None)
         launch = _launch(spec, directory).to_json()
-        file = directory.envoy / "envoy.launch"
+        file = directory.envoy / LAUNCH
         restart = not alive or config.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
         if restart:
             if alive:
                 admin.drain(DRAIN_SECONDS)
             write_atomically(file, launch)
             supervisor.remove(PROGRAM)
-            supervisor.add(PROGRAM, file, log=directory.logs / "envoy.log", stop_seconds=DRAIN_SECONDS)
-        admin.await_ready(30)
+        with _room_at(directory, spec.port, record.owner):
+            if restart:
+                _start(directory)
+            admin.await_ready(30)
         return stats_port
 
 
@@ -106,12 +109,28 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
     )
 
 
-def _make_room(directory: ServiceDirectory, port: int, owner: str) -> None:
-    """Close this stack's front door under a former name of the service: two cannot have one port."""
-    for former, found in _at_port(directory, port):
-        if found.owner == owner:
-            traffic.admin(former).drain(DRAIN_SECONDS)
-            Supervisor(former).remove(PROGRAM)
+def _start(directory: ServiceDirectory) -> None:
+    log = directory.logs / "envoy.log"
+    Supervisor(directory).add(PROGRAM, directory.envoy / LAUNCH, log=log, stop_seconds=DRAIN_SECONDS)
+
+
+@contextmanager
+def _room_at(directory: ServiceDirectory, port: int, owner: str) -> Iterator[None]:
+    """Close this stack's front door under a former name of the service: two cannot have one port.
+
+    It opens again where the new one does not open.
+    """
+    formers = [former for former, found in _at_port(directory, port) if found.owner == owner]
+    for former in formers:
+        traffic.admin(former).drain(DRAIN_SECONDS)
+        Supervisor(former).remove(PROGRAM)
+    try:
+        yield
+    except BaseException:
+        for former in formers:
+            Supervisor(directory).remove(PROGRAM)
+            _start(former)
+        raise
 
 
 def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDirectory, Record]]:

@@ -23,6 +23,7 @@ __all__ = ["apply"]
 
 Progress = Callable[[str], None]
 LOGS_KEPT = 20
+PATIENCE_SECONDS = 15  # with one that is ill although it had the time to start
 
 
 def apply(spec: ServiceSpec, progress: Progress) -> Generation:
@@ -111,7 +112,7 @@ class _Rollout:
                 return False
         try:
             self._start(old)
-            self._await_ready(old)
+            self._await_ready(old, max(PATIENCE_SECONDS, self.spec.deadline_seconds - self._age(old)))
         except ServiceError as error:
             self.progress(f"generation {old.number} did not come back: {error}")
             if restarted:
@@ -196,10 +197,15 @@ class _Rollout:
                 launch = folder / f"{name.rpartition('-')[0]}.json"
                 self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
 
-    def _await_ready(self, generation: Generation) -> None:
+    def _age(self, generation: Generation) -> int:
+        """For how many seconds the whole of a generation has run."""
+        processes = self.supervisor.processes()
+        return min((processes[name].seconds for name in generation.programs if name in processes), default=0)
+
+    def _await_ready(self, generation: Generation, seconds: float | None = None) -> None:
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
-        probe.wait(self.spec.deadline_seconds, self.progress)
+        probe.wait(seconds or self.spec.deadline_seconds, self.progress)
         self.progress(f"generation {generation.number} is ready after {time.monotonic() - started:.1f} s")
 
     def _stop(self, generation: Generation) -> None:

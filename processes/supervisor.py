@@ -73,11 +73,15 @@ stdout_logfile_backups = 3
 
 @dataclass(frozen=True)
 class Process:
-    """A supervised process: its state in supervisord's words (RUNNING, BACKOFF, FATAL, ...) and its process id or 0."""
+    """A supervised process: its state in supervisord's words (RUNNING, BACKOFF, FATAL, ...) and its process id or 0.
+
+    `seconds`: how long it has run.
+    """
 
     name: str
     state: str
     pid: int
+    seconds: int
 
 
 class Supervisor:
@@ -190,7 +194,7 @@ class Supervisor:
             rows = self._call("getAllProcessInfo")
         except OSError:
             return {}
-        return {row["name"]: Process(name=row["name"], state=row["statename"], pid=row["pid"]) for row in rows}
+        return {row["name"]: _process(row) for row in rows}
 
     def _call(self, method: str, *arguments: Any) -> Any:
         transport = SupervisorTransport(None, None, f"unix://{self.directory.socket}")
@@ -205,3 +209,8 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise ServiceError(f"{otherwise} within {seconds:g} s")
             time.sleep(0.05)
+
+
+def _process(row: dict[str, Any]) -> Process:
+    seconds = row["now"] - row["start"] if row["pid"] else 0
+    return Process(name=row["name"], state=row["statename"], pid=row["pid"], seconds=seconds)

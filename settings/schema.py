@@ -86,16 +86,6 @@ def _path(value: str) -> str:
 PathText = Annotated[str, AfterValidator(_path)]
 
 
-def _variable_names(value: dict[str, str]) -> dict[str, str]:
-    bad = [name for name in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)]
-    if bad:
-        raise ValueError(f"names of environment variables (letters, digits and '_'); not one: {', '.join(bad)}")
-    workers = value.get("WORKER_COUNT", "1")
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", workers):
-        raise ValueError(f"WORKER_COUNT between 1 and 999, got {workers!r}")
-    return value
-
-
 class Model(Group):
     """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
 
@@ -142,7 +132,7 @@ class Environment(Group):
     name: Annotated[str, _name(63)] = "AzureML-Triton"
     clone: str | None = Field(default=None, description="the curated environment it is cloned from")
     pip_packages: list[str] = []
-    variables: Annotated[dict[str, str], AfterValidator(_variable_names)] = {}
+    variables: dict[str, str] = {}
 
 
 class Rollout(Group):

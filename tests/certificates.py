@@ -1,4 +1,4 @@
-"""Certificates for tests: each signs itself, for `localhost`."""
+"""Certificates for tests: each signs itself."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make_certificate(folder: Path, subject: str = "localhost", *, days: int = 1) -> tuple[Path, Path]:
-    """`tls.crt` and `tls.key` in `folder`, moved into place as a renewal would be; in force for `days` more."""
+def make_certificate(
+    folder: Path, subject: str = "localhost", *, days: int = 1, host: str = "localhost"
+) -> tuple[Path, Path]:
+    """`tls.crt` and `tls.key` in `folder`, moved into place as a renewal would be; for `host`, for `days` more."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -24,7 +26,7 @@ def make_certificate(folder: Path, subject: str = "localhost", *, days: int = 1)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=30))
         .not_valid_after(now + datetime.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

@@ -9,6 +9,7 @@ from pulumi.dynamic import Resource
 
 from components.providers.machine_service import FrontDoorProvider
 from docker_target import front_door
+from docker_target.record import Folder
 from docker_target.spec import FrontDoorSpec
 from machine.service import Measured
 
@@ -20,6 +21,9 @@ class DockerFrontDoorProvider(FrontDoorProvider):
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
+
+    def holder(self, props: Mapping[str, Any]) -> str:
+        return Folder.of(Path(props["stateDirectory"]), props["serviceName"]).record().door_owner
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return front_door.measure(Path(props["stateDirectory"]), props["serviceName"])

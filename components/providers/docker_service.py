@@ -11,6 +11,7 @@ from components.providers.base import say
 from components.providers.machine_service import ServiceProvider
 from docker_target import rollout, service
 from docker_target.containers import digest_of
+from docker_target.record import Folder
 from docker_target.spec import ServiceSpec
 from machine.service import Measured
 
@@ -28,6 +29,9 @@ class DockerServiceProvider(ServiceProvider):
         # A new version of this project may render other containers.
         rendered = digest_of(ServiceSpec.model_validate(outputs))
         return outputs["generation"]["digest"] != rendered or super().drifted(outputs)
+
+    def holder(self, props: Mapping[str, Any]) -> str:
+        return Folder.of(Path(props["stateDirectory"]), props["serviceName"]).record().owner
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return service.measure(Path(props["stateDirectory"]), props["serviceName"])

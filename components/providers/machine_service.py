@@ -25,6 +25,10 @@ class MeasuredProvider(Provider):
         """Bring it to its declaration; gives what is known of it then."""
 
     @abstractmethod
+    def holder(self, props: Mapping[str, Any]) -> str:
+        """The stack that has what was declared so: this one, another that took it over, or "" where nobody has."""
+
+    @abstractmethod
     def measure(self, props: Mapping[str, Any]) -> Measured:
         """Look at what was declared so."""
 
@@ -59,7 +63,9 @@ class MeasuredProvider(Provider):
         return {**props, **self._measured(props), **known}
 
     def _measured(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        measured = self.measure(props)
+        holder = self.holder(props)
+        taken = holder not in ("", props["owner"])
+        measured = Measured("Stopped", (f"the stack {holder} has it now",)) if taken else self.measure(props)
         return {"state": measured.state, "problems": list(measured.problems)}
 
 

@@ -22,6 +22,10 @@ class ProcessFrontDoorProvider(FrontDoorProvider):
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
 
+    def holder(self, props: Mapping[str, Any]) -> str:
+        record = ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]).record()
+        return record.door_owner if record else ""
+
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return front_door.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 

@@ -23,6 +23,10 @@ class ProcessServiceProvider(ServiceProvider):
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"generation": rollout.apply(ServiceSpec.model_validate(props), say).model_dump()}
 
+    def holder(self, props: Mapping[str, Any]) -> str:
+        record = ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]).record()
+        return record.owner if record else ""
+
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
 

@@ -156,7 +156,7 @@ def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monk
 
 def test_a_service_whose_engine_does_not_answer_is_measured_as_unhealthy(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    props = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
     read = DockerServiceProvider().read("web", props)
     assert read.outs["state"] == "Unhealthy"
     assert read.outs["problems"][0].startswith("no Docker engine answers")

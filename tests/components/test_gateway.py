@@ -50,6 +50,14 @@ def test_a_certificate_makes_it_https(declare_service, settings_with, tmp_path):
     assert declared.resources["svc-gw-front-door"].inputs["certificateFile"] == str(certificate)
 
 
+def test_clients_call_the_host_that_the_certificate_is_for(declare_service, settings_with, tmp_path):
+    make_certificate(tmp_path, host="models.example")
+    declared = declare_service(settings_with(tls={"certificateFile": "tls.crt", "keyFile": "tls.key"}))
+    assert declared.values["scoringUri"] == "https://models.example:16789"
+    check = declared.resources["svc-check-run"].inputs
+    assert (check["url"], check["serverName"]) == ("https://localhost:16789", "models.example")
+
+
 def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_service, settings_with):
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -60,6 +68,6 @@ def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_
 
 
 def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
-    olds = {"serviceName": "web", "stateDirectory": str(tmp_path), "port": 6789}
+    olds = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "port": 6789}
     assert ProcessFrontDoorProvider().diff("web", olds, olds).changes
     assert ProcessFrontDoorProvider().read("web", olds).outs["state"] == "Stopped"

@@ -1,3 +1,5 @@
+import socket
+
 import pytest
 
 from components.providers.process_service import ProcessServiceProvider
@@ -57,10 +59,27 @@ def test_with_overwrite_it_is_taken_over(declare_service, settings_with, tmp_pat
 
 
 def test_a_stopped_service_differs_although_nothing_was_changed(tmp_path):
-    olds = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    olds = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
     assert ProcessServiceProvider().diff("web", olds, olds).changes
 
 
 def test_refresh_measures_the_state(tmp_path):
-    props = {"serviceName": "web", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
     assert ProcessServiceProvider().read("web", props).outs["state"] == "Stopped"
+
+
+def test_a_service_that_another_stack_has_differs(tmp_path):
+    ServiceDirectory.of(tmp_path, "web").claim("other", overwrite=False)
+    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
+    assert ProcessServiceProvider().read("web", props).outs["problems"] == ["the stack other has it now"]
+    assert ProcessServiceProvider().diff("web", props, props).changes
+
+
+def test_a_front_door_whose_port_was_taken_is_no_reason_not_to_refresh(declare_service, settings_with, tmp_path):
+    owner = declare_service(settings_with()).resources["svc-dep-service"].inputs["owner"]
+    with socket.create_server(("127.0.0.1", 0)) as taker:
+        port = taker.getsockname()[1]
+        directory = ServiceDirectory.of(tmp_path / ".var", "triton-webservice")
+        record = directory.claim(owner, overwrite=False)
+        directory.write_record(record.model_copy(update={"door_owner": owner, "port": port}))
+        assert declare_service(settings_with(deployment={"port": port})).values["state"] == "Healthy"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from docker_target import traffic
 from docker_target.record import Folder
@@ -69,6 +70,32 @@ def test_a_service_is_taken_over_only_by_order_and_only_once_the_new_one_is_read
     first.destroy()
     assert second.containers() == taken
     assert answers(second)
+
+
+def test_a_stack_of_the_same_folder_that_took_a_service_over_keeps_its_files(
+    new_project: Callable[[], DockerProject],
+) -> None:
+    project = new_project()
+    project.up()
+    file = project.root / "stacks" / f"Pulumi.{project.stack}.yaml"
+    content = yaml.safe_load(file.read_text())
+    content.pop("encryptionsalt", None)
+    content["config"]["triton-serving:deployment"]["overwrite"] = True
+    file.with_name("Pulumi.other.yaml").write_text(yaml.safe_dump(content))
+    for arguments in (("stack", "init", "other"), ("up", "--yes", "--stack", "other")):
+        result = project.engine(*arguments)
+        assert result.code == 0, result.text
+    try:
+        project.destroy()
+        folder = Folder.of(project.root / ".var", project.service)
+        assert "/other of " in folder.record().owner
+        assert list(folder.envoy.iterdir())
+        key = project.outputs("other")["primaryKey"]
+        asked = httpx.get(f"{project.url}/v2/models/digits/ready", headers={"Authorization": f"Bearer {key}"})
+        assert asked.status_code == httpx.codes.OK
+    finally:
+        assert project.engine("destroy", "--yes", "--stack", "other").code == 0
+    assert not folder.root.exists()
 
 
 def test_a_service_keeps_its_port_under_a_new_name(new_project: Callable[[], DockerProject]) -> None:

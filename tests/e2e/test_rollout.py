@@ -202,13 +202,25 @@ def test_a_refused_service_leaves_no_resource_without_a_preview_too(service):
     assert service.resources("other") == []
 
 
-def test_a_service_that_another_stack_took_over_survives_the_destruction_of_its_first_stack(service):
+def test_a_service_that_another_stack_took_over_is_told_taken_back_and_left_alone_by_destroy(service):
     other = service.root / "stacks" / "Pulumi.other.yaml"
     content = yaml.safe_load(other.read_text())
     content["config"]["triton-serving:deployment"]["overwrite"] = True
     other.write_text(yaml.safe_dump(content))
     taken = service.engine("up", "--yes", "--stack", "other")
     assert taken.code == 0, taken.text
+
+    service.write_settings(deployment={"overwrite": True})
+    refreshed = service.engine("refresh", "--yes", "--run-program", "--stack", service.stack)
+    assert "svc is Stopped: the stack organization/triton-serving/other has it now" in refreshed.text
+    assert service.outputs()["state"] == "Stopped"
+    service.up()
+    with service.client() as client:
+        assert infer(client) is None
+    service.write_settings(deployment={"overwrite": False})
+    taken = service.engine("up", "--yes", "--stack", "other")
+    assert taken.code == 0, taken.text
+
     destroyed = service.engine("destroy", "--yes", "--stack", service.stack)
     assert destroyed.code == 0, destroyed.text
     assert "belongs to another stack now: it is left alone" in destroyed.text

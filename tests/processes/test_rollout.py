@@ -8,13 +8,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from machine.ports import is_listening
 from machine.service import ServiceError
-from processes import front_door
+from processes import front_door, rollout
 from processes import service as whole_service
+from processes.supervisor import Process, Supervisor
 from tests.processes.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
 
@@ -129,6 +132,23 @@ def test_a_service_that_is_ill_serves_on_while_up_tries_to_mend_it(service: Serv
     assert (service.pids, service.score()) == (pids, '"one"')
     flag.unlink()
     assert service.up().number > ill.number
+
+
+def aged(processes: Callable[[Supervisor], dict[str, Process]], seconds: int) -> Callable[..., dict[str, Process]]:
+    return lambda supervisor: {name: replace(p, seconds=seconds) for name, p in processes(supervisor).items()}
+
+
+def test_one_that_had_its_time_to_start_is_not_waited_for_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = service.up(answering("one"))
+    monkeypatch.setattr(rollout, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(Supervisor, "processes", aged(Supervisor.processes, 1000))
+    probe = service.directory.generation(old.number) / "probe.json"
+    wanted = json.loads(probe.read_text())
+    probe.write_text(json.dumps(wanted | {"scorer": wanted["scorer"] | {"url": "http://127.0.0.1:1"}}))
+    assert service.up().number > old.number
+    assert any("did not come back: not ready within 0.1 s" in line for line in service.progress)
 
 
 def test_a_service_whose_files_are_gone_gets_them_anew(service: Service) -> None:

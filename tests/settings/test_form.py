@@ -131,16 +131,6 @@ TABLE: list[tuple[dict[str, Any], str]] = [
         "environment.name has the value '../x': expected up to 63 letters, digits, '_', '.' and '-', starting with a "
         "letter or digit",
     ),
-    (
-        {"environment": {"variables": {"MY-VAR": "1"}}},
-        """environment.variables has the value {"MY-VAR": "1"}: expected names of environment variables """
-        "(letters, digits and '_'); not one: MY-VAR",
-    ),
-    (
-        {"environment": {"variables": {"WORKER_COUNT": "none"}}},
-        """environment.variables has the value {"WORKER_COUNT": "none"}: expected WORKER_COUNT between 1 and 999, """
-        "got 'none'",
-    ),
 ]
 
 

@@ -85,6 +85,14 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
         {"environment": {"variables": {"MAX_CONCURRENT_REQUESTS": "many", "MINE": "many"}}},
         ["environment.variables.MAX_CONCURRENT_REQUESTS has the value 'many': expected a whole number above zero"],
     ),
+    (
+        {"environment": {"variables": {"WORKER_COUNT": "0", "MY-VAR": "1"}}},
+        [
+            "environment.variables.WORKER_COUNT has the value '0': expected a whole number above zero",
+            "environment.variables.MY-VAR: is no name of an environment variable; expected letters, digits and '_', no "
+            "digit first",
+        ],
+    ),
     # environment
     (
         {"environment": {"clone": "AzureML-Trition"}},
