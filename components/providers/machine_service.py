@@ -64,8 +64,8 @@ class MeasuredProvider(Provider):
 
     def _measured(self, props: Mapping[str, Any]) -> dict[str, Any]:
         holder = self.holder(props)
-        taken = holder not in ("", props["owner"])
-        measured = Measured("Stopped", (f"the stack {holder} has it now",)) if taken else self.measure(props)
+        taken = f"the stack {holder} has it now; `make up` takes it back where deployment.overwrite is true"
+        measured = self.measure(props) if holder in ("", props["owner"]) else Measured("Stopped", (taken,))
         return {"state": measured.state, "problems": list(measured.problems)}
 
 

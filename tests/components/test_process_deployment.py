@@ -71,7 +71,9 @@ def test_refresh_measures_the_state(tmp_path):
 def test_a_service_that_another_stack_has_differs(tmp_path):
     ServiceDirectory.of(tmp_path, "web").claim("other", overwrite=False)
     props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
-    assert ProcessServiceProvider().read("web", props).outs["problems"] == ["the stack other has it now"]
+    assert ProcessServiceProvider().read("web", props).outs["problems"] == [
+        "the stack other has it now; `make up` takes it back where deployment.overwrite is true"
+    ]
     assert ProcessServiceProvider().diff("web", props, props).changes
 
 
