@@ -250,10 +250,16 @@ class Operation:
     def _finish(self) -> None:
         self._children.stop()
         self._log_server.stop()
-        try:
-            self._snapshot.close()
-        except EngineError as error:
-            self._fail(error)
+        failed = self._failure is not None or self._interrupts > 0
+        ends: tuple[Callable[[], None], ...] = (
+            lambda: self._work.settle_outputs(failed=failed),
+            self._snapshot.close,
+        )
+        for end in ends:
+            try:
+                end()
+            except EngineError as error:
+                self._fail(error)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
