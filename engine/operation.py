@@ -266,7 +266,8 @@ class Operation:
         former: dict[signal.Signals, Any] = {
             number: signal.signal(number, self._interrupt)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+            # nohup means it; a shell that starts something in the background has it ignore Ctrl-C for its own sake
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             yield

@@ -322,6 +322,20 @@ def test_a_signal_lets_what_is_under_way_end(stack: Stack, number: signal.Signal
     assert "pending_operations" not in stack.deployment()
 
 
+@pytest.mark.parametrize(("name", "status"), [("INT", 1), ("TERM", 1), ("HUP", 0)])
+def test_whoever_starts_it_with_signals_ignored_stops_it_all_the_same_but_for_nohup(
+    stack: Stack, name: str, status: int
+) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 2}, "b": {"kind": "x", "after": ["a"]}})
+    ignoring = ("sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", sys.executable, "-m", "engine")
+    process = stack.start("up", "--yes", "--skip-preview", through=ignoring)
+    eventually(lambda: "create a" in calls(stack))
+    process.send_signal(signal.Signals[f"SIG{name}"])
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, out + err
+    assert set(stack.resources()) == ({"a"} if status else {"a", "b"})
+
+
 def test_an_interrupted_refresh_keeps_the_state(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "slow_read": 2}})
     stack.up()

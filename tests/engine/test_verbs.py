@@ -115,6 +115,18 @@ def test_a_flag_stands_anywhere_among_the_words_of_a_setting(stack: Stack, comma
     assert stack.engine("config", "get", "key").out == "k3y\n"
 
 
+@pytest.mark.parametrize(("piped", "kept"), [("a\n\n", "a\n"), ("a", "a"), ("a\r\n", "a\r"), ("\n", "")])
+def test_a_piped_setting_loses_the_end_of_its_last_line(stack: Stack, piped: str, kept: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "engine", "config", "set", "text"],
+        input=piped.encode(),
+        cwd=stack.folder,
+        env=stack.environment,
+        check=True,
+    )
+    assert yaml.safe_load(stack.settings.read_text())["config"]["things:text"] == kept
+
+
 @pytest.mark.parametrize("command", ["key --secrt k3y", "key --secret=k3y", "key k3y k3y", "--secret key -k3y"])
 def test_a_setting_that_is_not_understood_is_not_repeated(stack: Stack, command: str) -> None:
     result = stack.engine("config", "set", *command.split(), status=1)
