@@ -16,6 +16,7 @@ from engine.crypto import Crypter
 from engine.diff import parse_path
 from engine.errors import EngineError
 from engine.files import write_whole
+from engine.project_config import ProjectConfig
 
 
 def load_yaml(path: Path) -> Any:
@@ -43,11 +44,15 @@ class Configuration:
 
 
 class StackFile:
-    """One stack's settings file, which need not exist yet. `write` puts changes to disk."""
+    """One stack's settings file, which need not exist yet. `write` puts changes to disk.
 
-    def __init__(self, path: Path, project: str) -> None:
+    What it has no value for, it reads from `shared`, the project's own configuration.
+    """
+
+    def __init__(self, path: Path, project: str, shared: ProjectConfig | None = None) -> None:
         self.path = path
         self._project = project
+        self._shared = shared or ProjectConfig({})
         document = load_yaml(path) if path.exists() else None
         self._text = path.read_text(encoding="utf-8") if path.exists() else ""
         self._document: dict[str, Any] = document or {}
@@ -64,8 +69,9 @@ class StackFile:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as the file has it, by full key `<project>:<name>`."""
-        return {self.full_key(key): value for key, value in (self._document.get("config") or {}).items()}
+        """The configuration as the files have it, by full key `<project>:<name>`."""
+        own = self._document.get("config") or {}
+        return self._shared.under({self.full_key(key): value for key, value in own.items()})
 
     def full_key(self, key: str) -> str:
         """The key as `<namespace>:<name>`, the project's where it has none. Raises EngineError for what is none."""
@@ -94,6 +100,14 @@ class StackFile:
                 secret_keys.add(key)
         return Configuration(values, frozenset(secret_keys), frozenset(secrets))
 
+    def check(self, stack: str, decrypt: Callable[[str], str]) -> None:
+        """Raises EngineError unless the stack's configuration is what the project declares."""
+        config = {key: reveal(value, decrypt) for key, value in self.config.items()}
+        contents = {
+            key: value if isinstance(value, (dict, list)) else config_text(value) for key, value in config.items()
+        }
+        self._shared.check(stack, contents, {key for key, value in self.config.items() if has_secure(value)})
+
     def set_salt(self, salt: str) -> None:
         self._document["encryptionsalt"] = salt
         self._edit(("encryptionsalt",), salt)
@@ -108,7 +122,7 @@ class StackFile:
         self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
-        """The value under a key or a path, as the file has it; None where there is none."""
+        """The value under a key or a path, as the files have it; None where there is none."""
         top, *rest = parse_path(key) if path else (key,)
         value: Any = self.config.get(self.full_key(str(top)))
         for segment in rest:
