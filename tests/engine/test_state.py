@@ -15,9 +15,21 @@ from typing import Any
 import pytest
 
 from engine.backend import Backend, Stack
+from engine.builtin import STACK_REFERENCE, Builtin
 from engine.errors import EngineError
 from engine.snapshot import Snapshot
-from engine.state import Resource, State, decode_resource, encode_resource, make_urn, read_deployment
+from engine.state import (
+    STACK_TYPE,
+    Resource,
+    State,
+    decode_resource,
+    encode_resource,
+    make_urn,
+    read_deployment,
+    write_checkpoint,
+    write_deployment,
+)
+from engine.values import Secret
 
 STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
 GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")
@@ -196,3 +208,13 @@ def test_a_write_that_fails_fails_everyone() -> None:
             snapshot.done(resource(f"r{number}"))
     with pytest.raises(EngineError, match="disk full"):
         snapshot.close()
+
+
+def test_another_stacks_outputs_are_read_with_what_is_secret_within_them(tmp_path: Path) -> None:
+    place = Backend.open(f"file://{tmp_path}", tmp_path).stack("p", "other")
+    place.write(write_checkpoint(place.full_name, write_deployment((), (), "")))
+    outputs = {"plain": 1, "nested": {"key": Secret("k3y"), "name": "n"}, "whole": Secret({"a": 1})}
+    state = State((Resource("urn:pulumi:other::p::pulumi:pulumi:Stack::p-other", STACK_TYPE, outputs=outputs),))
+    urn = f"urn:pulumi:s::p::{STACK_REFERENCE}::other"
+    found = Builtin(lambda _: place, lambda _: state).read(urn, "other", {"name": "other"}, {})
+    assert found.outputs == {"name": "other", "outputs": outputs, "secretOutputNames": ["nested", "whole"]}
