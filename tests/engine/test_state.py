@@ -29,7 +29,7 @@ from engine.state import (
     write_checkpoint,
     write_deployment,
 )
-from engine.values import Secret
+from engine.values import SIGNATURE, Secret
 
 STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
 GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")
@@ -170,14 +170,20 @@ def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
         read_deployment(3, json.loads(text), lambda _salt: str)
 
 
-def test_a_number_that_json_has_no_word_for_is_named_and_not_written() -> None:
+@pytest.mark.parametrize(
+    ("number", "bits"), [("nan", "7ff8000000000000"), ("inf", "7ff0000000000000"), ("-inf", "fff0000000000000")]
+)
+def test_a_number_that_json_has_no_word_for_is_written_as_the_cli_writes_it(number: str, bits: str) -> None:
     written: list[str] = []
     snapshot = Snapshot(State(), str, "", written.append)
-    snapshot.done(resource("a"))
-    with pytest.raises(EngineError, match=r"Thing::b' has a property that is not a finite number"):
-        snapshot.done(resource("b", outputs={"x": [float("nan")]}))
+    snapshot.done(resource("b", outputs={"x": [float(number), 1.5], "y": Secret(float(number))}))
     snapshot.close()
-    assert [names(text) for text in written] == [["a"]]
+    (fields,) = json.loads(written[-1])["resources"]
+    marked = {SIGNATURE: "8ad145fe-0d11-4827-bfd7-1abcbf086f5c", "value": bits}
+    assert fields["outputs"]["x"] == [marked, 1.5]
+    assert json.loads(fields["outputs"]["y"]["ciphertext"]) == marked
+    found = read_deployment(3, json.loads(written[-1]), lambda _salt: str).resources[0].outputs
+    assert [str(found["x"][0]), found["x"][1], str(found["y"].value)] == [number, 1.5, number]
 
 
 def test_one_write_serves_all_who_wait() -> None:
