@@ -31,11 +31,8 @@ class Builtin:
         stack = self._find(name)
         if not stack.exists():
             raise EngineError(f"unknown stack {name!r}: it is not in the backend '{stack.backend.url}'")
-        values = {
-            key: Secret(value) if has(value, Secret) and not isinstance(value, Secret) else value
-            for key, value in self._load(stack).outputs().items()
-        }
-        secret = sorted(key for key, value in values.items() if isinstance(value, Secret))
+        values = self._load(stack).outputs()
+        secret = sorted(key for key, value in values.items() if has(value, Secret))
         return ReadResult(id_, {"name": name, "outputs": values, "secretOutputNames": secret}, inputs)
 
     def _refuse(self, urn: str) -> NoReturn:

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from engine.errors import CLI_HINT, EngineError, UsageError
 
+_PROGRAM = "python -m engine "
 _PARALLEL = 4 * (os.cpu_count() or 1)
 
 
@@ -18,6 +19,36 @@ class _Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}. If it is not a slip: {CLI_HINT[0].lower()}{CLI_HINT[1:]}")
+
+
+class _ConfigParser(_Parser):
+    """Takes a verb's words wherever they stand among its flags, as the CLI does.
+
+    What is not understood is not repeated: it may be the secret that was to be set, and errors are kept in logs.
+    """
+
+    optional = False
+    """Whether a value may follow the key."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        # argparse ends an optional word where the first flag stands: so it gets the flags alone.
+        given = list(args or ())
+        end = given.index("--") if "--" in given else len(given)
+        found, rest = super().parse_known_args(given[:end], namespace)
+        if any(word.startswith("-") and word != "-" for word in rest):
+            self._refuse("a flag is not known; what begins with '-' and is no flag goes behind '--'")
+        words = rest + given[end + 1 :]
+        if not 1 <= len(words) <= 1 + self.optional:
+            expected = "a key and at most one value" if self.optional else "one key"
+            self._refuse(f"expected {expected}, found {len(words)} words")
+        found.key, found.value = (*words, None)[:2]
+        return found, []
+
+    def error(self, message: str) -> NoReturn:
+        self._refuse(f"{message.partition(': ')[0]} is not as expected")
+
+    def _refuse(self, what: str) -> NoReturn:
+        super().error(f"{self.prog.removeprefix(_PROGRAM)}: {what}")
 
 
 def _lazily(module: str, function: str) -> Callable[[Namespace], None]:
@@ -49,7 +80,7 @@ def _stack_flag(parser: ArgumentParser) -> None:
 
 def parser() -> ArgumentParser:
     common = _common()
-    root = _Parser(prog="python -m engine", description=__doc__, parents=[common], allow_abbrev=False)
+    root = _Parser(prog=_PROGRAM.strip(), description=__doc__, parents=[common], allow_abbrev=False)
     root.set_defaults(run=lambda args: root.print_help())
     verbs = root.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
 
@@ -78,7 +109,7 @@ def parser() -> ArgumentParser:
     _stack_flag(config)
     config.add_argument("--show-secrets", action="store_true")
     config.add_argument("-j", "--json", action="store_true")
-    config_verbs = config.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
+    config_verbs = config.add_subparsers(title="verbs", metavar="VERB", parser_class=_ConfigParser)
     _config_verbs(lambda name, run, text: verb(name, run, text, within=config_verbs))
 
     cancel = verb("cancel", _lazily("engine.stacks", "cancel"), "Take away the locks of a run that was killed.")
@@ -159,13 +190,15 @@ def _stack_verbs(verb: Callable[[str, Callable[[Namespace], None], str], Argumen
 def _config_verbs(verb: Callable[[str, Callable[[Namespace], None], str], ArgumentParser]) -> None:
     for name, text in (("get", "Show one value."), ("set", "Set one value."), ("rm", "Remove one value.")):
         made = verb(name, _lazily("engine.configs", name if name != "set" else "set_"), text)
-        made.add_argument("key")
+        assert isinstance(made, _ConfigParser)
+        made.usage = f"%(prog)s KEY{' [VALUE]' if name == 'set' else ''} [flags]"
         made.add_argument("--path", action="store_true", help="the key is a path into an object, such as ports[0].name")
         _stack_flag(made)
         if name == "get":
             made.add_argument("-j", "--json", action="store_true")
         if name == "set":
-            made.add_argument("value", nargs="?", help="read from standard input where it is left out")
+            made.optional = True
+            made.description = "Set one value, read from standard input where it is left out."
             made.add_argument("--secret", action="store_true", help="encrypt it")
             made.add_argument("--plaintext", action="store_true", help="do not encrypt it")
 

@@ -70,7 +70,7 @@ def get(args: Namespace) -> None:
 
 def set_(args: Namespace) -> None:
     settings, _, encrypt = _open(args)
-    text = args.value if args.value is not None else sys.stdin.read().rstrip("\n")
+    text = args.value if args.value is not None else sys.stdin.read().removesuffix("\n")
     value: Any = text
     if args.secret:
         value = {"secure": encrypt(text)}

@@ -250,17 +250,24 @@ class Operation:
     def _finish(self) -> None:
         self._children.stop()
         self._log_server.stop()
-        try:
-            self._snapshot.close()
-        except EngineError as error:
-            self._fail(error)
+        failed = self._failure is not None or self._interrupts > 0
+        ends: tuple[Callable[[], None], ...] = (
+            lambda: self._work.settle_outputs(failed=failed),
+            self._snapshot.close,
+        )
+        for end in ends:
+            try:
+                end()
+            except EngineError as error:
+                self._fail(error)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
         former: dict[signal.Signals, Any] = {
             number: signal.signal(number, self._interrupt)
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-            if signal.getsignal(number) is not signal.SIG_IGN  # as under nohup
+            # nohup means it; a shell that starts something in the background has it ignore Ctrl-C for its own sake
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             yield

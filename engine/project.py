@@ -13,13 +13,15 @@ from typing import Any
 
 from engine.errors import CLI_HINT, EngineError
 from engine.files import write_whole
+from engine.project_config import ProjectConfig
 
 
 @dataclass(frozen=True)
 class Project:
     """A folder with a `Pulumi.yaml`.
 
-    `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files.
+    `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files;
+    `config` what the project declares for all of them.
     """
 
     root: Path
@@ -27,6 +29,7 @@ class Project:
     main: Path
     stacks: Path
     backend_url: str
+    config: ProjectConfig
 
     @classmethod
     def find(cls, start: Path, environment: Mapping[str, str] = os.environ) -> Project:
@@ -57,6 +60,7 @@ class Project:
             main=root / document.get("main", "."),
             stacks=root / document.get("stackConfigDir", "."),
             backend_url=_backend_url(root, document, environment),
+            config=ProjectConfig.read(path, document["name"], document.get("config")),
         )
 
     @property

@@ -46,7 +46,7 @@ class Session:
         return stack
 
     def settings(self, stack: Stack) -> StackFile:
-        return StackFile(self.project.stack_file(stack.name), self.project.name)
+        return StackFile(self.project.stack_file(stack.name), self.project.name, self.project.config)
 
     def crypter(self, stack: Stack, settings: StackFile) -> Crypter:
         """What encrypts the stack's secrets from now on. Raises EngineError when the passphrase is wrong."""

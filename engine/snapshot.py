@@ -249,10 +249,4 @@ def without(item: Resource, gone: Set[str]) -> Resource:
 
 
 def _json(item: Resource, encrypt: Callable[[str], str]) -> str:
-    """The resource's JSON. Raises EngineError for what JSON has no word for."""
-    try:
-        return json.dumps(encode_resource(item, encrypt), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        raise EngineError(
-            f"'{item.urn}' has a property that is not a finite number (NaN or Infinity), which a state cannot hold."
-        ) from None
+    return json.dumps(encode_resource(item, encrypt), separators=(",", ":"), ensure_ascii=False, allow_nan=False)

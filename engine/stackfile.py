@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,52 +11,24 @@ from typing import Any
 
 import yaml
 
+import pulumi_yaml
 from engine.crypto import Crypter
 from engine.diff import parse_path
 from engine.errors import EngineError
 from engine.files import write_whole
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's scalars, as the CLI reads them: `on` and `1:30` are strings."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$", "-+0123456789"),
-    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789."),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("merge", r"^<<$", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes what YAML 1.1, YAML 1.2 or the CLI would not read as a string."""
-
-
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^0o[0-7]+$"),
-    list("-+.0123456789"),
-)
+from engine.project_config import ProjectConfig
 
 
 def load_yaml(path: Path) -> Any:
     """The file's content. Raises EngineError, with the place, where it is not YAML."""
     try:
-        return _load(path.read_text(encoding="utf-8"))
+        return pulumi_yaml.load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise EngineError(f"'{path}' is not UTF-8 text: byte {error.start} is not.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a scalar that is not of its tag
         raise EngineError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None
     except OSError as error:
         raise EngineError(f"'{path}' cannot be read: {error.strerror}.") from None
-
-
-def _load(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)
 
 
 @dataclass(frozen=True)
@@ -73,11 +44,15 @@ class Configuration:
 
 
 class StackFile:
-    """One stack's settings file, which need not exist yet. `write` puts changes to disk."""
+    """One stack's settings file, which need not exist yet. `write` puts changes to disk.
 
-    def __init__(self, path: Path, project: str) -> None:
+    What it has no value for, it reads from `shared`, the project's own configuration.
+    """
+
+    def __init__(self, path: Path, project: str, shared: ProjectConfig | None = None) -> None:
         self.path = path
         self._project = project
+        self._shared = shared or ProjectConfig({})
         document = load_yaml(path) if path.exists() else None
         self._text = path.read_text(encoding="utf-8") if path.exists() else ""
         self._document: dict[str, Any] = document or {}
@@ -94,8 +69,9 @@ class StackFile:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The configuration as the file has it, by full key `<project>:<name>`."""
-        return {self.full_key(key): value for key, value in (self._document.get("config") or {}).items()}
+        """The configuration as the files have it, by full key `<project>:<name>`."""
+        own = self._document.get("config") or {}
+        return self._shared.under({self.full_key(key): value for key, value in own.items()})
 
     def full_key(self, key: str) -> str:
         """The key as `<namespace>:<name>`, the project's where it has none. Raises EngineError for what is none."""
@@ -124,6 +100,14 @@ class StackFile:
                 secret_keys.add(key)
         return Configuration(values, frozenset(secret_keys), frozenset(secrets))
 
+    def check(self, stack: str, decrypt: Callable[[str], str]) -> None:
+        """Raises EngineError unless the stack's configuration is what the project declares."""
+        config = {key: reveal(value, decrypt) for key, value in self.config.items()}
+        contents = {
+            key: value if isinstance(value, (dict, list)) else config_text(value) for key, value in config.items()
+        }
+        self._shared.check(stack, contents, {key for key, value in self.config.items() if has_secure(value)})
+
     def set_salt(self, salt: str) -> None:
         self._document["encryptionsalt"] = salt
         self._edit(("encryptionsalt",), salt)
@@ -138,7 +122,7 @@ class StackFile:
         self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
-        """The value under a key or a path, as the file has it; None where there is none."""
+        """The value under a key or a path, as the files have it; None where there is none."""
         top, *rest = parse_path(key) if path else (key,)
         value: Any = self.config.get(self.full_key(str(top)))
         for segment in rest:
@@ -177,26 +161,28 @@ class StackFile:
         """Rewrites one entry of the text; where that does not give what is meant, the whole text."""
         try:
             self._splice(keys, value, delete=delete)
-            right = _load(self._text) == self._document
+            right = pulumi_yaml.load(self._text) == self._document
         except yaml.YAMLError:
             right = False
         if not right:
-            self._text = _dump(self._document)
+            self._text = pulumi_yaml.dump(self._document)
 
     def _splice(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
         """Rewrites one entry of the text, by where the parser found it, and leaves the rest as it is."""
         indent = "  " * (len(keys) - 1)
-        entry = "" if delete else _indented(_dump({keys[-1]: value}), indent)
-        root = yaml.compose(self._text, Loader=_Loader)
+        entry = "" if delete else _indented(pulumi_yaml.dump({keys[-1]: value}), indent)
+        root = pulumi_yaml.node(self._text)
         node: Any = root
         for depth, key in enumerate(keys):
             pairs = node.value if isinstance(node, yaml.MappingNode) else []
             found = next((pair for pair in pairs if pair[0].value == key), None)
             if found is None:
                 if depth == 0:
-                    self._append(_indented(_dump({keys[0]: {keys[1]: value}}), "") if len(keys) == 2 else entry)
+                    self._append(
+                        _indented(pulumi_yaml.dump({keys[0]: {keys[1]: value}}), "") if len(keys) == 2 else entry
+                    )
                 elif isinstance(node, yaml.MappingNode) and node.value and not node.flow_style:
-                    entry = _indented(_dump({keys[-1]: value}), " " * node.value[-1][0].start_mark.column)
+                    entry = _indented(pulumi_yaml.dump({keys[-1]: value}), " " * node.value[-1][0].start_mark.column)
                     last = node.value[-1][1].end_mark.index
                     self._insert(self._line_end(self._content_end(node.value[-1][0].start_mark.index, last)), entry)
                 else:
@@ -204,12 +190,12 @@ class StackFile:
                 return
             key_node, node = found
         if getattr(root, "flow_style", False):
-            self._text = _dump(self._document)
+            self._text = pulumi_yaml.dump(self._document)
             return
         start = self._text.rfind("\n", 0, key_node.start_mark.index) + 1
         end = self._line_end(self._content_end(key_node.start_mark.index, node.end_mark.index))
         own_indent = " " * (key_node.start_mark.index - start)
-        entry = "" if delete else _indented(_dump({keys[-1]: value}), own_indent)
+        entry = "" if delete else _indented(pulumi_yaml.dump({keys[-1]: value}), own_indent)
         self._text = self._text[:start] + entry + self._text[end:]
         if delete and len(keys) == 2 and not self._document["config"]:
             self._splice(("config",), {})
@@ -265,12 +251,22 @@ def reveal(value: Any, decrypt: Callable[[str], str]) -> Any:
     return [reveal(item, decrypt) for item in value] if isinstance(value, list) else value
 
 
+_ESCAPED_BY_GO = {code: f"\\u{code:04x}" for code in map(ord, "<>&\u2028\u2029")}
+
+
 def config_text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, (dict, list, bool)):
-        return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
-    return "" if value is None else str(value)
+    """The value as programs get it: a text bare, anything else as JSON."""
+    return value if isinstance(value, str) else "" if value is None else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_json(key)}:{_json(item)}" for key, item in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json, value)) + "]"
+    if isinstance(value, float):
+        return pulumi_yaml.decimal(value)
+    return json.dumps(value, ensure_ascii=False).translate(_ESCAPED_BY_GO)
 
 
 def _put(container: Any, path: list[str | int], value: Any) -> Any:
@@ -309,10 +305,6 @@ def _unusual_key(value: Any) -> Any:
         if (found := _unusual_key(item)) is not None:
             return found
     return None
-
-
-def _dump(value: Any) -> str:
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)
 
 
 def _indented(text: str, indent: str) -> str:

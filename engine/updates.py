@@ -74,6 +74,8 @@ class _Run:
         self.stack = self.session.stack(args.stack)
         self._settings: StackFile = self.session.settings(self.stack)
         crypter = self.session.crypter(self.stack, self._settings)
+        if self._kind == "update" or args.run_program:
+            self._settings.check(self.stack.name, crypter.decrypt)
         self._target = Target(
             project=self.session.project,
             stack=self.stack.name,

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from struct import pack, unpack
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import CLI_HINT, EngineError
@@ -23,6 +25,7 @@ SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 ASSET = "c44067f5952c0a294b673a41bacd8c17"
 REFERENCE = "5cf8f73096256a8f31e491e813e4eb8e"
+FLOAT = "8ad145fe-0d11-4827-bfd7-1abcbf086f5c"
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -83,10 +86,20 @@ def _from_marked(signature: str, fields: Properties) -> Any:
     if signature == OUTPUT:
         value = fields.get("value", UNKNOWN)
         return Secret(value) if fields.get("secret") else value
+    if signature == FLOAT:
+        return _float(fields["value"])
     if signature == ASSET:
         kind = next((kind for kind in ("text", "path", "uri") if fields.get(kind)), "text")
         return _with_digest(Asset(kind, fields.get(kind, ""), fields.get("hash", "")))
     raise EngineError(f"A resource's property is an archive, which the embedded engine does not support. {CLI_HINT}")
+
+
+def _float(bits: str) -> float:
+    """The number that JSON has no word for: NaN, or infinity of either sign."""
+    if len(bits) != 16:
+        raise ValueError(f"'{bits}' are not the bits of a number")
+    number: float = unpack(">d", bytes.fromhex(bits))[0]
+    return number
 
 
 def _with_digest(asset: Asset) -> Asset:
@@ -207,6 +220,8 @@ def encode(value: Any, encrypt: Callable[[str], str]) -> Any:
         return _reference_fields(value)
     if isinstance(value, Asset):
         return _asset_fields(value)
+    if isinstance(value, float) and not math.isfinite(value):  # for which JSON has no word
+        return {SIGNATURE: FLOAT, "value": pack(">d", value).hex()}
     return value
 
 

@@ -11,7 +11,7 @@ from engine.errors import Cancelled, EngineError, StateNotWritten
 from engine.goals import Alias, Goal, Observer, Step
 from engine.registry import Operations, Registry
 from engine.snapshot import Snapshot
-from engine.state import Resource, make_urn, urn_name
+from engine.state import STACK_TYPE, Resource, make_urn, urn_name, urn_type
 from engine.values import Properties
 
 
@@ -43,6 +43,7 @@ class Work:
         """The URN that a resource had in the last state, of those found by an alias."""
         self._formers: dict[str, list[str]] = {}
         """The URNs that a resource may have had, by its own."""
+        self._stack_outputs: tuple[str, Properties] | None = None
         self._project = project
         self._stack = stack
         self._parallel = parallel
@@ -123,11 +124,27 @@ class Work:
                 yield make_urn(self._stack, self._project, parent, alias.type or goal.type, name)
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """Sets the outputs of a component or of the stack."""
+        """Sets the outputs of a component; the stack's own wait for `settle_outputs`."""
         with self.lock:
-            before = self.news.get(urn)
-        if before is None:
-            raise EngineError(f"Outputs were registered for '{urn}', which is not registered.")
+            if urn not in self.news:
+                raise EngineError(f"Outputs were registered for '{urn}', which is not registered.")
+            if urn_type(urn) == STACK_TYPE:
+                self._stack_outputs = urn, outputs
+                return
+        self._set_outputs(urn, outputs)
+
+    def settle_outputs(self, *, failed: bool) -> None:
+        """Sets the stack's outputs, when all else is done.
+
+        A program that fails registers what it had exported until then: what is missing of it is not gone.
+        """
+        if self._stack_outputs is not None:
+            urn, outputs = self._stack_outputs
+            self._set_outputs(urn, self.news[urn].outputs | outputs if failed else outputs)
+
+    def _set_outputs(self, urn: str, outputs: Properties) -> None:
+        with self.lock:
+            before = self.news[urn]
         new = replace(before, outputs=outputs)
         if outputs != before.outputs:
             self.snapshot.exchange(before, new)

@@ -1,6 +1,5 @@
 """A stack's file, `stacks/Pulumi.<stack>.yaml`, read without Pulumi and as Pulumi reads it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import yaml
 
+import pulumi_yaml
 from settings.errors import Mistake, SettingsError
 
 __all__ = ["StackFile", "read"]
@@ -27,21 +27,6 @@ class StackFile:
 ENCRYPTED = "(encrypted)"
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's scalars, as Pulumi reads them: `on` and `1:30` are text."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("int", r"^(?:[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+|0o[0-7]+)$", "-+0123456789"),
-    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)$", "-+0123456789."),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("merge", r"^<<$", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
-
-
 def read(project: Path, stack: str) -> StackFile:
     """Read a stack's file; `project` is the folder of `Pulumi.yaml`, whose name a key may leave out.
 
@@ -51,7 +36,7 @@ def read(project: Path, stack: str) -> StackFile:
     if not file.is_file():
         stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
         raise FileNotFoundError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
-    namespace = yaml.safe_load((project / "Pulumi.yaml").read_text())["name"] + ":"
+    namespace = pulumi_yaml.load((project / "Pulumi.yaml").read_text())["name"] + ":"
     values: dict[str, Any] = {}
     encrypted: set[str] = set()
     for key, value in _config(file, stack).items():
@@ -68,10 +53,10 @@ def read(project: Path, stack: str) -> StackFile:
 
 def _config(file: Path, stack: str) -> dict[Any, Any]:
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader) or {}
+        content = pulumi_yaml.load(file.read_text(encoding="utf-8")) or {}
     except UnicodeDecodeError as error:
         raise _mistaken(stack, f"is no UTF-8 text (byte {error.start})") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or a number that is none
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a scalar that is not of its tag
         raise _mistaken(stack, f"is no YAML: {_in_one_line(error)}") from None
     config = content.get("config") or {} if isinstance(content, dict) else None
     if not isinstance(config, dict):

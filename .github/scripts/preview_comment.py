@@ -1,7 +1,8 @@
 """The pull request's comment on what each stack would change, made from `pulumi preview --json`.
 
-Two commands, because a pull request's own code must not write comments: `record` runs beside the previewed program and
-keeps what the comment needs; `render` is run from the base branch, and takes a record as a stranger's text.
+Two sides, because a pull request's own code must not write comments: `record` runs beside the previewed program and
+keeps what the comment needs, and `leave-out` records why there is no preview; `render` is run from the base branch, and
+takes a record as a stranger's text.
 """
 
 from __future__ import annotations
@@ -39,12 +40,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Record:
-    """What the comment needs of one stack's preview: counts, changes and errors, no values."""
+    """What the comment needs of one stack's preview: counts, changes and errors, no values.
+
+    `left_out` says why there is no preview, where there is none and nobody failed.
+    """
 
     stack: str
     counts: dict[str, int]
     steps: tuple[Step, ...]
     errors: tuple[str, ...]
+    left_out: str = ""
 
 
 def record(stack: str, text: str) -> Record:
@@ -73,7 +78,8 @@ def parse(text: str) -> Record:
             Step(str(step["op"]), str(step["urn"]), tuple(str(reason) for reason in step["reasons"]))
             for step in fields["steps"]
         )
-        return Record(str(fields["stack"]), counts, steps, tuple(str(error) for error in fields["errors"]))
+        errors = tuple(str(error) for error in fields["errors"])
+        return Record(str(fields["stack"]), counts, steps, errors, str(fields.get("left_out", "")))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise RecordError(f"not a preview's record: {type(error).__name__}") from error
 
@@ -89,7 +95,7 @@ def render(records: Iterable[Record]) -> str:
         f"|---|{'---:|' * len(COLUMNS)}---|",
         *(_row(each) for each in ordered),
     ]
-    details = [_details(each) for each in ordered if each.steps or each.errors]
+    details = [_details(each) for each in ordered if each.steps or each.errors or each.left_out]
     comment = "\n".join(lines) + "\n"
     for detail in details:
         if len(comment) + len(detail) > LONGEST_COMMENT:
@@ -101,13 +107,14 @@ def render(records: Iterable[Record]) -> str:
 def _row(each: Record) -> str:
     counts = " | ".join(str(each.counts[op]) if each.counts.get(op) else "" for op in COLUMNS)
     changed = any(count for op, count in each.counts.items() if op != "same")
-    result = "**failed**" if each.errors else ("changes" if changed else "no change")
+    result = "**failed**" if each.errors else "changes" if changed else "no preview" if each.left_out else "no change"
     return f"| {_code(each.stack)} | {counts} | {result} |"
 
 
 def _details(each: Record) -> str:
     lines = ["", f"<details><summary>{_code(each.stack, html=True)}</summary>", ""]
-    lines += [f"- {_code(line)}" for line in "\n".join(each.errors).splitlines()[:LONGEST_LIST] if line.strip()]
+    told = "\n".join((*each.errors, each.left_out)).splitlines()
+    lines += [f"- {_code(line)}" for line in told[:LONGEST_LIST] if line.strip()]
     lines += [_change(step) for step in each.steps[:LONGEST_LIST]]
     left = len(each.steps) - LONGEST_LIST
     lines += [f"- … and {left} more"] * (left > 0)
@@ -139,11 +146,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recording = commands.add_parser("record", help="print what the comment needs of a preview's JSON")
     recording.add_argument("stack")
     recording.add_argument("preview", type=Path)
+    leaving_out = commands.add_parser("leave-out", help="print what the comment needs of a stack without a preview")
+    leaving_out.add_argument("stack")
+    leaving_out.add_argument("why")
     rendering = commands.add_parser("render", help="print the comment")
     rendering.add_argument("records", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     if options.command == "record":
         print(json.dumps(asdict(record(options.stack, options.preview.read_text(encoding="utf-8")))))
+        return 0
+    if options.command == "leave-out":
+        print(json.dumps(asdict(Record(options.stack, {}, (), (), options.why))))
         return 0
     try:
         print(render([_read(path) for path in options.records]), end="")

@@ -23,6 +23,11 @@ def calls(stack: Stack) -> str:
     return path.read_text() if path.exists() else ""
 
 
+def shown_outputs(stack: Stack) -> dict[str, object]:
+    shown: dict[str, object] = json.loads(stack.engine("stack", "output", "--json", "--show-secrets").out)
+    return shown
+
+
 def test_a_failed_create_keeps_what_succeeded_and_names_the_resource(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "after": ["a"], "fail": "create"}})
     result = stack.up(status=1)
@@ -63,6 +68,28 @@ def test_a_program_that_raises_shows_its_own_frames_and_deletes_nothing(stack: S
     assert "runpy" not in result.out
     assert stack.objects() == {"a-x"}
     assert set(stack.resources()) == {"a"}
+
+
+@pytest.mark.parametrize("command", [["up", "--skip-preview"], ["refresh", "--run-program"]])
+def test_a_program_that_fails_keeps_the_outputs_of_before(stack: Stack, command: list[str]) -> None:
+    things = {"a": {"kind": "x", "value": 1, "export": True}, "b": {"kind": "x", "value": 1, "export": True}}
+    stack.declare(things)
+    stack.up()
+    before = shown_outputs(stack)
+    assert before.keys() == {"a", "b", "token", "nested"}
+    stack.declare({"a": {**things["a"], "value": 2}}, **{"raise": True})
+    stack.engine(*command, "--yes", status=1)
+    # What the program had exported by then counts.
+    assert shown_outputs(stack) == {**before, "a": 2 if command[0] == "up" else 1}
+
+
+def test_a_deletion_that_fails_keeps_the_outputs_of_before(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "value": 1, "export": True, "fail": "delete"}})
+    stack.up()
+    before = shown_outputs(stack)
+    stack.declare({"b": {"kind": "x", "value": 2, "export": True}})
+    stack.up(status=1)
+    assert shown_outputs(stack) == {**before, "b": 2, "nested": {"list": [1, 2.5, True, None, "text"], "things": ["b"]}}
 
 
 def test_a_provider_that_dies_leaves_an_operation_open_that_the_next_update_names(stack: Stack) -> None:
@@ -293,6 +320,20 @@ def test_a_signal_lets_what_is_under_way_end(stack: Stack, number: signal.Signal
     assert f"{'update' if verb == 'up' else 'destroy'} canceled" in err
     assert set(stack.resources()) == last
     assert "pending_operations" not in stack.deployment()
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 1), ("TERM", 1), ("HUP", 0)])
+def test_whoever_starts_it_with_signals_ignored_stops_it_all_the_same_but_for_nohup(
+    stack: Stack, name: str, status: int
+) -> None:
+    stack.declare({"a": {"kind": "x", "slow": 2}, "b": {"kind": "x", "after": ["a"]}})
+    ignoring = ("sh", "-c", f"trap '' {name}; exec \"$@\"", "sh", sys.executable, "-m", "engine")
+    process = stack.start("up", "--yes", "--skip-preview", through=ignoring)
+    eventually(lambda: "create a" in calls(stack))
+    process.send_signal(signal.Signals[f"SIG{name}"])
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == status, out + err
+    assert set(stack.resources()) == ({"a"} if status else {"a", "b"})
 
 
 def test_an_interrupted_refresh_keeps_the_state(stack: Stack) -> None:

@@ -42,6 +42,19 @@ def test_values_reach_the_program_as_the_cli_passes_them(file: StackFile) -> Non
     assert values == {"p:port": "6789", "p:models": '[{"name":"b","path":"a"}]', "p:on": "on"}
 
 
+def test_what_yaml_has_no_json_for_reaches_the_program_as_the_cli_passes_it(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.s.yaml"
+    path.write_text("config:\n  p:a: 1e-7\n  p:b: [0123, 1e3, 2020-01-02, 1.50, 0.00001, '<&>', {c: ~}]\n  p:c: 1e21\n")
+    assert StackFile(path, "p").configuration(str).values == {
+        "p:a": "1e-7",
+        "p:b": '[83,1000,"2020-01-02 00:00:00 +0000 UTC",1.5,0.00001,"\\u003c\\u0026\\u003e",{"c":null}]',
+        "p:c": "1e+21",
+    }
+    path.write_text("config:\n  p:a: .inf\n")
+    with pytest.raises(EngineError, match=r"'\.inf' is not finite, which Pulumi's configuration cannot hold"):
+        StackFile(path, "p")
+
+
 def test_a_change_leaves_comments_and_other_entries_alone(file: StackFile) -> None:
     file.set("port", "1")
     assert text(file) == TEXT.replace("6789   # here", "'1'")

@@ -15,9 +15,21 @@ from typing import Any
 import pytest
 
 from engine.backend import Backend, Stack
+from engine.builtin import STACK_REFERENCE, Builtin
 from engine.errors import EngineError
 from engine.snapshot import Snapshot
-from engine.state import Resource, State, decode_resource, encode_resource, make_urn, read_deployment
+from engine.state import (
+    STACK_TYPE,
+    Resource,
+    State,
+    decode_resource,
+    encode_resource,
+    make_urn,
+    read_deployment,
+    write_checkpoint,
+    write_deployment,
+)
+from engine.values import SIGNATURE, Secret
 
 STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
 GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")
@@ -158,14 +170,20 @@ def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
         read_deployment(3, json.loads(text), lambda _salt: str)
 
 
-def test_a_number_that_json_has_no_word_for_is_named_and_not_written() -> None:
+@pytest.mark.parametrize(
+    ("number", "bits"), [("nan", "7ff8000000000000"), ("inf", "7ff0000000000000"), ("-inf", "fff0000000000000")]
+)
+def test_a_number_that_json_has_no_word_for_is_written_as_the_cli_writes_it(number: str, bits: str) -> None:
     written: list[str] = []
     snapshot = Snapshot(State(), str, "", written.append)
-    snapshot.done(resource("a"))
-    with pytest.raises(EngineError, match=r"Thing::b' has a property that is not a finite number"):
-        snapshot.done(resource("b", outputs={"x": [float("nan")]}))
+    snapshot.done(resource("b", outputs={"x": [float(number), 1.5], "y": Secret(float(number))}))
     snapshot.close()
-    assert [names(text) for text in written] == [["a"]]
+    (fields,) = json.loads(written[-1])["resources"]
+    marked = {SIGNATURE: "8ad145fe-0d11-4827-bfd7-1abcbf086f5c", "value": bits}
+    assert fields["outputs"]["x"] == [marked, 1.5]
+    assert json.loads(fields["outputs"]["y"]["ciphertext"]) == marked
+    found = read_deployment(3, json.loads(written[-1]), lambda _salt: str).resources[0].outputs
+    assert [str(found["x"][0]), found["x"][1], str(found["y"].value)] == [number, 1.5, number]
 
 
 def test_one_write_serves_all_who_wait() -> None:
@@ -196,3 +214,13 @@ def test_a_write_that_fails_fails_everyone() -> None:
             snapshot.done(resource(f"r{number}"))
     with pytest.raises(EngineError, match="disk full"):
         snapshot.close()
+
+
+def test_another_stacks_outputs_are_read_with_what_is_secret_within_them(tmp_path: Path) -> None:
+    place = Backend.open(f"file://{tmp_path}", tmp_path).stack("p", "other")
+    place.write(write_checkpoint(place.full_name, write_deployment((), (), "")))
+    outputs = {"plain": 1, "nested": {"key": Secret("k3y"), "name": "n"}, "whole": Secret({"a": 1})}
+    state = State((Resource("urn:pulumi:other::p::pulumi:pulumi:Stack::p-other", STACK_TYPE, outputs=outputs),))
+    urn = f"urn:pulumi:s::p::{STACK_REFERENCE}::other"
+    found = Builtin(lambda _: place, lambda _: state).read(urn, "other", {"name": "other"}, {})
+    assert found.outputs == {"name": "other", "outputs": outputs, "secretOutputNames": ["nested", "whole"]}

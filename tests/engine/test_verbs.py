@@ -105,6 +105,35 @@ def test_a_secret_in_plain_text_is_refused_unless_that_is_meant(stack: Stack) ->
     stack.engine(*command, "--plaintext")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["{} --secret k3y", "--secret {} k3y", "{} k3y --secret", "{} -s s --secret k3y", "--path {} --secret -- k3y"],
+)
+def test_a_flag_stands_anywhere_among_the_words_of_a_setting(stack: Stack, command: str) -> None:
+    stack.engine("config", "set", *command.format("key").split())
+    assert "k3y" not in stack.settings.read_text()
+    assert stack.engine("config", "get", "key").out == "k3y\n"
+
+
+@pytest.mark.parametrize(("piped", "kept"), [("a\n\n", "a\n"), ("a", "a"), ("a\r\n", "a\r"), ("\n", "")])
+def test_a_piped_setting_loses_the_end_of_its_last_line(stack: Stack, piped: str, kept: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "engine", "config", "set", "text"],
+        input=piped.encode(),
+        cwd=stack.folder,
+        env=stack.environment,
+        check=True,
+    )
+    assert yaml.safe_load(stack.settings.read_text())["config"]["things:text"] == kept
+
+
+@pytest.mark.parametrize("command", ["key --secrt k3y", "key --secret=k3y", "key k3y k3y", "--secret key -k3y"])
+def test_a_setting_that_is_not_understood_is_not_repeated(stack: Stack, command: str) -> None:
+    result = stack.engine("config", "set", *command.split(), status=1)
+    assert result.err.startswith("error: config set: ")
+    assert "k3y" not in result.out + result.err
+
+
 def test_a_key_is_read_as_the_cli_reads_it(stack: Stack) -> None:
     assert "could not parse a:b:c as a configuration key" in stack.engine("config", "set", "a:b:c", "1", status=1).err
     stack.engine("config", "set", "a:config:b", "1")

@@ -99,12 +99,12 @@ config:
     assert ours["description"] == {
         "a": "on",
         "b": "1:30",
-        "c": "0755",
+        "c": 493,
         "d": "yes",
-        "e": "2020-01-01",
+        "e": "2020-01-01 00:00:00 +0000 UTC",
         "f": 31,
         "g": None,
-        "h": 1000.0,
+        "h": 1000,
         "i": 15,
     }
     theirs = StackFile(project / "stacks" / "Pulumi.prod.yaml", "triton-serving").configuration(str).values

@@ -74,6 +74,15 @@ def test_errors_are_shown(preview_comment: ModuleType) -> None:
     assert "- `models[0].path: no folder`" in preview_comment.render([found])
 
 
+def test_a_stack_that_was_left_out_says_why_and_is_no_failure(
+    preview_comment: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert preview_comment.main(["leave-out", "staging", "needs | the stack's passphrase"]) == 0
+    comment = preview_comment.render([preview_comment.parse(capsys.readouterr().out)])
+    assert "| `staging` |  |  |  |  |  | no preview |" in comment
+    assert "- `needs the stack's passphrase`" in comment
+
+
 def test_a_record_reads_back_as_it_was_written(
     preview_comment: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
