@@ -44,13 +44,21 @@ class Backend:
 
     @classmethod
     def open(cls, url: str, project_root: Path) -> Backend:
-        """The backend at a `file://` URL, made if it is new; `file://~` is the home folder."""
+        """The backend at a `file://` URL; `file://~` is the home folder.
+
+        A folder that is not there is made within the project alone: elsewhere it may be one that is not mounted.
+        """
         parts = urlsplit(url)
         if parts.scheme != "file":
             raise EngineError(f"The backend '{url}' is not a file:// one, which this engine is limited to. {CLI_HINT}")
         path = Path(unquote(url.partition("?")[0][len("file://") :])).expanduser()
         backend = cls(url, path if path.is_absolute() else project_root / path)
         meta = backend.root / ".pulumi" / "meta.yaml"
+        if not backend.root.exists() and not backend.root.is_relative_to(project_root):
+            raise EngineError(
+                f"The backend's folder '{backend.root}' does not exist: mount it, or make it where it is new "
+                f"(mkdir -p {backend.root})."
+            )
         try:
             if meta.exists():
                 if "version: 1" not in meta.read_text():

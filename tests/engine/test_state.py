@@ -224,3 +224,10 @@ def test_another_stacks_outputs_are_read_with_what_is_secret_within_them(tmp_pat
     urn = f"urn:pulumi:s::p::{STACK_REFERENCE}::other"
     found = Builtin(lambda _: place, lambda _: state).read(urn, "other", {"name": "other"}, {})
     assert found.outputs == {"name": "other", "outputs": outputs, "secretOutputNames": ["nested", "whole"]}
+
+
+def test_a_backends_folder_is_made_within_the_project_alone(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    with pytest.raises(EngineError, match="does not exist: mount it, or make it where it is new"):
+        Backend.open(f"file://{tmp_path}/away", project)
+    assert Backend.open(f"file://{project}/.var/backend", project).root.is_dir()
