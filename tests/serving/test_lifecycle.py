@@ -96,6 +96,16 @@ def test_a_worker_that_dies_is_replaced_and_takes_nobody_with_it(source: str, st
     assert server.metric("serving_worker_starts_total") == 3
 
 
+@pytest.mark.parametrize("code", [3, 4])
+def test_a_worker_that_ends_with_an_exit_code_of_gunicorns_is_replaced(code: int, start: StartServer) -> None:
+    server = start(SLOW.replace("os._exit(7)", f"os._exit({code})"))
+    with pytest.raises(httpx.RemoteProtocolError):
+        server.score('"die"')
+
+    eventually(lambda: server.metric("serving_worker_starts_total") == 2, "the new worker")
+    assert server.score("0").status_code == 200
+
+
 def test_a_worker_that_hangs_is_replaced_and_says_where_it_hung(start: StartServer) -> None:
     server = start(SLOW, flags=["--worker_count", "2"], variables={"WORKER_TIMEOUT": "2"})
     with ThreadPoolExecutor(1) as pool:
