@@ -119,10 +119,12 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(source: str, star
     server = start(source, variables={"MAX_REQUEST_BYTES": "1000"})
 
     assert server.score(b"0" * 1001).status_code == 413
-    chunked = b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"258\r\n" + b"0" * 600 + b"\r\n"
-    received = exchange(server, chunked + chunked.partition(b"\r\n\r\n")[2])
-    assert received.startswith(b"HTTP/1.1 413 ")
-    assert b"must not exceed 1000 bytes" in received
+    chunk = b"258\r\n" + b"0" * 600 + b"\r\n"
+    for offer in (b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"):
+        head = b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n%s\r\n" % offer
+        received = exchange(server, head + chunk + chunk)
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert b"must not exceed 1000 bytes" in received
     assert server.score(b" " * 999 + b"0").json() == "done"
 
 
