@@ -130,6 +130,7 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
         """Stop the front process, which hands over what is waiting; then the workers; then the collector."""
         seconds = self.app.settings.graceful_timeout
         started = time.monotonic()
+        self.app.scoreboard.stop()
         self._front.stop(seconds + FRONT_STOP_SECONDS, signal.SIGTERM if graceful else signal.SIGKILL)
         # One GRACEFUL_TIMEOUT for all: the workers have gone on meanwhile.
         self.cfg.set("graceful_timeout", max(1, round(seconds - (time.monotonic() - started))))

@@ -80,9 +80,7 @@ class AsyncioWorker(ScriptWorker):
                 task.add_done_callback(self._tasks.discard)
         except EOFError:
             self.loop.remove_reader(self.link.fileno())
-            if self.alive:
-                # The master starts another front process.
-                self.link.close()
+            if self.awaits_front():
                 self._connect()
 
     async def _adopt(self, client: socket.socket, received: float) -> None:
@@ -142,15 +140,14 @@ class AsyncioWorker(ScriptWorker):
                 connection.close()
 
     async def _drain(self) -> None:
-        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
         with contextlib.suppress(OSError):
             channel.send(self.link, channel.QUIT)
         while time.monotonic() < deadline:
             for connection in list(self.connections):
-                if connection.waits_since and connection.is_idle:
-                    connection.give_back()
+                connection.leave()
             await asyncio.sleep(RETRY_SECONDS)
             if not self.connections:
                 return
@@ -220,9 +217,17 @@ class _Connection(asyncio.Protocol):
     def give_back(self) -> None:
         """Let the front process have the connection; it stays here where that is not possible now."""
         with contextlib.suppress(BlockingIOError):
-            is_given = self._worker.give_back(self._transport.get_extra_info("socket"))
-            if is_given or not self._worker.alive:
+            if self._worker.give_back(self._transport.get_extra_info("socket")):
                 self._transport.abort()
+            elif not self._worker.alive:
+                self._transport.close()
+
+    def leave(self) -> None:
+        """Be given back, or closed, if nothing is under way: the worker ends."""
+        is_silent = self.waits_since and self.is_idle and not self._is_lingering
+        is_sent = not self._transport.get_write_buffer_size()
+        if is_silent and is_sent and self._worker.may_be_closed(self._transport.get_extra_info("socket")):
+            self.give_back()
 
     def _take_requests(self) -> None:
         for request in self._parser.requests:

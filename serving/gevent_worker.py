@@ -129,9 +129,7 @@ class GeventWorker(ScriptWorker):
                 self._loop.run_callback(self._say_all_taken)
         except EOFError:
             self._link_watcher.stop()
-            if self.alive:
-                # The master starts another front process.
-                self.link.close()
+            if self.awaits_front():
                 self._untaken = 0
                 self._connect()
 
@@ -260,7 +258,7 @@ class GeventWorker(ScriptWorker):
 
     def _interrupt(self, connection: _Connection, leave: _Leave) -> None:
         """Runs in the hub, so that nothing happens between the look and the throw: who has begun to read goes on."""
-        may_leave = connection.parser.is_idle or not leave.gives_back
+        may_leave = not leave.gives_back or (connection.parser.is_idle and self.may_be_closed(connection.socket))
         if connection.waits_since and may_leave:
             connection.greenlet.throw(leave)
 
@@ -275,7 +273,7 @@ class GeventWorker(ScriptWorker):
                 return
 
     def _drain(self) -> None:
-        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
         with contextlib.suppress(OSError):  # the front process has ended before

@@ -1,6 +1,7 @@
 """Processes: how they stop, what survives whose death, and what a failing worker does to the others."""
 
 import asyncio
+import errno
 import http.client
 import signal
 import socket
@@ -13,6 +14,7 @@ import pytest
 
 from tests.serving import servers
 from tests.serving.conftest import StartServer
+from tests.serving.servers import Server
 from tests.waiting import eventually
 
 SLOW = """
@@ -67,6 +69,52 @@ def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> 
 
         assert time.monotonic() - started < 5
         assert [run.result().status_code for run in runs] == [200] * 4
+
+
+def kept_connection(server: Server) -> http.client.HTTPConnection:
+    """A connection that a worker holds, between two requests."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", "/score", "0")
+    connection.getresponse().read()
+    return connection
+
+
+def is_refused(server: Server) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+
+
+@both
+def test_idle_connections_end_at_once_when_the_server_stops(source: str, start: StartServer) -> None:
+    server = start(source)
+    kept = [kept_connection(server) for _ in range(5)]
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(server.score, "3")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
+        server.process.send_signal(signal.SIGTERM)
+
+        assert [connection.sock.recv(1) for connection in kept] == [b""] * 5
+        assert not run.done()
+        assert run.result().status_code == 200
+
+
+@both
+def test_a_request_that_comes_while_the_server_stops_is_answered(source: str, start: StartServer) -> None:
+    # These runs let nobody else read meanwhile.
+    waits = "until = time.monotonic() + asked\n    while time.monotonic() < until: pass"
+    source = source.replace("time.sleep(asked)", waits).replace("await asyncio.sleep(asked)", "import time; " + waits)
+    server = start(source)
+    kept = kept_connection(server)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(server.score, "3")
+        eventually(lambda: server.metric("serving_requests_in_flight") == 1, "the run")
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: is_refused(server), "the closed port", 2)
+        kept.request("POST", "/score", "0")
+
+        assert not run.done()
+        assert kept.getresponse().status == 200
+        assert run.result().status_code == 200
 
 
 @both
