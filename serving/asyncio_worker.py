@@ -165,6 +165,7 @@ class _Connection(asyncio.Protocol):
         self._pending: deque[Request | ProtocolError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_lingering = False
+        self._has_ended = False  # the client's side
         self._is_writable = asyncio.Event()
         self._is_writable.set()
         self.waits_since = time.monotonic()  # zero while run() is at it
@@ -209,6 +210,11 @@ class _Connection(asyncio.Protocol):
             self._take_requests()
         if self._pending and self._task is None:
             self._start()
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more, and may still read: whether there is something to answer before the end."""
+        self._has_ended = True
+        return self._task is not None or bool(self._pending)
 
     def close(self) -> None:
         """End the connection."""
@@ -277,7 +283,9 @@ class _Connection(asyncio.Protocol):
         self.waits_since = time.monotonic()
         if transport.is_closing():
             return
-        if not keep_alive:
+        if self._has_ended and not (keep_alive and self._pending):
+            self.close()
+        elif not keep_alive:
             self._linger()
         elif self._pending:
             self._start()

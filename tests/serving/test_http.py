@@ -82,3 +82,14 @@ def test_many_offers_in_a_row_are_answered_each(server: Server) -> None:
 
     assert received.count(b"HTTP/1.1 200 OK") == 1201
     assert b"Connection: close" in received[received.rindex(b"HTTP/1.1 200 OK") :]
+
+
+def test_a_client_that_sends_nothing_more_still_gets_its_answers(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(post(b"1") + post(b"2") + post(b"half")[:-2])
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+
+    assert [answer["data"] for answer in answers(received)] == ["1", "2"]
