@@ -117,4 +117,7 @@ def _numpy_value(value: Any) -> Any:
 
 def error_body(message: str) -> bytes:
     """The body of every error."""
-    return orjson.dumps({"message": message})
+    try:
+        return orjson.dumps({"message": message})
+    except TypeError:  # a lone surrogate, which the client may have sent in its JSON
+        return json.dumps({"message": message}).encode()

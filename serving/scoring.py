@@ -126,15 +126,23 @@ class Scorer:
     def fail(self, call: Call, error: BaseException) -> bytes:
         """The answer to a call whose run() raised `error`."""
         self._end(call)
+        try:
+            return self._fail(call, error)
+        except Exception:  # the script's exceptions may fail themselves, when they are asked for their message
+            self.row.add("run_failures")
+            logger.error("Encountered Exception: %s", traceback.format_exc())
+            return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
+
+    def _fail(self, call: Call, error: BaseException) -> bytes:
         if isinstance(error, ScoringTimeout):
             self.row.add("run_timeouts")
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         if isinstance(error, ValueError) and not _is_tritons(error):
+            reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
-            reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             return self._answer(call, 400, error_body(f"The scoring script rejected the input: {reason}"), failed=False)
         self.row.add("run_failures")
         logger.error("Encountered Exception: %s", text)

@@ -1,6 +1,7 @@
 """Limits: time, size, number, and clients that do not speak HTTP as they should."""
 
 import http.client
+import json
 import socket
 import time
 import tracemalloc
@@ -221,6 +222,42 @@ def test_whatever_run_raises_is_answered_and_frees_its_place(source: str, start:
     assert [server.score("0").status_code for _ in range(3)] == [500] * 3
     assert server.metric("serving_requests_in_flight") == 0
     assert "at the disco" in server.stdout
+
+
+FAILING = """
+class Mute(RuntimeError):
+    def __str__(self):
+        raise KeyError("no message")
+
+"""
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("base", "statement", "status", "message"),
+    [
+        ("RuntimeError", "raise Mute", 500, "An unexpected error occurred in scoring script."),
+        ("ValueError", "raise Mute", 500, "An unexpected error occurred in scoring script."),
+        ("", "raise ValueError('unknown label ' + json.loads(data))", 400, "unknown label \ud800"),
+        ("", "raise RuntimeError('unknown label ' + json.loads(data))", 500, "An unexpected error occurred"),
+    ],
+    ids=["no message", "a ValueError without a message", "half a character", "half a character, no ValueError"],
+)
+def test_a_failure_that_is_hard_to_tell_is_answered(
+    source: str, base: str, statement: str, status: int, message: str, start: StartServer
+) -> None:
+    imports, _, functions = source.partition('json.loads(data or "0")')
+    failing = FAILING.replace("RuntimeError", base or "RuntimeError") + imports + "0" + functions
+    server = start(failing.replace('return "done"', statement))
+
+    answer = server.score(r'"\ud800"')
+
+    assert answer.status_code == status
+    assert message in json.loads(answer.content)["message"]
+    assert server.metric("serving_run_failures_total") == (status == 500)
+    assert "Logging error" not in server.stderr
+    if not base:
+        assert r"unknown label \ud800" in server.stdout
 
 
 @kinds
