@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from types import FrameType
 from typing import Any
 
 import gevent
@@ -21,7 +22,7 @@ from gevent.socket import socket as GeventSocket
 
 from serving import channel, turns
 from serving.boot import boot
-from serving.call import Call
+from serving.call import Call, current_call
 from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
@@ -63,6 +64,9 @@ class _Connection:
 class GeventWorker(ScriptWorker):
     """Runs a synchronous script."""
 
+    _turns: turns.Turns | None = None
+    _at_work: tuple[Call, float] | None = None  # at the last look: the run() with the turn, and its time with Triton
+
     def load_script(self) -> Script:
         """The script; in a preloaded server, what the master has imported."""
         if self.app.preloaded is not None:
@@ -87,12 +91,29 @@ class GeventWorker(ScriptWorker):
         signals.start(self._on_signal)
         self._connect()
         while self.alive:
-            self.notify()
+            if self._has_moved():
+                self.notify()
             self._expire()
             self.count_excess()
             self._wake.wait(TICK_SECONDS)
         signals.stop()
         self._drain()
+
+    def _has_moved(self) -> bool:
+        """Whether another run() than at the last look has the worker for itself, or none: it does not hang.
+
+        One that has waited for Triton meanwhile, and let others run, has moved too.
+        """
+        before = self._at_work
+        holder = self._turns.holder if self._turns is not None else None
+        call = holder.gr_context.get(current_call) if holder is not None and holder.gr_context else None
+        self._at_work = None if call is None else (call, call.triton_seconds)
+        return self._at_work is None or self._at_work != before
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """WORKER_TIMEOUT is over: the run() that has the worker may wait, and another frame be at work."""
+        waiting = self._turns.holder if self._turns is not None else None
+        super().handle_abort(sig, waiting.gr_frame if waiting is not None and waiting.gr_frame else frame)
 
     def _make_turns(self) -> turns.Turns | None:
         wanted = self.settings.concurrent_runs
