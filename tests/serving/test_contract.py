@@ -15,9 +15,24 @@ from tests.serving.side_by_side import Case
 Pair = tuple[Server, Server]
 
 TEXT = """
+import dataclasses
+import datetime
+import enum
 import json
+import uuid
 
 import numpy as np
+
+Colour = enum.Enum("Colour", {"RED": "red"})
+Point = dataclasses.make_dataclass("Point", ["x"])
+DAY = datetime.date(2026, 11, 21)
+VALUES = {
+    "date": DAY,
+    "uuid": uuid.UUID(int=1),
+    "enum": Colour.RED,
+    "dataclass": Point(1),
+    "date as a key": {DAY: 1},
+}
 
 def init():
     print("init has been called")
@@ -34,6 +49,10 @@ def run(data, request_headers):
         return {"value": float("nan")}
     if asked == "nan by number":
         return {1: float("nan")}
+    if asked == "nan of numpy":
+        return {"big": 2**70, "number": np.float32("nan"), "array": np.array([[1.0, float("nan")], [3.0, 4.0]]).T}
+    if isinstance(asked, str) and asked in VALUES:
+        return VALUES[asked]
     if asked == "underscore":
         return sorted(name for name in request_headers if "ustom" in name)
     if asked == "numpy":
@@ -76,6 +95,8 @@ def run(request):
         return AMLResponse("broken", 503)
     if request.args.get("as") == "json":
         return AMLResponse({"teapot": True}, 418, json_str=True)
+    if request.args.get("as") == "args":
+        return {"args": request.args, "cookies": request.cookies}
     if request.args.get("as") == "none":
         return AMLResponse(None, 200)
     if request.args.get("as") == "no content":
@@ -111,6 +132,27 @@ TEXT_CASES = [
         content='"numpy"',
         differs="they have an obvious form in JSON",
         ours={"status": 200, "body": {"value": 0.5, "values": [0, 1, 2]}},
+    ),
+    Case(
+        "run() returns numpy's NaN",
+        content='"nan of numpy"',
+        differs="JSON has no NaN",
+        ours={"status": 200, "body": {"big": 2**70, "number": None, "array": [[1.0, 3.0], [None, 4.0]]}},
+    ),
+    *(
+        Case(
+            f"run() returns a value of the standard library: {name}",
+            content=f'"{name}"',
+            differs="it has an obvious form in JSON",
+            ours={"status": 200, "body": body},
+        )
+        for name, body in {
+            "date": "2026-11-21",
+            "uuid": "00000000-0000-0000-0000-000000000001",
+            "enum": "red",
+            "dataclass": {"x": 1},
+            "date as a key": {"2026-11-21": 1},
+        }.items()
     ),
     Case("run() sees the headers", content='"headers"', headers={**JSON, "x-custom": "1"}),
     Case("a query", "GET", "/score?a=1&b=[1,2]&c=a&d=null&e=%C3%A9&f="),
@@ -234,6 +276,7 @@ RAW_CASES = [
     Case("JSON of a status", path="/score?as=json"),
     Case("nothing", path="/score?as=none"),
     Case("no content", path="/score?as=no%20content"),
+    Case("parameters and cookies", path="/score?as=args&m=1&m=2", headers={"Cookie": "a=b; c=d"}),
     Case("a failure", path="/score?as=failure"),
     Case(
         "a form",
