@@ -18,7 +18,7 @@ from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
-from serving.worker import TICK_SECONDS, ScriptWorker
+from serving.worker import TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -134,10 +134,10 @@ class AsyncioWorker(ScriptWorker):
         return asyncio.current_task() is not None
 
     def _expire(self) -> None:
-        before = time.monotonic() - self.settings.keep_alive
+        now = time.monotonic()
         for connection in list(self.connections):
-            if connection.waits_since and connection.waits_since < before:
-                connection.close()
+            with contextlib.suppress(OSError):  # it may just have been lost
+                connection.expire(now)
 
     async def _drain(self) -> None:
         """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
@@ -168,6 +168,8 @@ class _Connection(asyncio.Protocol):
         self._has_ended = False  # the client's side
         self._is_writable = asyncio.Event()
         self._is_writable.set()
+        self._unread = 0  # bytes of answers that the client has not taken, when `expire` was called last
+        self._unread_since = 0.0
         self.waits_since = time.monotonic()  # zero while run() is at it
 
     @property
@@ -215,6 +217,23 @@ class _Connection(asyncio.Protocol):
         """The client sends nothing more, and may still read: whether there is something to answer before the end."""
         self._has_ended = True
         return self._task is not None or bool(self._pending)
+
+    def expire(self, now: float) -> None:
+        """End a connection whose client has been silent, or has taken nothing of its answer, for KEEP_ALIVE seconds."""
+        limit = self._worker.settings.keep_alive
+        client = self._transport.get_extra_info("socket")
+        unread = self._transport.get_write_buffer_size()
+        if unread:
+            unread += unread_by(client)
+        if unread != self._unread:
+            self._unread, self._unread_since = unread, now
+            if self.waits_since:
+                self.waits_since = now
+        elif unread and self._unread_since < now - limit:
+            abandon(client)
+            self._transport.abort()
+        elif not unread and self.waits_since and self.waits_since < now - limit:
+            self.close()
 
     def close(self) -> None:
         """End the connection."""

@@ -27,7 +27,7 @@ from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
-from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
+from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -82,6 +82,7 @@ class GeventWorker(ScriptWorker):
         self._untaken = 0  # connections for which the front process has not been told TAKEN
         self._wake = gevent.event.Event()
         self._seconds = self.settings.scoring_timeout_ms / 1000
+        self._keep_alive = self.settings.keep_alive
         self._loop = gevent.get_hub().loop
         self._run = self.scorer.script.run
         self._turns = self._make_turns()
@@ -195,12 +196,12 @@ class GeventWorker(ScriptWorker):
             parser.feed(data)
         except ProtocolError as error:
             self._answer(connection, received)
-            client.sendall(self.scorer.protocol_error(error))
+            _send(client, self.scorer.protocol_error(error), self._keep_alive)
             _linger(client)
             return False
         if parser.continue_expected:
             parser.continue_expected = False
-            client.sendall(CONTINUE)
+            _send(client, CONTINUE, self._keep_alive)
         return self._answer(connection, received)
 
     def _answer(self, connection: _Connection, received: float) -> bool:
@@ -213,7 +214,7 @@ class GeventWorker(ScriptWorker):
             received = 0.0
             self._begun += 1
             turn = (self._loop.iteration, self._begun)
-            _send(connection.socket, self._score(call))
+            _send(connection.socket, self._score(call), self._keep_alive)
             # The loop has turned, or other calls have begun meanwhile.
             has_turned = turn != (self._loop.iteration, self._begun)
             gives_back = self.should_give_back(call, self._seconds_alone(call, has_turned))
@@ -272,7 +273,7 @@ class GeventWorker(ScriptWorker):
 
     def _expire(self) -> None:
         """Close connections whose client has been silent for KEEP_ALIVE seconds."""
-        before = time.monotonic() - self.settings.keep_alive
+        before = time.monotonic() - self._keep_alive
         for connection in list(self._connections.values()):
             if connection.waits_since and connection.waits_since < before:
                 self._loop.run_callback(self._interrupt, connection, _Leave(gives_back=False))
@@ -311,11 +312,28 @@ class GeventWorker(ScriptWorker):
         return self._turns is None or self._turns.is_own
 
 
-def _send(client: GeventSocket, answer: bytes) -> None:
+def _send(client: GeventSocket, answer: bytes, seconds: float) -> None:
+    """Send an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
     # Most answers go at once, and gevent's sendall does more than that.
-    sent = client.send(answer)
+    try:
+        sent = client.send(answer, 0, 0.0)
+    except BlockingIOError:
+        sent = 0
     if sent < len(answer):
-        client.sendall(memoryview(answer)[sent:])
+        _send_slowly(client, memoryview(answer)[sent:], seconds)
+
+
+def _send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:
+    client.settimeout(seconds)
+    while rest:
+        unread = unread_by(client)
+        try:
+            rest = rest[client.send(rest) :]
+        except TimeoutError:
+            if unread_by(client) == unread:
+                abandon(client)
+                raise
+    client.settimeout(None)
 
 
 def _linger(client: GeventSocket) -> None:

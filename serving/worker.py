@@ -212,3 +212,13 @@ class ScriptWorker(Worker):  # type: ignore[misc]
 def has_unread(connection: Any) -> bool:
     """Whether the client has sent something that nobody has read."""
     return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+def unread_by(client: Any) -> int:
+    """How many bytes of what was sent the client's machine has not taken yet."""
+    return int.from_bytes(fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def abandon(client: Any) -> None:
+    """Have the end of the connection drop what the client has not taken; the kernel would keep it, and try for long."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -326,6 +326,44 @@ def test_a_large_answer_to_a_slow_reader_arrives_whole(source: str, start: Start
     assert received > 20_000_000
 
 
+def slow_reader(server: Server, requests: int = 1) -> socket.socket:
+    """A connection with little room for answers, that has asked for some."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", server.port))
+    connection.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 1\r\n\r\n0" * requests)
+    return connection
+
+
+def read_to_the_end(connection: socket.socket) -> None:
+    while connection.recv(1 << 20):
+        pass
+
+
+@kinds
+def test_a_client_that_does_not_read_is_given_up_and_a_slow_one_served(source: str, start: StartServer) -> None:
+    server = start(source.replace('return "done"', 'return "a" * 20_000_000'), variables={"KEEP_ALIVE": "2"})
+    with slow_reader(server) as never, slow_reader(server, 3) as neither, slow_reader(server) as slow:
+        received = 0
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            time.sleep(0.2)  # a client at its own pace
+            received += len(slow.recv(2000))
+        assert received > 10_000
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        while received < 20_000_000:
+            part = slow.recv(1 << 20)
+            assert part, "the slow client was cut off"
+            received += len(part)
+        eventually(lambda: server.metric("serving_connections") <= 1, "the end of those that do not read")
+        for connection in (never, neither):
+            with pytest.raises(ConnectionResetError):
+                read_to_the_end(connection)
+
+    assert server.score("0").status_code == 200
+
+
 def test_a_client_that_leaves_disturbs_nobody(server: Server) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
