@@ -157,7 +157,7 @@ class RequestParser:
         if b"_" in name:
             return  # in WSGI the same as one with a dash: nobody is to pass one off as another
         headers = self._request.headers
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:

@@ -28,6 +28,10 @@ logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
+# Of an answer that run() makes itself, these are the server's to give; so are the ids, where the request has them.
+_OWN_HEADERS = frozenset(
+    ("connection", "content-length", "content-type", "date", "server", "transfer-encoding", "x-ms-run-fn-exec-ms")
+)
 
 
 class ScoringTimeout(BaseException):
@@ -243,11 +247,9 @@ class Scorer:
     def _http_response(self, call: Call, output: Any, elapsed: float) -> bytes:
         if output.status_code >= 500:
             output.headers["x-ms-run-function-failed"] = "True"
-        headers = [
-            (name, value)
-            for name, value in output.headers.items()
-            if name.lower() not in ("content-type", "content-length", "connection", "transfer-encoding")
-        ]
+        assert call.ids is not None
+        own = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)} | _OWN_HEADERS
+        headers = [(name, value) for name, value in output.headers.items() if name.lower() not in own]
         headers.append(("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}"))
         body = output.get_data()
         return self._answer(call, output.status_code, body, headers, content_type=output.headers.get("Content-Type"))

@@ -97,6 +97,16 @@ def run(request):
         return AMLResponse({"teapot": True}, 418, json_str=True)
     if request.args.get("as") == "args":
         return {"args": request.args, "cookies": request.cookies}
+    if request.args.get("as") == "environment":
+        found = [request.scheme, request.content_type, request.content_length, request.get_data(as_text=True)]
+        return [*found, hasattr(request.environ.get("wsgi.errors"), "write")]
+    if request.args.get("as") == "ids":
+        names = ("x-request-id", "x-ms-request-id", "x-ms-client-request-id", "Date", "Server", "x-custom")
+        return AMLResponse("", 200, {name: "mine" for name in names})
+    if request.args.get("as") == "typed JSON":
+        return AMLResponse({"a": 1}, 200, {"Content-Type": "application/problem+json"}, json_str=True)
+    if request.args.get("as") == "typed text":
+        return AMLResponse("a", 200, {"content-type": "text/csv"})
     if request.args.get("as") == "none":
         return AMLResponse(None, 200)
     if request.args.get("as") == "no content":
@@ -276,6 +286,28 @@ RAW_CASES = [
     Case("JSON of a status", path="/score?as=json"),
     Case("nothing", path="/score?as=none"),
     Case("no content", path="/score?as=no%20content"),
+    Case("what a request is made of", "GET", "/score?as=environment"),
+    Case("a request with an empty body", path="/score?as=environment"),
+    Case(
+        "a request that came by TLS",
+        path="/score?as=environment",
+        content="abc",
+        headers={"Content-Type": "text/plain", "X-Forwarded-Proto": "https"},
+    ),
+    Case("ids that run() gives", path="/score?as=ids"),
+    Case("ids that run() gives, and the client", path="/score?as=ids", headers={"x-request-id": "a"}),
+    Case(
+        "JSON of another type",
+        path="/score?as=typed%20JSON",
+        differs="one type, there two",
+        ours={"status": 200, "body": {"a": 1}, "content-type": "application/problem+json"},
+    ),
+    Case(
+        "text of another type",
+        path="/score?as=typed%20text",
+        differs="one type, there two",
+        ours={"status": 200, "body": "a", "content-type": "text/csv"},
+    ),
     Case("parameters and cookies", path="/score?as=args&m=1&m=2", headers={"Cookie": "a=b; c=d"}),
     Case("a failure", path="/score?as=failure"),
     Case(

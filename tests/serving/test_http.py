@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from environment import BuiltEnvironment
-from tests.serving.conftest import start_in
+from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
 
 ECHO = """
@@ -75,6 +75,30 @@ def test_a_request_that_offers_another_protocol_is_answered_with_its_body(
     received = exchange(server, *(everything[start : start + size] for start in range(0, len(everything), size)))
 
     assert answers(received) == [{"data": "[1,2]", "upgrade": "h2c"}, {"data": "last", "upgrade": None}]
+
+
+def test_white_space_behind_a_value_is_no_part_of_it(server: Server) -> None:
+    received = exchange(server, post(b"1", b"x-request-id: a \t\r\nConnection: close \r\n"))
+
+    assert b"\r\nx-request-id: a\r\n" in received
+
+
+def test_a_form_in_chunks_reaches_a_script_that_reads_it(start: StartServer) -> None:
+    server = start("""
+    from azureml.contrib.services.aml_request import rawhttp
+
+    def init():
+        pass
+
+    @rawhttp
+    def run(request):
+        return request.form
+    """)
+    head = b"Connection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+    received = exchange(server, CHUNKED.replace(b"[1", b"a=") % head)
+
+    assert answers(received) == [{"a": ",2]"}]
 
 
 def test_many_offers_in_a_row_are_answered_each(server: Server) -> None:
