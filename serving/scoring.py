@@ -188,7 +188,7 @@ class Scorer:
         if request.method == "OPTIONS":
             return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
         # Of several, the first counts.
-        version = dict(reversed(parse_qsl(request.query))).get("version", "2")
+        version = dict(reversed(parse_qsl(request.query, keep_blank_values=True))).get("version", "2")
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
