@@ -373,7 +373,8 @@ class Front:
             self._unwatch(listener.fileno())
             if self._scoreboard.is_stopping:
                 # The other processes have it too: closed here alone, it would let clients in whom nobody serves.
-                listener.shutdown(SHUT_RDWR)
+                with contextlib.suppress(OSError):  # it has not listened yet
+                    listener.shutdown(SHUT_RDWR)
             listener.close()
         self._listeners = []
         for client in list(self._clients.values()):

@@ -112,9 +112,11 @@ class GeventWorker(ScriptWorker):
         return self._at_work is None or self._at_work != before
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
-        """WORKER_TIMEOUT is over: the run() that has the worker may wait, and another frame be at work."""
-        waiting = self._turns.holder if self._turns is not None else None
-        super().handle_abort(sig, waiting.gr_frame if waiting is not None and waiting.gr_frame else frame)
+        """WORKER_TIMEOUT is over: where nothing computes, it is the run() with the turn that waits."""
+        holder = self._turns.holder if self._turns is not None else None
+        if holder is not None and gevent.getcurrent() is gevent.get_hub():
+            frame = holder.gr_frame
+        super().handle_abort(sig, frame)
 
     def _make_turns(self) -> turns.Turns | None:
         wanted = self.settings.concurrent_runs
