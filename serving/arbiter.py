@@ -24,6 +24,7 @@ from gunicorn.glogging import Logger
 
 from serving import channel, collection, preload, script, triton_wait
 from serving.arguments import BAD_ARGUMENTS
+from serving.boot import BOOT_ERROR
 from serving.companion import Companion
 from serving.front import Front
 from serving.scoreboard import Scoreboard
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 # The front process ends by itself when GRACEFUL_TIMEOUT is over, but for those that it tells so.
 FRONT_STOP_SECONDS = 5.0
 COLLECTOR_STOP_SECONDS = 30.0
+_NO_EXIT_CODE = -1
 
 
 class Application(BaseApplication):  # type: ignore[misc]
@@ -87,6 +89,16 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
             collector = Collector(settings, settings.collection, app.records_source, app.scoreboard.collector)
             self._collector = Companion("collector", lambda: self._collect(collector))
 
+    @property
+    def WORKER_BOOT_ERROR(self) -> int:
+        """The exit code of a worker that ends the server: none once the port is open, when a script may use it too."""
+        return _NO_EXIT_CODE if self.app.scoreboard.opened else BOOT_ERROR
+
+    @property
+    def APP_LOAD_ERROR(self) -> int:
+        """Another such code of Gunicorn's."""
+        return _NO_EXIT_CODE if self.app.scoreboard.opened else Arbiter.APP_LOAD_ERROR
+
     def start(self) -> None:
         """Wait for Triton, import a preloaded script, then go on as Gunicorn does."""
         settings = self.app.settings
@@ -118,6 +130,7 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
         """Stop the front process, which hands over what is waiting; then the workers; then the collector."""
         seconds = self.app.settings.graceful_timeout
         started = time.monotonic()
+        self.app.scoreboard.stop()
         self._front.stop(seconds + FRONT_STOP_SECONDS, signal.SIGTERM if graceful else signal.SIGKILL)
         # One GRACEFUL_TIMEOUT for all: the workers have gone on meanwhile.
         self.cfg.set("graceful_timeout", max(1, round(seconds - (time.monotonic() - started))))

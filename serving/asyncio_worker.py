@@ -18,7 +18,7 @@ from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
-from serving.worker import TICK_SECONDS, ScriptWorker
+from serving.worker import TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -80,9 +80,7 @@ class AsyncioWorker(ScriptWorker):
                 task.add_done_callback(self._tasks.discard)
         except EOFError:
             self.loop.remove_reader(self.link.fileno())
-            if self.alive:
-                # The master starts another front process.
-                self.link.close()
+            if self.awaits_front():
                 self._connect()
 
     async def _adopt(self, client: socket.socket, received: float) -> None:
@@ -136,21 +134,20 @@ class AsyncioWorker(ScriptWorker):
         return asyncio.current_task() is not None
 
     def _expire(self) -> None:
-        before = time.monotonic() - self.settings.keep_alive
+        now = time.monotonic()
         for connection in list(self.connections):
-            if connection.waits_since and connection.waits_since < before:
-                connection.close()
+            with contextlib.suppress(OSError):  # it may just have been lost
+                connection.expire(now)
 
     async def _drain(self) -> None:
-        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
         with contextlib.suppress(OSError):
             channel.send(self.link, channel.QUIT)
         while time.monotonic() < deadline:
             for connection in list(self.connections):
-                if connection.waits_since and connection.is_idle:
-                    connection.give_back()
+                connection.leave()
             await asyncio.sleep(RETRY_SECONDS)
             if not self.connections:
                 return
@@ -168,8 +165,11 @@ class _Connection(asyncio.Protocol):
         self._pending: deque[Request | ProtocolError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_lingering = False
+        self._has_ended = False  # the client's side
         self._is_writable = asyncio.Event()
         self._is_writable.set()
+        self._unread = 0  # bytes of answers that the client has not taken, when `expire` was called last
+        self._unread_since = 0.0
         self.waits_since = time.monotonic()  # zero while run() is at it
 
     @property
@@ -213,6 +213,28 @@ class _Connection(asyncio.Protocol):
         if self._pending and self._task is None:
             self._start()
 
+    def eof_received(self) -> bool:
+        """The client sends nothing more, and may still read: whether there is something to answer before the end."""
+        self._has_ended = True
+        return self._task is not None or bool(self._pending)
+
+    def expire(self, now: float) -> None:
+        """End a connection whose client has been silent, or has taken nothing of its answer, for KEEP_ALIVE seconds."""
+        limit = self._worker.settings.keep_alive
+        client = self._transport.get_extra_info("socket")
+        unread = self._transport.get_write_buffer_size()
+        if unread:
+            unread += unread_by(client)
+        if unread != self._unread:
+            self._unread, self._unread_since = unread, now
+            if self.waits_since:
+                self.waits_since = now
+        elif unread and self._unread_since < now - limit:
+            abandon(client)
+            self._transport.abort()
+        elif not unread and self.waits_since and self.waits_since < now - limit:
+            self.close()
+
     def close(self) -> None:
         """End the connection."""
         self._transport.close()
@@ -220,9 +242,17 @@ class _Connection(asyncio.Protocol):
     def give_back(self) -> None:
         """Let the front process have the connection; it stays here where that is not possible now."""
         with contextlib.suppress(BlockingIOError):
-            is_given = self._worker.give_back(self._transport.get_extra_info("socket"))
-            if is_given or not self._worker.alive:
+            if self._worker.give_back(self._transport.get_extra_info("socket")):
                 self._transport.abort()
+            elif not self._worker.alive:
+                self._transport.close()
+
+    def leave(self) -> None:
+        """Be given back, or closed, if nothing is under way: the worker ends."""
+        is_silent = self.waits_since and self.is_idle and not self._is_lingering
+        is_sent = not self._transport.get_write_buffer_size()
+        if is_silent and is_sent and self._worker.may_be_closed(self._transport.get_extra_info("socket")):
+            self.give_back()
 
     def _take_requests(self) -> None:
         for request in self._parser.requests:
@@ -272,7 +302,9 @@ class _Connection(asyncio.Protocol):
         self.waits_since = time.monotonic()
         if transport.is_closing():
             return
-        if not keep_alive:
+        if self._has_ended and not (keep_alive and self._pending):
+            self.close()
+        elif not keep_alive:
             self._linger()
         elif self._pending:
             self._start()

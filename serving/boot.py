@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import logging
 import os
 import sys
@@ -23,13 +25,18 @@ class BootError(Exception):
 
 
 def boot(settings: Settings, *, call_init: bool) -> script.Script:
-    """Import the script, and call its init() unless it is asynchronous. Raises :class:`BootError`."""
+    """Import the script, and call its init(), unless that is to follow in a loop. Raises :class:`BootError`."""
     logs.redirect_print()
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
     azure_names.install()
     try:
         loaded = script.load(settings)
+        if call_init and loaded.is_async:
+            raise script.ScriptError(
+                f"{loaded.path}: run() is asynchronous, which its text does not show, so that its worker is not. "
+                "Write `async def run(data)` in it, which awaits the other."
+            )
     except script.ScriptError as error:
         logger.error("%s", error)
         print(error, file=sys.stderr, flush=True)
@@ -40,7 +47,9 @@ def boot(settings: Settings, *, call_init: bool) -> script.Script:
     if call_init:
         logger.info("Invoking user's init function")
         try:
-            loaded.init()
+            result = loaded.init()
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
         except BaseException as error:
             report("User's init function failed", error, settings)
             raise BootError from error

@@ -17,21 +17,17 @@ from __future__ import annotations
 import base64
 import importlib
 import logging
-import re
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
-from io import BytesIO
-from pathlib import PurePosixPath
-from typing import Any
 
-import fsspec
-import orjson
-
+from serving import collection_format
 from serving.collection import Record
+from serving.collection_format import Document
+from serving.collection_store import DayIsFull, Store, shown
 from serving.scoreboard import Row
 from serving.settings import Collection, Settings, SettingsError
 
@@ -40,7 +36,6 @@ logger = logging.getLogger("azmlinfsrv")
 FILE_BYTES = 8 << 20
 _MESSAGE_BYTES = 1 << 20
 
-Document = dict[str, Any]
 Redact = Callable[[Document], Document | None]
 
 
@@ -53,15 +48,12 @@ class Collector:
         self._collection = collection
         self._source = source
         self._row = row
-        _check_url(collection.url)
-        self._files: Any = None
-        self._root = ""
-        self._encode = _parquet_encoder() if collection.format == "parquet" else _json_lines
+        self._store = Store(collection.url, collection.max_day_bytes)
+        self._form = collection_format.form(collection.format)
         self._redact = _hook(collection.redact, settings)
-        self._documents: list[Document] = []
+        self._held = 0
         self._buffered_bytes = 0
         self._day = ""
-        self._day_bytes: int | None = None  # not known yet
         self._number = 0
 
     def run(self) -> None:
@@ -92,64 +84,54 @@ class Collector:
         day = datetime.fromtimestamp(record.time, timezone.utc).date().isoformat()
         if day != self._day:
             self._write()
-            self._day, self._day_bytes = day, None
+            self._day = day
         try:
-            document = self._redact(_document(record, self._settings))
-        except Exception as error:
-            logger.error("COLLECT_REDACT failed, and its record is dropped: %s: %s", type(error).__name__, error)
-            document = None
-            self._row.add("collection_dropped")
-        if document is not None:
-            self._documents.append(document)
-            self._row.add("collection_held")
-            self._buffered_bytes += len(message)
+            document: object = self._redact(_document(record, self._settings))
+            if document is None:
+                return
+            if not isinstance(document, dict):
+                raise TypeError(f"expected a dict or None from the hook, received {type(document).__name__}")
+            self._form.add(document)
+        except BaseException as error:  # a hook that ends its process is to end this one neither
+            self._drop([error])
+            return
+        self._held += 1
+        self._row.set("collection_held", self._held)
+        self._buffered_bytes += len(message)
 
     def _write(self) -> None:
-        documents, self._documents, self._buffered_bytes = self._documents, [], 0
-        if not documents:
+        held, self._held, self._buffered_bytes = self._held, 0, 0
+        if not held:
             return
+        written = 0
         try:
-            is_written = self._has_written(self._encode(documents))
+            content, problems = self._form.take()
+            self._drop(problems)
+            held -= len(problems)
+            if held:
+                self._store.write(self._day, self._name(), content)
+            written = held
+        except DayIsFull:
+            logger.warning("COLLECT_MAX_DAY_BYTES is reached: records of %s are dropped", self._day)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".replace(self._collection.url, _shown(self._collection.url))
-            logger.error("Data collection cannot write to %s: %s", _shown(self._collection.url), _shown(reason))
-            is_written = False
-        self._row.add("collected" if is_written else "collection_dropped", len(documents))
+            url = self._collection.url
+            reason = f"{type(error).__name__}: {error}".replace(url, shown(url))
+            logger.error("Data collection cannot write to %s: %s", shown(url), shown(reason))
+        self._row.add("collected", written)
+        self._row.add("collection_dropped", held - written)
         self._row.set("collection_held", 0)
 
-    def _has_written(self, content: bytes) -> bool:
-        """Write a file, unless the day is full."""
-        if self._files is None:
-            self._files, root = fsspec.core.url_to_fs(self._collection.url)
-            self._root = root.rstrip("/")
-        folder = self._folder(self._day)
-        if self._day_bytes is None:
-            self._day_bytes = self._written_in(folder)
-        if self._day_bytes + len(content) > self._collection.max_day_bytes:
-            logger.warning("COLLECT_MAX_DAY_BYTES is reached: records of %s are dropped", self._day)
-            return False
-        self._files.makedirs(folder, exist_ok=True)
-        with self._files.transaction, self._files.open(self._path(), "wb") as file:
-            file.write(content)
-        self._day_bytes += len(content)
-        return True
+    def _drop(self, problems: Sequence[BaseException]) -> None:
+        """Count records that have no form, or that the hook failed for."""
+        for error in problems:
+            logger.error("A record cannot be collected, and is dropped: %s: %s", type(error).__name__, error)
+        self._row.add("collection_dropped", len(problems))
 
-    def _path(self) -> str:
+    def _name(self) -> str:
         self._number += 1
         started = datetime.now(timezone.utc).strftime("%H%M%S%f")
-        suffix = "parquet" if self._collection.format == "parquet" else "jsonl"
         service = "".join(letter if letter.isalnum() else "-" for letter in self._settings.service_name)
-        name = f"{service}-{socket.gethostname()}-{started}-{self._number}.{suffix}"
-        return str(PurePosixPath(self._folder(self._day), name))
-
-    def _folder(self, day: str) -> str:
-        return f"{self._root}/date={day}"
-
-    def _written_in(self, folder: str) -> int:
-        try:
-            return int(self._files.du(folder))
-        except FileNotFoundError:
-            return 0
+        return f"{service}-{socket.gethostname()}-{started}-{self._number}.{self._form.suffix}"
 
 
 def _document(record: Record, settings: Settings) -> Document:
@@ -178,22 +160,6 @@ def _text(content: bytes, full_bytes: int) -> tuple[str, str]:
         return base64.b64encode(content).decode(), "base64"
 
 
-def _check_url(url: str) -> None:
-    """See that fsspec knows the URL's protocols, and that their packages are there, without opening anything."""
-    try:
-        for part in url.split("::"):
-            protocol, _ = fsspec.core.split_protocol(part)
-            fsspec.get_filesystem_class(protocol or "file")
-    except Exception as error:
-        expected = "expected a folder or a URL that fsspec knows"
-        raise SettingsError([f"COLLECT_URL: {expected}, received {_shown(url)!r}: {error}"]) from None
-
-
-def _shown(text: str) -> str:
-    """A text with URLs in it, without what may be a key: user, password, query."""
-    return re.sub(r"(://)[^/@\s]*@|\?\S*", r"\1", text)
-
-
 def _hook(name: str | None, settings: Settings) -> Redact:
     """The function `module:function` of AML_APP_ROOT; without a name, one that changes nothing."""
     if name is None:
@@ -204,23 +170,3 @@ def _hook(name: str | None, settings: Settings) -> Redact:
         return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
     except Exception as error:
         raise SettingsError([f"COLLECT_REDACT: cannot import {name!r}: {type(error).__name__}: {error}"]) from error
-
-
-def _json_lines(documents: list[Document]) -> bytes:
-    return b"".join(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE) for document in documents)
-
-
-def _parquet_encoder() -> Callable[[list[Document]], bytes]:
-    try:
-        arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise SettingsError(
-            [f"COLLECT_FORMAT: parquet needs the package pyarrow in the environment: {error}"]
-        ) from None
-
-    def encode(documents: list[Document]) -> bytes:
-        buffer = BytesIO()
-        parquet.write_table(arrow.Table.from_pylist(documents), buffer)
-        return buffer.getvalue()
-
-    return encode

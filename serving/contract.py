@@ -22,6 +22,9 @@ METHOD_NOT_ALLOWED = "The method is not allowed for the requested URL."
 SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 INTERNAL_ERROR = "An unexpected internal error occurred. Check the logs for more info."
 
+# Subclasses of dict may say one thing and hold another: Werkzeug's MultiDict has a list for each key inside.
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS
+
 Headers = list[tuple[str, str]]
 # What OPTIONS tells of a path that is read only.
 ALLOW = ("Allow", "OPTIONS, HEAD, GET")
@@ -88,12 +91,12 @@ def to_json(value: Any) -> bytes:
     if value is None:
         return b"{}"
     try:
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+        return orjson.dumps(value, option=_OPTIONS)
     except TypeError:
         pass
     try:
         # Keys that are no strings, NaN becomes null all the same.
-        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
     except TypeError:
         # Integers beyond 64 bits, lone surrogates, and what is an error.
         return json.dumps(_without_nan(value), default=_numpy_value).encode()
@@ -111,10 +114,13 @@ def _without_nan(value: Any) -> Any:
 
 def _numpy_value(value: Any) -> Any:
     if hasattr(value, "tolist"):
-        return value.tolist()
+        return _without_nan(value.tolist())
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def error_body(message: str) -> bytes:
     """The body of every error."""
-    return orjson.dumps({"message": message})
+    try:
+        return orjson.dumps({"message": message})
+    except TypeError:  # a lone surrogate, which the client may have sent in its JSON
+        return json.dumps({"message": message}).encode()

@@ -22,7 +22,7 @@ from _thread import start_new_thread  # these by name, before gevent may replace
 from collections import deque
 from collections.abc import Callable, Sequence
 from select import epoll
-from socket import IPPROTO_TCP, MSG_PEEK, SHUT_WR, TCP_NODELAY, socket
+from socket import IPPROTO_TCP, MSG_PEEK, SHUT_RDWR, SHUT_WR, TCP_NODELAY, socket
 from time import sleep
 
 from serving import channel
@@ -371,6 +371,10 @@ class Front:
         for listener in self._listeners:
             self._on_listener(listener)
             self._unwatch(listener.fileno())
+            if self._scoreboard.is_stopping:
+                # The other processes have it too: closed here alone, it would let clients in whom nobody serves.
+                with contextlib.suppress(OSError):  # it has not listened yet
+                    listener.shutdown(SHUT_RDWR)
             listener.close()
         self._listeners = []
         for client in list(self._clients.values()):

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from types import FrameType
 from typing import Any
 
 import gevent
@@ -21,12 +22,12 @@ from gevent.socket import socket as GeventSocket
 
 from serving import channel, turns
 from serving.boot import boot
-from serving.call import Call
+from serving.call import Call, current_call
 from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
-from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker
+from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -63,6 +64,9 @@ class _Connection:
 class GeventWorker(ScriptWorker):
     """Runs a synchronous script."""
 
+    _turns: turns.Turns | None = None
+    _at_work: tuple[Call, float] | None = None  # at the last look: the run() with the turn, and its time with Triton
+
     def load_script(self) -> Script:
         """The script; in a preloaded server, what the master has imported."""
         if self.app.preloaded is not None:
@@ -78,6 +82,7 @@ class GeventWorker(ScriptWorker):
         self._untaken = 0  # connections for which the front process has not been told TAKEN
         self._wake = gevent.event.Event()
         self._seconds = self.settings.scoring_timeout_ms / 1000
+        self._keep_alive = self.settings.keep_alive
         self._loop = gevent.get_hub().loop
         self._run = self.scorer.script.run
         self._turns = self._make_turns()
@@ -87,12 +92,31 @@ class GeventWorker(ScriptWorker):
         signals.start(self._on_signal)
         self._connect()
         while self.alive:
-            self.notify()
+            if self._has_moved():
+                self.notify()
             self._expire()
             self.count_excess()
             self._wake.wait(TICK_SECONDS)
         signals.stop()
         self._drain()
+
+    def _has_moved(self) -> bool:
+        """Whether another run() than at the last look has the worker for itself, or none: it does not hang.
+
+        One that has waited for Triton meanwhile, and let others run, has moved too.
+        """
+        before = self._at_work
+        holder = self._turns.holder if self._turns is not None else None
+        call = holder.gr_context.get(current_call) if holder is not None and holder.gr_context else None
+        self._at_work = None if call is None else (call, call.triton_seconds)
+        return self._at_work is None or self._at_work != before
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """WORKER_TIMEOUT is over: where nothing computes, it is the run() with the turn that waits."""
+        holder = self._turns.holder if self._turns is not None else None
+        if holder is not None and gevent.getcurrent() is gevent.get_hub():
+            frame = holder.gr_frame
+        super().handle_abort(sig, frame)
 
     def _make_turns(self) -> turns.Turns | None:
         wanted = self.settings.concurrent_runs
@@ -129,9 +153,7 @@ class GeventWorker(ScriptWorker):
                 self._loop.run_callback(self._say_all_taken)
         except EOFError:
             self._link_watcher.stop()
-            if self.alive:
-                # The master starts another front process.
-                self.link.close()
+            if self.awaits_front():
                 self._untaken = 0
                 self._connect()
 
@@ -176,12 +198,12 @@ class GeventWorker(ScriptWorker):
             parser.feed(data)
         except ProtocolError as error:
             self._answer(connection, received)
-            client.sendall(self.scorer.protocol_error(error))
+            _send(client, self.scorer.protocol_error(error), self._keep_alive)
             _linger(client)
             return False
         if parser.continue_expected:
             parser.continue_expected = False
-            client.sendall(CONTINUE)
+            _send(client, CONTINUE, self._keep_alive)
         return self._answer(connection, received)
 
     def _answer(self, connection: _Connection, received: float) -> bool:
@@ -194,7 +216,7 @@ class GeventWorker(ScriptWorker):
             received = 0.0
             self._begun += 1
             turn = (self._loop.iteration, self._begun)
-            _send(connection.socket, self._score(call))
+            _send(connection.socket, self._score(call), self._keep_alive)
             # The loop has turned, or other calls have begun meanwhile.
             has_turned = turn != (self._loop.iteration, self._begun)
             gives_back = self.should_give_back(call, self._seconds_alone(call, has_turned))
@@ -253,14 +275,14 @@ class GeventWorker(ScriptWorker):
 
     def _expire(self) -> None:
         """Close connections whose client has been silent for KEEP_ALIVE seconds."""
-        before = time.monotonic() - self.settings.keep_alive
+        before = time.monotonic() - self._keep_alive
         for connection in list(self._connections.values()):
             if connection.waits_since and connection.waits_since < before:
                 self._loop.run_callback(self._interrupt, connection, _Leave(gives_back=False))
 
     def _interrupt(self, connection: _Connection, leave: _Leave) -> None:
         """Runs in the hub, so that nothing happens between the look and the throw: who has begun to read goes on."""
-        may_leave = connection.parser.is_idle or not leave.gives_back
+        may_leave = not leave.gives_back or (connection.parser.is_idle and self.may_be_closed(connection.socket))
         if connection.waits_since and may_leave:
             connection.greenlet.throw(leave)
 
@@ -275,7 +297,7 @@ class GeventWorker(ScriptWorker):
                 return
 
     def _drain(self) -> None:
-        """Give idle connections back, finish the others' requests, for GRACEFUL_TIMEOUT seconds at most."""
+        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
         with contextlib.suppress(OSError):  # the front process has ended before
@@ -292,11 +314,28 @@ class GeventWorker(ScriptWorker):
         return self._turns is None or self._turns.is_own
 
 
-def _send(client: GeventSocket, answer: bytes) -> None:
+def _send(client: GeventSocket, answer: bytes, seconds: float) -> None:
+    """Send an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
     # Most answers go at once, and gevent's sendall does more than that.
-    sent = client.send(answer)
+    try:
+        sent = client.send(answer, 0, 0.0)
+    except BlockingIOError:
+        sent = 0
     if sent < len(answer):
-        client.sendall(memoryview(answer)[sent:])
+        _send_slowly(client, memoryview(answer)[sent:], seconds)
+
+
+def _send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:
+    client.settimeout(seconds)
+    while rest:
+        unread = unread_by(client)
+        try:
+            rest = rest[client.send(rest) :]
+        except TimeoutError:
+            if unread_by(client) == unread:
+                abandon(client)
+                raise
+    client.settimeout(None)
 
 
 def _linger(client: GeventSocket) -> None:

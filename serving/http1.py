@@ -91,12 +91,14 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         """Take bytes from the connection; complete requests are appended to `requests`."""
         body_bytes, self._has_begun = len(self._body), False
+        offer_end = 0
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Nothing to upgrade to: the request is answered as it is, and the connection ends with it.
-            if self.requests:
-                self.requests[-1].keep_alive = False
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as error:
+                offer_end = error.args[0]
+            if offer_end:
+                self._ignore_offers(data[offer_end:])
         except httptools.HttpParserCallbackError as error:
             if isinstance(error.__context__, ProtocolError):
                 raise error.__context__ from None
@@ -110,6 +112,27 @@ class RequestParser:
                 raise _too_large()
         else:
             self._unfinished_bytes = 0
+
+    def _ignore_offers(self, data: bytes) -> None:
+        """Read on behind the head of a request that offers another protocol: there is none to upgrade to.
+
+        httptools takes such a request for one without a body, so another parser gets the head without the offer.
+        """
+        while True:
+            request = self.requests[-1]
+            if request.method == "CONNECT":  # what follows is no HTTP: the connection ends with the answer
+                request.keep_alive = False
+                return
+            del self.requests[-1]
+            self._parser = httptools.HttpRequestParser(self)
+            self._parser.feed_data(_head_without_upgrade(request))
+            (self._request or self.requests[-1]).headers = request.headers
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as error:
+                data = data[error.args[0] :]
+            else:
+                return
 
     # Called by httptools.
 
@@ -134,7 +157,7 @@ class RequestParser:
         if b"_" in name:
             return  # in WSGI the same as one with a dash: nobody is to pass one off as another
         headers = self._request.headers
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
@@ -184,6 +207,12 @@ def _origin_form(target: bytes) -> bytes:
     if scheme.lower() in (b"http", b"https"):
         target = b"/" + rest.partition(b"/")[2]
     return b"/" + target.lstrip(b"/") if target.startswith(b"/") else target
+
+
+def _head_without_upgrade(request: Request) -> bytes:
+    lines = [f"{name}: {value}\r\n".encode("latin-1") for name, value in request.headers.items() if name != "upgrade"]
+    version = request.http_version.encode()
+    return b"%s %s HTTP/%s\r\n%s\r\n" % (request.method.encode(), request.target, version, b"".join(lines))
 
 
 def _too_large() -> ProtocolError:

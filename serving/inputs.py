@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import inspect
 import json
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import orjson
 from serving.http1 import Request
 from serving.script import InputKind, Script
 
+_AS_IT_STANDS = "serving.as-it-stands"  # how bytes are decoded that are no UTF-8
 TOO_DEEP = "The JSON is nested too deeply."
 
 Arguments = dict[str, Any]
@@ -45,9 +47,18 @@ def query_values(query: str) -> dict[str, Any]:
     `a=1&b=[1,2]&c=a&d=null` is `{"a": 1, "b": [1, 2], "c": "a", "d": None}`.
     """
     values: dict[str, list[Any]] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
+    for name, text in parse_qsl(query, keep_blank_values=True, errors=_AS_IT_STANDS):
         values.setdefault(name, []).append(_json_or_text(text))
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Bytes of a query that are no UTF-8, as they stood there."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_AS_IT_STANDS, _escaped)
 
 
 def _json_or_text(text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import functools
+import io
 import json
 import logging
 import logging.config
@@ -75,6 +76,9 @@ def configure(settings: Settings) -> None:
 
     Raises OSError and ValueError for a file that cannot be used.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: a line with half a character, which a client's JSON may hold, is better than none.
+        sys.stdout.reconfigure(errors="backslashreplace")
     for folder in (settings.app_root, script.locate(settings).parent):
         path = folder / "logging.json"
         if path.is_file():

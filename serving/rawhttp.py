@@ -9,6 +9,7 @@ Scripts import them by Azure's module names, which `install` answers for:
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, TypeVar
@@ -44,18 +45,26 @@ class AMLRequest(WerkzeugRequest):
             "PATH_INFO": request.path.encode().decode("latin-1"),
             "QUERY_STRING": request.query,
             "REQUEST_URI": request.target.decode("latin-1"),
+            "RAW_URI": request.target.decode("latin-1"),
             "SERVER_NAME": host or port,
             "SERVER_PORT": port if host and port.isdigit() else "80",
             "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
-            "CONTENT_TYPE": request.headers.get("content-type", ""),
-            "CONTENT_LENGTH": str(len(request.body)),
             "wsgi.version": (1, 0),
-            "wsgi.url_scheme": "http",
+            # What the front door was spoken to in.
+            "wsgi.url_scheme": "https" if request.headers.get("x-forwarded-proto") == "https" else "http",
             "wsgi.input": BytesIO(request.body),
+            "wsgi.input_terminated": True,  # a body in chunks has no length
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": False,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
         }
         for name, value in request.headers.items():
-            if name not in ("content-type", "content-length", "transfer-encoding"):
-                environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
+            key = name.upper().replace("-", "_")
+            if name in ("content-type", "content-length"):
+                environ[key] = value
+            elif name != "transfer-encoding":
+                environ[f"HTTP_{key}"] = value
         return cls(environ)
 
 
@@ -79,8 +88,8 @@ class AMLResponse(WerkzeugResponse):
             super().__init__(body, status=status_code, mimetype="application/json")
         else:
             super().__init__(message, status=status_code, mimetype="text/html")
-            if "Content-Type" in headers:
-                self.headers.remove("Content-Type")
+        if any(name.lower() == "content-type" for name in headers):
+            self.headers.remove("Content-Type")
         self.headers["x-ms-run-function-failed"] = str(run_function_failed)
         for name, value in headers.items():
             # A comma separates the values of a header that is repeated.

@@ -22,6 +22,8 @@ GAUGES = ("alive", "ready", "blocks", "in_flight", "connections", "collection_he
 COUNTERS = ("starts", "run_failures", "run_rejections", "run_timeouts", "collected", "collection_dropped")
 HISTOGRAMS = ("request", "queue", "run", "triton")
 
+# Before the rows: whether the port is open, or cannot be; whether the server stops.
+_OPENED, _STOPPING, _FIRST_ROW = range(3)
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _HISTOGRAM_WIDTH = len(BUCKETS) + 2  # one bucket above the last bound, and the sum
 _OFFSETS = {name: index for index, name in enumerate(GAUGES + COUNTERS)}
@@ -89,26 +91,35 @@ class Scoreboard:
         # front process and the collector.
         self._worker_rows = 4 * workers + 4
         self.row_count = self._worker_rows + 2
-        self._memory = mmap.mmap(-1, 8 * (1 + self.row_count * ROW_WIDTH))
+        self._memory = mmap.mmap(-1, 8 * (_FIRST_ROW + self.row_count * ROW_WIDTH))
         self._cells = memoryview(self._memory).cast("d")
 
     @property
     def opened(self) -> bool:
         """Whether the server has opened its port, which it does once all first workers are ready."""
-        return self._cells[0] > 0
+        return self._cells[_OPENED] > 0
 
     @opened.setter
     def opened(self, value: bool) -> None:
-        self._cells[0] = float(value)
+        self._cells[_OPENED] = float(value)
 
     @property
     def is_refused(self) -> bool:
         """Whether the port could not be opened."""
-        return self._cells[0] < 0
+        return self._cells[_OPENED] < 0
 
     def refuse(self) -> None:
         """Note that the port could not be opened."""
-        self._cells[0] = -1.0
+        self._cells[_OPENED] = -1.0
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the whole server stops: there will be no other front process."""
+        return self._cells[_STOPPING] > 0
+
+    def stop(self) -> None:
+        """Note that the whole server stops."""
+        self._cells[_STOPPING] = 1.0
 
     @property
     def front(self) -> Row:
@@ -122,7 +133,7 @@ class Scoreboard:
 
     def row(self, index: int) -> Row:
         """The row of one worker."""
-        return Row(self._cells, 1 + index * ROW_WIDTH)
+        return Row(self._cells, _FIRST_ROW + index * ROW_WIDTH)
 
     def rows(self) -> Iterator[Row]:
         """All rows, the workers' first."""
@@ -150,4 +161,4 @@ class Scoreboard:
 
     def in_flight(self) -> float:
         """How many requests all workers are answering now."""
-        return sum(self._cells[1 + _OFFSETS["in_flight"] :: ROW_WIDTH])
+        return sum(self._cells[_FIRST_ROW + _OFFSETS["in_flight"] :: ROW_WIDTH])

@@ -28,6 +28,10 @@ logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
+# Of an answer that run() makes itself, these are the server's to give; so are the ids, where the request has them.
+_OWN_HEADERS = frozenset(
+    ("connection", "content-length", "content-type", "date", "server", "transfer-encoding", "x-ms-run-fn-exec-ms")
+)
 
 
 class ScoringTimeout(BaseException):
@@ -126,15 +130,23 @@ class Scorer:
     def fail(self, call: Call, error: BaseException) -> bytes:
         """The answer to a call whose run() raised `error`."""
         self._end(call)
+        try:
+            return self._fail(call, error)
+        except Exception:  # the script's exceptions may fail themselves, when they are asked for their message
+            self.row.add("run_failures")
+            logger.error("Encountered Exception: %s", traceback.format_exc())
+            return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
+
+    def _fail(self, call: Call, error: BaseException) -> bytes:
         if isinstance(error, ScoringTimeout):
             self.row.add("run_timeouts")
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         if isinstance(error, ValueError) and not _is_tritons(error):
+            reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
-            reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             return self._answer(call, 400, error_body(f"The scoring script rejected the input: {reason}"), failed=False)
         self.row.add("run_failures")
         logger.error("Encountered Exception: %s", text)
@@ -176,7 +188,7 @@ class Scorer:
         if request.method == "OPTIONS":
             return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
         # Of several, the first counts.
-        version = dict(reversed(parse_qsl(request.query))).get("version", "2")
+        version = dict(reversed(parse_qsl(request.query, keep_blank_values=True))).get("version", "2")
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
@@ -235,11 +247,9 @@ class Scorer:
     def _http_response(self, call: Call, output: Any, elapsed: float) -> bytes:
         if output.status_code >= 500:
             output.headers["x-ms-run-function-failed"] = "True"
-        headers = [
-            (name, value)
-            for name, value in output.headers.items()
-            if name.lower() not in ("content-type", "content-length", "connection", "transfer-encoding")
-        ]
+        assert call.ids is not None
+        own = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)} | _OWN_HEADERS
+        headers = [(name, value) for name, value in output.headers.items() if name.lower() not in own]
         headers.append(("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}"))
         body = output.get_data()
         return self._answer(call, output.status_code, body, headers, content_type=output.headers.get("Content-Type"))

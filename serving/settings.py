@@ -16,6 +16,8 @@ from typing import Any
 # What surely fits into the buffer of the socket between the workers and the collector.
 MAX_RECORD_BYTES = 150_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_OTHER_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
 class SettingsError(Exception):
@@ -96,9 +98,9 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _flag(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
+    if value.lower() not in _FLAGS:
         raise ValueError
-    return value.lower() == "true"
+    return _FLAGS[value.lower()]
 
 
 def _origins(value: str) -> tuple[str, ...]:
@@ -132,9 +134,10 @@ def _one_of(*names: str) -> Callable[[str], str]:
 
 
 def _level(value: str) -> str:
-    if value.upper() not in LOG_LEVELS:
+    level = _OTHER_LEVELS.get(value.upper(), value.upper())
+    if level not in LOG_LEVELS:
         raise ValueError
-    return value.upper()
+    return level
 
 
 def _function(value: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
 import struct
 import sys
+import termios
 import time
 import traceback
 from collections.abc import Iterator
@@ -104,6 +106,12 @@ class ScriptWorker(Worker):  # type: ignore[misc]
                 raise EOFError
             yield descriptor, struct.unpack("d", message[1:])[0]
 
+    def awaits_front(self) -> bool:
+        """Whether, after the end of the link, another front process is to come: not when the server or we end."""
+        if self.alive:
+            self.link.close()
+        return bool(self.alive and not self.app.scoreboard.is_stopping)
+
     def say_taken(self) -> bool:
         """Tell the front process that a connection is taken and the loop turns; False when that is to be retried."""
         try:
@@ -157,10 +165,12 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         return self._excess > 0
 
     def give_back(self, connection: Any) -> bool:
-        """Hand a connection that is between two requests to the front process; False when that is gone.
+        """Hand a connection that is between two requests to the front process; False when that is gone, or about to be.
 
         Raises BlockingIOError when the channel is full at the moment.
         """
+        if self.app.scoreboard.is_stopping:
+            return False  # the link may lead to where nobody reads any more
         try:
             channel.send(self.link, channel.CONNECTION, connection.fileno())
         except BlockingIOError:
@@ -168,6 +178,13 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         except OSError:
             return False
         return True
+
+    def may_be_closed(self, connection: Any) -> bool:
+        """Whether a connection between two requests may end here, when the worker does.
+
+        While the server stops there is no front process to take it, and a request that has just come would be reset.
+        """
+        return not (self.app.scoreboard.is_stopping and has_unread(connection))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """End when what is under way is finished; at once while init() runs."""
@@ -190,3 +207,18 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         """Gunicorn's signals; SIGINT, which a terminal sends to all, is the master's to act on."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def has_unread(connection: Any) -> bool:
+    """Whether the client has sent something that nobody has read."""
+    return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+def unread_by(client: Any) -> int:
+    """How many bytes of what was sent the client's machine has not taken yet."""
+    return int.from_bytes(fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def abandon(client: Any) -> None:
+    """Have the end of the connection drop what the client has not taken; the kernel would keep it, and try for long."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -24,8 +24,8 @@ COMPARED = (
 )
 # Lists without an order (RFC 9110, section 10.2.1): Flask writes them from a set, in another order with each process.
 UNORDERED = frozenset({"allow", "access-control-allow-methods", "access-control-allow-headers"})
-# Compared by presence.
-PRESENT = ("x-ms-run-fn-exec-ms", "x-ms-server-version")
+# Compared by presence, and by number.
+PRESENT = ("x-ms-run-fn-exec-ms", "x-ms-server-version", "date", "server")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -59,7 +59,7 @@ def summary(answer: httpx.Response) -> dict[str, Any]:
             found[name] = ", ".join(sorted(value.split(", "))) if name in UNORDERED else value
     for name in PRESENT:
         if name in answer.headers:
-            found[name] = "present"
+            found[name] = len(answer.headers.get_list(name))
     return found
 
 

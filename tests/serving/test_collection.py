@@ -43,6 +43,17 @@ def records(server: Server, folder: Path | None = None) -> list[dict[str, Any]]:
     return found
 
 
+def table_of(server: Server, environment: BuiltEnvironment) -> list[dict[str, Any]]:
+    """The records of its only Parquet file."""
+    (path,) = server.folder.rglob("*.parquet")
+    read = "import json, sys, pyarrow.parquet; print(json.dumps(pyarrow.parquet.read_table(sys.argv[1]).to_pylist()))"
+    command = [str(environment.python), "-c", read, str(path)]
+    found: list[dict[str, Any]] = json.loads(
+        subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    )
+    return found
+
+
 def test_nothing_is_collected_unless_it_is_asked_for(start: StartServer) -> None:
     server = start(SCRIPT)
     server.score("1")
@@ -157,10 +168,7 @@ def test_bytes_are_written_as_base64_and_parquet_on_request(
     server.score(b"\xff\x00a")
     assert server.stop() == 0
 
-    (path,) = server.folder.rglob("*.parquet")
-    read = "import json, sys, pyarrow.parquet; print(json.dumps(pyarrow.parquet.read_table(sys.argv[1]).to_pylist()))"
-    command = [str(script_environment.python), "-c", read, str(path)]
-    (record,) = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    (record,) = table_of(server, script_environment)
     assert (record["inputEncoding"], base64.b64decode(record["input"])) == ("base64", b"\xff\x00a")
     assert base64.b64decode(record["output"]) == b"a\x00\xff"
 
@@ -237,14 +245,79 @@ def test_what_a_dead_collector_had_not_written_is_counted(start: StartServer) ->
     eventually(lambda: server.metric("serving_collection_dropped_records_total") == 2, "the count")
 
 
-def test_records_that_cannot_be_encoded_are_counted(start: StartServer) -> None:
-    hook = "def spoil(record): return {**record, 'input': object()}"
-    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "spoiled:spoil", "COLLECT_SECONDS": "1"}
-    server = start(SCRIPT, variables=variables, files={"spoiled.py": hook})
-    server.score("1")
+BAD_RECORDS = """
+import json
 
-    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the count")
+def spoil(record):
+    asked = json.loads(record["input"])
+    if asked == "a set":
+        return {**record, "input": {1}}
+    if asked == "no dict":
+        return 5
+    if asked == "exit":
+        raise SystemExit("no more")
+    if asked == "another type":
+        return {**record, "status": "none"}
+    if asked == "one more":
+        return {**record, "more": "later"}
+    if asked == "nothing in it":
+        return {**record, "more": {}}
+    return record
+"""
+
+
+def test_a_record_that_cannot_be_written_costs_no_other_its_place(start: StartServer) -> None:
+    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "spoiled:spoil"}
+    server = start(SCRIPT, variables=variables, files={"spoiled.py": BAD_RECORDS})
+    for asked in ("first", "a set", "no dict", "exit", "last"):
+        server.score(json.dumps(asked))
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 3, "the count")
+    eventually(lambda: server.metric("serving_collection_held_records") == 2, "the others")
+
+    assert [record["input"] for record in records(server)] == ['"first"', '"last"']
     assert "is not JSON serializable" in server.stdout
+    assert "expected a dict or None from the hook, received int" in server.stdout
+    assert "SystemExit: no more" in server.stdout
+
+
+def test_a_table_has_every_key_and_the_records_that_fit(
+    start: StartServer, script_environment: BuiltEnvironment
+) -> None:
+    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "spoiled:spoil", "COLLECT_FORMAT": "parquet"}
+    server = start(SCRIPT, variables=variables, files={"spoiled.py": BAD_RECORDS})
+    server.score('"first"')
+    server.score('"one more"')
+    assert server.stop() == 0
+    first, more = table_of(server, script_environment)
+    assert (first["input"], first["more"], more["more"]) == ('"first"', None, "later")
+
+    server = start(SCRIPT, variables=variables, files={"spoiled.py": BAD_RECORDS})
+    for path in server.folder.rglob("*.parquet"):
+        path.unlink()
+    for asked in ("first", "another type", "a set", "nothing in it", "one more"):
+        server.score(json.dumps(asked))
+    assert server.stop() == 0
+    assert [record["input"] for record in table_of(server, script_environment)] == ['"first"', '"one more"']
+    assert server.stdout.count("A record cannot be collected, and is dropped: ") == 3
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(start: StartServer) -> None:
+    # Files of this process may grow no larger than this: the disk is full in the middle of a file.
+    hook = """
+import resource
+
+def limit(record):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    return record
+"""
+    variables = {"COLLECT_URL": "collected", "COLLECT_REDACT": "limited:limit", "COLLECT_SECONDS": "1"}
+    server = start(SCRIPT, variables=variables, files={"limited.py": hook})
+    server.score(json.dumps("a" * 30_000))
+    eventually(lambda: server.metric("serving_collection_dropped_records_total") == 1, "the loss")
+
+    assert [path for path in (server.folder / "collected").rglob("*") if path.is_file()] == []
+    server.score("1")
+    assert len(records(server)) == 1
 
 
 def test_a_collector_that_cannot_write_hurts_no_request(start: StartServer) -> None:

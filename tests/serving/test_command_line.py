@@ -111,6 +111,42 @@ def test_an_init_that_raises_exits_with_3(python: Path, is_peer: bool, tmp_path:
     assert "no model here" in ended.stdout + ended.stderr
 
 
+def test_an_asynchronous_run_that_the_text_does_not_show_is_refused(
+    script_environment: BuiltEnvironment, tmp_path: Path
+) -> None:
+    (tmp_path / "other.py").write_text("async def run(data): return 1")
+    (tmp_path / "score.py").write_text("from other import run\ndef init(): pass")
+
+    ended = run_to_end(script_environment.python, ["--entry_script", "score.py"], tmp_path, is_peer=False)
+
+    assert ended.returncode == 3
+    assert "score.py: run() is asynchronous, which its text does not show" in ended.stderr
+    assert "Write `async def run(data)` in it" in ended.stderr
+
+
+@pytest.mark.parametrize("preload", ["yes", "0"])
+def test_an_asynchronous_init_of_a_synchronous_script_is_awaited(preload: str, start: StartServer) -> None:
+    source = """
+    import asyncio
+
+    async def init():
+        global model
+        await asyncio.sleep(0.01)
+        model = "loaded"
+
+    def run(data):
+        return model
+    """
+    variables = {"WORKER_PRELOAD": preload, "AZUREML_LOG_LEVEL": "WARN", "SERVER_VERSION_LOG_RESPONSE_ENABLED": "0"}
+    server = start(source, variables=variables)
+
+    answer = server.score()
+
+    assert answer.json() == "loaded"
+    assert "x-ms-server-version" not in answer.headers
+    assert server.stdout == ""
+
+
 def test_the_traceback_of_init_is_the_scripts_own(script_environment: BuiltEnvironment, tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(INIT_RAISES)
 

@@ -15,9 +15,24 @@ from tests.serving.side_by_side import Case
 Pair = tuple[Server, Server]
 
 TEXT = """
+import dataclasses
+import datetime
+import enum
 import json
+import uuid
 
 import numpy as np
+
+Colour = enum.Enum("Colour", {"RED": "red"})
+Point = dataclasses.make_dataclass("Point", ["x"])
+DAY = datetime.date(2026, 11, 21)
+VALUES = {
+    "date": DAY,
+    "uuid": uuid.UUID(int=1),
+    "enum": Colour.RED,
+    "dataclass": Point(1),
+    "date as a key": {DAY: 1},
+}
 
 def init():
     print("init has been called")
@@ -34,6 +49,10 @@ def run(data, request_headers):
         return {"value": float("nan")}
     if asked == "nan by number":
         return {1: float("nan")}
+    if asked == "nan of numpy":
+        return {"big": 2**70, "number": np.float32("nan"), "array": np.array([[1.0, float("nan")], [3.0, 4.0]]).T}
+    if isinstance(asked, str) and asked in VALUES:
+        return VALUES[asked]
     if asked == "underscore":
         return sorted(name for name in request_headers if "ustom" in name)
     if asked == "numpy":
@@ -76,6 +95,18 @@ def run(request):
         return AMLResponse("broken", 503)
     if request.args.get("as") == "json":
         return AMLResponse({"teapot": True}, 418, json_str=True)
+    if request.args.get("as") == "args":
+        return {"args": request.args, "cookies": request.cookies}
+    if request.args.get("as") == "environment":
+        found = [request.scheme, request.content_type, request.content_length, request.get_data(as_text=True)]
+        return [*found, hasattr(request.environ.get("wsgi.errors"), "write")]
+    if request.args.get("as") == "ids":
+        names = ("x-request-id", "x-ms-request-id", "x-ms-client-request-id", "Date", "Server", "x-custom")
+        return AMLResponse("", 200, {name: "mine" for name in names})
+    if request.args.get("as") == "typed JSON":
+        return AMLResponse({"a": 1}, 200, {"Content-Type": "application/problem+json"}, json_str=True)
+    if request.args.get("as") == "typed text":
+        return AMLResponse("a", 200, {"content-type": "text/csv"})
     if request.args.get("as") == "none":
         return AMLResponse(None, 200)
     if request.args.get("as") == "no content":
@@ -112,8 +143,30 @@ TEXT_CASES = [
         differs="they have an obvious form in JSON",
         ours={"status": 200, "body": {"value": 0.5, "values": [0, 1, 2]}},
     ),
+    Case(
+        "run() returns numpy's NaN",
+        content='"nan of numpy"',
+        differs="JSON has no NaN",
+        ours={"status": 200, "body": {"big": 2**70, "number": None, "array": [[1.0, 3.0], [None, 4.0]]}},
+    ),
+    *(
+        Case(
+            f"run() returns a value of the standard library: {name}",
+            content=f'"{name}"',
+            differs="it has an obvious form in JSON",
+            ours={"status": 200, "body": body},
+        )
+        for name, body in {
+            "date": "2026-11-21",
+            "uuid": "00000000-0000-0000-0000-000000000001",
+            "enum": "red",
+            "dataclass": {"x": 1},
+            "date as a key": {"2026-11-21": 1},
+        }.items()
+    ),
     Case("run() sees the headers", content='"headers"', headers={**JSON, "x-custom": "1"}),
     Case("a query", "GET", "/score?a=1&b=[1,2]&c=a&d=null&e=%C3%A9&f="),
+    Case("a parameter that is no UTF-8", "GET", "/score?a=%FF&b=%C3%28&c=x%e9y"),
     Case("a repeated parameter", "GET", "/score?a=1&a=x&b=2"),
     Case("no query", "GET", "/score"),
     Case("an id", content="1", headers={"x-request-id": "abc"}),
@@ -155,6 +208,7 @@ TEXT_CASES = [
     Case("a description of version 3", "GET", "/swagger.json?version=3"),
     Case("a description of version 3.1", "GET", "/swagger.json?version=3.1"),
     Case("a description of no version", "GET", "/swagger.json?version=9"),
+    Case("a description of an empty version", "GET", "/swagger.json?version="),
     Case("a POST to the description", "POST", "/swagger.json"),
     Case("OPTIONS of the description", "OPTIONS", "/swagger.json"),
     Case("OPTIONS of a path that is not there", "OPTIONS", "/nothing"),
@@ -234,6 +288,29 @@ RAW_CASES = [
     Case("JSON of a status", path="/score?as=json"),
     Case("nothing", path="/score?as=none"),
     Case("no content", path="/score?as=no%20content"),
+    Case("what a request is made of", "GET", "/score?as=environment"),
+    Case("a request with an empty body", path="/score?as=environment"),
+    Case(
+        "a request that came by TLS",
+        path="/score?as=environment",
+        content="abc",
+        headers={"Content-Type": "text/plain", "X-Forwarded-Proto": "https"},
+    ),
+    Case("ids that run() gives", path="/score?as=ids"),
+    Case("ids that run() gives, and the client", path="/score?as=ids", headers={"x-request-id": "a"}),
+    Case(
+        "JSON of another type",
+        path="/score?as=typed%20JSON",
+        differs="one type, there two",
+        ours={"status": 200, "body": {"a": 1}, "content-type": "application/problem+json"},
+    ),
+    Case(
+        "text of another type",
+        path="/score?as=typed%20text",
+        differs="one type, there two",
+        ours={"status": 200, "body": "a", "content-type": "text/csv"},
+    ),
+    Case("parameters and cookies", path="/score?as=args&m=1&m=2", headers={"Cookie": "a=b; c=d"}),
     Case("a failure", path="/score?as=failure"),
     Case(
         "a form",

@@ -1,6 +1,7 @@
 """Limits: time, size, number, and clients that do not speak HTTP as they should."""
 
 import http.client
+import json
 import socket
 import time
 import tracemalloc
@@ -119,10 +120,12 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(source: str, star
     server = start(source, variables={"MAX_REQUEST_BYTES": "1000"})
 
     assert server.score(b"0" * 1001).status_code == 413
-    chunked = b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"258\r\n" + b"0" * 600 + b"\r\n"
-    received = exchange(server, chunked + chunked.partition(b"\r\n\r\n")[2])
-    assert received.startswith(b"HTTP/1.1 413 ")
-    assert b"must not exceed 1000 bytes" in received
+    chunk = b"258\r\n" + b"0" * 600 + b"\r\n"
+    for offer in (b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"):
+        head = b"POST /score HTTP/1.1\r\nTransfer-Encoding: chunked\r\n%s\r\n" % offer
+        received = exchange(server, head + chunk + chunk)
+        assert received.startswith(b"HTTP/1.1 413 ")
+        assert b"must not exceed 1000 bytes" in received
     assert server.score(b" " * 999 + b"0").json() == "done"
 
 
@@ -221,6 +224,42 @@ def test_whatever_run_raises_is_answered_and_frees_its_place(source: str, start:
     assert "at the disco" in server.stdout
 
 
+FAILING = """
+class Mute(RuntimeError):
+    def __str__(self):
+        raise KeyError("no message")
+
+"""
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("base", "statement", "status", "message"),
+    [
+        ("RuntimeError", "raise Mute", 500, "An unexpected error occurred in scoring script."),
+        ("ValueError", "raise Mute", 500, "An unexpected error occurred in scoring script."),
+        ("", "raise ValueError('unknown label ' + json.loads(data))", 400, "unknown label \ud800"),
+        ("", "raise RuntimeError('unknown label ' + json.loads(data))", 500, "An unexpected error occurred"),
+    ],
+    ids=["no message", "a ValueError without a message", "half a character", "half a character, no ValueError"],
+)
+def test_a_failure_that_is_hard_to_tell_is_answered(
+    source: str, base: str, statement: str, status: int, message: str, start: StartServer
+) -> None:
+    imports, _, functions = source.partition('json.loads(data or "0")')
+    failing = FAILING.replace("RuntimeError", base or "RuntimeError") + imports + "0" + functions
+    server = start(failing.replace('return "done"', statement))
+
+    answer = server.score(r'"\ud800"')
+
+    assert answer.status_code == status
+    assert message in json.loads(answer.content)["message"]
+    assert server.metric("serving_run_failures_total") == (status == 500)
+    assert "Logging error" not in server.stderr
+    if not base:
+        assert r"unknown label \ud800" in server.stdout
+
+
 @kinds
 def test_a_slow_upload_is_no_silence(source: str, start: StartServer) -> None:
     server = start(source, variables={"KEEP_ALIVE": "1"})
@@ -285,6 +324,44 @@ def test_a_large_answer_to_a_slow_reader_arrives_whole(source: str, start: Start
             received += len(part)
 
     assert received > 20_000_000
+
+
+def slow_reader(server: Server, requests: int = 1) -> socket.socket:
+    """A connection with little room for answers, that has asked for some."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(20)
+    connection.connect(("127.0.0.1", server.port))
+    connection.sendall(b"POST /score HTTP/1.1\r\nContent-Length: 1\r\n\r\n0" * requests)
+    return connection
+
+
+def read_to_the_end(connection: socket.socket) -> None:
+    while connection.recv(1 << 20):
+        pass
+
+
+@kinds
+def test_a_client_that_does_not_read_is_given_up_and_a_slow_one_served(source: str, start: StartServer) -> None:
+    server = start(source.replace('return "done"', 'return "a" * 20_000_000'), variables={"KEEP_ALIVE": "2"})
+    with slow_reader(server) as never, slow_reader(server, 3) as neither, slow_reader(server) as slow:
+        received = 0
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            time.sleep(0.2)  # a client at its own pace
+            received += len(slow.recv(2000))
+        assert received > 10_000
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        while received < 20_000_000:
+            part = slow.recv(1 << 20)
+            assert part, "the slow client was cut off"
+            received += len(part)
+        eventually(lambda: server.metric("serving_connections") <= 1, "the end of those that do not read")
+        for connection in (never, neither):
+            with pytest.raises(ConnectionResetError):
+                read_to_the_end(connection)
+
+    assert server.score("0").status_code == 200
 
 
 def test_a_client_that_leaves_disturbs_nobody(server: Server) -> None:
