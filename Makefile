@@ -108,8 +108,9 @@ logs: setup ## show the service's logs (FOLLOW=1 keeps on)
 status: setup ## show the service's processes and models
 	@$(PYTHON) -m operate status --stack $(STACK)
 
+# One worker more than processors: tests wait for servers to start and to end.
 test: setup-dev ## run the tests that need nothing but this machine
-	@$(PYTHON) -m pytest tests --numprocesses logical --maxprocesses 4 --dist loadfile
+	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker

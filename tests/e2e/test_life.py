@@ -291,31 +291,22 @@ def test_an_open_door_asks_for_no_key(deployed):
     assert httpx.get(f"{deployed.url}/v2/health/ready").status_code == 401
 
 
-def test_a_certificate_for_another_host_is_checked_by_that_name(deployed):
-    make_certificate(deployed.root / "tls", host="models.example")
-    deployed.write_settings(tls={"certificateFile": "tls/tls.crt", "keyFile": "tls/tls.key"})
-    deployed.up()
-    assert deployed.outputs()["scoringUri"] == f"https://models.example:{deployed.port}/score"
-    shown = deployed.operate("outputs", given=json.dumps(deployed.outputs()))
-    (command,) = [line for line in shown.text.splitlines() if line.startswith("  curl") and line.count("/score ")]
-    key = {**deployed.environment, "key": deployed.outputs()["primaryKey"]}
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=deployed.root, env=key, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.endswith("\n200\n")
-    deployed.write_settings(tls=None)
-    deployed.up()
-
-
-def test_a_renamed_service_takes_the_place_of_the_one_before(deployed):
+def test_a_renamed_service_takes_the_place_of_the_one_before_and_is_called_by_its_certificates_host(deployed):
     former, golden, key = deployed.directory, golden_digit(deployed.root), deployed.outputs()["primaryKey"]
-    deployed.write_settings(serviceName="renamed")
+    make_certificate(deployed.root / "tls", host="models.example")
+    deployed.write_settings(serviceName="renamed", tls={"certificateFile": "tls/tls.crt", "keyFile": "tls/tls.key"})
     deployed.up()
-    assert deployed.outputs()["state"] == "Healthy"
-    assert deployed.outputs()["primaryKey"] == key
+    outputs = deployed.outputs()
+    assert (outputs["state"], outputs["primaryKey"]) == ("Healthy", key)
+    assert outputs["scoringUri"] == f"https://models.example:{deployed.port}/score"
     assert not former.root.exists()
-    with deployed.client() as client:
-        assert client.post("/score", json={"row": 0}).json()["digit"] == golden
+
+    shown = deployed.operate("outputs", given=json.dumps(outputs))
+    (command,) = [line for line in shown.text.splitlines() if line.startswith("  curl") and "/score " in line]
+    environment = {**deployed.environment, "key": key}
+    run = {"cwd": deployed.root, "env": environment, "capture_output": True, "text": True, "check": True}
+    answer, status = subprocess.run(["bash", "-c", command], **run).stdout.strip().rsplit("\n", 1)
+    assert (json.loads(answer)["digit"], status) == (golden, "200")
 
 
 def test_destroy_leaves_no_process_no_port_and_no_file_but_caches(deployed):

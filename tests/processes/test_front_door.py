@@ -139,7 +139,7 @@ def test_a_killed_envoy_comes_back(door: Door) -> None:
     pid = door.pid
     eventually(lambda: door.service.supervisor.processes()["envoy"].state == "RUNNING")
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: door.pid not in (0, pid) and front_door.is_open(door.service.directory))
+    eventually(lambda: door.pid not in (0, pid) and front_door.measure(door.service.directory).state == "Healthy")
     assert door.ask().text == '"one"'
 
 
