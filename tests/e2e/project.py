@@ -42,6 +42,8 @@ def by_pulumi(*arguments: str) -> list[str]:
 class Project:
     """The project in a folder of a test's own, with one stack."""
 
+    previews = True  # whether `up` shows first what it will do, as it does for people
+
     def __init__(self, root: Path, stack: str = "e2e") -> None:
         self.root, self.stack, self.port = root, stack, free_ports(1)[0]
         shutil.copytree(SOURCE, root, ignore=LEFT_OUT)
@@ -107,14 +109,14 @@ class Project:
 
     def up(self, *, fails: bool = False) -> str:
         """Run `up` and give what it printed; the test fails unless it ends as expected."""
-        result = self.engine("up", "--yes", "--stack", self.stack)
+        result = self.engine(*self._up)
         assert (result.code != 0) == fails, result.text
         return result.text
 
     def start_up(self) -> subprocess.Popen[str]:
         """Start `up` in a process group of its own, to be killed."""
         return subprocess.Popen(
-            self.command("up", "--yes", "--stack", self.stack),
+            self.command(*self._up),
             cwd=self.root,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -123,6 +125,10 @@ class Project:
             text=True,
             start_new_session=True,
         )
+
+    @property
+    def _up(self) -> tuple[str, ...]:
+        return ("up", "--yes", *(() if self.previews else ("--skip-preview",)), "--stack", self.stack)
 
     def outputs(self, stack: str = "") -> dict[str, Any]:
         result = self.engine("stack", "output", "--json", "--show-secrets", "--stack", stack or self.stack)

@@ -28,6 +28,7 @@ output [{ name: "y", data_type: TYPE_FP32, dims: [ 1 ] }]
 def service(tmp_path_factory):
     """A Triton-only service with the digits model, deployed once."""
     with project(tmp_path_factory.mktemp("e2e") / "project") as made:
+        made.previews = False
         made.add_model("digits")
         made.up()
         yield made
