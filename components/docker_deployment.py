@@ -132,8 +132,7 @@ def check_machine(settings: Settings, project: Path) -> str:
         raise
     with engine:
         check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-        # A service that has its port keeps it, or waits for it: that its front door is closed is a refresh's to say.
-        if (record.door_owner, record.port) != (owner, settings.deployment.port):
+        if not record.has_port(owner, settings.deployment.port):
             check_port(engine, settings.service_name, owner, settings.deployment.port)
         engine.check_gpus(settings.deployment.gpu_cores)
     return ""

@@ -82,7 +82,6 @@ def check_machine(settings: Settings, project: Path) -> None:
     directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
     owner = stack_name()
     check_owner(directory, owner, overwrite=settings.deployment.overwrite)
-    # A service that has its port keeps it, or waits for it: that its front door is closed is a refresh's to say.
     record = directory.record()
-    if record is None or (record.door_owner, record.port) != (owner, settings.deployment.port):
+    if record is None or not record.has_port(owner, settings.deployment.port):
         check_port(directory, settings.deployment.port, owner)

@@ -9,28 +9,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from environment.files import write_atomically
 from gateway.admin import Admin
 from gateway.options import UNIX_PATH_LIMIT
-from machine.service import ServiceError, ServiceFolder
+from machine.service import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Folder", "Record"]
 
 
-class Record(BaseModel):
-    """What `record.json` holds: the generation that has the traffic (0: none), its owner and digest.
+class Record(DoorRecord):
+    """What `record.json` holds, the front door's part aside.
 
-    Of the front door: the stack whose keys open it, its port and that of the metrics.
+    The generation that has the traffic (0: none), its owner and digest.
     """
 
     owner: str = ""
-    door_owner: str = ""
-    port: int | None = None
     generation: int = 0
     digest: str = ""
-    stats_port: int | None = None
 
     @property
     def serving(self) -> tuple[str, int]:

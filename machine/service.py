@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel
 
-__all__ = ["Measured", "ServiceError", "ServiceFolder", "overall"]
+__all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
 
 LOCK_SECONDS = 5
 
@@ -36,6 +37,18 @@ def overall(serving: str, front_door: str) -> str:
     if serving == "Healthy" and front_door != "Healthy":
         return "Unhealthy"
     return serving
+
+
+class DoorRecord(BaseModel):
+    """What a service's record holds of its front door: whose keys open it, its port and that of the metrics."""
+
+    door_owner: str = ""
+    port: int | None = None
+    stats_port: int | None = None
+
+    def has_port(self, owner: str, port: int) -> bool:
+        """Whether a stack's front door has the port, or waits for it: that it is closed is a refresh's to say."""
+        return (self.door_owner, self.port) == (owner, port)
 
 
 @dataclass(frozen=True)

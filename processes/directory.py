@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from environment.files import write_atomically
-from machine.service import ServiceError, ServiceFolder
+from machine.service import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]
 
@@ -49,18 +49,12 @@ class Generation(BaseModel):
         return [f"{name}-{self.number}" for name in names]
 
 
-class Record(BaseModel):
-    """What `service.json` holds: `current` has the traffic, which comes in at `port`; `stats_port` shows metrics.
-
-    `owner` is the stack whose service it is, `door_owner` the one whose keys open the front door.
-    """
+class Record(DoorRecord):
+    """What `service.json` holds, the front door's part aside: whose service it is, and what has the traffic."""
 
     owner: str
-    door_owner: str = ""
     current: Generation | None = None
     next_number: int = 1
-    port: int | None = None
-    stats_port: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """The front door on the `docker` target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.providers.machine_service import FrontDoorProvider
+from components.providers.machine_service import FrontDoorProvider, where
 from docker_target import front_door
 from docker_target.record import Folder
 from docker_target.spec import FrontDoorSpec
@@ -23,13 +22,13 @@ class DockerFrontDoorProvider(FrontDoorProvider):
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        return Folder.of(Path(props["stateDirectory"]), props["serviceName"]).record().door_owner
+        return Folder.of(*where(props)).record().door_owner
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
-        return front_door.measure(Path(props["stateDirectory"]), props["serviceName"])
+        return front_door.measure(*where(props))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        front_door.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
+        front_door.remove(*where(props), props["owner"])
 
 
 class DockerFrontDoor(Resource, module="triton", name="DockerFrontDoor"):

@@ -1,14 +1,13 @@
 """A service on the `docker` target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.base import say
-from components.providers.machine_service import ServiceProvider
+from components.providers.machine_service import ServiceProvider, where
 from docker_target import rollout, service
 from docker_target.containers import digest_of
 from docker_target.record import Folder
@@ -31,13 +30,13 @@ class DockerServiceProvider(ServiceProvider):
         return outputs["generation"]["digest"] != rendered or super().drifted(outputs)
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        return Folder.of(Path(props["stateDirectory"]), props["serviceName"]).record().owner
+        return Folder.of(*where(props)).record().owner
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
-        return service.measure(Path(props["stateDirectory"]), props["serviceName"])
+        return service.measure(*where(props))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        service.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
+        service.remove(*where(props), props["owner"])
 
 
 class DockerService(Resource, module="triton", name="DockerService"):

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
@@ -9,7 +10,12 @@ from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 from components.providers.base import Provider, say
 from machine.service import Measured
 
-__all__ = ["FrontDoorProvider", "ServiceProvider"]
+__all__ = ["FrontDoorProvider", "ServiceProvider", "where"]
+
+
+def where(props: Mapping[str, Any]) -> tuple[Path, str]:
+    """The state directory and the name by which the targets find a service's folder."""
+    return Path(props["stateDirectory"]), str(props["serviceName"])
 
 
 class MeasuredProvider(Provider):

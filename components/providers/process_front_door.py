@@ -1,13 +1,12 @@
 """The front door on the `process` target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.providers.machine_service import FrontDoorProvider
+from components.providers.machine_service import FrontDoorProvider, where
 from machine.service import Measured
 from machine.spec import FrontDoorSpec
 from processes import front_door
@@ -23,14 +22,14 @@ class ProcessFrontDoorProvider(FrontDoorProvider):
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        record = ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]).record()
+        record = ServiceDirectory.of(*where(props)).record()
         return record.door_owner if record else ""
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
-        return front_door.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
+        return front_door.measure(ServiceDirectory.of(*where(props)))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        front_door.remove(Path(props["stateDirectory"]), props["serviceName"], props["owner"])
+        front_door.remove(*where(props), props["owner"])
 
 
 class ProcessFrontDoor(Resource, module="triton", name="ProcessFrontDoor"):

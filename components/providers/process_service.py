@@ -1,14 +1,13 @@
 """A service on the `process` target."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.base import say
-from components.providers.machine_service import ServiceProvider
+from components.providers.machine_service import ServiceProvider, where
 from machine.service import Measured
 from processes import rollout, service
 from processes.directory import ServiceDirectory
@@ -24,17 +23,16 @@ class ProcessServiceProvider(ServiceProvider):
         return {"generation": rollout.apply(ServiceSpec.model_validate(props), say).model_dump()}
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        record = ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]).record()
+        record = ServiceDirectory.of(*where(props)).record()
         return record.owner if record else ""
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
-        return service.measure(ServiceDirectory.of(Path(props["stateDirectory"]), props["serviceName"]))
+        return service.measure(ServiceDirectory.of(*where(props)))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        state_directory, name, owner = Path(props["stateDirectory"]), props["serviceName"], props["owner"]
-        if ServiceDirectory.of(state_directory, name).is_taken_from(owner):
-            say(f"the service '{name}' belongs to another stack now: it is left alone")
-        service.remove(state_directory, name, owner)
+        if ServiceDirectory.of(*where(props)).is_taken_from(props["owner"]):
+            say(f"the service '{props['serviceName']}' belongs to another stack now: it is left alone")
+        service.remove(*where(props), props["owner"])
 
 
 class ProcessService(Resource, module="triton", name="ProcessService"):
