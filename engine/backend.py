@@ -78,20 +78,18 @@ class Backend:
 
     def stack(self, project: str, name: str) -> Stack:
         """The place of a stack, given as `name`, `organization/name` or `organization/project/name`."""
-        organization, *middle, stack = (
-            ["organization", *name.split("/")][-3:] if "/" in name else ["organization", name]
-        )
-        if organization != "organization" or not _STACK_NAME.fullmatch(stack):
+        *front, stack = name.split("/")
+        if len(front) > 2 or not _STACK_NAME.fullmatch(stack):
             raise EngineError(f"'{name}' is not the name of a stack: letters, digits, '-', '_' and '.' may be in it.")
-        return Stack(self, middle[0] if middle else project, stack)
+        if front and front[0] != "organization":
+            raise EngineError(f"'{name}' is not the name of a stack: a file backend's organization is 'organization'.")
+        return Stack(self, front[1] if len(front) == 2 else project, stack)
 
     def stacks(self, project: str) -> list[str]:
         """The names of the project's stacks."""
         folder = self.root / ".pulumi" / "stacks" / project
-        for ending in _COMPRESSED:
-            for path in folder.glob(f"*.json{ending}"):
-                Stack(self, project, path.name.removesuffix(f".json{ending}")).exists()
-        return sorted(path.name.removesuffix(".json") for path in folder.glob("*.json"))
+        endings = [f".json{ending}" for ending in ("", *_COMPRESSED)]
+        return sorted({path.name.removesuffix(end) for end in endings for path in folder.glob(f"*{end}")})
 
 
 @dataclass(frozen=True)
@@ -117,19 +115,23 @@ class Stack:
     def _locks(self) -> Path:
         return self.backend.root / ".pulumi" / "locks" / "organization" / self.project / self.name
 
+    @property
+    def compressed(self) -> Path | None:
+        """The stack's checkpoint where it is compressed."""
+        paths = (self.checkpoint.with_name(f"{self.checkpoint.name}{ending}") for ending in _COMPRESSED)
+        return next((path for path in paths if path.exists()), None)
+
     def exists(self) -> bool:
         """Whether there is such a stack. Raises EngineError for one that is compressed."""
-        for ending in _COMPRESSED:
-            compressed = self.checkpoint.with_name(f"{self.checkpoint.name}{ending}")
-            if compressed.exists():
-                raise EngineError(
-                    f"The checkpoint '{compressed}' is compressed, which this engine does not do. An update by the "
-                    f"CLI without PULUMI_DIY_BACKEND_GZIP and PULUMI_DIY_BACKEND_ZSTD writes it anew. {CLI_HINT}"
-                )
+        if self.compressed is not None:
+            raise EngineError(
+                f"The checkpoint '{self.compressed}' is compressed, which this engine does not do. An update by the "
+                f"CLI without PULUMI_DIY_BACKEND_GZIP and PULUMI_DIY_BACKEND_ZSTD writes it anew. {CLI_HINT}"
+            )
         return self.checkpoint.exists()
 
     def read(self) -> dict[str, Any]:
-        """The checkpoint's JSON: `version` and `deployment`, which is None before the first operation.
+        """The checkpoint's JSON: `version`, `features`, and `deployment`, which is None before the first operation.
 
         Raises EngineError where there is no such stack, or the file is no checkpoint.
         """
@@ -137,7 +139,7 @@ class Stack:
             document = json.loads(self.checkpoint.read_text(encoding="utf-8"))
             deployment = document["checkpoint"].get("latest")
             check_deployment(deployment)
-            return {"version": document["version"], "deployment": deployment}
+            return {"version": document["version"], "features": read_features(document), "deployment": deployment}
         except FileNotFoundError:
             raise StackNotFound(f"no stack named '{self.name}' found") from None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -238,6 +240,14 @@ class Stack:
 
 
 _ENGINE = "embedded engine"
+
+
+def read_features(document: dict[str, Any]) -> list[str]:
+    """The features that a checkpoint or an exported state says it uses. Raises ValueError where they are no names."""
+    features = document.get("features") or []
+    if not (isinstance(features, list) and all(isinstance(name, str) for name in features)):
+        raise ValueError("'features' is no list of names")
+    return features
 
 
 def _write_lock(path: Path, scratch: Path) -> TextIO:

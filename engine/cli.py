@@ -137,7 +137,7 @@ def _operation_flags(parser: ArgumentParser, verb: str) -> None:
     flag("--suppress-outputs", action="store_true", help="leave the stack's outputs out")
     flag("--suppress-permalink", nargs="?", const="true", help=SUPPRESS)
     flag("--suppress-progress", action="store_true", help=SUPPRESS)
-    flag("-m", "--message", help="accepted; the backend's history has no use for it")
+    flag("-m", "--message", help="a message for the stack's history")
     if verb == "preview":
         flag("-j", "--json", action="store_true", help="print one JSON document")
     else:

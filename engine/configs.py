@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.diff import parse_path
-from engine.errors import EngineError
+from engine.errors import EngineError, UsageError
 from engine.session import Session
 from engine.stackfile import StackFile, config_text, has_secure, is_secure, reveal
 
@@ -69,6 +69,8 @@ def get(args: Namespace) -> None:
 
 
 def set_(args: Namespace) -> None:
+    if args.secret and args.plaintext:
+        raise UsageError("config set: --secret and --plaintext cannot be used together")
     settings, _, encrypt = _open(args)
     text = args.value if args.value is not None else sys.stdin.read().removesuffix("\n")
     value: Any = text

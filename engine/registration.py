@@ -65,7 +65,7 @@ class Registrations:
         if old is not None and goal.ignore_changes:
             new = replace(new, inputs=keep_old(old.inputs, goal.inputs, list(goal.ignore_changes)))
         if operations is not None:
-            fresh = old is None or recreating or old.external
+            fresh = old is None or recreating or old.external or old.taint
             old_inputs = {} if fresh or old is None else old.inputs
             new = replace(new, inputs=operations.check(new.urn, old_inputs, new.inputs))
         if old is None:
@@ -82,6 +82,8 @@ class Registrations:
         return self._same(old, new)
 
     def _diff(self, operations: Operations | None, old: Resource, new: Resource) -> Diff:
+        if old.taint:
+            return Diff(changed=True, replace_keys=("id",))
         if self._provider_changed(old, new):
             return Diff(changed=True, replace_keys=("provider",))
         if operations is None:

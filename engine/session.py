@@ -13,7 +13,15 @@ from engine.crypto import Crypter
 from engine.errors import EngineError, StackNotFound, StateDamaged
 from engine.project import Project
 from engine.stackfile import StackFile, open_crypter
-from engine.state import State, encode_resource, read_deployment, write_checkpoint, write_deployment
+from engine.state import (
+    Decrypter,
+    State,
+    encode_resource,
+    features_of,
+    read_deployment,
+    write_checkpoint,
+    write_deployment,
+)
 
 
 class Session:
@@ -60,10 +68,13 @@ class Session:
         self._crypters[crypter.state] = crypter
         return crypter
 
-    def state(self, stack: Stack) -> State:
+    def state(self, stack: Stack, decrypter: Decrypter | None = None) -> State:
+        """The stack's state. Its secrets are opened by the `decrypter`, the session's own unless another is given."""
         document = stack.read()
         try:
-            return read_deployment(document["version"], document["deployment"], self.decrypter)
+            return read_deployment(
+                document["version"], document["deployment"], decrypter or self.decrypter, document["features"]
+            )
         except StateDamaged as error:
             raise StateDamaged(f"{error} {stack.way_back}") from None
 
@@ -77,10 +88,12 @@ class Session:
 
         return decrypt
 
-    def import_deployment(self, stack: Stack, version: int, deployment: dict[str, Any], *, force: bool) -> None:
+    def import_deployment(
+        self, stack: Stack, version: int, deployment: dict[str, Any], features: list[str], *, force: bool
+    ) -> None:
         """Replaces the stack's state. Raises EngineError for a deployment that is damaged or another stack's."""
         settings = self.settings(stack)
-        state = read_deployment(version, deployment, self.decrypter)
+        state = read_deployment(version, deployment, self.decrypter, features)
         prefix = f"urn:pulumi:{stack.name}::{stack.project}::"
         stranger = next((item.urn for item in state.resources if not item.urn.startswith(prefix)), None)
         if stranger is not None and not force:
@@ -91,4 +104,5 @@ class Session:
             crypter = self.new_crypter(settings, state.secrets_state)
         resources = [json.dumps(encode_resource(item, crypter.encrypt)) for item in state.resources]
         stack.back_up()
-        stack.write(write_checkpoint(stack.full_name, write_deployment(resources, (), crypter.state)))
+        written = write_deployment(resources, (), crypter.state)
+        stack.write(write_checkpoint(stack.full_name, written, features_of(state.resources)))

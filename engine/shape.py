@@ -33,7 +33,9 @@ _texts = _list_of(_text)
 
 _RESOURCE: dict[str, _Check] = {
     **dict.fromkeys(("type", "id", "parent", "provider", "deletedWith", "created", "modified"), _text),
-    **dict.fromkeys(("custom", "delete", "protect", "external", "pendingReplacement", "retainOnDelete"), _flag),
+    **dict.fromkeys(
+        ("custom", "delete", "protect", "external", "pendingReplacement", "retainOnDelete", "taint"), _flag
+    ),
     **dict.fromkeys(("inputs", "outputs"), _object),
     **dict.fromkeys(
         ("dependencies", "initErrors", "additionalSecretOutputs", "aliases", "ignoreChanges", "replaceOnChanges"),

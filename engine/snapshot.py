@@ -8,10 +8,10 @@ from collections.abc import Callable, Set
 from dataclasses import fields, replace
 
 from engine.errors import EngineError, StateNotWritten
-from engine.state import Operation, Resource, State, encode_resource, write_deployment
+from engine.state import Operation, Resource, State, encode_resource, features_of, write_deployment
 
-Journal = Callable[[str], None]
-"""Where a snapshot's deployments go. Raises EngineError when one cannot be written."""
+Journal = Callable[[str, tuple[str, ...]], None]
+"""Where a snapshot's deployments go, each with its features. Raises EngineError when one cannot be written."""
 
 
 class Snapshot:
@@ -196,12 +196,12 @@ class Snapshot:
                 failure: EngineError | None = None
                 try:
                     # Under the lock: a name that changed between two texts would leave a reference to nothing.
-                    deployment = self._deployment()
+                    deployment, features = self._deployment(), features_of((*self._done, *self._base))
                 except EngineError as error:
                     failure = error
             if failure is None:
                 try:
-                    self._journal(deployment)
+                    self._journal(deployment, features)
                 except EngineError as error:
                     failure = error
                 except Exception as error:  # or everybody would wait for ever

@@ -13,7 +13,8 @@ import yaml
 
 import pulumi_yaml
 from engine.crypto import Crypter
-from engine.diff import parse_path
+from engine.diff import Path as Place
+from engine.diff import format_path, parse_path
 from engine.errors import EngineError
 from engine.files import write_whole
 from engine.project_config import ProjectConfig
@@ -118,7 +119,7 @@ class StackFile:
         top = self._file_key(str(top))
         config = self._document.setdefault("config", {}) or {}
         self._document["config"] = config
-        config[top] = _put(config.get(top), rest, value) if rest else value
+        config[top] = _put(config.get(top), (self.short_key(top),), tuple(rest), value)
         self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
@@ -141,7 +142,7 @@ class StackFile:
             return False
         if rest:
             config[top] = copy.deepcopy(config[top])  # of which there may be another, by an anchor
-            if not _drop(config[top], rest):
+            if not _drop(config[top], (self.short_key(top),), tuple(rest)):
                 return False
             self._edit(("config", top), config[top])
         else:
@@ -269,31 +270,59 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).translate(_ESCAPED_BY_GO)
 
 
-def _put(container: Any, path: list[str | int], value: Any) -> Any:
+def _put(container: Any, place: Place, path: Place, value: Any) -> Any:
+    """The container, which stands at `place`, with the value at `path` within it.
+
+    What is missing is made, and a scalar at the top gives way; anything else of another kind is refused, as by the CLI
+    (`object.Set` in sdk/go/common/resource/config/object.go of its repository).
+    """
+    if not path:
+        return value
     head, rest = path[0], path[1:]
-    if isinstance(head, int):
-        items = list(container) if isinstance(container, list) else []
-        if head > len(items):
-            raise EngineError(f"The index {head} is beyond the end of a list of {len(items)}.")
-        items[head : head + 1] = [_put(items[head] if head < len(items) else None, rest, value) if rest else value]
+    here = (*place, head)
+    if is_secure(container) or not isinstance(container, (list, dict)):
+        if container is not None and len(place) > 1:
+            raise _unfit(place, "expected an array" if isinstance(head, int) else "expected a map")
+        container = [None] * (head + 1) if isinstance(head, int) else {}
+    if isinstance(container, list):
+        if not isinstance(head, int):
+            raise _unfit(here, "key for an array must be an int")
+        if head > len(container):
+            raise _unfit(here, f"array index out of range: the list has {len(container)}")
+        items = [*container, None] if head == len(container) else list(container)
+        items[head] = _put(items[head], here, rest, value)
         return items
-    fields = dict(container) if isinstance(container, dict) else {}
-    fields[head] = _put(fields.get(head), rest, value) if rest else value
-    return fields
+    if not isinstance(head, str):
+        raise _unfit(here, "key for a map must be a string")
+    changed = {**container, head: _put(container.get(head), here, rest, value)}
+    return _no_secret_by_chance(here, changed)
 
 
-def _drop(container: Any, path: list[str | int]) -> bool:
-    *parents, last = path
-    for segment in parents:
-        try:
-            container = container[segment]
-        except (KeyError, IndexError, TypeError):
-            return False
+def _drop(container: Any, place: Place, path: Place) -> bool:
+    """Removes what stands at `path` within the container; False where nothing does."""
+    head, rest = path[0], path[1:]
+    if is_secure(container) or not isinstance(container, (list, dict)):
+        return False
     try:
-        del container[last]
+        inner = container[head]  # type: ignore[index]
     except (KeyError, IndexError, TypeError):
         return False
+    if rest:
+        return _drop(inner, (*place, head), rest)
+    del container[head]  # type: ignore[arg-type]
+    _no_secret_by_chance((*place, head), container)
     return True
+
+
+def _no_secret_by_chance(place: Place, value: Any) -> Any:
+    """The value, unless the file would take it for an encrypted one."""
+    if is_secure(value):
+        raise _unfit(place, '"secure" as the only key of a map marks an encrypted value; use --secret, or another key')
+    return value
+
+
+def _unfit(place: Place, what: str) -> EngineError:
+    return EngineError(f"could not set config: {format_path(place)}: {what}")
 
 
 def _unusual_key(value: Any) -> Any:

@@ -8,11 +8,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from engine.backend import Stack
+from engine.backend import Stack, read_features
 from engine.errors import Cancelled, EngineError, StackNotFound, UsageError
 from engine.files import write_whole
 from engine.session import Session
-from engine.state import STACK_TYPE, read_deployment, urn_name, write_checkpoint, write_deployment
+from engine.state import STACK_TYPE, urn_name, write_checkpoint, write_deployment
 from engine.values import plain
 
 
@@ -40,11 +40,14 @@ def ls(args: Namespace) -> None:
     rows: list[dict[str, Any]] = []
     for name in session.backend.stacks(session.project.name):
         stack = session.backend.stack(session.project.name, name)
-        deployment = stack.read()["deployment"] or {}
         row: dict[str, Any] = {"name": name, "current": selected in (name, stack.full_name)}
+        rows.append(row)
+        if stack.compressed is not None:  # which must not hide the others
+            continue
+        deployment = stack.read()["deployment"] or {}
         if time := (deployment.get("manifest") or {}).get("time"):
             row["lastUpdate"] = _milliseconds(time)
-        rows.append({**row, "resourceCount": len(deployment.get("resources") or [])})
+        row["resourceCount"] = len(deployment.get("resources") or [])
     if args.json:
         print(json.dumps(rows, indent=2))
         return
@@ -52,7 +55,7 @@ def ls(args: Namespace) -> None:
     print(f"{'NAME':<{width}}  {'LAST UPDATE':<24}  RESOURCE COUNT")
     for row in rows:
         name = row["name"] + ("*" if row["current"] else "")
-        print(f"{name:<{width}}  {row.get('lastUpdate', 'n/a'):<24}  {row['resourceCount']}")
+        print(f"{name:<{width}}  {row.get('lastUpdate', 'n/a'):<24}  {row.get('resourceCount', 'n/a')}")
 
 
 def _milliseconds(time: str) -> str:
@@ -156,11 +159,7 @@ def output(args: Namespace) -> None:
 
 
 def _outputs(stack: Stack, session: Session, *, show_secrets: bool) -> dict[str, Any]:
-    if show_secrets:
-        state = session.state(stack)
-    else:
-        document = stack.read()
-        state = read_deployment(document["version"], document["deployment"], lambda _salt: lambda _text: '"[secret]"')
+    state = session.state(stack) if show_secrets else session.state(stack, lambda _salt: lambda _text: '"[secret]"')
     return {
         key: plain(value, hide=None if show_secrets else "[secret]") for key, value in sorted(state.outputs().items())
     }
@@ -190,7 +189,10 @@ def export(args: Namespace) -> None:
         state = session.state(stack)
         decrypt = session.decrypter(state.secrets_state)
         deployment = _revealed(deployment, decrypt)
-    text = json.dumps({"version": document["version"], "deployment": deployment}, indent=4, ensure_ascii=False) + "\n"
+    exported = {"version": document["version"], "features": document["features"], "deployment": deployment}
+    if not exported["features"]:
+        del exported["features"]
+    text = json.dumps(exported, indent=4, ensure_ascii=False) + "\n"
     if args.file:
         write_whole(Path(args.file), text)
     else:
@@ -214,7 +216,7 @@ def import_(args: Namespace) -> None:
     try:
         text = Path(args.file).read_text(encoding="utf-8") if args.file else sys.stdin.read()
         document = json.loads(text)
-        version = document["version"]
+        version, features = document["version"], read_features(document)
         # A backup is a checkpoint, which holds its deployment one level down.
         deployment = document["checkpoint"]["latest"] if "checkpoint" in document else document["deployment"]
         if not isinstance(deployment, dict):
@@ -224,7 +226,7 @@ def import_(args: Namespace) -> None:
     except OSError as error:
         raise EngineError(f"could not open file '{args.file}': {error.strerror}") from None
     with stack.locked():
-        session.import_deployment(stack, version, deployment, force=args.force)
+        session.import_deployment(stack, version, deployment, features, force=args.force)
     print("Import complete.")
 
 

@@ -1,4 +1,4 @@
-"""A stack's state: its resources, and the checkpoint (format version 3) that holds them.
+"""A stack's state: its resources, and the checkpoint (format versions 3 and 4) that holds them.
 
 The format is Pulumi's (sdk/go/common/apitype/core.go in its repository); fields it has and this engine does not use
 are carried along.
@@ -23,6 +23,10 @@ VERSION = "v3.260.0"
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX = "pulumi:providers:"
 DYNAMIC_PACKAGE = "pulumi-python"
+
+TAINT = "taint"
+KNOWN_FEATURES = frozenset({TAINT})
+"""What a checkpoint of version 4 may ask of its reader, as far as this engine does it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,8 @@ class Resource:
     modified: str = ""
     ignore_changes: tuple[str, ...] = ()
     replace_on_changes: tuple[str, ...] = ()
+    taint: bool = False
+    """Whether the next update is to replace it (`pulumi state taint`)."""
     extra: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -144,6 +150,7 @@ _PLAIN = {
     "modified": "modified",
     "ignoreChanges": "ignore_changes",
     "replaceOnChanges": "replace_on_changes",
+    TAINT: "taint",
 }
 _FIELDS = {"urn", "type", "custom", "delete", "inputs", "outputs", *_PLAIN}
 
@@ -227,19 +234,29 @@ def write_deployment(resources: Iterable[str], pending: Iterable[str], secrets_s
     return "{" + ",\n".join([*parts, '"metadata":{}']) + "}"
 
 
-def write_checkpoint(stack: str, deployment: str) -> str:
+def features_of(resources: Iterable[Resource]) -> tuple[str, ...]:
+    """What a reader of a checkpoint with these resources has to know. With any of it, the format has version 4."""
+    return (TAINT,) if any(item.taint for item in resources) else ()
+
+
+def write_checkpoint(stack: str, deployment: str, features: tuple[str, ...] = ()) -> str:
     """A checkpoint's JSON, from that of its deployment. `stack` is `organization/<project>/<stack>`."""
-    return f'{{"version":3,"checkpoint":{{"stack":{json.dumps(stack)},"latest":{deployment}}}}}\n'
+    version = f'"version":4,"features":{json.dumps(features)}' if features else '"version":3'
+    return f'{{{version},"checkpoint":{{"stack":{json.dumps(stack)},"latest":{deployment}}}}}\n'
 
 
-def read_deployment(version: int, deployment: dict[str, Any] | None, decrypter: Decrypter) -> State:
-    """The state in a deployment.
+def read_deployment(
+    version: int, deployment: dict[str, Any] | None, decrypter: Decrypter, features: Iterable[str] = ()
+) -> State:
+    """The state in a deployment of a format version, which uses features where that is 4.
 
-    Raises EngineError for a deployment that another version of Pulumi wrote, StateDamaged for one that is not as Pulumi
-    writes them, or whose resources are out of order.
+    Raises EngineError for a version or a feature that this engine does not know, StateDamaged for a deployment that is
+    not as Pulumi writes them, or whose resources are out of order.
     """
     if version not in (3, 4):
-        raise EngineError(f"The state has format version {version}; this engine reads 3. {CLI_HINT}")
+        raise EngineError(f"The state has format version {version}; this engine reads 3 and 4. {CLI_HINT}")
+    if version == 4 and (unknown := sorted(set(features) - KNOWN_FEATURES)):
+        raise EngineError(f"The state uses features that this engine does not have: {', '.join(unknown)}. {CLI_HINT}")
     if not deployment:
         return State()
     try:

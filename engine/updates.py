@@ -55,6 +55,8 @@ class _Run:
     def __init__(self, args: Namespace, kind: str) -> None:
         self._args = args
         self._kind = kind
+        self._counts: Counter[str] = Counter()
+        """What the last operation changed, also where it failed."""
 
     def __enter__(self) -> _Run:
         self._children = Children()  # forks: before any thread
@@ -155,11 +157,11 @@ class _Run:
                 environment=self.session.environment,
             ).run()
         finally:
-            counts = self._reporter.end()
-        return counts
+            self._counts = self._reporter.end()
+        return self._counts
 
-    def _write(self, deployment: str) -> None:
-        self.stack.write(write_checkpoint(self.stack.full_name, deployment))
+    def _write(self, deployment: str, features: tuple[str, ...]) -> None:
+        self.stack.write(write_checkpoint(self.stack.full_name, deployment, features))
 
     def _find(self, name: str) -> Stack:
         return self.session.backend.stack(self.session.project.name, name)
@@ -172,7 +174,7 @@ class _Run:
             counts = operate()
         except EngineError:
             with suppress(EngineError):  # what stopped the operation is the news, not that its entry cannot be written
-                self.stack.add_history(self._entry(started, "failed", Counter()))
+                self.stack.add_history(self._entry(started, "failed", self._counts))
             raise
         self.stack.add_history(self._entry(started, "succeeded", counts))
         return counts
@@ -181,7 +183,7 @@ class _Run:
         return {
             "kind": self._kind,
             "startTime": started,
-            "message": "",
+            "message": self._args.message or "",
             "environment": {"exec.kind": "embedded engine"},
             "config": self._settings.config,
             "version": 0,
