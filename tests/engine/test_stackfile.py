@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from engine.errors import EngineError
-from engine.stackfile import StackFile
+from engine.state.stack_file import StackFile
 
 TEXT = """\
 # top

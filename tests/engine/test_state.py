@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from engine.backend import Backend, Stack
-from engine.builtin import STACK_REFERENCE, Builtin
 from engine.errors import EngineError
-from engine.snapshot import Snapshot
-from engine.state import (
+from engine.providers.builtin import STACK_REFERENCE, Builtin
+from engine.state.backend import Backend, Stack
+from engine.state.checkpoint import (
     STACK_TYPE,
     Resource,
     State,
@@ -29,7 +28,8 @@ from engine.state import (
     write_checkpoint,
     write_deployment,
 )
-from engine.values import SIGNATURE, Secret
+from engine.state.snapshot import Snapshot
+from engine.state.values import SIGNATURE, Secret
 
 STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
 GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")

@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-from engine.configs import looks_like_secret
+from engine.cli.config_verbs import looks_like_secret
 from tests.engine.conftest import Stack
 
 

@@ -10,13 +10,13 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
+from engine.cli.masking import HIDDEN, Mask
 from engine.errors import EngineError
-from engine.goals import Observer, Step
-from engine.masking import HIDDEN, Mask
-from engine.state import PROVIDER_PREFIX, STACK_TYPE, Resource, urn_name, urn_type
-from engine.values import UNKNOWN_TEXT, Properties, plain
+from engine.run.goals import Step
+from engine.state.checkpoint import PROVIDER_PREFIX, STACK_TYPE, Resource, urn_name, urn_type
+from engine.state.values import UNKNOWN_TEXT, Properties, plain
 
 _ANNOUNCE = 1.0
 _REPEAT = 15.0
@@ -48,16 +48,6 @@ _OPS = {
 _QUIET = ("same", "read", "discard", "discard-replaced")
 _COUNTED = ("create", "update", "replace", "delete", "same")
 TALLIED = (*_COUNTED, "discard")
-
-
-class Reporter(Observer, Protocol):
-    """Who is told all of an operation."""
-
-    def line(self, text: str) -> None: ...
-
-    def begin(self, title: str, *, preview: bool) -> None: ...
-
-    def end(self) -> Counter[str]: ...
 
 
 class Tally:

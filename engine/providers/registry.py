@@ -7,12 +7,12 @@ import uuid
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.diff import Diff, compare
 from engine.errors import EngineError
-from engine.plugins import PluginMissing, Plugins
-from engine.providers import Provider, ReadResult
-from engine.state import PROVIDER_PREFIX, Resource, urn_type
-from engine.values import UNKNOWN_TEXT, Properties, bare
+from engine.providers.plugins import PluginMissing, Plugins
+from engine.providers.provider import Provider, ReadResult
+from engine.state.checkpoint import PROVIDER_PREFIX, Resource, urn_type
+from engine.state.diff import Diff, compare
+from engine.state.values import UNKNOWN_TEXT, Properties, bare
 
 Find = Callable[[str], "Resource | None"]
 """From a reference, `<urn>::<id>`, to the provider in the state."""

@@ -12,13 +12,13 @@ from typing import Any
 
 import grpc
 
-from engine.diff import NO_DIFF, Diff, compare, keep_old
 from engine.errors import EngineError
-from engine.process import Child
-from engine.proto import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc
-from engine.provider_errors import PartialFailure, ProviderError, error_details, exception_message, raise_failures
-from engine.state import DYNAMIC_PACKAGE, Resource, urn_name, urn_type
-from engine.values import Properties, Unknown, from_struct, has, mark_secrets, plain, to_struct
+from engine.providers.children import Child
+from engine.providers.failures import PartialFailure, ProviderError, error_details, exception_message, raise_failures
+from engine.providers.proto import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc
+from engine.state.checkpoint import DYNAMIC_PACKAGE, Resource, urn_name, urn_type
+from engine.state.diff import NO_DIFF, Diff, compare, keep_old
+from engine.state.values import Properties, Unknown, from_struct, has, mark_secrets, plain, to_struct
 
 DEADLINE = 3600.0
 """Seconds that a call may take, unless the resource's customTimeouts say otherwise."""

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.diff import parse_path
 from engine.errors import EngineError, UsageError
-from engine.session import Session
-from engine.stackfile import StackFile, config_text, has_secure, is_secure, reveal
+from engine.state.diff import parse_path
+from engine.state.session import Session
+from engine.state.stack_file import StackFile, config_text, has_secure, is_secure, reveal
 
 Decrypt = Callable[[str], str]
 

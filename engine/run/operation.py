@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.builtin import Builtin
-from engine.deletion import Deletions
-from engine.display import Reporter
 from engine.errors import Cancelled, EngineError, OperationFailed
-from engine.monitor import LogService, Monitor, Registers, Server, deployment_info
-from engine.plugins import Plugins
-from engine.process import Child, Children
-from engine.project import Project
-from engine.reading import Readings
-from engine.recognition import Recognition
-from engine.registration import Registrations
-from engine.registry import Registry
-from engine.snapshot import Journal, Snapshot
-from engine.stackfile import Configuration
-from engine.state import DYNAMIC_PACKAGE, PROVIDER_PREFIX, State
-from engine.values import Properties
-from engine.work import Work
+from engine.providers.builtin import Builtin
+from engine.providers.children import Child, Children
+from engine.providers.plugins import Plugins
+from engine.providers.registry import Registry
+from engine.run.deletion import Deletions
+from engine.run.goals import Reporter
+from engine.run.monitor import LogService, Monitor, Registers, Server, deployment_info
+from engine.run.reading import Readings
+from engine.run.recognition import Recognition
+from engine.run.registration import Registrations
+from engine.run.work import Work
+from engine.state.checkpoint import DYNAMIC_PACKAGE, PROVIDER_PREFIX, State
+from engine.state.project import Project
+from engine.state.snapshot import Journal, Snapshot
+from engine.state.stack_file import Configuration
+from engine.state.values import Properties
 
 _PROGRAM = Path(__file__).with_name("program.py")
 

@@ -97,22 +97,24 @@ def parser() -> ArgumentParser:
         ("refresh", "Make the state what the providers find."),
         ("destroy", "Delete every resource of the stack."),
     ):
-        _operation_flags(verb(name, _lazily("engine.updates", name), text), name)
+        _operation_flags(verb(name, _lazily("engine.cli.update_verbs", name), text), name)
 
-    stack = verb("stack", _lazily("engine.stacks", "show"), "Show or manage stacks.")
+    stack = verb("stack", _lazily("engine.cli.stack_verbs", "show"), "Show or manage stacks.")
     _stack_flag(stack)
     stack.add_argument("--show-secrets", action="store_true")
     stack_verbs = stack.add_subparsers(title="verbs", metavar="VERB", parser_class=_Parser)
     _stack_verbs(lambda name, run, text: verb(name, run, text, within=stack_verbs))
 
-    config = verb("config", _lazily("engine.configs", "show"), "Show or change the stack's configuration.")
+    config = verb("config", _lazily("engine.cli.config_verbs", "show"), "Show or change the stack's configuration.")
     _stack_flag(config)
     config.add_argument("--show-secrets", action="store_true")
     config.add_argument("-j", "--json", action="store_true")
     config_verbs = config.add_subparsers(title="verbs", metavar="VERB", parser_class=_ConfigParser)
     _config_verbs(lambda name, run, text: verb(name, run, text, within=config_verbs))
 
-    cancel = verb("cancel", _lazily("engine.stacks", "cancel"), "Take away the locks of a run that was killed.")
+    cancel = verb(
+        "cancel", _lazily("engine.cli.stack_verbs", "cancel"), "Take away the locks of a run that was killed."
+    )
     cancel.add_argument("name", nargs="?", metavar="STACK")
     cancel.add_argument("-y", "--yes", action="store_true")
     _stack_flag(cancel)
@@ -156,32 +158,32 @@ def _operation_flags(parser: ArgumentParser, verb: str) -> None:
 
 
 def _stack_verbs(verb: Callable[[str, Callable[[Namespace], None], str], ArgumentParser]) -> None:
-    made = verb("ls", _lazily("engine.stacks", "ls"), "List the project's stacks.")
+    made = verb("ls", _lazily("engine.cli.stack_verbs", "ls"), "List the project's stacks.")
     made.add_argument("-j", "--json", action="store_true")
     for name, text in (("init", "Make a stack."), ("select", "Choose the stack that verbs work on.")):
-        made = verb(name, _lazily("engine.stacks", name), text)
+        made = verb(name, _lazily("engine.cli.stack_verbs", name), text)
         made.add_argument("name", nargs="?", metavar="STACK")
         _stack_flag(made)
         if name == "init":
             made.add_argument("--no-select", action="store_true")
         else:
             made.add_argument("-c", "--create", action="store_true", help="make it where it is missing")
-    made = verb("rm", _lazily("engine.stacks", "rm"), "Remove a stack and its settings file.")
+    made = verb("rm", _lazily("engine.cli.stack_verbs", "rm"), "Remove a stack and its settings file.")
     made.add_argument("name", nargs="?", metavar="STACK")
     made.add_argument("-y", "--yes", action="store_true")
     made.add_argument("-f", "--force", action="store_true", help="even with resources in it")
     made.add_argument("--preserve-config", action="store_true", help="keep the settings file")
     _stack_flag(made)
-    made = verb("output", _lazily("engine.stacks", "output"), "Show the stack's outputs.")
+    made = verb("output", _lazily("engine.cli.stack_verbs", "output"), "Show the stack's outputs.")
     made.add_argument("name", nargs="?", metavar="OUTPUT")
     made.add_argument("-j", "--json", action="store_true")
     made.add_argument("--show-secrets", action="store_true")
     _stack_flag(made)
-    made = verb("export", _lazily("engine.stacks", "export"), "Print the stack's state.")
+    made = verb("export", _lazily("engine.cli.stack_verbs", "export"), "Print the stack's state.")
     made.add_argument("--file", metavar="PATH")
     made.add_argument("--show-secrets", action="store_true")
     _stack_flag(made)
-    made = verb("import", _lazily("engine.stacks", "import_"), "Replace the stack's state by an exported one.")
+    made = verb("import", _lazily("engine.cli.stack_verbs", "import_"), "Replace the stack's state by an exported one.")
     made.add_argument("--file", metavar="PATH")
     made.add_argument("-f", "--force", action="store_true", help="even with resources of another stack")
     _stack_flag(made)
@@ -189,7 +191,7 @@ def _stack_verbs(verb: Callable[[str, Callable[[Namespace], None], str], Argumen
 
 def _config_verbs(verb: Callable[[str, Callable[[Namespace], None], str], ArgumentParser]) -> None:
     for name, text in (("get", "Show one value."), ("set", "Set one value."), ("rm", "Remove one value.")):
-        made = verb(name, _lazily("engine.configs", name if name != "set" else "set_"), text)
+        made = verb(name, _lazily("engine.cli.config_verbs", name if name != "set" else "set_"), text)
         assert isinstance(made, _ConfigParser)
         made.usage = f"%(prog)s KEY{' [VALUE]' if name == 'set' else ''} [flags]"
         made.add_argument("--path", action="store_true", help="the key is a path into an object, such as ports[0].name")
@@ -204,7 +206,7 @@ def _config_verbs(verb: Callable[[str, Callable[[Namespace], None], str], Argume
 
 
 def _version(args: Namespace) -> None:
-    from engine.state import VERSION
+    from engine.state.checkpoint import VERSION
 
     print(f"{VERSION} (embedded engine)")
 

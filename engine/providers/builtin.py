@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from engine.backend import Stack
-from engine.diff import Diff
 from engine.errors import CLI_HINT, EngineError
-from engine.providers import ReadResult
-from engine.state import Resource, State, urn_type
-from engine.values import Properties, Secret, has
+from engine.providers.provider import ReadResult
+from engine.state.backend import Stack
+from engine.state.checkpoint import Resource, State, urn_type
+from engine.state.diff import Diff
+from engine.state.values import Properties, Secret, has
 
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
 

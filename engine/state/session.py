@@ -8,12 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.backend import Backend, Stack
-from engine.crypto import Crypter
 from engine.errors import EngineError, StackNotFound, StateDamaged
-from engine.project import Project
-from engine.stackfile import StackFile, open_crypter
-from engine.state import (
+from engine.state.backend import Backend, Stack
+from engine.state.checkpoint import (
     Decrypter,
     State,
     encode_resource,
@@ -22,6 +19,9 @@ from engine.state import (
     write_checkpoint,
     write_deployment,
 )
+from engine.state.crypto import Crypter
+from engine.state.project import Project
+from engine.state.stack_file import StackFile, open_crypter
 
 
 class Session:

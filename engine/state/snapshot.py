@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 from dataclasses import fields, replace
 
 from engine.errors import EngineError, StateNotWritten
-from engine.state import Operation, Resource, State, encode_resource, features_of, write_deployment
+from engine.state.checkpoint import Operation, Resource, State, encode_resource, features_of, write_deployment
 
 Journal = Callable[[str, tuple[str, ...]], None]
 """Where a snapshot's deployments go, each with its features. Raises EngineError when one cannot be written."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from engine.goals import Goal
-from engine.state import Resource
-from engine.values import UNKNOWN_TEXT, Properties, Unknown, has
-from engine.work import Work
+from engine.run.goals import Goal
+from engine.run.work import Work
+from engine.state.checkpoint import Resource
+from engine.state.values import UNKNOWN_TEXT, Properties, Unknown, has
 
 
 class Recognition:

@@ -12,12 +12,12 @@ from typing import Any
 import yaml
 
 import pulumi_yaml
-from engine.crypto import Crypter
-from engine.diff import Path as Place
-from engine.diff import format_path, parse_path
 from engine.errors import EngineError
-from engine.files import write_whole
-from engine.project_config import ProjectConfig
+from engine.state.crypto import Crypter
+from engine.state.diff import Path as Place
+from engine.state.diff import format_path, parse_path
+from engine.state.files import write_whole
+from engine.state.project_config import ProjectConfig
 
 
 def load_yaml(path: Path) -> Any:

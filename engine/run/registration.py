@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.deletion import Deletions
-from engine.diff import NO_DIFF, Diff, compare, keep_old, replace_on_changes
 from engine.errors import EngineError
-from engine.goals import Goal, Step
-from engine.provider_errors import PartialFailure, ProviderError
-from engine.registry import Operations
-from engine.state import Resource, now
-from engine.values import hide_keys
-from engine.work import Work
+from engine.providers.failures import PartialFailure, ProviderError
+from engine.providers.registry import Operations
+from engine.run.deletion import Deletions
+from engine.run.goals import Goal, Step
+from engine.run.work import Work
+from engine.state.checkpoint import Resource, now
+from engine.state.diff import NO_DIFF, Diff, compare, keep_old, replace_on_changes
+from engine.state.values import hide_keys
 
 
 class Registrations:

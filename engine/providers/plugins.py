@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.process import Children
-from engine.providers import Provider
-from engine.state import DYNAMIC_PACKAGE
+from engine.providers.children import Children
+from engine.providers.provider import Provider
+from engine.state.checkpoint import DYNAMIC_PACKAGE
 
 
 class PluginMissing(EngineError):

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from engine.errors import Cancelled, EngineError, StateNotWritten
-from engine.goals import Alias, Goal, Observer, Step
-from engine.registry import Operations, Registry
-from engine.snapshot import Snapshot
-from engine.state import STACK_TYPE, Resource, make_urn, urn_name, urn_type
-from engine.values import Properties
+from engine.providers.registry import Operations, Registry
+from engine.run.goals import Alias, Goal, Observer, Step
+from engine.state.checkpoint import STACK_TYPE, Resource, make_urn, urn_name, urn_type
+from engine.state.snapshot import Snapshot
+from engine.state.values import Properties
 
 
 class Work:

@@ -11,18 +11,19 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from engine.backend import Stack
-from engine.builtin import Builtin
-from engine.digest import Digest
-from engine.display import Display, Reporter
+from engine.cli.display import Display
+from engine.cli.json_preview import Digest
+from engine.cli.masking import Mask
+from engine.cli.stack_verbs import forget, interactive
 from engine.errors import Cancelled, ConfirmationNeeded, EngineError, UnexpectedChanges, UsageError
-from engine.masking import Mask
-from engine.operation import Operation, Plan, Target
-from engine.process import Children
-from engine.session import Session
-from engine.stackfile import StackFile
-from engine.stacks import forget, interactive
-from engine.state import State, write_checkpoint
+from engine.providers.builtin import Builtin
+from engine.providers.children import Children
+from engine.run.goals import Reporter
+from engine.run.operation import Operation, Plan, Target
+from engine.state.backend import Stack
+from engine.state.checkpoint import State, write_checkpoint
+from engine.state.session import Session
+from engine.state.stack_file import StackFile
 
 _TITLES = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
 

@@ -14,8 +14,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from engine.errors import CLI_HINT, EngineError, StateDamaged
-from engine.shape import check_deployment
-from engine.values import Properties, decode, encode
+from engine.state.shape import check_deployment
+from engine.state.values import Properties, decode, encode
 
 VERSION = "v3.260.0"
 """The version of Pulumi whose checkpoints these are."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from engine.diff import NO_DIFF, replace_on_changes
 from engine.errors import Cancelled, EngineError
-from engine.goals import Step
-from engine.provider_errors import ProviderError
-from engine.state import Resource
-from engine.values import UNKNOWN
-from engine.work import Work
+from engine.providers.failures import ProviderError
+from engine.run.goals import Step
+from engine.run.work import Work
+from engine.state.checkpoint import Resource
+from engine.state.diff import NO_DIFF, replace_on_changes
+from engine.state.values import UNKNOWN
 
 
 class Deletions:

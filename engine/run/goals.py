@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.diff import NO_DIFF, Diff
 from engine.errors import EngineError
-from engine.state import Resource
-from engine.values import Properties
+from engine.state.checkpoint import Resource
+from engine.state.diff import NO_DIFF, Diff
+from engine.state.values import Properties
 
 
 @dataclass(frozen=True)
@@ -73,3 +74,13 @@ class Observer(Protocol):
     def outputs(self, old: Resource, new: Resource) -> None: ...
 
     def log(self, severity: str, message: str, urn: str = "") -> None: ...
+
+
+class Reporter(Observer, Protocol):
+    """Who is told all of an operation."""
+
+    def line(self, text: str) -> None: ...
+
+    def begin(self, title: str, *, preview: bool) -> None: ...
+
+    def end(self) -> Counter[str]: ...

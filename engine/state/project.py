@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import CLI_HINT, EngineError
-from engine.files import write_whole
-from engine.project_config import ProjectConfig
+from engine.state.files import write_whole
+from engine.state.project_config import ProjectConfig
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Project:
 
     @classmethod
     def _read(cls, path: Path, environment: Mapping[str, str]) -> Project:
-        from engine.stackfile import load_yaml
+        from engine.state.stack_file import load_yaml
 
         document = load_yaml(path)
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):

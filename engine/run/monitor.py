@@ -13,12 +13,12 @@ import grpc
 from google.protobuf import empty_pb2
 
 from engine.errors import CLI_HINT, EngineError
-from engine.goals import Alias, Goal
-from engine.proto import CHANNEL_OPTIONS, engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
-from engine.reading import Readings
-from engine.stackfile import Configuration
-from engine.state import DYNAMIC_PACKAGE, PROVIDER_PREFIX, Resource
-from engine.values import UNKNOWN_TEXT, Properties, Secret, from_struct, to_struct
+from engine.providers.proto import CHANNEL_OPTIONS, engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
+from engine.run.goals import Alias, Goal
+from engine.run.reading import Readings
+from engine.state.checkpoint import DYNAMIC_PACKAGE, PROVIDER_PREFIX, Resource
+from engine.state.stack_file import Configuration
+from engine.state.values import UNKNOWN_TEXT, Properties, Secret, from_struct, to_struct
 
 FEATURES = (
     resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,

@@ -28,8 +28,8 @@ from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
 from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged, StateNotWritten
-from engine.files import write_whole
-from engine.shape import check_deployment
+from engine.state.files import write_whole
+from engine.state.shape import check_deployment
 
 _COMPRESSED = (".gz", ".zst")
 _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")

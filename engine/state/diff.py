@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import EngineError
-from engine.values import Properties, bare
+from engine.state.values import Properties, bare
 
 Path = tuple[str | int, ...]
 

@@ -10,13 +10,13 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from engine.display import TALLIED, Tally, is_default_provider
+from engine.cli.display import TALLIED, Tally, is_default_provider
+from engine.cli.masking import HIDDEN, Mask
 from engine.errors import EngineError
-from engine.goals import Step
-from engine.masking import HIDDEN, Mask
-from engine.stackfile import Configuration
-from engine.state import STACK_TYPE, Resource, encode_resource
-from engine.values import plain
+from engine.run.goals import Step
+from engine.state.checkpoint import STACK_TYPE, Resource, encode_resource
+from engine.state.stack_file import Configuration
+from engine.state.values import plain
 
 _SHOWN = (*TALLIED, "read")
 

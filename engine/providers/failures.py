@@ -9,8 +9,8 @@ from typing import Any
 import grpc
 
 from engine.errors import EngineError
-from engine.proto import status_pb2
-from engine.values import Properties
+from engine.providers.proto import status_pb2
+from engine.state.values import Properties
 
 
 class ProviderError(EngineError):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from engine.diff import compare
 from engine.errors import EngineError
-from engine.goals import Goal, Step
-from engine.provider_errors import PartialFailure
-from engine.providers import ReadResult
-from engine.registry import Operations
-from engine.state import Resource, now
-from engine.values import hide_keys
-from engine.work import Work
+from engine.providers.failures import PartialFailure
+from engine.providers.provider import ReadResult
+from engine.providers.registry import Operations
+from engine.run.goals import Goal, Step
+from engine.run.work import Work
+from engine.state.checkpoint import Resource, now
+from engine.state.diff import compare
+from engine.state.values import hide_keys
 
 
 class Readings:
