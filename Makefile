@@ -125,7 +125,7 @@ lint: setup-dev ## check format, style, types and workflows
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy $(PACKAGES) __main__.py
-	@PYTHONPATH=. $(VENV)/bin/lint-imports >.var/imports.log || { cat .var/imports.log; exit 1; }
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-cache --no-logo >.var/imports.log || { cat .var/imports.log; exit 1; }
 	@MYPYPATH=processes/backends/onnxruntime $(VENV)/bin/mypy processes/backends/onnxruntime/*.py
 	@$(VENV)/bin/mypy .github/scripts/*.py
 	@$(VENV)/bin/mypy benchmarks/*.py
