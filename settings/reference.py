@@ -142,8 +142,8 @@ def markdown() -> str:
         "",
         "The settings of `stacks/Pulumi.<stack>.yaml`, each under `config:` with `triton-serving:` before its name.",
         "Relative paths start at the project and may leave it. Unknown names are refused at preview, as is a setting",
-        "that the stack's target does not heed. `stacks/schema.json` lets editors complete and check settings while you",
-        "type: each stack file names it in its first line.",
+        "that the stack's target does not heed. `stacks/schema.json` lets editors complete and check settings while",
+        "you type: each stack file names it in its first line.",
     ]
     everywhere = tuple(target.value for target in Target)
     sections: dict[str, list[Row]] = {}
