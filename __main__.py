@@ -12,6 +12,7 @@ import pulumi
 
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
+from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
@@ -141,4 +142,4 @@ try:
     declare(stack_settings(PROJECT))
 except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:
     # A user's mistake: its words are enough, without a traceback.
-    raise pulumi.RunError(str(mistake)) from None
+    raise pulumi.RunError(redacted(str(mistake))) from None
