@@ -12,8 +12,8 @@ _ADVICE = {
     "environment.pipPackages": "put it into ~/.netrc (machine <host> login <user> password <token>), which is read on "
     "target 'process', or ask for the package by its name and name its index, with the credential, in "
     "PIP_EXTRA_INDEX_URL or pip's configuration: neither gets into the state",
-    "registry": "say it to the store's own library: in ~/.config/fsspec/conf.json, or in variables of the shell such as "
-    "FSSPEC_SFTP_PASSWORD",
+    "registry": "say it to the store's own library: in ~/.config/fsspec/conf.json, or in variables of the shell such "
+    "as FSSPEC_SFTP_PASSWORD",
 }
 
 
