@@ -193,6 +193,19 @@ class Registry:
         self._require_unchanged(registered, thorough=False)
         return registered
 
+    def with_digest(self, name: str, digest: str) -> Registered:
+        """The registered version that has a content.
+
+        Raises:
+            RegistryError: no version of that name has it, or a registered file was changed.
+        """
+        _require_name(name)
+        with self._errors():
+            version = self._version_of(name, digest)
+        if version is None:
+            raise RegistryError(f"no version of model '{name}' in {self.url} has the digest {digest}")
+        return self.get(name, version)
+
     def verify(self, registered: Registered) -> None:
         """Hashes every file of a version.
 

@@ -35,6 +35,7 @@ class Registered:
     secrets: frozenset[str]
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
+    retained: bool
 
 
 class Recorder(mocks.MockMonitor):
@@ -54,6 +55,7 @@ class Recorder(mocks.MockMonitor):
             secrets=frozenset(name for name, value in inputs.items() if rpc.is_rpc_secret(value)),
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+            retained=request.retainOnDelete,
         )
         return super().RegisterResource(request)
 
