@@ -14,6 +14,7 @@ from bundle.problems import LayoutError
 from bundle.registry import RegistryError
 from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
+from components.entry_script import source_notes
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
@@ -34,6 +35,8 @@ def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
     name = settings.service_name
     check_machine(settings)
+    for note in source_notes(settings, PROJECT):
+        pulumi.log.info(note)
     bundles = [
         ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
     ]

@@ -74,12 +74,15 @@ def _urls(text: str) -> Iterator[_Url]:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The userinfo of a URL, and what follows it. A password may hold signs that should have been escaped."""
+    """The userinfo of a URL, and what follows it.
+
+    A password may hold signs that should have been escaped: it goes on to the last '@', wherever that stands.
+    """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority:
-        user = authority.rpartition("@")[0]
-    elif re.fullmatch(r"[^\[:]*:(?!\d*$).+", authority) and "@" in rest:  # what follows the colon is no port
+    if "@" in rest and re.match(r"[^\[:@/?#]*:(?!\d*([/?#]|$))", rest):  # what follows the colon is no port
         user = rest.rpartition("@")[0]
+    elif "@" in authority:
+        user = authority.rpartition("@")[0]
     else:
         return "", rest
     return user, rest[len(user) + 1 :]

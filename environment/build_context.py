@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environment.dockerfile import CURATED_LOCK, FULL_LOCK, environment_dockerfile, service_dockerfile
-from environment.files import digest_of, is_executable, source_files
+from environment.files import digest_of, is_executable
 from environment.image_layout import MODELS, SERVICE
 from environment.lock import Lock
+from environment.source import read_source
 from environment.spec import Environment
 
 __all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
@@ -126,7 +127,7 @@ def service_context(
 
 
 def _folder(folder: Path, name: str) -> dict[str, str | Path]:
-    return {f"{name}/{path.relative_to(folder).as_posix()}": path for path in source_files(folder)}
+    return {f"{name}/{path.as_posix()}": folder / path for path in read_source(folder).files}
 
 
 def _digest(**made_of: object) -> str:

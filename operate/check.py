@@ -15,7 +15,7 @@ from rich.console import Console
 from bundle.layout import check_files, check_layout
 from bundle.probe import declared_versions, without_golden
 from bundle.registry import Registered, Registry
-from components.entry_script import entry_script
+from components.entry_script import entry_script, source_notes
 from components.providers.environment_venv import declared_environment
 from environment import venv
 from processes import rollout, service
@@ -52,6 +52,8 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             gpu=settings.deployment.gpu_cores > 0,
             progress=say,
         )
+        for note in source_notes(settings, project):
+            say(note)
         script = entry_script(settings, project)
         spec = ServiceSpec(
             service_name="check",
