@@ -23,6 +23,7 @@ from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
 from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId
+from settings.variable_rules import served_variables
 
 __all__ = ["run", "verdict"]
 
@@ -44,7 +45,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
-        ).with_variables(settings.environment.variables)
+        ).with_variables(served_variables(settings, project))
         built = venv.build(
             environment,
             root=state_directory / "environments",

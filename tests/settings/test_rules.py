@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from settings import machine
+from settings import Settings, machine
+from settings.variable_rules import served_variables
 from tests.certificates import make_certificate
 from tests.settings.conftest import SCRIPT, Check
 
@@ -91,6 +93,13 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
             "environment.variables.WORKER_COUNT has the value '0': expected a whole number above zero",
             "environment.variables.MY-VAR: is no name of an environment variable; expected letters, digits and '_', no "
             "digit first",
+        ],
+    ),
+    (
+        {"environment": {"variables": {"COLLECT_URL": "collected"}}, "deployment": {"target": "docker"}},
+        [
+            "environment.variables.COLLECT_URL has the value 'collected': expected a URL such as s3://bucket/folder: "
+            "files in a container end with it"
         ],
     ),
     # texts
@@ -344,6 +353,26 @@ def test_a_registry_with_a_password_is_refused_without_quoting_it(mistakes: Chec
 def test_a_public_service_with_keys_tls_and_a_limit_is_taken(mistakes: Check, project: Path) -> None:
     make_certificate(project)
     assert mistakes({"deployment": PUBLIC, "tls": TLS}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "served"),
+    [
+        ("collected", "PROJECT/collected"),
+        ("../collected", "PARENT/collected"),
+        ("/abs/collected", "/abs/collected"),
+        ("file://collected", "PROJECT/collected"),
+        ("~/collected", "HOME/collected"),
+        ("s3://bucket/collected", "s3://bucket/collected"),
+    ],
+)
+def test_collected_data_go_where_a_path_of_the_settings_would(
+    settings_of: Callable[..., Settings], project: Path, url: str, served: str
+) -> None:
+    for word, place in (("PROJECT", project), ("PARENT", project.parent), ("HOME", Path.home())):
+        served = served.replace(word, str(place))
+    settings = settings_of({"environment": {"variables": {"COLLECT_URL": url, "A": "b"}}})
+    assert served_variables(settings, project) == {"COLLECT_URL": served, "A": "b"}
 
 
 def test_a_script_may_be_linked_from_elsewhere_and_broken_links_are_told(mistakes: Check, project: Path) -> None:
