@@ -135,6 +135,7 @@ def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
     return {
         "scoringUri": gateway.scoring_uri,
         "tritonUri": gateway.triton_uri,
+        "grpcUri": gateway.grpc_uri,
         "swaggerUri": gateway.swagger_uri,
         "metricsUri": gateway.metrics_uri,
         "state": gateway.state,

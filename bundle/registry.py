@@ -79,6 +79,14 @@ class Registered:
     manifest: Manifest = field(repr=False)
 
     @property
+    def summary(self) -> list[dict[str, Any]]:
+        """Its models for people and other stacks: name, versions, platform, or the backend where Triton has no name."""
+        return [
+            {"name": model["name"], "versions": model["versions"], "platform": model["platform"] or model["backend"]}
+            for model in self.models
+        ]
+
+    @property
     def model_id(self) -> str:
         """`name:version`, as Azure writes a registered model."""
         return f"{self.name}:{self.version}"

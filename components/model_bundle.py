@@ -87,7 +87,7 @@ class ModelBundle(pulumi.ComponentResource):
         self.digest = pulumi.Output.from_input(registered.digest)
         self.path = pulumi.Output.from_input(str(path))
         self.framework = pulumi.Output.from_input(registered.framework)
-        self.models = pulumi.Output.from_input(summary_of(registered.models))
+        self.models = pulumi.Output.from_input(registered.summary)
 
     def _register(self, name: str, model: Model, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None) -> None:
         source = Path(model.path)
@@ -144,8 +144,3 @@ class ModelBundle(pulumi.ComponentResource):
             "path": self.path,
             "framework": self.framework,
         }
-
-
-def summary_of(models: Any) -> list[dict[str, Any]]:
-    """A bundle's models as outputs show them, without golden data."""
-    return [{key: model[key] for key in ("name", "versions", "platform")} for model in models]

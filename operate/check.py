@@ -5,6 +5,7 @@ registry that is thrown away, and a service that has no front door.
 """
 
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -75,17 +76,24 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         started = time.monotonic()
         rollout.apply(spec, say)
         seconds = time.monotonic() - started
-        for line in verdict([registered for _, registered in found], seconds):
+        for line in verdict([registered for _, registered in found], seconds, spec.entry_script):
             say(line)
     return 0
 
 
-def verdict(bundles: Sequence[Registered], seconds: float) -> list[str]:
-    """What was checked of bundles that are ready, and of which of their models no golden inference could be asked."""
-    versions = [version for bundle in bundles for version in declared_versions(bundle)]
+def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript | None = None) -> list[str]:
+    """What was checked of bundles and a script that are ready, and which models no golden inference was asked of."""
+    served = [bundle for bundle in bundles if bundle.framework == Framework.MULTI.value]
+    versions = [version for bundle in served for version in declared_versions(bundle)]
     golden = sum(version["golden"] is not None for version in versions)
-    checked = f"model versions ready: {len(versions)}; golden inferences right: {golden}; after {seconds:.1f} s"
-    return [checked, *(line for bundle in bundles for line in without_golden(bundle))]
+    checked = [f"model versions ready: {len(versions)}", f"golden inferences right: {golden}"] if served else []
+    if script is not None:
+        asked = json.loads(script.golden)
+        checked += [f"{script.file} is ready", "its golden request right" if asked else "it has no golden request"]
+    return [
+        f"{'; '.join(checked)}; after {seconds:.1f} s",
+        *(line for bundle in bundles for line in without_golden(bundle)),
+    ]
 
 
 def _registered(

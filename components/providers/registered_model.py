@@ -65,7 +65,7 @@ def _register(props: dict[str, Any]) -> dict[str, Any]:
         "version": registered.version,
         "digest": registered.digest,
         "path": str(registry.local_path(registered)) if cache else registered.path,
-        "models": [{key: model[key] for key in ("name", "versions", "platform")} for model in registered.models],
+        "models": registered.summary,
     }
 
 

@@ -184,6 +184,7 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
                 "shape": deployment.shape,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,
+                "grpcUri": gateway.grpc_uri,
                 "swaggerUri": gateway.swagger_uri,
                 "metricsUri": gateway.metrics_uri,
             }
