@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
+PACKAGES := bundle common components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
 
 # Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
 PULUMI  := $(or $(shell command -v pulumi 2>/dev/null),$(PYTHON) -m engine)

@@ -12,7 +12,9 @@ import pulumi
 
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
+from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
+from components.entry_script import source_notes
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
@@ -33,6 +35,8 @@ def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
     name = settings.service_name
     check_machine(settings)
+    for note in source_notes(settings, PROJECT):
+        pulumi.log.info(note)
     bundles = [
         ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
     ]
@@ -131,6 +135,7 @@ def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
     return {
         "scoringUri": gateway.scoring_uri,
         "tritonUri": gateway.triton_uri,
+        "grpcUri": gateway.grpc_uri,
         "swaggerUri": gateway.swagger_uri,
         "metricsUri": gateway.metrics_uri,
         "state": gateway.state,
@@ -141,4 +146,4 @@ try:
     declare(stack_settings(PROJECT))
 except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:
     # A user's mistake: its words are enough, without a traceback.
-    raise pulumi.RunError(str(mistake)) from None
+    raise pulumi.RunError(redacted(str(mistake))) from None

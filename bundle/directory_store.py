@@ -9,13 +9,14 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bundle.manifest import FileRecord, Manifest, hash_stream
+from bundle.content import Change, changes
+from bundle.manifest import FileRecord, Manifest
 from bundle.model import BundleFile
 from bundle.stores import MANIFEST, Staged, copy, number_of
-from bundle.tree import is_junk
 
 
 class DirectoryStore:
@@ -73,25 +74,19 @@ class DirectoryStore:
                 with contextlib.suppress(OSError):  # another registration's staging is in it
                     staging.rmdir()
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[str]:
-        folder = self.local_path(manifest)
-        expected = {record.path: record for record in manifest.files}
-        for path in _paths_below(folder):
-            if path not in expected:
-                yield f"{folder / path}: was added"
-        for record in manifest.files:
-            file = folder / record.path
-            try:
-                status = file.stat()
-            except OSError:
-                yield f"{file}: is missing"
-                continue
-            if status.st_size != record.size:
-                yield f"{file}: has {status.st_size} bytes, was registered with {record.size}"
-            elif thorough or status.st_mtime_ns != record.mtime_ns:
-                with file.open("rb") as stream:
-                    if hash_stream(stream)[1] != record.sha256:
-                        yield f"{file}: has other content than was registered"
+    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
+        return changes(self.local_path(manifest), manifest, thorough=thorough)
+
+    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+        target = self.local_path(manifest) / record.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{uuid.uuid4().hex}")
+        try:
+            placed = _place_file(source, temporary, record)
+            os.utime(temporary, ns=(placed.mtime_ns or 0, record.mtime_ns or placed.mtime_ns or 0))
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def location(self, manifest: Manifest) -> str:
         return str(self.local_path(manifest))
@@ -142,23 +137,19 @@ def _place(folder: Path, files: Sequence[BundleFile], records: Sequence[FileReco
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         folders.update(parent for parent in target.parents if parent.is_relative_to(folder))
-        with file.source.open("rb") as source, target.open("xb") as sink:
-            copy(source, sink, record)
-            sink.flush()
-            os.fsync(sink.fileno())
-        # Versions are immutable: nobody should edit one by accident.
-        target.chmod(target.stat().st_mode & 0o444)
-        yield FileRecord(record.path, record.size, record.sha256, target.stat().st_mtime_ns)
+        yield _place_file(file.source, target, record)
     for made in sorted(folders, reverse=True):
         _sync_folder(made)
 
 
-def _paths_below(folder: Path) -> Iterator[str]:
-    for base, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_junk(name)]
-        for name in files:
-            if not is_junk(name):
-                yield (Path(base) / name).relative_to(folder).as_posix()
+def _place_file(origin: Path, target: Path, record: FileRecord) -> FileRecord:
+    with origin.open("rb") as source, target.open("xb") as sink:
+        copy(source, sink, record)
+        sink.flush()
+        os.fsync(sink.fileno())
+    # Versions are immutable: nobody should edit one by accident.
+    target.chmod(target.stat().st_mode & 0o444)
+    return replace(record, mtime_ns=target.stat().st_mtime_ns)
 
 
 def _write_durably(path: Path, data: bytes) -> None:

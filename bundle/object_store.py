@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from bundle.content import Change
 from bundle.manifest import FileRecord, Manifest, hash_stream
 from bundle.model import BundleFile
 from bundle.stores import MANIFEST, Staged, copy, number_of
@@ -58,33 +60,38 @@ class ObjectStore:
         staged = _StagedObjects(self, name, tuple(records))
         try:
             for file, record in zip(files, records, strict=True):
-                path = f"{self.root}/{name}/{staged.content}/{file.path}"
-                self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-                with file.source.open("rb") as source, self.filesystem.open(path, "wb") as sink:
-                    copy(source, sink, record)
+                self._put(f"{self.root}/{name}/{staged.content}/{file.path}", file.source, record)
             yield staged
         finally:
             if not staged.committed:
                 with contextlib.suppress(FileNotFoundError):
                     self.filesystem.rm(f"{self.root}/{name}/{staged.content}", recursive=True)
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[str]:
+    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
         folder = f"{self.root}/{manifest.name}/{manifest.content}"
         self.filesystem.invalidate_cache()
         found = {path.partition(f"{folder.lstrip('/')}/")[2]: info for path, info in self._find(folder).items()}
         for record in manifest.files:
-            info = found.pop(record.path, None)
+            path, info = f"{folder}/{record.path}", found.pop(record.path, None)
             if info is None:
-                yield f"{folder}/{record.path}: is missing"
+                yield Change(path, "is missing", record)
             elif info["size"] != record.size:
-                yield f"{folder}/{record.path}: has {info['size']} bytes, was registered with {record.size}"
+                yield Change(path, f"has {info['size']} bytes, was registered with {record.size}", record)
             elif thorough:
                 with self.open(manifest, record.path) as stream:
                     if hash_stream(stream)[1] != record.sha256:
-                        yield f"{folder}/{record.path}: has other content than was registered"
+                        yield Change(path, "has other content than was registered", record)
         for path in sorted(found):
             if path:
-                yield f"{folder}/{path}: was added"
+                yield Change(f"{folder}/{path}", "was added")
+
+    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+        self._put(f"{self.root}/{manifest.name}/{manifest.content}/{record.path}", source, record)
+
+    def _put(self, path: str, origin: Path, record: FileRecord) -> None:
+        self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with origin.open("rb") as source, self.filesystem.open(path, "wb") as sink:
+            copy(source, sink, record)
 
     def _find(self, folder: str) -> dict[str, Any]:
         return dict(self.filesystem.find(folder, detail=True))

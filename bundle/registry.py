@@ -8,15 +8,16 @@ change for a version, and are then kept beside its manifest, in `properties.json
     <registry>/<name>/<version>/properties.json    tags, description and framework, where they were changed later
     <registry>/<name>/<version>/files/...          the bundle (in an object store: <name>/content/<id>/...)
 
-A version that is read is checked: its files are there and no other, with the sizes registered, and in a directory those
-whose time of change differs are hashed again. `verify` hashes all of them.
+A version never changes, so nobody is given its files to run on: `lay_out` copies them for each generation, hashed, and
+`verify` hashes them all where an image is built of them. A version that is only read is checked more quickly: its files
+are there and no other, with the sizes registered, and in a directory those whose time of change differs are hashed
+again. Registering the same content again restores what was lost or damaged of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,27 +25,39 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fsspec.core import url_to_fs
 
+from bundle.content import Change, changes, copy_out
 from bundle.derive import NotDerivable, derive
 from bundle.directory_store import DirectoryStore
 from bundle.frameworks import ONNXRUNTIME
-from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, hash_stream, parse_manifest
+from bundle.manifest import (
+    NAME,
+    FileRecord,
+    Manifest,
+    ManifestError,
+    digest_of,
+    hash_stream,
+    parse_manifest,
+    properties_of,
+)
 from bundle.model import Bundle, Model
 from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
 from bundle.stores import MANIFEST, PROPERTIES, ChangedError, Store
+from common.redaction import redacted
 
-# Azure Machine Learning's rule for the names of models.
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
+_OTHER_CONTENT = "has other content than was registered"
 _ATTEMPTS = 100
 """Bounds the tries for a number while others register under the same name."""
 
 
 class RegistryError(ValueError):
     """A model that cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redacted(text))
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,14 @@ class Registered:
     manifest: Manifest = field(repr=False)
 
     @property
+    def summary(self) -> list[dict[str, Any]]:
+        """Its models for people and other stacks: name, versions, platform, or the backend where Triton has no name."""
+        return [
+            {"name": model["name"], "versions": model["versions"], "platform": model["platform"] or model["backend"]}
+            for model in self.models
+        ]
+
+    @property
     def model_id(self) -> str:
         """`name:version`, as Azure writes a registered model."""
         return f"{self.name}:{self.version}"
@@ -78,7 +99,7 @@ class Registry:
     """
 
     def __init__(self, url: str, *, cache: Path | None = None) -> None:
-        self.url = _without_password(url)
+        self.url = redacted(url)
         self.cache = cache
         try:
             filesystem, root = url_to_fs(url)
@@ -98,7 +119,7 @@ class Registry:
         description: str = "",
         framework: str = "",
     ) -> Registered:
-        """Registers a bundle, or finds the version that has its content already.
+        """Registers a bundle, or finds the version that has its content already; a damaged file of that is restored.
 
         An ONNX model without a golden inference of its own gets a derived one.
 
@@ -113,7 +134,18 @@ class Registry:
             version = self._version_of(name, digest)
             if version is None:
                 return self._register(name, bundle, records, digest, properties)
+            self._restore(name, version, bundle)
         return self._found(name, version, properties)
+
+    def _restore(self, name: str, version: int, bundle: Bundle) -> None:
+        manifest = self._manifest(name, version)
+        damaged = list(self._store.changes(manifest, thorough=False))
+        if any(change.record is None for change in damaged):
+            return  # the files one too many are told by whoever reads the version
+        sources = {file.path: file.source for file in bundle.files}
+        for change in damaged:
+            if change.record is not None:
+                self._store.restore(manifest, change.record, sources[change.record.path])
 
     def _register(
         self,
@@ -169,6 +201,19 @@ class Registry:
         self._require_unchanged(registered, thorough=False)
         return registered
 
+    def with_digest(self, name: str, digest: str) -> Registered:
+        """The registered version that has a content.
+
+        Raises:
+            RegistryError: no version of that name has it, or a registered file was changed.
+        """
+        _require_name(name)
+        with self._errors():
+            version = self._version_of(name, digest)
+        if version is None:
+            raise RegistryError(f"no version of model '{name}' in {self.url} has the digest {digest}")
+        return self.get(name, version)
+
     def verify(self, registered: Registered) -> None:
         """Hashes every file of a version.
 
@@ -177,8 +222,24 @@ class Registry:
         """
         self._require_unchanged(registered, thorough=True)
 
-    def local_path(self, registered: Registered) -> Path:
+    def lay_out(self, registered: Registered, folder: Path, target: Path) -> None:
+        """Copies a version's files from `folder`, which `local_path` gave, to `target`, and hashes what was copied.
+
+        Whoever serves from the copy may write to it: the version stays as it is. Files that `target` has as registered
+        are kept.
+
+        Raises:
+            RegistryError: a file was changed or removed; the message names it.
+        """
+        manifest = registered.manifest
+        with self._errors():
+            for change in copy_out(folder, manifest, target):
+                raise RegistryError(_changed(manifest, change, download=self._store.local_path(manifest) is None))
+
+    def local_path(self, registered: Registered, *, thorough: bool = False) -> Path:
         """The folder with a version's files on this machine; those of an object store are downloaded and verified.
+
+        `thorough` hashes them, also where they were downloaded before. A download that was damaged is replaced.
 
         Raises:
             RegistryError: a file differs from what was registered, or there is no cache to download to.
@@ -186,6 +247,8 @@ class Registry:
         manifest = registered.manifest
         local = self._store.local_path(manifest)
         if local is not None:
+            if thorough:
+                self.verify(registered)
             return local
         if self.cache is None:
             raise RegistryError(
@@ -193,6 +256,8 @@ class Registry:
             )
         target = self.cache / f"{manifest.name}-{manifest.version}-{manifest.digest.removeprefix('sha256:')[:12]}"
         with self._errors():
+            if target.is_dir() and any(changes(target, _without_times(manifest), thorough=thorough)):
+                shutil.rmtree(target)
             if not target.is_dir():
                 self._download(manifest, target)
         return target
@@ -208,7 +273,8 @@ class Registry:
                 with self._store.open(manifest, record.path) as source, path.open("xb") as sink:
                     found = hash_stream(source, sink)
                 if found != (record.size, record.sha256):
-                    raise RegistryError(_changed(manifest, f"{record.path}: has other content than was registered"))
+                    change = Change(f"{self._store.location(manifest)}/{record.path}", _OTHER_CONTENT, record)
+                    raise RegistryError(_changed(manifest, change))
             with contextlib.suppress(FileExistsError, OSError):  # another download of the same was faster
                 folder.rename(target)
         finally:
@@ -249,7 +315,11 @@ class Registry:
         }
         later = self._store.read(manifest.name, manifest.version, PROPERTIES)
         if later is not None:
-            properties |= json.loads(later)
+            try:
+                properties = properties_of(json.loads(later))
+            except ValueError as error:
+                why = str(error) if isinstance(error, ManifestError) else "is damaged: it is no JSON; remove it"
+                raise RegistryError(f"{self.url}/{manifest.name}/{manifest.version}/{PROPERTIES}: {why}") from None
         return Registered(
             name=manifest.name,
             version=manifest.version,
@@ -279,16 +349,26 @@ class Registry:
             ) from None
 
 
-def _changed(manifest: Manifest, change: str) -> str:
-    return (
-        f"{change}; {manifest.name}:{manifest.version} is immutable: "
-        "restore the file, or remove the version's folder and "
-        "register it again"
-    )
+def _changed(manifest: Manifest, change: Change, *, download: bool = False) -> str:
+    if change.record is None:
+        fix = "remove it"
+    elif download:
+        fix = "remove the folder of this download: it is downloaded again"
+    else:
+        fix = (
+            f"put the original back (SHA-256 {change.record.sha256}), or remove the file and deploy the folder that "
+            "was registered again (`path` in models), which restores it"
+        )
+    return f"{change}; {manifest.name}:{manifest.version} is immutable: {fix}"
+
+
+def _without_times(manifest: Manifest) -> Manifest:
+    """A manifest for a copy, whose times are its own."""
+    return replace(manifest, files=tuple(replace(record, mtime_ns=None) for record in manifest.files))
 
 
 def _require_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise RegistryError(
             f"model name '{name}' is not valid; "
             "expected 1 to 255 letters, digits, '-', '_' and '.', starting with a letter "
@@ -318,10 +398,3 @@ def _with_golden(model: Model, bundle: Bundle) -> dict[str, Any]:
             except NotDerivable as error:
                 document["goldenReason"] = f"it has no golden.json, and none can be derived: {error}"
     return document
-
-
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

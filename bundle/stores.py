@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from bundle.content import Change
 from bundle.manifest import FileRecord, Manifest, hash_stream
 from bundle.model import BundleFile
 
@@ -69,8 +70,15 @@ class Store(Protocol):
             ChangedError: a file is not what its record says.
         """
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[str]:
+    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
         """What differs between a version's files and its manifest; `thorough` hashes every file."""
+
+    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+        """Replaces a file of a version by `source`, at once where the store can.
+
+        Raises:
+            ChangedError: `source` is not what the record says.
+        """
 
     def location(self, manifest: Manifest) -> str:
         """Where the files of a version are: a path, or a URL."""

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from environment.files import digest_of
+from environment.source import read_source
 from settings.golden import score_question
 from settings.schema import Settings
 
-__all__ = ["entry_script"]
+__all__ = ["entry_script", "source_notes"]
 
 
 def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
@@ -24,3 +25,14 @@ def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
         "digest": digest_of(source),
         "golden": golden,
     }
+
+
+def source_notes(settings: Settings, project: Path) -> list[str]:
+    """What is worth knowing of the source directory before it is copied: links that lead out of it."""
+    if settings.entry_script is None:
+        return []
+    source = (project / settings.source_directory).resolve()
+    return [
+        f"sourceDirectory: {path} is a link to {real}, outside {source}: what it leads to is copied"
+        for path, real in read_source(source).outside.items()
+    ]

@@ -31,13 +31,15 @@ class Gateway(pulumi.ComponentResource):
 
     `url` names the host that the certificate is for, `local_url` this machine. `scoring_uri` is where clients send
     requests: `/score`, or the base URI where Triton serves without a script. `triton_uri` and `swagger_uri` are none
-    where nobody answers there. `state` is measured, of the door and of what is behind it.
+    where nobody answers there, and so is `grpc_uri`, a host and a port as Triton's gRPC clients take them. `state` is
+    measured, of the door and of what is behind it.
     """
 
     url: str
     local_url: str
     scoring_uri: str
     triton_uri: pulumi.Output[str | None]
+    grpc_uri: pulumi.Output[str | None]
     swagger_uri: str | None
     metrics_uri: pulumi.Output[str]
     state: pulumi.Output[str]
@@ -73,6 +75,8 @@ class Gateway(pulumi.ComponentResource):
         self.scoring_uri = f"{self.url}/score" if scripted else self.url
         self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
+        address = self.url.partition("://")[2]
+        self.grpc_uri = args.deployment.shape.apply(lambda shape: address if "triton" in shape else None)
         self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", door.metricsPort)
         self.state = pulumi.Output.all(args.deployment.state, door.state).apply(lambda states: overall(*states))
         self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})

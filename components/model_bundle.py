@@ -60,18 +60,34 @@ class ModelBundle(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self.name, self.registry = args.model.name, args.registry
         if isinstance(args.model, RegisteredModelId):
-            registry = Registry(args.registry, cache=args.cache)
-            registered = registry.get(args.model.name, args.model.version)
-            super().__init__("triton:index:ModelBundle", name, None, opts)
-            self.version = pulumi.Output.from_input(registered.version)
-            self.digest = pulumi.Output.from_input(registered.digest)
-            path = registry.local_path(registered) if args.cache else registered.path
-            self.path = pulumi.Output.from_input(str(path))
-            self.framework = pulumi.Output.from_input(registered.framework)
-            self.models = pulumi.Output.from_input(summary_of(registered.models))
+            self._take(name, args.model, args, opts)
         else:
             self._register(name, args.model, args, opts)
         self.register_outputs({"modelId": self.model_id, "digest": self.digest, "path": self.path})
+
+    def _take(
+        self, name: str, model: RegisteredModelId, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None
+    ) -> None:
+        registry = Registry(args.registry, cache=args.cache)
+        registered = registry.get(model.name, model.version)
+        path = registry.local_path(registered) if args.cache else registered.path
+        super().__init__("triton:index:ModelBundle", name, None, opts)
+        # A rollback is an update of what was registered before, not its end.
+        self._declare(
+            name,
+            args,
+            source="",
+            digest=registered.digest,
+            framework=registered.framework,
+            tags=dict(registered.tags),
+            description=registered.description,
+        )
+        # The preview knows them already.
+        self.version = pulumi.Output.from_input(registered.version)
+        self.digest = pulumi.Output.from_input(registered.digest)
+        self.path = pulumi.Output.from_input(str(path))
+        self.framework = pulumi.Output.from_input(registered.framework)
+        self.models = pulumi.Output.from_input(registered.summary)
 
     def _register(self, name: str, model: Model, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None) -> None:
         source = Path(model.path)
@@ -80,26 +96,32 @@ class ModelBundle(pulumi.ComponentResource):
         super().__init__("triton:index:ModelBundle", name, None, opts)
         for note in checked.notes:
             pulumi.log.info(note, self)
-        registered = RegisteredModel(
-            f"{name}-version",
-            {
-                "registry": args.registry,
-                "cache": str(args.cache or ""),
-                "name": model.name,
-                "source": str(source),
-                "digest": content_digest(checked),
-                "target": args.target.value,
-                "framework": model.framework.value,
-                "tags": model.tags,
-                "description": model.description,
-            },
-            pulumi.ResourceOptions(parent=self),
+        registered = self._declare(
+            name,
+            args,
+            source=str(source),
+            digest=content_digest(checked),
+            framework=model.framework.value,
+            tags=model.tags,
+            description=model.description,
         )
         self.version = registered.version
         self.digest = registered.digest
         self.path = registered.path
         self.framework = registered.framework
         self.models = registered.models
+
+    def _declare(self, name: str, args: ModelBundleArgs, **version: Any) -> RegisteredModel:
+        inputs = {
+            "registry": args.registry,
+            "cache": str(args.cache or ""),
+            "name": args.model.name,
+            "target": args.target.value,
+            **version,
+        }
+        # The registry keeps it, and the preview says so.
+        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        return RegisteredModel(f"{name}-version", inputs, kept)
 
     @property
     def model_id(self) -> pulumi.Output[str]:
@@ -122,8 +144,3 @@ class ModelBundle(pulumi.ComponentResource):
             "path": self.path,
             "framework": self.framework,
         }
-
-
-def summary_of(models: Any) -> list[dict[str, Any]]:
-    """A bundle's models as outputs show them, without golden data."""
-    return [{key: model[key] for key in ("name", "versions", "platform")} for model in models]

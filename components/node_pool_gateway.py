@@ -17,7 +17,7 @@ from gateway import config
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from machine.service import overall
-from node_pool.addresses import metrics_uri, port_forward_command, public_url
+from node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
 from node_pool.front_door import STARTUP_SECONDS
 from node_pool.gateway_files import gateway_files
 from node_pool.lifecycle import Times
@@ -44,15 +44,17 @@ class NodePoolGateway(pulumi.ComponentResource):
     """Envoy in pods of its own, and how clients reach it: in the cluster, by load balancer, Ingress or Gateway API.
 
     `url` is the base URI for clients; `scoring_uri` is `/score` on it, or itself where Triton serves without a script;
-    `triton_uri` and `swagger_uri` are none where nobody answers there. `address` is a load balancer's own, or "".
-    `state` is measured, of the door and of the replicas behind it. `port_forward` is the command that leads to a front
-    door of the cluster's own from one's machine.
+    `triton_uri` and `swagger_uri` are none where nobody answers there, and so is `grpc_uri`, a host and a port as
+    Triton's gRPC clients take them. `address` is a load balancer's own, or "". `state` is measured, of the door and of
+    the replicas behind it. `port_forward` is the command that leads to a front door of the cluster's own from one's
+    machine.
     """
 
     url: pulumi.Output[str]
     address: pulumi.Output[str]
     scoring_uri: pulumi.Output[str]
     triton_uri: pulumi.Output[str] | None
+    grpc_uri: pulumi.Output[str | None] | None
     swagger_uri: pulumi.Output[str] | None
     metrics_uri: str
     state: pulumi.Output[str]
@@ -69,6 +71,7 @@ class NodePoolGateway(pulumi.ComponentResource):
         self.scoring_uri = pulumi.Output.concat(self.url, "/score") if options.scorer else self.url
         self.swagger_uri = pulumi.Output.concat(self.url, "/swagger.json") if options.scorer else None
         self.triton_uri = self.url if options.triton else None
+        self.grpc_uri = self.address.apply(lambda address: grpc_uri(options, address)) if options.triton else None
         self.metrics_uri = metrics_uri(options)
         self.state = pulumi.Output.all(args.deployment.state, rollout.state).apply(lambda states: overall(*states))
         self.port_forward = (

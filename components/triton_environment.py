@@ -11,6 +11,7 @@ from components.model_bundle import ModelBundle
 from components.providers.environment_venv import EnvironmentVenv, declared_environment
 from environment.files import digest_of
 from settings.schema import Framework, Settings
+from settings.variable_rules import served_variables
 
 __all__ = ["TritonEnvironment", "TritonEnvironmentArgs"]
 
@@ -43,7 +44,7 @@ class TritonEnvironmentArgs:
             name=settings.environment.name,
             clone=settings.environment.clone,
             pip_packages=settings.environment.pip_packages,
-            variables=settings.environment.variables,
+            variables=served_variables(settings, project),
             triton=frameworks.apply(lambda served: Framework.MULTI.value in served),
             gpu=settings.deployment.gpu_cores > 0,
             root=(project / settings.state_directory / "environments").resolve(),

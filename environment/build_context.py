@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from environment.dockerfile import CURATED_LOCK, FULL_LOCK, environment_dockerfile, service_dockerfile
-from environment.files import digest_of, is_executable, source_files
+from environment.files import digest_of, is_executable
 from environment.image_layout import MODELS, SERVICE
 from environment.lock import Lock
+from environment.source import read_source
 from environment.spec import Environment
 
 __all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
@@ -77,12 +78,13 @@ def environment_context(
 
 @dataclass(frozen=True, kw_only=True)
 class ServedFiles:
-    """A registered bundle as files: its folder on this machine, its content's digest and who serves it."""
+    """A registered bundle as files: its folder on this machine and the paths in there, its digest, who serves it."""
 
     name: str
     version: int
     digest: str
     folder: Path
+    files: Sequence[str]
     framework: str
 
 
@@ -117,19 +119,15 @@ def service_context(
     )
     files: dict[str, str | Path] = {str(Path(path).relative_to(SERVICE)): text for path, text in probes.items()}
     for bundle in bundles if holds_models else []:
-        files |= _every_file(bundle.folder, f"{Path(MODELS).name}/{bundle.name}/{bundle.version}")
+        place = f"{Path(MODELS).name}/{bundle.name}/{bundle.version}"
+        files |= {f"{place}/{path}": bundle.folder / path for path in bundle.files}
     if source_directory is not None:
         files |= _folder(source_directory, "source")
     return BuildContext(dockerfile(digest), files, digest)
 
 
 def _folder(folder: Path, name: str) -> dict[str, str | Path]:
-    return {f"{name}/{path.relative_to(folder).as_posix()}": path for path in source_files(folder)}
-
-
-def _every_file(folder: Path, name: str) -> dict[str, str | Path]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {f"{name}/{path.relative_to(folder).as_posix()}": path for path in files}
+    return {f"{name}/{path.as_posix()}": folder / path for path in read_source(folder).files}
 
 
 def _digest(**made_of: object) -> str:

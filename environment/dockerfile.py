@@ -112,6 +112,7 @@ def service_dockerfile(
             "AML_APP_ROOT": SOURCE,
             "AZUREML_SOURCE_DIRECTORY": SOURCE,
             "AZUREML_ENTRY_SCRIPT": str(PurePosixPath(entry_script)),
+            "SERVICE_VERSION": ",".join(f"{name}:{version}" for name, version, _ in bundles),
         }
     models = f"COPY models {MODELS}\n" if holds_models else ""
     words = " ".join(f"{name}={_quoted(value)}" for name, value in variables.items())

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import uv
 
+from common.redaction import redacted
 from environment.pip_settings import uv_variables
 
 __all__ = ["Progress", "UvError", "run_uv"]
@@ -59,15 +60,10 @@ def run_uv(
         for line in process.stdout:
             lines.append(line)
             if line.strip() and not line.startswith(("Using ", " + ", " - ")):
-                progress(without_credentials(line.rstrip()))
+                progress(redacted(line.rstrip()))
         process.wait()
     if process.returncode:
         raise UvError(readable(lines) or f"uv exited with {process.returncode}")
-
-
-def without_credentials(text: str) -> str:
-    """Blank user names and passwords in URLs."""
-    return re.sub(r"(?<=://)[^/\s@]+@", "***@", text)
 
 
 _LABEL = re.compile(r" {0,2}(error|hint|cause): *")  # a build's output is indented further
@@ -92,4 +88,4 @@ def readable(lines: Sequence[str]) -> str:
             output = words
         elif words:
             text += f" {words}"
-    return without_credentials(f"{text}: {output}" if output else text)
+    return redacted(f"{text}: {output}" if output else text)

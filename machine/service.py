@@ -9,13 +9,21 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from common.redaction import redacted
+
 __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
 
 LOCK_SECONDS = 5
 
 
 class ServiceError(Exception):
-    """A service that could not be changed, measured or removed; its text is meant for people."""
+    """A service that could not be changed, measured or removed; its text is meant for people.
+
+    Logs are quoted in it: credentials in their URLs are not.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redacted(text))
 
 
 @dataclass(frozen=True)

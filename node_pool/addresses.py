@@ -1,11 +1,11 @@
 """How a service is reached: its URLs, and the commands of `kubectl` that show its logs and lead to it."""
 
 from environment.image_layout import TRITON_METRICS_PORT
-from node_pool.exposure import scheme, service_port
+from node_pool.exposure import HTTPS_PORT, scheme, service_port
 from node_pool.names import REPLICA, STATISTICS_PORT, Names
 from node_pool.options import Options
 
-__all__ = ["LOCAL_PORT", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+__all__ = ["LOCAL_PORT", "grpc_uri", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
 
 LOCAL_PORT = 6789
 _LOG_LINES = 1000
@@ -20,6 +20,15 @@ def public_url(options: Options, address: str) -> str:
     names = Names.of(options)
     host = exposure.host or address if exposure.kind == "loadBalancer" else ""
     return f"{scheme(options)}://{host or f'{names.service}.{names.namespace}.svc'}"
+
+
+def grpc_uri(options: Options, address: str) -> str | None:
+    """Host and port for clients of Triton's gRPC; none behind an Ingress, which need not speak it."""
+    kind = options.pool.exposure.kind
+    if kind == "ingress":
+        return None
+    port = HTTPS_PORT if kind == "gateway" else service_port(options)
+    return f"{public_url(options, address).partition('://')[2]}:{port}"
 
 
 def metrics_uri(options: Options) -> str:

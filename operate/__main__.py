@@ -11,6 +11,7 @@ from rich.console import Console
 
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
+from common.redaction import redacted
 from environment import BuildError, ResolutionError, SpecError
 from machine.service import ServiceError
 from settings import Settings, SettingsError, read_stack_file
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
         return _run(args, console, settings)
     except MISTAKES as mistake:
-        sys.stderr.write(f"{mistake}\n")
+        sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
     except KeyboardInterrupt:
         return 130

@@ -5,6 +5,7 @@ registry that is thrown away, and a service that has no front door.
 """
 
 import contextlib
+import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from rich.console import Console
 from bundle.layout import check_files, check_layout
 from bundle.probe import declared_versions, without_golden
 from bundle.registry import Registered, Registry
-from components.entry_script import entry_script
+from components.entry_script import entry_script, source_notes
 from components.providers.environment_venv import declared_environment
 from environment import venv
 from processes import rollout, service
@@ -23,6 +24,7 @@ from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
 from settings.model_rules import registry_url
 from settings.schema import Framework, Model, RegisteredModelId
+from settings.variable_rules import served_variables
 
 __all__ = ["run", "verdict"]
 
@@ -44,7 +46,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
-        ).with_variables(settings.environment.variables)
+        ).with_variables(served_variables(settings, project))
         built = venv.build(
             environment,
             root=state_directory / "environments",
@@ -52,6 +54,8 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             gpu=settings.deployment.gpu_cores > 0,
             progress=say,
         )
+        for note in source_notes(settings, project):
+            say(note)
         script = entry_script(settings, project)
         spec = ServiceSpec(
             service_name="check",
@@ -72,17 +76,24 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         started = time.monotonic()
         rollout.apply(spec, say)
         seconds = time.monotonic() - started
-        for line in verdict([registered for _, registered in found], seconds):
+        for line in verdict([registered for _, registered in found], seconds, spec.entry_script):
             say(line)
     return 0
 
 
-def verdict(bundles: Sequence[Registered], seconds: float) -> list[str]:
-    """What was checked of bundles that are ready, and of which of their models no golden inference could be asked."""
-    versions = [version for bundle in bundles for version in declared_versions(bundle)]
+def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript | None = None) -> list[str]:
+    """What was checked of bundles and a script that are ready, and which models no golden inference was asked of."""
+    served = [bundle for bundle in bundles if bundle.framework == Framework.MULTI.value]
+    versions = [version for bundle in served for version in declared_versions(bundle)]
     golden = sum(version["golden"] is not None for version in versions)
-    checked = f"model versions ready: {len(versions)}; golden inferences right: {golden}; after {seconds:.1f} s"
-    return [checked, *(line for bundle in bundles for line in without_golden(bundle))]
+    checked = [f"model versions ready: {len(versions)}", f"golden inferences right: {golden}"] if served else []
+    if script is not None:
+        asked = json.loads(script.golden)
+        checked += [f"{script.file} is ready", "its golden request right" if asked else "it has no golden request"]
+    return [
+        f"{'; '.join(checked)}; after {seconds:.1f} s",
+        *(line for bundle in bundles for line in without_golden(bundle)),
+    ]
 
 
 def _registered(

@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bundle.probe import declared_versions
+from bundle.registry import Registry, RegistryError
+from environment.files import write_atomically
 from node_pool.addresses import LOCAL_PORT
 from settings import Settings
 from settings.golden import golden_request
+from settings.model_rules import registry_url
 from settings.schema import Target
 
 __all__ = ["commands", "show"]
+
+_LONGEST_BODY = 500
 
 
 def show(console: Console, settings: Settings, project: Path, stack: str, text: str) -> int:
@@ -52,28 +59,71 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
     way = f" --connect-to ::localhost:{port}" if port else ""
     curl = f"curl -sS -w '\\n%{{http_code}}\\n'{trust}{way}"
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
+    post = f"{curl} -H 'Content-Type: application/json'"
     if settings.entry_script is not None and scoring:
         golden = golden_request(settings, project)
-        body = shlex.quote(json.dumps(golden["request"] if golden else {}))
-        yield f"  {curl} {scoring} -H 'Content-Type: application/json' -d {body}{header}"
+        body = _body(golden["request"], settings, project, "score") if golden else "@request.json"
+        if golden is None:
+            file = Path(settings.entry_script).with_suffix(".golden.json").name
+            yield f"Put what the script's run() expects into request.json (a request in {file} would stand here):"
+        yield f"  {post} {scoring} -d {body}{header}"
     if triton:
         yield f"  {curl} {triton}/v2/health/ready{header}"
         models = [model["name"] for bundle in values.get("models") or () for model in bundle["models"]]
         if models:
             yield f"  {curl} {triton}/v2/models/{models[0]}{header}"
+        for name, version, request in islice(_golden_requests(values, settings, project), 1):
+            body = _body(request, settings, project, name)
+            yield f"  {post} {triton}/v2/models/{name}/versions/{version}/infer -d {body}{header}"
     if values.get("swaggerUri"):
         yield f"  {curl} {values['swaggerUri']}{header}"
     if values.get("metricsUri") and settings.deployment.target is not Target.NODE_POOL:
         yield f"  curl -sS {values['metricsUri']}"
 
 
+def _golden_requests(
+    values: Mapping[str, Any], settings: Settings, project: Path
+) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """The golden inferences of the deployed models: model, version and request."""
+    registry = Registry(registry_url(settings, project))
+    for bundle in values.get("models") or ():
+        name, _, version = str(bundle["modelId"]).rpartition(":")
+        if not bundle["models"]:
+            continue
+        try:
+            registered = registry.get(name, int(version))
+        except RegistryError:  # outputs are shown all the same
+            continue
+        for model in declared_versions(registered):
+            if model["golden"]:
+                yield model["name"], model["version"], model["golden"]["request"]
+
+
+def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
+    """A request as curl's `-d` takes it: a long one in a file among the caches, named from the project's folder."""
+    text = json.dumps(request)
+    if len(text) <= _LONGEST_BODY:
+        return shlex.quote(text)
+    file = (
+        (project / settings.state_directory).resolve() / "cache" / "requests" / settings.service_name / f"{name}.json"
+    )
+    write_atomically(file, text)
+    shown = file.relative_to(project) if file.is_relative_to(project) else file
+    return shlex.quote(f"@{shown}")
+
+
 def _shown(name: str, value: Any) -> str:
     if name == "models":
-        return "\n".join(
-            f"{bundle['modelId']}: {model['name']} {', '.join(map(str, model['versions']))} ({model['platform']})"
-            for bundle in value
-            for model in bundle["models"]
-        )
+        return "\n".join(line for bundle in value for line in _bundle(bundle))
     if name == "environment" and isinstance(value, dict):
         return f"{value['name']} {str(value['digest'])[:12]}"
     return str(value) if value is not None else "-"
+
+
+def _bundle(bundle: Mapping[str, Any]) -> Iterator[str]:
+    if not bundle["models"]:
+        yield f"{bundle['modelId']}: files for the entry script"
+    for model in bundle["models"]:
+        versions = ", ".join(map(str, model["versions"]))
+        platform = f" ({model['platform']})" if model["platform"] else ""
+        yield f"{bundle['modelId']}: {model['name']} {versions}{platform}"

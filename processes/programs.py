@@ -88,6 +88,7 @@ def scorer(
     variables = {
         **_inherited(),
         "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
+        "SERVICE_VERSION": ",".join(f"{bundle.name}:{bundle.version}" for bundle in spec.bundles),
         **spec.variables,
         **_gpus(spec),
         "PATH": _path(spec),

@@ -13,7 +13,7 @@ from environment.files import write_atomically
 from environment.source import copy_source
 from machine.ports import free_ports, is_listening
 from machine.service import ServiceError
-from processes import front_door, programs, traffic
+from processes import front_door, models, programs, traffic
 from processes.directory import Generation, Record, ServiceDirectory
 from processes.probe import GenerationProbe, probe_file
 from processes.spec import ServiceSpec
@@ -111,8 +111,14 @@ class _Rollout:
                 self.progress(f"generation {old.number} cannot start: another process listens on its ports")
                 return False
         try:
+            if restarted and old.digest == self.spec.digest:
+                models.lay_out(self.spec, self.directory.generation(old.number))
             self._start(old)
-            self._await_ready(old, max(PATIENCE_SECONDS, self.spec.deadline_seconds - self._age(old)))
+            self._await_ready(
+                old,
+                max(PATIENCE_SECONDS, self.spec.deadline_seconds - self._age(old)),
+                told=None if restarted else "serves",
+            )
         except ServiceError as error:
             self.progress(f"generation {old.number} did not come back: {error}")
             if restarted:
@@ -125,7 +131,7 @@ class _Rollout:
         try:
             self._start(old)
             if healthy:
-                self._await_ready(old)
+                self._await_ready(old, told="serves on")
         except ServiceError as error:
             self.progress(f"generation {old.number} did not come back: {error}")
 
@@ -154,9 +160,15 @@ class _Rollout:
 
         folder = self.directory.generation(number)
         folder.mkdir(parents=True)
+        self.progress(f"copying {', '.join(f'{b.name}:{b.version}' for b in spec.bundles)} to generation {number}")
+        try:
+            served = models.lay_out(spec, folder)
+        except BaseException:
+            self.directory.remove_generation(number)
+            raise
         if with_triton:
             launch = programs.triton(
-                spec, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
+                served, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
             )
             write_atomically(folder / "triton.json", launch.to_json())
         if spec.entry_script is not None:
@@ -165,24 +177,12 @@ class _Rollout:
                 spec,
                 generation,
                 source_directory=folder / "source",
-                model_directory=self._link_models(folder),
+                model_directory=models.model_directory(spec, folder),
                 probe=folder / "probe.json",
             )
             write_atomically(folder / "scorer.json", launch.to_json())
         write_atomically(folder / "probe.json", probe_file(spec, generation))
         return generation
-
-    def _link_models(self, folder: Path) -> Path:
-        """Lay the bundles out as Azure does and give `AZUREML_MODEL_DIR`.
-
-        One model: `azureml-models/<name>/<version>`; several: `azureml-models`, which holds them all.
-        """
-        root = folder / "azureml-models"
-        for bundle in self.spec.bundles:
-            link = root / bundle.name / str(bundle.version)
-            link.parent.mkdir(parents=True)
-            link.symlink_to(bundle.path.resolve())
-        return link if len(self.spec.bundles) == 1 else root
 
     def _start(self, generation: Generation) -> None:
         """Start what does not run of a generation."""
@@ -202,11 +202,13 @@ class _Rollout:
         processes = self.supervisor.processes()
         return min((processes[name].seconds for name in generation.programs if name in processes), default=0)
 
-    def _await_ready(self, generation: Generation, seconds: float | None = None) -> None:
+    def _await_ready(self, generation: Generation, seconds: float | None = None, *, told: str | None = None) -> None:
+        """Wait until a generation is ready, and tell how long it took, or in other words that it is."""
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
         probe.wait(seconds or self.spec.deadline_seconds, self.progress)
-        self.progress(f"generation {generation.number} is ready after {time.monotonic() - started:.1f} s")
+        told = told or f"is ready after {time.monotonic() - started:.1f} s"
+        self.progress(f"generation {generation.number} {told}")
 
     def _stop(self, generation: Generation) -> None:
         # The scorer first: one idle connection of a client makes Triton wait for its whole exit timeout.

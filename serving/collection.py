@@ -30,6 +30,7 @@ class Record:
     input_bytes: int
     output: bytes
     output_bytes: int
+    check: bool
 
     def pack(self) -> bytes:
         """The record as a message."""
@@ -51,9 +52,17 @@ class Sampler:
         self._limit = collection.max_record_bytes // 2
 
     def offer(
-        self, request_id: str, client_request_id: str, status: int, seconds: float, content: bytes, answer: bytes
+        self,
+        request_id: str,
+        client_request_id: str,
+        status: int,
+        seconds: float,
+        content: bytes,
+        answer: bytes,
+        *,
+        check: bool,
     ) -> None:
-        """Record a call, if it is one of the sample."""
+        """Record a call, if it is one of the sample; `check` says that the deployment made it of itself."""
         if self._rate < 1.0 and random.random() >= self._rate:
             return
         record = Record(
@@ -66,6 +75,7 @@ class Sampler:
             input_bytes=len(content),
             output=answer[: self._limit],
             output_bytes=len(answer),
+            check=check,
         )
         try:
             self._sink.send(record.pack(), socket.MSG_DONTWAIT)

@@ -6,6 +6,7 @@ A file holds what came in within COLLECT_SECONDS, or 8 MiB, and appears when it 
 
     time                 when the answer was ready, ISO 8601 in UTC
     service, version     SERVICE_NAME and SERVICE_VERSION
+    check                whether the deployment made the request of itself (header `x-service-check`), to prove itself
     requestId, clientRequestId, status, durationMs
     input, output        text; base64 where the content is no UTF-8
     inputEncoding, outputEncoding   "utf-8" or "base64"
@@ -141,6 +142,7 @@ def _document(record: Record, settings: Settings) -> Document:
         "version": settings.service_version,
         "requestId": record.request_id,
         "clientRequestId": record.client_request_id,
+        "check": record.check,
         "status": record.status,
         "durationMs": round(record.seconds * 1000, 3),
         "inputBytes": record.input_bytes,

@@ -32,6 +32,8 @@ from typing import Any
 READY_TIMEOUT = 5.0
 INFER_TIMEOUT = 60.0
 POLL_SECONDS = 0.25
+# Marks a request that a deployment makes of itself: collected data tell it from a client's by this.
+CHECK_HEADER = "x-service-check"
 # Outputs whose values have no exact decimal form are compared within the golden inference's tolerance.
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 RELATIVE_TOLERANCE = 1e-4
@@ -215,7 +217,7 @@ def request(url: str, *, method: str = "GET", body: Any = None, timeout: float) 
     if parts.query:
         target += f"?{parts.query}"
     # A kept-alive connection would delay Triton's own shutdown.
-    headers = {"Connection": "close"}
+    headers = {"Connection": "close", CHECK_HEADER: "true"}
     content = None
     if body is not None:
         headers["Content-Type"] = "application/json"

@@ -19,6 +19,7 @@ from serving.collection import Sampler
 from serving.contract import IdError, Ids, echo, error_body
 from serving.logs import AccessLog
 from serving.operations import PATHS, Operations
+from serving.probe import CHECK_HEADER
 from serving.scoreboard import Row, Scoreboard
 from serving.script import InputKind, Script
 from serving.settings import Settings
@@ -225,7 +226,8 @@ class Scorer:
         self.row.count_status(status)
         if self._sampler is not None and call.started and call.ids is not None:
             content = request.body if request.method != "GET" else request.query.encode()
-            self._sampler.offer(call.ids.request, call.ids.client, status, seconds, content, body)
+            check = CHECK_HEADER in request.headers
+            self._sampler.offer(call.ids.request, call.ids.client, status, seconds, content, body, check=check)
         if log:
             self.row.observe("request", seconds)
             target = request.target.decode("latin-1")

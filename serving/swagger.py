@@ -143,7 +143,6 @@ def _version_2(settings: Settings, prefix: str, service_input: Document, service
     return {
         "swagger": "2.0",
         "info": _info(settings),
-        "schemes": ["https"],
         "consumes": ["application/json"],
         "produces": ["application/json"],
         "securityDefinitions": {"Bearer": _BEARER},

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.redaction import redacted
+
 __all__ = ["Mistake", "SettingsError"]
 
 
@@ -16,7 +18,7 @@ class Mistake:
 
     def __str__(self) -> str:
         found = "" if self.value is None else f" has the value {self.value}"
-        return f"{self.path}{found}: {self.expected}"
+        return redacted(f"{self.path}{found}: {self.expected}")
 
 
 class SettingsError(ValueError):

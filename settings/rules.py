@@ -16,6 +16,7 @@ from settings.place_rules import place_rules
 from settings.protection import protection_rules
 from settings.schema import Settings
 from settings.script_rules import script_rules
+from settings.text_rules import text_rules
 from settings.tls_files import tls_rules
 from settings.variable_rules import variable_rules
 
@@ -26,6 +27,7 @@ def broken_rules(settings: Settings, *, project: Path, secret: Collection[str]) 
     """List the rules that these settings break, relative paths starting at `project`."""
     bundles = read_bundles(settings, project)
     return [
+        *text_rules(settings),
         *place_rules(settings, project),
         *model_rules(settings, bundles),
         *_environment_can_be(settings),

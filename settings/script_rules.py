@@ -1,9 +1,11 @@
 """Rules over the entry script: it is there, is Python, and has what the server calls."""
 
 import ast
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from environment.source import read_source
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
 from settings.model_rules import BundleRead
@@ -30,11 +32,18 @@ def script_rules(settings: Settings, bundles: Sequence[BundleRead], project: Pat
             expected=f"expected a folder at {source}",
         )
         return
+    found = read_source(source)
+    for path, problem in found.problems.items():
+        shown = str(path).encode(errors="backslashreplace").decode()
+        yield Mistake(path="sourceDirectory", value=repr(settings.source_directory), expected=f"{shown}: {problem}")
+    entry = Path(os.path.normpath(settings.entry_script))
     if not script.is_file():
         scripts = ", ".join(sorted(p.name for p in source.glob("*.py"))) or "none"
         expected = f"expected a Python file in {source}; the scripts there: {scripts}"
-    elif not script.resolve().is_relative_to(source):
+    elif entry.is_absolute() or entry.parts[0] == "..":
         expected = "expected a file inside sourceDirectory"
+    elif entry not in found.files:
+        expected = "is left out, as names that start with a dot and what tools make are; rename it"
     else:
         expected = _why_not_served(script)
     if expected:

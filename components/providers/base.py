@@ -9,12 +9,14 @@ from typing import Any
 
 from pulumi.dynamic import CheckResult, DiffResult, ResourceProvider
 
+from common.redaction import redacted
+
 __all__ = ["Provider", "say"]
 
 
 def say(line: str) -> None:
     """Show a line of progress: both engines forward what a provider prints."""
-    print(line, flush=True)
+    print(redacted(line), flush=True)
 
 
 class Provider(ResourceProvider):

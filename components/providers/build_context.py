@@ -10,11 +10,11 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.probe import declared_versions
-from bundle.registry import Registry
+from bundle.registry import Registered, Registry
 from components.providers.base import Provider, say
 from components.providers.environment_venv import declared_environment
 from environment.build_context import BuildContext, ServedFiles, environment_context, service_context
-from environment.image_layout import PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
+from environment.image_layout import MODELS, PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from environment.lock import resolve
 from environment.spec import Environment
 
@@ -99,7 +99,13 @@ class ServiceContextProvider(_ContextProvider):
 
 def _service(props: dict[str, Any]) -> dict[str, Any]:
     context = _service_context(props)
-    context.write(Path(props["folder"]))
+    folder = Path(props["folder"])
+    context.write(folder)
+    if props["holdsModels"]:
+        for bundle in props["bundles"]:  # hashed as copied: what the image holds is what was registered
+            registry, registered = _registered(bundle)
+            copy = folder / Path(MODELS).name / bundle["name"] / str(registered.version)
+            registry.lay_out(registered, Path(bundle["path"]), copy)
     return {**props, "path": props["folder"], "digest": context.digest}
 
 
@@ -112,6 +118,7 @@ def _service_context(props: Mapping[str, Any]) -> BuildContext:
                 version=int(bundle["version"]),
                 digest=bundle["digest"],
                 folder=Path(bundle["path"]),
+                files=[file.path for file in _registered(bundle)[1].manifest.files],
                 framework=bundle["framework"],
             )
             for bundle in props["bundles"]
@@ -124,13 +131,18 @@ def _service_context(props: Mapping[str, Any]) -> BuildContext:
     )
 
 
+def _registered(bundle: Mapping[str, Any]) -> tuple[Registry, Registered]:
+    registry = Registry(bundle["registry"])
+    return registry, registry.get(bundle["name"], int(bundle["version"]))
+
+
 def _probes(bundles: list[dict[str, Any]], script: dict[str, Any] | None) -> dict[str, str]:
     """The files of `serving.probe`, by their paths in the image."""
     models = [
         model
         for bundle in bundles
         if bundle["framework"] == "Multi"
-        for model in declared_versions(Registry(bundle["registry"]).get(bundle["name"], int(bundle["version"])))
+        for model in declared_versions(_registered(bundle)[1])
     ]
     probes = {}
     if models:

@@ -9,14 +9,14 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
 from bundle.probe import without_golden
-from bundle.registry import Registry
+from bundle.registry import Registered, Registry, RegistryError
 from components.providers.base import Provider, say
 
 __all__ = ["RegisteredModel"]
 
 
 class RegisteredModelProvider(Provider):
-    """Registers a bundle: same content, same version; changed content, the next one.
+    """Registers a bundle: same content, same version; changed content, the next one. Without a `source` it is there.
 
     Registered versions are kept when the resource is deleted: other stacks and rollbacks need them.
     """
@@ -33,22 +33,31 @@ class RegisteredModelProvider(Provider):
         return UpdateResult(outs=_register(_news))
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return "://" not in outputs["path"] and not Path(outputs["path"]).is_dir()
+        if "://" in outputs["path"]:
+            return False
+        if not Path(outputs["path"]).is_dir():
+            return True
+        # A registry elsewhere is asked when the version is used.
+        return "://" not in outputs["registry"] and _is_damaged(outputs)
+
+
+def _is_damaged(outputs: Mapping[str, Any]) -> bool:
+    try:
+        Registry(outputs["registry"]).get(outputs["name"], int(outputs["version"]))
+    except RegistryError:
+        return True
+    return False
 
 
 def _register(props: dict[str, Any]) -> dict[str, Any]:
-    source = Path(props["source"])
-    bundle = check_files(source) if props["framework"] == "Custom" else check_layout(source, target=props["target"])
     cache = props.get("cache")
     registry = Registry(props["registry"], cache=Path(cache) if cache else None)
-    registered = registry.register(
-        props["name"],
-        bundle,
-        tags=props["tags"],
-        description=props["description"],
-        framework=props["framework"],
-    )
-    say(f"{registered.model_id} is registered")
+    if props["source"]:
+        registered = _registered(registry, props)
+        say(f"{registered.model_id} is registered")
+    else:
+        registered = registry.with_digest(props["name"], props["digest"])
+        say(f"{registered.model_id} is in the registry")
     for line in without_golden(registered):
         say(line)
     return {
@@ -56,8 +65,20 @@ def _register(props: dict[str, Any]) -> dict[str, Any]:
         "version": registered.version,
         "digest": registered.digest,
         "path": str(registry.local_path(registered)) if cache else registered.path,
-        "models": [{key: model[key] for key in ("name", "versions", "platform")} for model in registered.models],
+        "models": registered.summary,
     }
+
+
+def _registered(registry: Registry, props: dict[str, Any]) -> Registered:
+    source = Path(props["source"])
+    bundle = check_files(source) if props["framework"] == "Custom" else check_layout(source, target=props["target"])
+    return registry.register(
+        props["name"],
+        bundle,
+        tags=props["tags"],
+        description=props["description"],
+        framework=props["framework"],
+    )
 
 
 class RegisteredModel(Resource, module="triton", name="RegisteredModel"):

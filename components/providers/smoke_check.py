@@ -11,7 +11,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.registry import Registry
 from components.providers.base import Provider, say
-from serving.probe import alike, compare_outputs, received_json
+from serving.probe import CHECK_HEADER, alike, compare_outputs, received_json
 
 __all__ = ["SmokeCheck", "SmokeCheckError", "check", "client", "problems"]
 
@@ -147,7 +147,7 @@ class _Check:
             yield from self._expect("GET", "/", 200)
             return
         self.count += 1
-        answer = self._client.post("/score", json=golden["request"])
+        answer = self._client.post("/score", json=golden["request"], headers={CHECK_HEADER: "true"})
         if answer.status_code != 200 or not alike(golden["response"], received_json(answer.content)):
             expected = json.dumps(golden["response"])[:300]
             yield f"POST /score: expected 200 and {expected}, received {answer.status_code} and {answer.text[:300]}"

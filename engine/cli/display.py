@@ -164,7 +164,8 @@ class Display:
         keys = ",".join(step.diff.detailed or step.diff.changed_keys)
         diff = f" [diff: {keys}]" if keys and step.op in ("update", "replace", "refresh") else ""
         sign = self._coloured(f"{words.sign:<2}", words.colour)
-        self._write(f" {sign} {resource.type} {resource.name} {what}{duration}{diff}")
+        retained = "[retain]" if step.op.startswith("delete") and resource.retain_on_delete else ""
+        self._write(f" {sign} {resource.type} {resource.name} {what}{duration}{retained}{diff}")
 
     def _properties(self, step: Step) -> None:
         old = plain(step.old.inputs, hide=HIDDEN) if step.old else {}

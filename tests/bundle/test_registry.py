@@ -1,16 +1,22 @@
 """The registry: versions are their content, never change, come into being at once, also when two register at once."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
+from hypothesis import event, given
+from hypothesis import strategies as st
 
+from bundle.content import changes
 from bundle.layout import check_files, check_layout
+from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, parse_manifest
 from bundle.model import Bundle
 from bundle.registry import Registry, RegistryError
 from tests import onnx_models
@@ -137,21 +143,153 @@ def add(folder: Path) -> None:
     (folder / "triton" / "m" / "config.pbtxt").touch()
 
 
+def link(folder: Path) -> None:
+    file = folder / "triton" / "m" / "1" / "model.onnx"
+    file.rename(folder.parent / "elsewhere")
+    file.symlink_to(folder.parent / "elsewhere")
+
+
+def link_folder(folder: Path) -> None:
+    version = folder / "triton" / "m" / "1"
+    version.rename(folder.parent / "elsewhere")
+    version.symlink_to(folder.parent / "elsewhere")
+
+
+IMMUTABLE = (
+    r"; m:1 is immutable: put the original back \(SHA-256 [0-9a-f]{64}\), or remove the file and deploy the folder"
+)
+CHANGES = [
+    (edit, "model.onnx: has other content than was registered" + IMMUTABLE),
+    (remove, "model.onnx: is missing" + IMMUTABLE),
+    (link, "model.onnx: is no regular file, was registered as one" + IMMUTABLE),
+]
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (edit, "model.onnx: has other content than was registered; m:1 is immutable: restore the file, or remove"),
-        (remove, "model.onnx: is missing; m:1 is immutable"),
-        (add, "config.pbtxt: was added; m:1 is immutable"),
+        *CHANGES,
+        (add, "config.pbtxt: was added; m:1 is immutable: remove it"),
+        (link_folder, "model.onnx: is missing; m:1 is immutable"),
     ],
 )
-def test_a_version_that_was_changed_is_not_served(tmp_path: Path, change: object, expected: str) -> None:
+def test_a_version_that_was_changed_is_not_served(
+    tmp_path: Path, change: Callable[[Path], None], expected: str
+) -> None:
     registry = Registry(str(tmp_path / "registry"))
     registered = registry.register("m", scaling(tmp_path / "a", 1))
-    assert callable(change)
     change(Path(registered.path))
     with pytest.raises(RegistryError, match=expected):
         registry.get("m", 1)
+
+
+@pytest.mark.parametrize("change", [change for change, _ in CHANGES])
+def test_registering_the_same_folder_again_restores_a_damaged_version(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    registry, bundle = Registry(str(tmp_path / "registry")), scaling(tmp_path / "a", 1)
+    registered = registry.register("m", bundle)
+    change(Path(registered.path))
+    assert registry.register("m", bundle) == registered
+    registry.verify(registry.get("m", 1))
+
+
+def test_a_damaged_version_in_an_object_store_is_restored(tmp_path: Path) -> None:
+    registry, bundle = Registry(f"memory://{tmp_path.name}", cache=tmp_path / "cache"), scaling(tmp_path / "a", 1)
+    registered = registry.register("m", bundle)
+    fsspec.filesystem("memory").pipe_file(
+        f"/{tmp_path.name}/m/{registered.manifest.content}/triton/m/1/model.onnx", b""
+    )
+    with pytest.raises(RegistryError, match=r"model\.onnx: has 0 bytes, was registered with"):
+        registry.get("m")
+    assert registry.register("m", bundle) == registered
+    registry.verify(registered)
+
+
+def test_a_damaged_download_is_told_and_replaced(tmp_path: Path) -> None:
+    registry = Registry(f"memory://{tmp_path.name}", cache=tmp_path / "cache")
+    registered = registry.register("m", scaling(tmp_path / "a", 1))
+    download = registry.local_path(registered)
+    edit(download)
+    with pytest.raises(RegistryError, match="remove the folder of this download: it is downloaded again"):
+        registry.lay_out(registered, download, tmp_path / "copy")
+    registry.lay_out(registered, registry.local_path(registered, thorough=True), tmp_path / "copy")
+    edit(tmp_path / "copy")  # whoever has a copy may write to it
+    registry.lay_out(registered, registry.local_path(registered, thorough=True), tmp_path / "copy")
+    assert not list(changes(tmp_path / "copy", registered.manifest, thorough=True))
+
+
+def rewritten(manifest: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """A manifest as somebody writes it who may write to the registry: its digest fits its files."""
+    document = json.loads(manifest.read_bytes())
+    change(document)
+    files = [FileRecord(file["path"], file["size"], file["sha256"]) for file in document["files"]]
+    document["digest"] = digest_of(files)
+    manifest.write_text(json.dumps(document))
+
+
+def with_path(path: str) -> Callable[[dict[str, Any]], object]:
+    return lambda document: document["files"][0].update(path=path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(
+            with_path,
+            ("../x", "/etc/x", "a/../../x", "a//x", "./x", "a/.", "..", "", "a\\..\\x", "a\0b", "a\nb", "x/"),
+        ),
+        lambda document: document["files"].append(document["files"][0]),
+        lambda document: document["files"].append({**document["files"][0], "path": "triton/m"}),
+        lambda document: document.update(content="../../../etc"),
+        lambda document: document.update(content="/etc"),
+        lambda document: document.update(content="2/files"),
+        lambda document: document.update(name="../m"),
+        lambda document: document["files"][0].update(size=-1),
+        lambda document: document["files"][0].update(sha256="../x"),
+        lambda document: document["files"][0].update(size=True),
+        lambda document: document["models"][0].pop("versions"),
+        lambda document: document["models"].append(3),
+        lambda document: document.update(tags=["a"]),
+        lambda document: document.update(framework=None),
+        lambda document: document.pop("content"),
+    ],
+)
+def test_a_manifest_that_leads_outside_or_is_none_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    registry = Registry(str(tmp_path / "registry"))
+    registry.register("m", scaling(tmp_path / "a", 1))
+    manifest = tmp_path / "registry" / "m" / "1" / "manifest.json"
+    rewritten(manifest, change)
+    with pytest.raises(RegistryError, match=r"m/1/manifest\.json: is damaged: .*; restore it, or remove the version's"):
+        registry.get("m")
+
+
+@given(st.lists(st.text("a./\\\0\n", min_size=0, max_size=8), min_size=1, max_size=3))
+def test_every_path_that_a_manifest_may_have_stays_inside(paths: list[str]) -> None:
+    records = tuple(FileRecord(path, 1, "0" * 64) for path in paths)
+    manifest = Manifest("m", 1, digest_of(records), "1/files", "", records, (), {}, "", "")
+    try:
+        files = parse_manifest(manifest.to_bytes()).files
+    except ManifestError:
+        event("refused")
+        return
+    event("taken")
+    places = [os.path.normpath(f"/root/{file.path}") for file in files]
+    assert all(place == f"/root/{path}" for place, path in zip(places, paths, strict=True))
+    assert not any(other.startswith(f"{place}/") for place in places for other in places)
+    assert len(set(places)) == len(places)
+
+
+def test_properties_that_were_damaged_are_told(tmp_path: Path) -> None:
+    registry, bundle = Registry(str(tmp_path / "registry")), scaling(tmp_path / "a", 1)
+    registry.register("m", bundle)
+    registry.register("m", bundle, description="later")
+    for text in ("{", '{"tags": 3}', '{"tags": {}, "description": "", "framework": 1}'):
+        (tmp_path / "registry" / "m" / "1" / "properties.json").write_text(text)
+        with pytest.raises(RegistryError, match=r"m/1/properties\.json: is damaged: .*remove"):
+            registry.get("m")
 
 
 def test_registered_files_are_read_only(tmp_path: Path) -> None:

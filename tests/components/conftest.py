@@ -35,6 +35,7 @@ class Registered:
     secrets: frozenset[str]
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
+    retained: bool
 
 
 class Recorder(mocks.MockMonitor):
@@ -54,6 +55,7 @@ class Recorder(mocks.MockMonitor):
             secrets=frozenset(name for name, value in inputs.items() if rpc.is_rpc_secret(value)),
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
+            retained=request.retainOnDelete,
         )
         return super().RegisterResource(request)
 
@@ -182,6 +184,7 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
                 "shape": deployment.shape,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,
+                "grpcUri": gateway.grpc_uri,
                 "swaggerUri": gateway.swagger_uri,
                 "metricsUri": gateway.metrics_uri,
             }

@@ -34,13 +34,14 @@ def test_without_a_script_the_scoring_uri_is_the_base(declare_service, settings_
     port = free_ports(1)[0]
     values = declare_service(settings_with(deployment={"port": port})).values
     assert values["scoringUri"] == values["tritonUri"] == f"http://localhost:{port}"
+    assert values["grpcUri"] == f"localhost:{port}"
     assert values["swaggerUri"] is None
 
 
 def test_a_scoring_only_service_has_no_triton_uri(declare_service, settings_with, scripts):
     custom = [{"path": "scripts", "name": "m", "framework": "Custom"}]
     values = declare_service(settings_with(entryScript="score.py", models=custom)).values
-    assert values["tritonUri"] is None
+    assert (values["tritonUri"], values["grpcUri"]) == (None, None)
 
 
 def test_a_certificate_makes_it_https(declare_service, settings_with, tmp_path):

@@ -44,7 +44,7 @@ def test_a_bad_layout_ends_before_anything_is_declared(declare, settings_with, t
     assert "svc-m" not in seen
 
 
-def test_a_registered_version_is_taken_from_the_registry_and_registers_nothing(
+def test_a_rollback_updates_what_was_registered_and_its_outputs_are_known_at_preview(
     declare, settings_with, tmp_path, bundle_folder
 ):
     registry = Registry(str(tmp_path / "registry"))
@@ -52,7 +52,16 @@ def test_a_registered_version_is_taken_from_the_registry_and_registers_nothing(
     settings = settings_with(models=["triton_model:1"], registry="registry")
     declared = declare(outputs_of(settings, tmp_path))
     assert declared.values["model_id"] == "triton_model:1"
-    assert list(declared.resources) == ["svc-m"]
+    assert list(declared.resources) == ["svc-m", "svc-m-version"]
+    inputs = declared.resources["svc-m-version"].inputs
+    folder = declare(outputs_of(settings_with(registry="registry"), tmp_path)).resources["svc-m-version"].inputs
+    assert {**inputs, "source": folder["source"]} == folder
+    taken = RegisteredModelProvider().create(inputs).outs
+    assert (taken["version"], taken["models"][0]["name"]) == (1, "digits")
+
+
+def test_the_registry_keeps_a_version_that_a_stack_no_longer_has(declare, settings_with, tmp_path):
+    assert declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].retained
 
 
 def test_a_version_that_left_the_registry_is_refused(declare, settings_with, tmp_path, bundle_folder):
@@ -68,8 +77,18 @@ def test_a_version_that_left_the_registry_is_refused(declare, settings_with, tmp
     declare(declared)
 
 
+def test_a_damaged_version_is_registered_again_which_restores_it(tmp_path, settings_with, declare):
+    inputs = declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].inputs
+    outputs = RegisteredModelProvider().create(inputs).outs
+    assert not RegisteredModelProvider().diff("id", outputs, inputs).changes
+    next((tmp_path / ".var" / "registry").rglob("model.onnx")).unlink()
+    assert RegisteredModelProvider().diff("id", outputs, inputs).changes
+    assert RegisteredModelProvider().update("id", outputs, inputs).outs == outputs
+    assert not RegisteredModelProvider().diff("id", outputs, inputs).changes
+
+
 def test_where_a_folder_lies_is_no_change():
-    olds = {"source": "/one", "digest": "d", "version": 1, "path": __file__.rpartition("/")[0]}
+    olds = {"source": "/one", "digest": "d", "version": 1, "path": "s3://registry/m/1"}
     news = {"source": "/two", "digest": "d", "version": None, "path": None}
     assert not RegisteredModelProvider().diff("id", olds, news).changes
 

@@ -48,6 +48,7 @@ def deployed(declare, settings_with, tmp_path):
                 "logs": replicas.logs,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,
+                "grpcUri": gateway.grpc_uri,
                 "swaggerUri": gateway.swagger_uri,
             }
 
@@ -133,6 +134,7 @@ def test_the_uris_are_the_clusters_own(deployed, scripts):
     values = deployed({"namespace": "serving"}, entryScript="score.py").values
     assert values["scoringUri"] == "http://triton-webservice.serving.svc/score"
     assert values["tritonUri"] == "http://triton-webservice.serving.svc"
+    assert values["grpcUri"] == "triton-webservice.serving.svc:80"
     assert values["swaggerUri"] == "http://triton-webservice.serving.svc/swagger.json"
     assert values["logs"].startswith("kubectl --namespace serving logs ")
 
@@ -163,7 +165,7 @@ def test_a_scoring_only_service_has_no_triton(deployed, scripts, tmp_path):
     declared = deployed(entryScript="score.py", models=[{"path": "scripts", "name": "m", "framework": "Custom"}])
     (container,) = declared.resources["svc-dep-deployment"].inputs["spec"]["template"]["spec"]["containers"]
     assert container["name"] == "scorer"
-    assert declared.values["tritonUri"] is None
+    assert (declared.values["tritonUri"], declared.values["grpcUri"]) == (None, None)
     assert declared.resources["svc-check-run"].inputs["bundles"] == []
 
 

@@ -11,6 +11,7 @@ from processes.directory import ServiceDirectory
 EXPORTS = {
     "scoringUri",
     "tritonUri",
+    "grpcUri",
     "swaggerUri",
     "metricsUri",
     "primaryKey",

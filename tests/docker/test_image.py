@@ -117,7 +117,8 @@ def service_of(script: str, folder: Path) -> BuildContext:
     (folder / "source" / "score.py").write_text(script)
     (folder / "source" / "tool").write_text("#!/bin/sh\necho from the tool\n")
     (folder / "source" / "tool").chmod(0o755)
-    bundle = ServedFiles(name="m", version=1, digest="d", folder=folder / "bundle", framework="Multi")
+    files = [str(file.relative_to(folder / "bundle")) for file in (folder / "bundle").rglob("*") if file.is_file()]
+    bundle = ServedFiles(name="m", version=1, digest="d", folder=folder / "bundle", files=files, framework="Multi")
     return service_context(
         [bundle],
         environment_image="tests-environment:1",

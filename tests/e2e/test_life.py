@@ -93,10 +93,12 @@ def test_the_outputs_are_shown_with_commands_that_work(deployed):
     assert shown.code == 0, shown.text
     assert "key=$(make -s key STACK=e2e)" in shown.text
     commands = [line for line in shown.text.splitlines() if line.startswith("  curl")]
-    assert len(commands) == 5
+    assert len(commands) == 6
+    assert "/v2/models/digits/versions/1/infer -d @.var/cache/requests/svc/digits.json" in commands[3]
     key = {**deployed.environment, "key": deployed.outputs()["primaryKey"]}
-    for command in commands[:4]:
-        done = subprocess.run(["bash", "-c", command], env=key, capture_output=True, text=True, check=True)
+    for command in commands[:5]:
+        run = {"cwd": deployed.root, "env": key, "capture_output": True, "text": True, "check": True}
+        done = subprocess.run(["bash", "-c", command], **run)
         assert done.stdout.endswith("\n200\n"), command
 
 
@@ -132,7 +134,7 @@ def test_check_serves_the_models_beside_the_service_and_leaves_nothing(deployed)
     before, serving = {p.name for p in (deployed.root / ".var").iterdir()}, deployed.pids
     checked = deployed.operate("check")
     assert checked.code == 0, checked.text
-    assert "model versions ready: 1; golden inferences right: 1;" in checked.text
+    assert "model versions ready: 1; golden inferences right: 1; score.py is ready; its golden" in checked.text
     assert {p.name for p in (deployed.root / ".var").iterdir()} == before
     assert deployed.pids == serving
 
@@ -317,4 +319,4 @@ def test_destroy_leaves_no_process_no_port_and_no_file_but_caches(deployed):
         with socket.socket() as client:
             assert client.connect_ex(("127.0.0.1", port)) != 0
     left = {path.name for path in (deployed.root / ".var").iterdir()}
-    assert left <= {"backend", "registry", "environments"}
+    assert left <= {"backend", "cache", "registry", "environments"}

@@ -1,5 +1,8 @@
+import base64
 import http.server
+import io
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +100,52 @@ def test_pips_index_is_asked_and_its_credentials_are_not_shown(
     assert _Forbidding.asked > 0
     assert index in str(failed.value)
     assert "s3cret" not in str(failed.value)
+
+
+class _Guarded(http.server.SimpleHTTPRequestHandler):
+    """Gives a wheel to somebody whose password is s3cret, and 401 to everybody else."""
+
+    wheel = b""
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != f"Basic {base64.b64encode(b'somebody:s3cret').decode()}":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", "Basic")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.wheel)))
+        self.end_headers()
+        self.wfile.write(self.wheel)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_package_at_a_url_that_asks_for_a_password_takes_it_from_netrc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as wheel:
+        wheel.writestr("theirs-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+        wheel.writestr("theirs-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("theirs-1.0.dist-info/RECORD", "")
+    _Guarded.wheel = content.getvalue()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = f"theirs @ http://127.0.0.1:{server.server_port}/theirs-1.0-py3-none-any.whl"
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        with pytest.raises(ResolutionError, match="401"):
+            resolve([asked], name="E", python=inspect(), store=tmp_path / "locks")
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password s3cret\n")
+        lock = resolve([asked], name="E", python=inspect(), store=tmp_path / "locks")
+        server.shutdown()
+    assert lock.text.startswith(asked)
+    assert "s3cret" not in lock.text
 
 
 def test_the_curated_environment_resolves_for_every_python_with_and_without_a_gpu(tmp_path: Path) -> None:

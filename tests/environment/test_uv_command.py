@@ -1,4 +1,4 @@
-from environment.uv_command import readable, without_credentials
+from environment.uv_command import readable
 
 
 def test_uvs_causes_become_one_line() -> None:
@@ -33,10 +33,4 @@ hint: Build failures usually indicate a problem with the package
         "Call to `setuptools.build_meta.build_wheel` failed (exit status: 1): "
         "error: command 'gcc' failed: No such file or directory "
         "Hint: Build failures usually indicate a problem with the package"
-    )
-
-
-def test_credentials_in_urls_are_blanked() -> None:
-    assert without_credentials("at https://me:pw@example.org/simple and ssh://git@host/x") == (
-        "at https://***@example.org/simple and ssh://***@host/x"
     )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from node_pool.addresses import logs_command, metrics_uri, port_forward_command, public_url
+from node_pool.addresses import grpc_uri, logs_command, metrics_uri, port_forward_command, public_url
 from node_pool.gateway_files import gateway_files
 from node_pool.names import Names
 
@@ -36,6 +36,7 @@ def test_by_default_the_service_is_for_the_cluster_alone(rendered, options):
     assert service["spec"]["type"] == "ClusterIP"
     assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "front-door"}]
     assert public_url(options(), "") == "http://triton-webservice.default.svc"
+    assert grpc_uri(options(), "") == "triton-webservice.default.svc:80"
 
 
 def test_a_load_balancer_serves_tls_with_the_clouds_annotations(rendered, options):
@@ -46,6 +47,7 @@ def test_a_load_balancer_serves_tls_with_the_clouds_annotations(rendered, option
     scheme = "service.beta.kubernetes.io/aws-load-balancer-scheme"
     assert service["metadata"]["annotations"][scheme] == "internet-facing"
     assert public_url(options("eks-gpu", pool=pool, tls=TLS), "203.0.113.7") == "https://203.0.113.7"
+    assert grpc_uri(options("eks-gpu", pool=pool, tls=TLS), "203.0.113.7") == "203.0.113.7:443"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ import httpx
 import psutil
 import pytest
 
+from bundle.layout import check_files
+from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build, remove_unused
 from environment.files import digest_of
 from processes import rollout
@@ -123,22 +125,12 @@ class Service:
         source.mkdir(exist_ok=True)
         if script is not None:
             (source / "score.py").write_text(dedent(script))
-        (self.folder / "model").mkdir(exist_ok=True)
         values = {
             "service_name": "web",
             "owner": OWNER,
             "overwrite": False,
             "state_directory": self.folder / "state",
-            "bundles": (
-                ServedBundle(
-                    registry=str(self.folder / "registry"),
-                    name="m",
-                    version=1,
-                    digest="d",
-                    path=self.folder / "model",
-                    framework="Custom",
-                ),
-            ),
+            "bundles": (self.bundle(),),
             "environment_path": self.environment.path,
             "environment_digest": self.environment.digest,
             "variables": {"WORKER_COUNT": "1"},
@@ -147,6 +139,25 @@ class Service:
             "drain_seconds": 5,
         }
         return ServiceSpec(**{**values, **changes})
+
+    @property
+    def registry(self) -> Registry:
+        return Registry(str(self.folder / "registry"))
+
+    def bundle(self, content: str = '{"w": 2}') -> ServedBundle:
+        """A registered bundle of one file, `weights.json`."""
+        model = self.folder / "model"
+        model.mkdir(exist_ok=True)
+        (model / "weights.json").write_text(content)
+        registered = self.registry.register("m", check_files(model), framework="Custom")
+        return ServedBundle(
+            registry=self.registry.url,
+            name=registered.name,
+            version=registered.version,
+            digest=registered.digest,
+            path=self.registry.local_path(registered),
+            framework="Custom",
+        )
 
     def up(self, script: str | None = None, **changes: Any) -> Generation:
         self.progress.clear()

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
+from serving.probe import golden_score_problems
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
@@ -83,6 +84,7 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
         "version": "3",
         "requestId": "r",
         "clientRequestId": "c",
+        "check": False,
         "status": 200,
         "input": '{"é": 1}',
         "inputEncoding": "utf-8",
@@ -94,6 +96,14 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
     assert (failed["status"], failed["input"]) == (500, '"fail"')
     assert (query["status"], query["input"]) == (200, "a=1")
     assert not any(KEY in path.read_text() for path in server.folder.rglob("*.jsonl"))
+
+
+def test_the_deployments_own_golden_requests_are_marked(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
+    server.score("1")
+    assert golden_score_problems(server.url, {"request": 2, "response": {"value": 2}}, 30) == []
+
+    assert [(record["input"], record["check"]) for record in records(server)] == [("1", False), ("2", True)]
 
 
 def test_a_share_of_the_requests_is_collected(start: StartServer) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from settings import machine
+from settings import Settings, machine
+from settings.variable_rules import served_variables
 from tests.certificates import make_certificate
 from tests.settings.conftest import SCRIPT, Check
 
@@ -91,6 +93,40 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
             "environment.variables.WORKER_COUNT has the value '0': expected a whole number above zero",
             "environment.variables.MY-VAR: is no name of an environment variable; expected letters, digits and '_', no "
             "digit first",
+        ],
+    ),
+    (
+        {"environment": {"variables": {"COLLECT_URL": "collected"}}, "deployment": {"target": "docker"}},
+        [
+            "environment.variables.COLLECT_URL has the value 'collected': expected a URL such as s3://bucket/folder: "
+            "files in a container end with it"
+        ],
+    ),
+    # texts
+    (
+        {"environment": {"variables": {"A": "a\0b", "B": "\ud800", "DATABASE": "postgres://me:secret@host/db"}}},
+        [
+            "environment.variables.A has the value 'a\\x00b': expected text without a NUL character; remove it",
+            "environment.variables.B has the value '\\ud800': expected text that UTF-8 can hold",
+        ],
+    ),
+    (
+        {"models": [{"path": "models", "name": "digits", "description": "a\0b", "tags": {"a\0": "b"}}]},
+        [
+            "models[0].tags.'a\\x00' has the value 'a\\x00': expected text without a NUL character; remove it",
+            "models[0].description has the value 'a\\x00b': expected text without a NUL character; remove it",
+        ],
+    ),
+    (
+        {"environment": {"pipPackages": ["x @ https://me:s3cret@host/x.whl", "y @ https://host/y.whl?sig=s3cret"]}},
+        [
+            f"environment.pipPackages[{index}] has the value '{shown}': has {what}, and the state and its history "
+            "would show it; leave it out, and put it into ~/.netrc (machine <host> login <user> password <token>), "
+            "which is read on target 'process', or ask for the package by its name and name its index, with the "
+            "credential, in PIP_EXTRA_INDEX_URL or pip's configuration: neither gets into the state"
+            for index, (shown, what) in enumerate(
+                [("x @ https://me:***@host/x.whl", "a password"), ("y @ https://host/y.whl?***", "'sig' in its query")]
+            )
         ],
     ),
     # environment
@@ -305,9 +341,53 @@ def test_a_key_that_cannot_serve_is_told_without_being_quoted(
     assert not [key for key in keys.values() if key in message]
 
 
+def test_a_registry_with_a_password_is_refused_without_quoting_it(mistakes: Check) -> None:
+    found = mistakes({"registry": "memory://me:s3cret@host/models"})
+    assert "s3cret" not in "".join(found)
+    assert found[0].startswith(
+        "registry has the value 'memory://me:***@host/models': has a password, and the state and its history would "
+        "show it; leave it out, and say it to the store's own library: in ~/.config/fsspec/conf.json"
+    )
+
+
 def test_a_public_service_with_keys_tls_and_a_limit_is_taken(mistakes: Check, project: Path) -> None:
     make_certificate(project)
     assert mistakes({"deployment": PUBLIC, "tls": TLS}) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "served"),
+    [
+        ("collected", "PROJECT/collected"),
+        ("../collected", "PARENT/collected"),
+        ("/abs/collected", "/abs/collected"),
+        ("file://collected", "PROJECT/collected"),
+        ("~/collected", "HOME/collected"),
+        ("s3://bucket/collected", "s3://bucket/collected"),
+    ],
+)
+def test_collected_data_go_where_a_path_of_the_settings_would(
+    settings_of: Callable[..., Settings], project: Path, url: str, served: str
+) -> None:
+    for word, place in (("PROJECT", project), ("PARENT", project.parent), ("HOME", Path.home())):
+        served = served.replace(word, str(place))
+    settings = settings_of({"environment": {"variables": {"COLLECT_URL": url, "A": "b"}}})
+    assert served_variables(settings, project) == {"COLLECT_URL": served, "A": "b"}
+
+
+def test_a_script_may_be_linked_from_elsewhere_and_broken_links_are_told(mistakes: Check, project: Path) -> None:
+    script = project / "scripts" / "score.py"
+    script.rename(project / "elsewhere.py")
+    script.symlink_to("../elsewhere.py")
+    (project / "scripts" / ".hidden.py").write_text(SCRIPT)
+    assert mistakes({}) == []
+    (project / "scripts" / "weights").symlink_to("/nowhere")
+    assert mistakes({"entryScript": ".hidden.py"}) == [
+        "sourceDirectory has the value 'scripts': weights: a link to '/nowhere', which leads nowhere; remove it, or "
+        "put the file there",
+        "entryScript has the value '.hidden.py': is left out, as names that start with a dot and what tools make are; "
+        "rename it",
+    ]
 
 
 def test_a_service_without_keys_is_taken_on_loopback(mistakes: Check) -> None:

@@ -1,0 +1,59 @@
+"""Rules over every text of the settings: it can be handed on as it is, and holds no credential in the clear."""
+
+from collections.abc import Iterator, Mapping
+
+from common.redaction import credential_in
+from settings.errors import Mistake
+from settings.schema import Settings
+
+__all__ = ["text_rules"]
+
+_ADVICE = {
+    "environment.pipPackages": "put it into ~/.netrc (machine <host> login <user> password <token>), which is read on "
+    "target 'process', or ask for the package by its name and name its index, with the credential, in "
+    "PIP_EXTRA_INDEX_URL or pip's configuration: neither gets into the state",
+    "registry": "say it to the store's own library: in ~/.config/fsspec/conf.json, or in variables of the shell such "
+    "as FSSPEC_SFTP_PASSWORD",
+}
+
+
+def text_rules(settings: Settings) -> Iterator[Mistake]:
+    """Yield the texts that no file or variable can hold, and URLs with a credential: the state would show it.
+
+    Variables may hold one: README says that they are for all to see.
+    """
+    for path, text in _texts(settings.model_dump(by_alias=True)):
+        if "\0" in text:
+            yield Mistake(path=path, value=repr(text), expected="expected text without a NUL character; remove it")
+        elif not _is_utf8(text):
+            yield Mistake(path=path, value=ascii(text), expected="expected text that UTF-8 can hold")
+        elif not path.startswith("environment.variables.") and (found := credential_in(text)):
+            advice = _ADVICE.get(path.partition("[")[0], "name it where the state does not keep it")
+            yield Mistake(
+                path=path,
+                value=repr(text),
+                expected=f"has {found}, and the state and its history would show it; leave it out, and {advice}",
+            )
+
+
+def _texts(tree: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a tree of settings, names of a mapping too, with its path. What is secret is none here."""
+    if isinstance(tree, str):
+        yield path, tree
+    elif isinstance(tree, Mapping):
+        for name, value in tree.items():
+            shown = str(name) if str(name).isprintable() else ascii(name)
+            inner = f"{path}.{shown}" if path else shown
+            yield inner, str(name)
+            yield from _texts(value, inner)
+    elif isinstance(tree, (list, tuple)):
+        for index, value in enumerate(tree):
+            yield from _texts(value, f"{path}[{index}]")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
