@@ -41,11 +41,11 @@ RELEASES = {
     "1.20": ("24.12", "25.01", "25.02"),
     "1.21": ("25.03", "25.04"),
     "1.22": ("25.05", "25.06", "25.07"),
-    "1.23": ("25.08", "25.09", "25.10", "25.11", "25.12", "26.01"),
+    "1.23": ("25.09", "25.10", "25.11", "25.12", "26.01"),
     "1.24": ("26.02", "26.03", "26.04", "26.05", "26.06"),
     "1.27": ("26.07",),
 }
-"""NVIDIA's releases by the ONNX Runtime in them."""
+"""NVIDIA's releases by the ONNX Runtime in them; 25.08 has one from before its release."""
 
 _FIELDS_SINCE = (
     ("model_metrics", "24.12", lambda config: config.HasField("model_metrics")),
