@@ -12,7 +12,6 @@ from onnx import TensorProto, helper
 
 from bundle.layout import check_layout
 from bundle.registry import Registered, Registry
-from serving import probe
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, CPU, INPUT, STEP, configure, ensemble, model
 from tests.triton_server import Triton, build_environment, serve
