@@ -142,7 +142,7 @@ def _place(folder: Path, files: Sequence[BundleFile], records: Sequence[FileReco
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         folders.update(parent for parent in target.parents if parent.is_relative_to(folder))
-        with file.source.open("rb") as source, target.open("xb") as sink:
+        with file.open() as source, target.open("xb") as sink:
             copy(source, sink, record)
             sink.flush()
             os.fsync(sink.fileno())

@@ -20,9 +20,11 @@ from bundle.config import (
 from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, Framework, named, recognised
 from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
+from bundle.labels import label_notes, unix_lines
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
 from bundle.problems import listed, nearest
+from bundle.sequences import read_sequences
 from bundle.session import LoadError, load_session
 from bundle.tree import Tree
 from bundle.versions import find_versions, loaded_versions
@@ -41,6 +43,8 @@ class ModelFolder:
     moved: dict[str, str | None] = field(default_factory=dict)
     """Files that are registered under another path, or (None) not at all."""
     added: list[BundleFile] = field(default_factory=list)
+    rewritten: dict[str, bytes] = field(default_factory=dict)
+    """Files that are registered with another content."""
 
 
 def check_model(tree: Tree, name: str, target: str) -> ModelFolder:
@@ -203,6 +207,7 @@ def _check_versions(
     if not intact:
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    _read_labels(tree, folder, found.model, found)
     for version in loaded:
         if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
             found.notes.append(
@@ -215,6 +220,16 @@ def _check_versions(
             found.model = replace(found.model, golden=load(tree.files[golden], found.model, golden))
         except GoldenError as error:
             found.problems.extend(error.problems)
+
+
+def _read_labels(tree: Tree, folder: str, model: Model, found: ModelFolder) -> None:
+    for tensor in model.outputs:
+        path = f"{folder}/{tensor.labels}"
+        if tensor.labels and path in tree.files:
+            data = tree.files[path].read_bytes()
+            found.notes.extend(f"{path}: {note}" for note in label_notes(data, tensor))
+            if unix_lines(data) != data:
+                found.rewritten[path] = unix_lines(data)
 
 
 def _load_problem(source: Path, model_file: str) -> Iterator[str]:
@@ -236,8 +251,8 @@ def _model(
     inputs = config_tensors(config.input, batch_size) if config is not None else ()
     outputs = config_tensors(config.output, batch_size) if config is not None else ()
     if graph is not None:
-        inputs = inputs or graph_tensors(graph.inputs)
-        outputs = outputs or graph_tensors(graph.outputs)
+        inputs = inputs or graph_tensors(graph.inputs, batch_size)
+        outputs = outputs or graph_tensors(graph.outputs, batch_size)
     return Model(
         name=name,
         versions=loaded,
@@ -248,4 +263,5 @@ def _model(
         outputs=outputs,
         model_file=model_file,
         instance_kinds=instance_kinds(config),
+        sequences=read_sequences(config),
     )

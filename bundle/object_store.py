@@ -60,7 +60,7 @@ class ObjectStore:
             for file, record in zip(files, records, strict=True):
                 path = f"{self.root}/{name}/{staged.content}/{file.path}"
                 self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-                with file.source.open("rb") as source, self.filesystem.open(path, "wb") as sink:
+                with file.open() as source, self.filesystem.open(path, "wb") as sink:
                     copy(source, sink, record)
             yield staged
         finally:

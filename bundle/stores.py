@@ -21,6 +21,7 @@ from bundle.model import BundleFile
 
 MANIFEST = "manifest.json"
 PROPERTIES = "properties.json"
+MODELS = "models.json"
 
 
 class ChangedError(ValueError):

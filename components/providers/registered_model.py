@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
 from bundle.probe import without_golden
-from bundle.registry import Registry
+from bundle.registry import Registry, RegistryError, are_current
 from components.providers.base import Provider, say
 
 __all__ = ["RegisteredModel"]
@@ -33,7 +33,13 @@ class RegisteredModelProvider(Provider):
         return UpdateResult(outs=_register(_news))
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return "://" not in outputs["path"] and not Path(outputs["path"]).is_dir()
+        if "://" not in outputs["path"] and not Path(outputs["path"]).is_dir():
+            return True
+        try:
+            registered = Registry(outputs["registry"]).get(outputs["name"], int(outputs["version"]))
+        except RegistryError:
+            return False  # whoever needs the version says what is wrong with it
+        return not are_current(registered.models)
 
 
 def _register(props: dict[str, Any]) -> dict[str, Any]:
