@@ -13,7 +13,7 @@ from rich.table import Table
 
 from node_pool.addresses import LOCAL_PORT
 from settings import Settings
-from settings.golden import golden_request
+from settings.golden import golden_request, request_file
 from settings.schema import Target
 
 __all__ = ["commands", "show"]
@@ -53,9 +53,7 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
     curl = f"curl -sS -w '\\n%{{http_code}}\\n'{trust}{way}"
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
     if settings.entry_script is not None and scoring:
-        golden = golden_request(settings, project)
-        body = shlex.quote(json.dumps(golden["request"] if golden else {}))
-        yield f"  {curl} {scoring} -H 'Content-Type: application/json' -d {body}{header}"
+        yield f"  {curl} {scoring} {_body(settings, project)}{header}"
     if triton:
         yield f"  {curl} {triton}/v2/health/ready{header}"
         models = [model["name"] for bundle in values.get("models") or () for model in bundle["models"]]
@@ -65,6 +63,18 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
         yield f"  {curl} {values['swaggerUri']}{header}"
     if values.get("metricsUri") and settings.deployment.target is not Target.NODE_POOL:
         yield f"  curl -sS {values['metricsUri']}"
+
+
+def _body(settings: Settings, project: Path) -> str:
+    """The arguments that send the script's golden request."""
+    sent = request_file(settings, project)
+    if sent is not None:
+        path, content_type = sent
+        shown = path.relative_to(project) if path.is_relative_to(project) else path
+        return f"-H 'Content-Type: {content_type}' --data-binary {shlex.quote(f'@{shown}')}"
+    golden = golden_request(settings, project)
+    body = shlex.quote(json.dumps(golden["request"] if golden else {}))
+    return f"-H 'Content-Type: application/json' -d {body}"
 
 
 def _shown(name: str, value: Any) -> str:

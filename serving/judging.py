@@ -8,6 +8,7 @@ This module needs nothing but the standard library.
 
 from __future__ import annotations
 
+import base64
 import http
 import json
 import math
@@ -195,10 +196,16 @@ def compare_outputs(
 
 
 def score_problems(ask: Ask, url: str, golden: Mapping[str, Any]) -> list[Problem]:
-    """The difference between the script's golden answer and what it answers now; a full server is none."""
+    """The difference between the script's golden answer and what it answers now; a full server is none.
+
+    `golden` has a `response` and a `request`, JSON both; or `body` (in Base64) and `contentType` in place of a request.
+    """
     name = f"scorer: golden request: POST {url}/score"
-    headers = {"Content-Type": "application/json"}
-    answer = ask("POST", "/score", headers, json.dumps(golden["request"]).encode())
+    if "body" in golden:
+        content_type, body = golden["contentType"], base64.b64decode(golden["body"])
+    else:
+        content_type, body = "application/json", json.dumps(golden["request"]).encode()
+    answer = ask("POST", "/score", {"Content-Type": content_type}, body)
     if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS:
         return []
     if answer.status != http.HTTPStatus.OK:
