@@ -14,12 +14,14 @@ from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, PYTHON, Framework, named, n
 from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
 from bundle.graph_rules import PROCESS, graph_target_problems, load_problems
+from bundle.labels import label_notes, unix_lines
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
 from bundle.names import folder_problems, has_execution_environment
 from bundle.problems import listed, nearest
 from bundle.python_model import PythonModelError, read_python_model
 from bundle.runtimes import Runtime
+from bundle.sequences import read_sequences
 from bundle.tree import Tree
 from bundle.versions import absent_versions, find_versions, loaded_versions
 
@@ -39,6 +41,8 @@ class ModelFolder:
     moved: dict[str, str | None] = field(default_factory=dict)
     """Files that are registered under another path, or (None) not at all."""
     added: list[BundleFile] = field(default_factory=list)
+    rewritten: dict[str, bytes] = field(default_factory=dict)
+    """Files that are registered with another content."""
 
 
 def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = None) -> ModelFolder:
@@ -232,6 +236,7 @@ def _check_versions(
     if not intact:
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    _read_labels(tree, folder, found.model, found)
     for version in loaded:
         if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
             found.notes.append(
@@ -259,6 +264,16 @@ def _graph_problems(
     return problems
 
 
+def _read_labels(tree: Tree, folder: str, model: Model, found: ModelFolder) -> None:
+    for tensor in model.outputs:
+        path = f"{folder}/{tensor.labels}"
+        if tensor.labels and path in tree.files:
+            data = tree.files[path].read_bytes()
+            found.notes.extend(f"{path}: {note}" for note in label_notes(data, tensor))
+            if unix_lines(data) != data:
+                found.rewritten[path] = unix_lines(data)
+
+
 def _model(
     name: str,
     loaded: tuple[int, ...],
@@ -271,8 +286,8 @@ def _model(
     inputs = config_tensors(config.input, batch_size) if config is not None else ()
     outputs = config_tensors(config.output, batch_size) if config is not None else ()
     if graph is not None:
-        inputs = inputs or graph_tensors(graph.inputs)
-        outputs = outputs or graph_tensors(graph.outputs)
+        inputs = inputs or graph_tensors(graph.inputs, batch_size)
+        outputs = outputs or graph_tensors(graph.outputs, batch_size)
     return Model(
         name=name,
         versions=loaded,
@@ -283,4 +298,5 @@ def _model(
         outputs=outputs,
         model_file=model_file,
         instance_kinds=instance_kinds(config),
+        sequences=read_sequences(config),
     )

@@ -129,8 +129,9 @@ def _left_out(tree: Tree) -> list[str]:
 
 def _files(tree: Tree, checked: list[ModelFolder]) -> tuple[BundleFile, ...]:
     moved = {place: target for found in checked for place, target in found.moved.items()}
+    rewritten = {path: content for found in checked for path, content in found.rewritten.items()}
     files = [
-        BundleFile(source, target)
+        BundleFile(source, target, rewritten.get(path))
         for path, source in tree.files.items()
         if (target := moved.get(path, path)) is not None
     ]

@@ -115,7 +115,7 @@ def _registered(
     if isinstance(model, Model):
         checked = layout_of(settings, project / model.path)
         registered = scratch.register(model.name, checked, framework=model.framework.value)
-        as_it_lies = all(file.source == checked.root / file.path for file in checked.files)
+        as_it_lies = all((f.source, f.content) == (checked.root / f.path, None) for f in checked.files)
         return registered, checked.root if as_it_lies else scratch.local_path(registered)
     registry = Registry(registry_url(settings, project))
     registered = registry.get(model.name, model.version)
