@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from serving import contract, cors, http1, inputs
+from serving.answer_json import to_json
 from serving.call import Call, current_call
 from serving.collection import Sampler
 from serving.contract import IdError, Ids, echo, error_body
@@ -121,7 +122,7 @@ class Scorer:
         try:
             if self._is_http_response(output):
                 return self._http_response(call, output, elapsed)
-            body = contract.to_json(output)
+            body = to_json(output)
         except Exception:
             logger.error("Encountered Exception: %s", traceback.format_exc())
             return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
