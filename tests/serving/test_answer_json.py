@@ -149,9 +149,9 @@ ARRAYS: Pairs = st.one_of(
         st.integers(0, 3),
     ),
     st.lists(st.integers(-128, 127)).map(lambda values: (np.array(values, "int8"), values)),
-    st.lists(NUMPY_DATES).map(lambda values: (np.array(values, "M8[us]"), values)).map(
-        lambda pair: (pair[0], [numpys_date(value) for value in pair[0]])
-    ),
+    st.lists(NUMPY_DATES)
+    .map(lambda values: (np.array(values, "M8[us]"), values))
+    .map(lambda pair: (pair[0], [numpys_date(value) for value in pair[0]])),
     st.lists(st.text().filter(lambda text: "\0" not in text)).map(lambda v: (np.array(v, object), v)),
     st.lists(TIMESTAMPS).map(lambda values: (pd.Series(values, dtype="M8[ns]"), [v.isoformat() for v in values])),
 )
@@ -209,7 +209,9 @@ def test_every_value_of_the_table_comes_out_equal_in_any_combination(pair: Pair)
 
 STANDARD = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
-    lambda values: st.lists(values) | st.dictionaries(st.none() | st.booleans() | st.integers() | FLOATS | TEXTS, values),
+    lambda values: (
+        st.lists(values) | st.dictionaries(st.none() | st.booleans() | st.integers() | FLOATS | TEXTS, values)
+    ),
 )
 
 
