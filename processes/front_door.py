@@ -14,7 +14,7 @@ from gateway.options import Address, Options, Tls, loopback
 from machine.ports import free_ports, is_listening
 from machine.service import Measured, ServiceError
 from machine.spec import FrontDoorSpec
-from processes import traffic
+from processes import family, traffic
 from processes.directory import Record, ServiceDirectory
 from processes.programs import Launch
 from processes.supervisor import Supervisor
@@ -101,7 +101,7 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
         if found.owner == owner:
             return
         raise ServiceError(
-            f"deployment.port {port} is taken by the service '{other.root.name}' of the stack {found.owner}; choose "
+            f"deployment.port {port} is taken by the service '{other.name}' of the stack {found.owner}; choose "
             "another deployment.port, or destroy that stack first"
         )
     raise ServiceError(
@@ -146,8 +146,17 @@ def _listener(port: int) -> str:
     for connection in psutil.net_connections("tcp"):
         listening = connection.status == psutil.CONN_LISTEN and connection.pid
         if listening and connection.laddr and connection.laddr[1] == port:
-            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
+            return _described(psutil.Process(connection.pid))
     return "another process"
+
+
+def _described(process: psutil.Process) -> str:
+    """What a person needs to know of a process to end it; a service of this project is told by its supervisor."""
+    found = f"process {process.pid} ({process.name()})"
+    parent = process.parent()
+    if parent is not None and family.is_supervisor(parent):
+        return f"{found} of the service in {family.place(parent)}, whose supervisor is process {parent.pid}"
+    return found
 
 
 def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:

@@ -54,10 +54,13 @@ class _Rollout:
         self.supervisor = Supervisor(directory)
 
     def run(self) -> Generation:
-        restarted = self.supervisor.start(keep=front_door.PROGRAM)
+        moved = self.record.root not in ("", str(self.directory.root))
+        if moved:
+            self.progress(f"the folder was {self.record.root} before: the service starts anew in {self.directory.root}")
+        restarted = self.supervisor.start(keep="" if moved else front_door.PROGRAM)
         old = self.record.current
-        if old is not None and not self.directory.generation(old.number).is_dir():
-            old = None
+        if moved or (old is not None and not self.directory.generation(old.number).is_dir()):
+            old = None  # its files are gone, or name other files by paths of before
         unchanged = old is not None and old.digest == self.spec.digest
         healthy = old is not None and (not (restarted or unchanged) or self._comes_back(old, restarted=restarted))
         serves = healthy or (old is not None and not restarted)  # one that is ill may still serve in part
@@ -97,7 +100,8 @@ class _Rollout:
 
     def _record(self, current: Generation) -> None:
         """Write down what has the traffic, and whose it is by that."""
-        self.record = self.record.model_copy(update={"current": current, "owner": self.spec.owner})
+        changed = {"current": current, "owner": self.spec.owner, "root": str(self.directory.root)}
+        self.record = self.record.model_copy(update=changed)
         self.directory.write_record(self.record)
 
     def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
