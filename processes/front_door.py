@@ -97,6 +97,10 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
     ours = record is not None and record.port == port and traffic.admin(directory).is_ready()
     if ours or not is_listening(port):
         return
+    listener = _listener(port)
+    supervisor = listener.parent() if listener else None
+    if supervisor is not None and supervisor == family.supervisor(directory.root, owner):
+        return  # of a folder that was moved or deleted: the rollout ends what it left
     for other, found in _at_port(directory, port):
         if found.owner == owner:
             return
@@ -105,7 +109,7 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
             "another deployment.port, or destroy that stack first"
         )
     raise ServiceError(
-        f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
+        f"deployment.port {port} is taken by {_described(listener)}; stop it, or choose another deployment.port"
     )
 
 
@@ -142,16 +146,18 @@ def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDi
             yield other, record
 
 
-def _listener(port: int) -> str:
+def _listener(port: int) -> psutil.Process | None:
     for connection in psutil.net_connections("tcp"):
         listening = connection.status == psutil.CONN_LISTEN and connection.pid
         if listening and connection.laddr and connection.laddr[1] == port:
-            return _described(psutil.Process(connection.pid))
-    return "another process"
+            return psutil.Process(connection.pid)
+    return None
 
 
-def _described(process: psutil.Process) -> str:
+def _described(process: psutil.Process | None) -> str:
     """What a person needs to know of a process to end it; a service of this project is told by its supervisor."""
+    if process is None:
+        return "another process"
     found = f"process {process.pid} ({process.name()})"
     parent = process.parent()
     if parent is not None and family.is_supervisor(parent):

@@ -143,20 +143,20 @@ class Supervisor:
             raise ServiceError(f"supervisord did not start: {started.stdout.strip()}")
         self._wait(self.is_running, 30, "supervisord did not answer on its socket")
 
-    def stop(self) -> None:
-        """Stop every process and the supervisor, and wait until they are gone.
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop every process and the supervisor, by force what has not ended within `seconds`, and wait for their end.
 
         Raises `ServiceError` that names what does not end.
         """
         running = family.supervisor(self.directory.root, self._owner)
         if running is not None:
             children = running.children(recursive=True)
-            left = family.end([running], STOP_SECONDS)
+            left = family.end([running], seconds)
             # It has stopped its programs; what these started and left behind gets a moment more.
             left += family.end(psutil.wait_procs(children, timeout=5)[1], 0)
         else:
             left = []
-        left += family.end(list(family.programs(self.directory.root)), STOP_SECONDS)
+        left += family.end(list(family.programs(self.directory.root)), seconds)
         if left:
             names = ", ".join(f"{process.pid} ({process.name()})" for process in left)
             raise ServiceError(f"service '{self.directory.name}': these processes do not end: {names}; kill them")
