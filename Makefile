@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
+PACKAGES := bundle common components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
 
 # One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
 # the same files: `$(LOCKED) command`.
@@ -93,7 +93,9 @@ git-filter:
 # Selects the stack, or makes it where it has a file. A new stack has no use for the salt of an older passphrase, unless
 # something was encrypted under it.
 STACK_FILE := stacks/Pulumi.$(STACK).yaml
-SELECT = $(KNOWN); exec 9>$(STATE)/.lock; flock 9; $(STACK_IS_THERE) || $(call INIT) || exit 1; exec 9>&-
+LOCK   = exec 9>$(STATE)/.lock; flock 9
+UNLOCK = exec 9>&-
+SELECT = $(KNOWN); $(LOCK); $(STACK_IS_THERE) || $(call INIT) || exit 1; $(UNLOCK)
 KNOWN = \
   [ -f $(STACK_FILE) ] || { echo "there is no $(STACK_FILE); the stacks are:" \
     $$(ls stacks | sed -n 's/^Pulumi\.\(.*\)\.yaml$$/\1/p') >&2; exit 1; }
@@ -108,7 +110,7 @@ up: setup ## deploy the stack, show how to call it
 
 # A stack that is not there yet is made for the preview alone.
 preview: setup ## show what up would change
-	@$(KNOWN); if $(STACK_IS_THERE); then $(PULUMI) preview --stack $(STACK); $(SETTLE); fi; \
+	@$(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(PULUMI) preview --stack $(STACK); $(SETTLE); fi; \
 	kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
 	trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
 	$(call INIT,--no-select) && made=yes && $(PULUMI) preview --stack $(STACK)
