@@ -76,7 +76,9 @@ def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     name = settings.service_name
     venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles, PROJECT))
     deployment = ProcessDeployment(
-        f"{name}-deployment", ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv)
+        "deployment",
+        ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv),
+        under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": venv.summary}
 
@@ -89,9 +91,19 @@ def on_docker(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) 
     name = settings.service_name
     image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
     deployment = DockerDeployment(
-        f"{name}-deployment", DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference)
+        "deployment",
+        DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference),
+        under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": image.environment}
+
+
+def under_any_name(former: str) -> pulumi.ResourceOptions:
+    """Options of a resource that stays the same when the service gets another name: its port never closes.
+
+    `former` is what earlier versions of this program called it.
+    """
+    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=former)])
 
 
 def at_the_front_door(
@@ -99,7 +111,11 @@ def at_the_front_door(
 ) -> dict[str, Any]:
     """Open a deployment of this machine to clients, and check it."""
     name = settings.service_name
-    gateway = Gateway(f"{name}-gateway", GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment))
+    gateway = Gateway(
+        "gateway",
+        GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment),
+        under_any_name(f"{name}-gateway"),
+    )
     SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway))
     return outputs_of(gateway)
 

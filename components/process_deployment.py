@@ -10,6 +10,7 @@ import pulumi
 from components.entry_script import entry_script
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
+from components.providers.machine_service import state_directory
 from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
 from components.stack_settings import stack_name
@@ -41,7 +42,6 @@ class ProcessDeployment(MachineDeployment):
 
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
-        state_directory = (args.project / settings.state_directory).resolve()
         self._owner = stack_name()
         check_machine(settings, args.project)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
@@ -49,7 +49,7 @@ class ProcessDeployment(MachineDeployment):
             "serviceName": settings.service_name,
             "owner": self._owner,
             "overwrite": deployment.overwrite,
-            "stateDirectory": str(state_directory),
+            "stateDirectory": state_directory(args.project, settings.state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
             "environmentPath": args.environment.path,
             "environmentDigest": args.environment.digest,

@@ -12,8 +12,10 @@ from rich.console import Console
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
 from common.redaction import redacted
+from common.streams import keep_open
 from environment import BuildError, ResolutionError, SpecError
 from machine.service import ServiceError
+from operate.signals import end_in_order
 from settings import Settings, SettingsError, read_stack_file
 from settings.golden import GoldenError
 from settings.schema import Target
@@ -55,8 +57,6 @@ def main(arguments: list[str] | None = None) -> int:
     except MISTAKES as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
@@ -83,4 +83,6 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
+    keep_open()
+    end_in_order()
     sys.exit(main())

@@ -27,7 +27,9 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file, and 1,024 are soon used up
     os.chdir(launch["directory"])
-    os.execve(launch["command"][0], launch["command"], launch["variables"])
+    # By this variable a process is known as a service's own: see `family.py`.
+    variables = {**launch["variables"], "TRITON_SERVING_PROGRAM": Path(sys.argv[1]).stem}
+    os.execve(launch["command"][0], launch["command"], variables)
 
 
 if __name__ == "__main__":
