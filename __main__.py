@@ -5,6 +5,8 @@ What only one target needs is imported where it is used: Kubernetes' SDK alone t
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,6 +139,15 @@ def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
     }
 
 
+def end_quietly(*_: object) -> None:
+    """End at an interrupt, which Pulumi's CLI sends once a resource failed: the reason stands there already.
+
+    By the exit code that tells the CLI so; Python's own way ends in tracebacks above that reason.
+    """
+    os._exit(32)
+
+
+signal.signal(signal.SIGINT, end_quietly)
 try:
     declare(stack_settings(PROJECT))
 except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:
