@@ -64,6 +64,10 @@ def check_machine(settings: Settings) -> None:
         from components import docker_deployment
 
         docker_deployment.check_machine(settings, PROJECT)
+    else:
+        from components import node_pool_deployment
+
+        node_pool_deployment.check_cluster(settings)
 
 
 def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
@@ -123,6 +127,7 @@ def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     return {
         **outputs_of(gateway),
         "environment": image.environment,
+        "cluster": deployment.cluster,
         "logs": deployment.logs,
         "portForward": gateway.port_forward,
     }

@@ -42,9 +42,9 @@ class Cluster:
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """One object, or None; `namespace` "" for kinds that have none."""
-        where = {"namespace": namespace} if namespace else {}
         with _errors():
-            found = list(self._api.get(kind, **where, field_selector={"metadata.name": name}))
+            selector = {"metadata.name": name}
+            found = list(self._api.get(kind, namespace=namespace or None, field_selector=selector))
         return _json(found[0]) if found else None
 
     def select(self, kind: str, namespace: str, labels: dict[str, str]) -> list[Manifest]:

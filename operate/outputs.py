@@ -76,4 +76,6 @@ def _shown(name: str, value: Any) -> str:
         )
     if name == "environment" and isinstance(value, dict):
         return f"{value['name']} {str(value['digest'])[:12]}"
+    if name == "cluster" and isinstance(value, dict):
+        return f"{value['context'] or value['server']} ({value['uid']})"
     return str(value) if value is not None else "-"
