@@ -139,14 +139,17 @@ purge: setup ## destroy, and remove caches, registered versions and installed pa
 check: setup ## serve and probe the stack's models without registering them, then stop
 	@$(PYTHON) -m operate check --stack $(STACK)
 
+# The cluster that a stack of target node-pool was deployed to, of which no other is shown; the others have none.
+CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
+
 logs: setup ## show the service's logs (FOLLOW=1 keeps on)
-	@$(PYTHON) -m operate logs --stack $(STACK) $(if $(FOLLOW),--follow)
+	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" $(if $(FOLLOW),--follow)
 
 service-unit: setup ## write a systemd unit of this user that keeps the service running
 	@$(PYTHON) -m operate service-unit --stack $(STACK)
 
 status: setup ## show the service's processes and models
-	@$(PYTHON) -m operate status --stack $(STACK)
+	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
 
 # One worker more than processors: tests wait for servers to start and to end.
 test: setup-dev ## run the tests that need nothing but this machine

@@ -5,6 +5,8 @@ What only one target needs is imported where it is used: Kubernetes' SDK alone t
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,10 @@ def check_machine(settings: Settings) -> None:
         from components import docker_deployment
 
         docker_deployment.check_machine(settings, PROJECT)
+    else:
+        from components import node_pool_deployment
+
+        node_pool_deployment.check_cluster(settings)
 
 
 def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
@@ -141,6 +147,7 @@ def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     return {
         **outputs_of(gateway),
         "environment": image.environment,
+        "cluster": deployment.cluster,
         "logs": deployment.logs,
         "portForward": gateway.port_forward,
     }
@@ -158,6 +165,15 @@ def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
     }
 
 
+def end_quietly(*_: object) -> None:
+    """End at an interrupt, which Pulumi's CLI sends once a resource failed: the reason stands there already.
+
+    By the exit code that tells the CLI so; Python's own way ends in tracebacks above that reason.
+    """
+    os._exit(32)
+
+
+signal.signal(signal.SIGINT, end_quietly)
 try:
     declare(stack_settings(PROJECT))
 except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:

@@ -46,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
         command.add_argument("--stack", required=True, help="the stack, as in stacks/Pulumi.<stack>.yaml")
+        if verb in ("status", "logs"):
+            command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
     args = parser.parse_args(arguments)
@@ -72,7 +74,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if target is Target.NODE_POOL:
         from operate import node_pool
 
-        return node_pool.run(args.verb, console, settings, follow=follow)
+        return node_pool.run(args.verb, console, settings, follow=follow, cluster=getattr(args, "cluster", ""))
     if target is Target.DOCKER:
         from operate import docker
 

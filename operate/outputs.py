@@ -129,6 +129,8 @@ def _shown(name: str, value: Any) -> str:
         return "\n".join(line for bundle in value for line in _bundle(bundle))
     if name == "environment" and isinstance(value, dict):
         return f"{value['name']} {str(value['digest'])[:12]}"
+    if name == "cluster" and isinstance(value, dict):
+        return f"{value['context'] or value['server']} ({value['uid']})"
     return str(value) if value is not None else "-"
 
 
