@@ -23,7 +23,6 @@ import triton_python_backend_utils as pb_utils
 from backend_batch import Array, Feeds, decode, group, run_batch
 from backend_config import BackendError, check_config, complete_config, read_tensors
 from backend_session import execution_providers, find_model, load_session, run_options, session_options
-from backend_watch import Watch
 
 
 class TritonPythonModel:
@@ -57,11 +56,6 @@ class TritonPythonModel:
         self._batching = config["max_batch_size"] > 0
         self._scalars = {tensor.name for tensor in inputs if not tensor.dims}
         self._run_options = run_options(config)
-        self._watch = Watch()
-
-    def finalize(self) -> None:
-        """Triton unloads the model."""
-        self._watch.end()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One response for each request: its outputs, or an error of its own."""
