@@ -22,7 +22,17 @@ from environment.image_layout import (
     TRITON_METRICS_PORT,
 )
 
-__all__ = ["PROBES", "Container", "Labels", "Role", "digest_of", "generation", "hardened", "probe_command", "triton_command"]
+__all__ = [
+    "PROBES",
+    "Container",
+    "Labels",
+    "Role",
+    "digest_of",
+    "generation",
+    "hardened",
+    "probe_command",
+    "triton_command",
+]
 
 PREFIX = "triton-serving"
 # Triton waits this long for requests under way when it is told to stop, and the engine a little longer.
@@ -132,7 +142,9 @@ def _network(spec: ServiceSpec, name: str) -> Container:
 
 def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
-    body = _body(spec, [*_KEEPER, *triton_command(spec.repositories)], _threads(spec) | spec.variables, gpus=spec.gpu_cores)
+    body = _body(
+        spec, [*_KEEPER, *triton_command(spec.repositories)], _threads(spec) | spec.variables, gpus=spec.gpu_cores
+    )
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.
     shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)

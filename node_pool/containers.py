@@ -63,7 +63,14 @@ def replica_volumes(options: Options) -> list[dict[str, Any]]:
 def _triton(options: Options) -> dict[str, Any]:
     times = Times.of(options)
     container = _container(options, "triton", triton_share(options))
-    container["command"] = ["python", "-I", "-m", "serving.keeper", f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
+    container["command"] = [
+        "python",
+        "-I",
+        "-m",
+        "serving.keeper",
+        f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}",
+        "--",
+    ]
     container["args"] = [
         "tritonserver",
         *(word for repository in options.contents.repositories for word in ("--model-repository", repository)),

@@ -3,8 +3,9 @@
 The wheel `nvidia-pytriton` carries Triton's server and its Python backend, but not the ONNX Runtime backend (C++) of
 NVIDIA's images. This one takes its place: a model repository, with or without `config.pbtxt`, loads with either. It
 follows `onnxruntime.cc` of https://github.com/triton-inference-server/onnxruntime_backend: a graph whose inputs and
-outputs all have a variable first dimension batches (`max_batch_size` 4 and dynamic batching, unless the configuration
-says otherwise), and `parameters` and `optimization` of the configuration mean the same.
+outputs all have a variable first dimension batches (`max_batch_size` 4, unless the configuration says otherwise), and
+`parameters` and `optimization` of the configuration mean the same. Requests share a run, though, only where the graph
+proves that each gets the answer that it would get alone (`row_proof`).
 
 Triton imports this module as a Python-based backend, in one process for each model instance, with this folder and the
 Python backend's on `sys.path`.
@@ -21,7 +22,8 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 from backend_batch import Array, Feeds, decode, group, run_batch
-from backend_config import BackendError, check_config, complete_config, read_tensors
+from backend_config import BackendError, check_config, complete_config, merges_requests, read_tensors
+from backend_rows import why_apart_runs
 from backend_session import execution_providers, find_model, load_session, run_options, session_options
 
 
@@ -41,7 +43,8 @@ class TritonPythonModel:
         session = load_session(path, options, ["CPUExecutionProvider"])
         inputs, outputs = read_tensors(session.get_inputs()), read_tensors(session.get_outputs())
         # In place: `add_input` and `add_output` refuse the `reshape` of a tensor with one value for each item.
-        config.update(complete_config(config, inputs, outputs))
+        apart = not why_apart_runs(path, config)
+        config.update(complete_config(config, inputs, outputs, apart=apart))
         return auto_complete_model_config
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -53,7 +56,10 @@ class TritonPythonModel:
         self._session = load_session(path, session_options(config), providers)
         inputs, outputs = read_tensors(self._session.get_inputs()), read_tensors(self._session.get_outputs())
         check_config(config, inputs, outputs)
-        self._batching = config["max_batch_size"] > 0
+        reason = why_apart_runs(path, config) if merges_requests(config) else ""
+        if reason:
+            pb_utils.Logger.log_warn(f"model '{config['name']}': each request runs by itself: {reason}")
+        self._batching = merges_requests(config) and not reason
         self._scalars = {tensor.name for tensor in inputs if not tensor.dims}
         self._run_options = run_options(config)
 
