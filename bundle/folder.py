@@ -22,6 +22,7 @@ from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
+from bundle.onnx_backend import batching_note, unserved_problems
 from bundle.problems import listed, nearest
 from bundle.session import LoadError, load_session
 from bundle.tree import Tree
@@ -196,6 +197,8 @@ def _check_versions(
         problems = [f"{model_file}: {problem}" for problem in graph.unsupported]
         if config is not None:
             problems.extend(graph_problems(config, graph, found.config_path, model_file))
+        if target == "process":
+            problems.extend(unserved_problems(config, graph, found.config_path, model_file))
         # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.
         if not problems and target == "process" and not (config and config.model_operations.op_library_filename):
             problems.extend(_load_problem(tree.files[model_file], model_file))
@@ -203,6 +206,9 @@ def _check_versions(
     if not intact:
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    if graph is not None and model_file is not None and not found.problems:
+        size = found.model.max_batch_size
+        found.notes.extend(batching_note(config, tree.files[model_file], size, model_file, target))
     for version in loaded:
         if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
             found.notes.append(

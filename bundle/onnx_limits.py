@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["SERVED_TYPES", "unserved"]
+__all__ = ["INDEPENDENT_ROWS", "SERVED_TYPES", "TRUE", "unserved"]
+
+# The parameter by which a model's author vouches for what its graph does not prove: requests may share a run.
+INDEPENDENT_ROWS = "independent_rows"
+TRUE = ("1", "true")
 
 # ONNX Runtime's types of tensors, and the configuration's.
 SERVED_TYPES = {

@@ -7,7 +7,7 @@ registry that is thrown away, and a service that has no front door.
 import contextlib
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -40,7 +40,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
     state_directory.mkdir(parents=True, exist_ok=True)
     # A short name: a Unix socket's path has few characters.
     with tempfile.TemporaryDirectory(prefix="c-", dir=state_directory) as folder, contextlib.ExitStack() as at_exit:
-        found = [_registered(model, settings, project, Path(folder) / "registry") for model in settings.models]
+        found = [_registered(model, settings, project, Path(folder) / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
@@ -87,13 +87,15 @@ def verdict(bundles: Sequence[Registered], seconds: float) -> list[str]:
 
 
 def _registered(
-    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path
+    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Registry, Registered]:
     """A bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
         path = project / model.path
         custom = model.framework is Framework.CUSTOM
         bundle = check_files(path) if custom else check_layout(path, target=settings.deployment.target.value)
+        for note in bundle.notes:
+            say(note)
         registry = Registry(str(scratch))
         return registry, registry.register(model.name, bundle, framework=model.framework.value)
     registry = Registry(registry_url(settings, project))

@@ -70,7 +70,9 @@ class _Walk:
         self.types: dict[str, onnx.TypeProto] = {}
         self.values: dict[str, Array] = {}
         self.rows: dict[str, Rows] = {}
+        # The numbers that depend on the number of rows; those computed from such may do so though they are equal.
         self._counted: set[str] = set()
+        self._computed: set[str] = set()
         for weight in self.graph.initializer:
             self.types[weight.name] = helper.make_tensor_type_proto(weight.data_type, list(weight.dims))
             if prod(weight.dims) <= LARGEST_VALUE and not weight.external_data:
@@ -196,12 +198,17 @@ class _Walk:
 
     def _know(self, node: onnx.NodeProto, name: str, value: Array) -> None:
         self.values[name] = value
-        if self._before is not None:
+        if self._before is None:
+            counted = bool(np.any((value != 0) & (value % self.count == 0))) if value.dtype.kind in "iu" else False
+        else:
             other = self._before.values.get(name)
-            differs = other is None or not np.array_equal(other, value)
             selects = node.op_type == "Shape" or node.op_type in SELECTIONS
-            if differs or (not selects and self._counted.intersection(node.input)):
-                self._counted.add(name)
+            operands = self._computed if selects else self._counted
+            if operands.intersection(node.input):
+                self._computed.add(name)
+            counted = name in self._computed or other is None or not np.array_equal(other, value)
+        if counted:
+            self._counted.add(name)
         self.types[name] = helper.make_tensor_type_proto(
             helper.np_dtype_to_tensor_dtype(value.dtype), list(value.shape)
         )

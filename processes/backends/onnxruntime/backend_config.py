@@ -9,12 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from backend_limits import SERVED_TYPES, unserved
+from backend_limits import INDEPENDENT_ROWS, SERVED_TYPES, TRUE, unserved
 
 DEFAULT_MAX_BATCH_SIZE = 4  # NVIDIA's default for `--backend-config=onnxruntime,default-max-batch-size`
 VARIABLE = -1
-TRUE = ("1", "true")
-INDEPENDENT_ROWS = "independent_rows"
 
 
 class BackendError(Exception):
@@ -92,14 +90,22 @@ def _describe(tensor: GraphTensor, batching: bool) -> dict[str, Any]:
     return described
 
 
-def check_config(config: dict[str, Any], inputs: Sequence[GraphTensor], outputs: Sequence[GraphTensor]) -> None:
-    """Raise BackendError where the configuration and the graph disagree on names, types or shapes."""
+def check_config(
+    config: dict[str, Any],
+    inputs: Sequence[GraphTensor],
+    outputs: Sequence[GraphTensor],
+    defaults: Sequence[GraphTensor] = (),
+) -> None:
+    """Raise BackendError where the configuration and the graph disagree on names, types or shapes.
+
+    `defaults` are inputs that the graph has values for: they may be declared, and left out of requests.
+    """
     controls = config.get("sequence_batching", {}).get("control_input", ())
     given = {tensor["name"] for tensor in (*config["input"], *controls)}
     problems = list(unserved(config))
     problems += [f"input '{tensor.name}' of the graph is not declared" for tensor in inputs if tensor.name not in given]
     batching = config["max_batch_size"] > 0
-    for kind, tensors in (("input", inputs), ("output", outputs)):
+    for kind, tensors in (("input", (*inputs, *defaults)), ("output", outputs)):
         graph = {tensor.name: tensor for tensor in tensors}
         for declared in config[kind]:
             name = declared["name"]
