@@ -68,7 +68,7 @@ class Triton:
 
 
 @contextlib.contextmanager
-def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator[Triton]:
+def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_mb: int = 4096) -> Iterator[Triton]:
     """Start Triton on the models in `bundle`/triton; yields it once it has loaded or refused each of them."""
     generation = Generation(number=1, digest="", **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
     served = ServedBundle(registry="", name="tests", version=1, digest="", path=bundle, framework="Multi")
@@ -81,6 +81,7 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator
         environment_path=environment.path,
         environment_digest=environment.digest,
         variables={},
+        memory_mb=memory_mb,
     )
     launch = programs.triton(
         spec, generation, directory=folder, shared_memory=f"tests-{os.getpid()}-{generation.triton_http}-"

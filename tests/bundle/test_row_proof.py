@@ -202,7 +202,7 @@ def graphs(draw: Callable[..., Any]) -> onnx.ModelProto:
     return graph(nodes, outputs, CONSTANTS, {"x": [dim, WIDTH], "z": [dim, WIDTH]})
 
 
-@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(graphs(), st.lists(st.integers(1, 3), min_size=2, max_size=4), st.randoms(use_true_random=False))
 def test_what_is_proven_apart_answers_together_as_alone(model: onnx.ModelProto, sizes: list[int], random: Any) -> None:
     if mixing(model):
