@@ -59,6 +59,7 @@ class Gateway(pulumi.ComponentResource):
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "maxRequestMegabytes": deployment.max_request_megabytes,
             "cpuCores": deployment.cpu_cores,
+            "memoryMb": round(deployment.memory_gb * 1024),
             "shape": args.deployment.shape,
         }
         if deployment.max_requests_per_second is not None:

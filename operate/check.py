@@ -6,7 +6,7 @@ registry that is thrown away, and a service that has no front door.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -39,7 +39,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
 
     state_directory = (project / settings.state_directory).resolve()
     with trial_folder(state_directory) as folder:
-        found = [_registered(model, settings, project, folder / "registry") for model in settings.models]
+        found = [_registered(model, settings, project, folder / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
@@ -66,6 +66,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             entry_script=EntryScript.model_validate(script) if script else None,
             cpu_cores=settings.deployment.cpu_cores,
             gpu_cores=settings.deployment.gpu_cores,
+            memory_mb=round(settings.deployment.memory_gb * 1024),
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )
@@ -93,13 +94,15 @@ def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript |
 
 
 def _registered(
-    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path
+    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Registry, Registered]:
     """A bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
         path = project / model.path
         custom = model.framework is Framework.CUSTOM
         bundle = check_files(path) if custom else layout_of(settings, path)
+        for note in bundle.notes:
+            say(note)
         registry = Registry(str(scratch))
         return registry, registry.register(model.name, bundle, framework=model.framework.value)
     registry = Registry(registry_url(settings, project))

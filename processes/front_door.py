@@ -188,4 +188,5 @@ def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
         concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
         drain_seconds=DRAIN_SECONDS,
     )
-    return Launch(command=command, directory=directory.root, variables={"PATH": os.defpath})
+    variables = {"PATH": os.defpath}
+    return Launch(command=command, directory=directory.root, variables=variables, memory_mb=spec.memory_mb)
