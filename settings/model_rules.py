@@ -113,7 +113,7 @@ def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]
             return error.problems
         return ()
     target = settings.deployment.target.value
-    problems = []
+    problems: list[str] = []
     for held in found.models:
         problems += folder_problems(f"triton/{held['name']}", held["name"])
         framework = named(backend=held["backend"], platform=held["platform"], file="")
@@ -154,13 +154,9 @@ def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[M
 
 
 def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    served = [(bundle, model) for bundle in bundles if bundle.by_triton for model in bundle.models]
-    if (
-        gpu_cores
-        and served
-        and not any(bundle.mistakes for bundle in bundles)
-        and not any(_may_use_gpu(m) for _, m in served)
-    ):
+    served = [model for bundle in bundles if bundle.by_triton for model in bundle.models]
+    whole = not any(bundle.mistakes for bundle in bundles)
+    if gpu_cores and served and whole and not any(_may_use_gpu(model) for model in served):
         yield Mistake(
             path="deployment.gpuCores",
             value=str(gpu_cores),
