@@ -8,18 +8,25 @@ from collections.abc import Iterable
 _LIMIT = 2000
 """Longer words lose their middle: a traceback has its point at its end."""
 
-# Lines of the level of an error. Triton tries no model twice.
-_GIVEN_UP = re.compile(r"E\d{4} [^\]]*\] \"?(?P<words>(failed to load '|Poll failed for model directory ').*?)\"?")
-_NOT_READ = "Poll failed for model directory "
+_FAILED = re.compile(r"E\d{4} [^\]]*\] \"?(?P<words>(failed to load '|Poll failed for model directory ').*?)\"?")
+# What this file of Triton's core logs as an error are configurations and ensembles that it does not even try to load.
+_REFUSED = re.compile(r"E\d{4} [^\]]* model_repository_manager\.cc:\d+\] \"?(?P<words>.*?)\"?")
 
 
 def failed_loads(log: Iterable[str]) -> list[str]:
-    """What Triton says of each model that it gave up, in one line each."""
-    found = [match["words"] for line in log if (match := _GIVEN_UP.fullmatch(line.strip()))]
+    """What Triton says of each model that it gave up, in one line each; it tries no model twice."""
+    return _words(log, _FAILED, _REFUSED)
+
+
+def refusals(log: Iterable[str]) -> list[str]:
+    """What it says of those that it refused when it read its repository: its index has no reason for them."""
+    return _words(log, _REFUSED)
+
+
+def _words(log: Iterable[str], *forms: re.Pattern[str]) -> list[str]:
+    lines = (line.strip() for line in log)
+    found = [
+        match["words"] for line in lines if (match := next(filter(None, (f.fullmatch(line) for f in forms)), None))
+    ]
     texts = (" ".join(words.replace("\\n", " ").split()) for words in dict.fromkeys(found))
     return [text if len(text) <= _LIMIT else f"{text[: _LIMIT // 2]} ... {text[-_LIMIT // 2 :]}" for text in texts]
-
-
-def failed_reads(log: Iterable[str]) -> list[str]:
-    """Those of models whose configuration Triton refused when it read its repository: its index gives no reason."""
-    return [words for words in failed_loads(log) if words.startswith(_NOT_READ)]

@@ -9,7 +9,7 @@ import httpx
 
 from bundle.probe import declared_versions
 from bundle.registry import Registry
-from bundle.triton_log import failed_reads
+from bundle.triton_log import refusals
 from machine.service import ServiceError
 from processes.directory import Generation, ServiceDirectory
 from processes.spec import ServiceSpec
@@ -97,9 +97,9 @@ class GenerationProbe:
             time.sleep(POLL_SECONDS)
 
     def _refusals(self) -> list[str]:
-        """Triton's words for configurations that it refused, which its repository index does not have."""
+        """Triton's words for models that it refused unread, which its repository index does not have."""
         logs = [self._log(name) for name in self._generation.programs if name.startswith("triton-")]
-        return [f"  {words}" for log in logs if log.is_file() for words in failed_reads(_lines(log))]
+        return [f"  {words}" for log in logs if log.is_file() for words in refusals(_lines(log))]
 
     def _check_alive(self, first_pids: dict[str, int]) -> None:
         processes = self._supervisor.processes()

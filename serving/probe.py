@@ -257,9 +257,7 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
     for entry in exact or [entry for entry in entries if not entry.get("version")]:
         if not entry.get("state"):  # it read the repository before it answered anybody, and will not again
             return Problem(
-                f"{asked}, received: Triton refused its configuration when it read its repository; its log says why: "
-                f"Poll failed for model directory '{name}'",
-                final=True,
+                f"{asked}, received: Triton refused it when it read its repository; its log says why", final=True
             )
         state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
         failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
