@@ -142,7 +142,7 @@ def _branch_problems(config: ModelConfig, shown: str, decoupled: Collection[str]
 def _unlike(reader: str, origins: Collection[str], shown: str) -> str:
     mixed = listed(sorted(origin or "the request" for origin in origins))
     return (
-        f"{shown}: {reader} mixes tensors of {mixed}; expected one origin, as a decoupled model answers a "
+        f"{shown}: tensors of {mixed} meet in {reader}; expected one origin, as a decoupled model answers a "
         "request any number of times; take all from one of them"
     )
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bundle import triton_log
 from node_pool.options import Manifest
 
 __all__ = [
@@ -30,9 +31,6 @@ _GIVEN_UP = re.compile(
     r"|golden inference: POST \S+: (output |expected 200, received (400|413|500): )|interface: GET \S+: (in|out)put '"
     r"|golden request: POST \S+: expected (?!200, )"
 )
-# Triton's own word for the same, at the level of an error: it tries no model twice.
-_LOAD_FAILED = re.compile(r"E\d{4} [^\]]*\] \"?(?P<words>(failed to load '|Poll failed for model directory ').*?)\"?")
-_WORDS_LIMIT = 600
 _PULL_ATTEMPTS = 3
 _EVENT_LIMIT = 10
 _NODE_LIMIT = 10
@@ -99,10 +97,9 @@ def failed_loads(pod: Manifest, log: Sequence[str]) -> list[Trouble]:
 
     The probe says it too, in an event; but Kubernetes drops those of a pod that had many, as one that loads for long.
     """
-    found = [match["words"] for line in log if (match := _LOAD_FAILED.fullmatch(line.strip()))]
     name = pod["metadata"]["name"]
-    texts = [" ".join(words.replace("\\n", " ").split())[:_WORDS_LIMIT] for words in dict.fromkeys(found)]
-    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in texts]
+    words = triton_log.failed_loads(log)
+    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in words]
 
 
 def refusals(deployment: Manifest) -> list[Trouble]:

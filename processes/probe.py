@@ -9,6 +9,7 @@ import httpx
 
 from bundle.probe import declared_versions
 from bundle.registry import Registry
+from bundle.triton_log import refusals
 from machine.service import ServiceError
 from processes.directory import Generation, ServiceDirectory
 from processes.spec import ServiceSpec
@@ -88,13 +89,18 @@ class GenerationProbe:
             self._check_alive(first_pids)
             texts = "\n".join(problem.text for problem in problems)
             if any(problem.final for problem in problems):
-                raise ServiceError(texts)
+                raise ServiceError("\n".join([texts, *self._refusals()]))
             if time.monotonic() > deadline:
                 raise ServiceError(f"not ready within {seconds:g} s:\n{texts}")
             if texts != reported:
                 progress(f"waiting: {problems[0].text}")
                 reported = texts
             time.sleep(POLL_SECONDS)
+
+    def _refusals(self) -> list[str]:
+        """Triton's words for models that it refused unread, which its repository index does not have."""
+        logs = [self._log(name) for name in self._generation.programs if name.startswith("triton-")]
+        return [f"  {words}" for log in logs if log.is_file() for words in refusals(_lines(log))]
 
     def _check_alive(self, first_pids: dict[str, int]) -> None:
         processes = self._supervisor.processes()
@@ -111,4 +117,8 @@ def tail(log: Path, lines: int = LOG_LINES) -> str:
     """The last lines of a log file, indented."""
     if not log.is_file():
         return "  (no log)"
-    return "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(f"  {line}" for line in _lines(log)[-lines:])
+
+
+def _lines(log: Path) -> list[str]:
+    return log.read_text(encoding="utf-8", errors="replace").splitlines()

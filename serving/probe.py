@@ -168,7 +168,11 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
         return Problem(f"{asked}, received: Triton's repository holds no such model, only {known}", final=True)
     # A model that fails before its versions are read is listed once, without a version.
     for entry in exact or [entry for entry in entries if not entry.get("version")]:
-        state, reason = entry.get("state", "UNKNOWN"), " ".join(str(entry.get("reason", "")).split())
+        if not entry.get("state"):  # it read the repository before it answered anybody, and will not again
+            return Problem(
+                f"{asked}, received: Triton refused it when it read its repository; its log says why", final=True
+            )
+        state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
         failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
         return Problem(f"{asked}, received state {state}" + (f": {reason}" if reason else ""), final=failed)
     if entries:

@@ -154,13 +154,9 @@ def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[M
 
 
 def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    served = [(bundle, model) for bundle in bundles if bundle.by_triton for model in bundle.models]
-    if (
-        gpu_cores
-        and served
-        and not any(bundle.mistakes for bundle in bundles)
-        and not any(_may_use_gpu(m) for _, m in served)
-    ):
+    served = [model for bundle in bundles if bundle.by_triton for model in bundle.models]
+    whole = not any(bundle.mistakes for bundle in bundles)
+    if gpu_cores and served and whole and not any(_may_use_gpu(model) for model in served):
         yield Mistake(
             path="deployment.gpuCores",
             value=str(gpu_cores),

@@ -16,7 +16,7 @@ def runtime_of(settings: Settings) -> Runtime | None:
     """Tell the runtime of a stack's models; None where an image of the user's own does not tell it by its tag."""
     declared = settings.environment
     try:
-        curated = Environment.get(declared.name).curated
+        curated = Environment.get(declared.clone or declared.name).curated
     except SpecError:  # a rule of its own tells
         return None
     if settings.deployment.target is Target.PROCESS:

@@ -41,6 +41,11 @@ def configure(folder: Path, config: str) -> None:
     (folder / "config.pbtxt").write_text(config)
 
 
+def python_file(folder: Path) -> None:
+    """A `model.py` that Triton would take."""
+    (folder / "model.py").write_text("class TritonPythonModel:\n    def execute(self, requests): ...\n")
+
+
 def configured(config: str) -> Callable[[Path], None]:
     return lambda folder: model(folder, config)
 
@@ -94,7 +99,7 @@ def ensemble(steps: str, settings: str = f"max_batch_size: 4 {INPUT} {OUTPUT}") 
 STEP = """{{ model_name: "{model}" model_version: -1
     input_map {{ key: "{key}" value: "x" }} output_map {{ key: "y" value: "y" }} }}"""
 
-BAD = (
+LAYOUT = (
     Case(
         "no_version",
         lambda folder: configure(folder, BATCHED),
@@ -281,6 +286,11 @@ BAD = (
         ),
     ),
     Case(
+        "ensemble_that_computes",
+        ensemble(STEP.format(model="good", key="x"), f"max_batch_size: 4 {INPUT} {OUTPUT} optimization {{}}"),
+        ("{m}/config.pbtxt: an ensemble computes nothing itself; remove optimization",),
+    ),
+    Case(
         "tensorflow",
         tensorflow,
         (
@@ -289,3 +299,4 @@ BAD = (
         ),
     ),
 )
+"""What is wrong with a model's folder, its files and its interface."""

@@ -9,8 +9,11 @@ import pytest
 from bundle.layout import check_layout
 from bundle.problems import LayoutError
 from tests import onnx_models
-from tests.bundle.bundles import BAD, Case
+from tests.bundle.bad_settings import SCHEDULERS, SETTINGS
+from tests.bundle.bundles import LAYOUT, Case
 from tests.triton_server import Triton, build_environment, serve
+
+BAD = (*LAYOUT, *SCHEDULERS, *SETTINGS)
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)

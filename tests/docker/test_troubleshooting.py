@@ -5,6 +5,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -148,6 +149,21 @@ def test_a_model_does_not_load(rolled_out: Callable[..., str], images: Images, t
     assert "model model version 1" in said
     assert "no such weights" in said
     assert f"by hand: docker run --rm --shm-size=1024m {REGISTRY}/tests/service@sha256:" in said
+
+
+def test_a_configuration_is_refused_when_it_is_read(
+    rolled_out: Callable[..., str], images: Images, tmp_path: Path
+) -> None:
+    """A field that the stand-in's release does not know."""
+    models = python_model(tmp_path / "models", "pass")
+    control = 'metric_identifier { family: "f" } histogram_options { buckets: 1 }'
+    with (models / "triton" / "model" / "config.pbtxt").open("a") as config:
+        config.write(f"model_metrics {{ metric_control: [ {{ {control} }} ] }}\n")
+    started = time.monotonic()
+    said = rolled_out(images.service("unreadable", models))
+    assert time.monotonic() - started < 60
+    assert "Triton refused it when it read its repository; its log says why" in said
+    assert "Poll failed for model directory 'model': failed to read text proto from" in said
 
 
 def test_a_model_answers_wrongly(rolled_out: Callable[..., str], images: Images, tmp_path: Path) -> None:

@@ -309,6 +309,24 @@ LOG = [
 ]
 
 
+REFUSED = (
+    "E1125 13:00:01.000001 1 model_repository_manager.cc:1460] \"Poll failed for model directory 'digits': default "
+    'priority level must be in range [1, 2] for digits"'
+)
+
+
+def test_a_model_that_triton_refused_unread_is_told_in_its_words():
+    failed = "Startup probe failed: model digits version 1: received: Triton refused it when it read its repository"
+    starting = pod("a", containers=[container(running={})])
+    cluster = Cluster([deployment(0)], [starting], [unhealthy(failed)], log=[*LOG[:1], REFUSED])
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 0), print)
+    assert (
+        "  pod a: triton: Poll failed for model directory 'digits': default priority level must be in range [1, 2]"
+        in (str(failure.value))
+    )
+
+
 @pytest.mark.parametrize(("log", "fails"), [(LOG, True), (LOG[:1], False)])
 def test_a_model_that_fails_late_is_told_from_tritons_log_when_its_events_were_dropped(log, fails):
     """After 25 failed probes the kubelet sends one event in five minutes."""

@@ -53,6 +53,14 @@ def test_a_model_that_is_not_loaded_is_a_problem(name: str, version: int, expect
     assert expected in problem
 
 
+def test_a_model_that_triton_refused_unread_is_a_final_problem() -> None:
+    """Its repository index names it, without a version, a state or a reason."""
+    model = {"name": "m", "version": 1, "golden": None}
+    problem = probe._unready_problem("http://127.0.0.1:1", model, [{"name": "other", "state": "READY"}, {"name": "m"}])
+    assert problem.final
+    assert problem.text.endswith("received: Triton refused it when it read its repository; its log says why")
+
+
 def test_a_triton_that_is_not_there_is_a_problem() -> None:
     url = f"http://127.0.0.1:{free_ports(1)[0]}"
 

@@ -281,8 +281,8 @@ def test_a_registered_model_that_the_target_cannot_serve_is_told(mistakes: Check
     registry = Registry(str(project / ".var" / "registry"))
     registry.register("tf", check_layout(project / "tf", target="docker"), framework="Multi")
     assert mistakes({"models": ["tf:1"]}) == [
-        "models[0] has the value 'tf:1': target 'process' cannot serve 'm', a TensorFlow model; expected a target that "
-        "can: docker, node-pool; choose one, or convert the model to ONNX"
+        "models[0] has the value 'tf:1': triton/m: target 'process' cannot serve TensorFlow models; expected a target "
+        "that can: docker, node-pool; choose one, or convert the model to ONNX"
     ]
     assert mistakes({"models": ["tf:1"], "deployment": {"target": "docker"}}) == []
 
