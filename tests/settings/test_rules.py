@@ -232,10 +232,30 @@ def test_a_golden_request_that_cannot_be_read_is_told(mistakes: Check, project: 
     (project / "scripts" / "score.golden.json").write_text(golden)
     assert mistakes({}) == [
         "entryScript has the value 'score.py': PROJECT/scripts/score.golden.json: expected JSON, "
-        '{"request": ..., "response": ...}'
+        '{"request": ..., "response": ...} or {"requestFile": ..., "contentType": ..., "response": ...}'
     ]
     (project / "scripts" / "score.golden.json").write_text(json.dumps({"request": 1, "response": 2}))
     assert mistakes({}) == []
+
+
+@pytest.mark.parametrize(
+    ("golden", "expected"),
+    [
+        ({"requestFile": "cat.png"}, "requestFile 'cat.png' is not there; expected a file at PROJECT/scripts/cat.png"),
+        ({"requestFile": 1}, "expected texts for requestFile and contentType"),
+        ({"requestFile": "large.png"}, "requestFile 'large.png' has 1048577 bytes; expected at most 1048576"),
+        ({"requestFile": "small.png"}, None),
+        ({"requestFile": "small.png", "request": 1}, "expected JSON, "),
+    ],
+)
+def test_the_file_of_a_golden_request_is_looked_at(
+    mistakes: Check, project: Path, golden: dict[str, Any], expected: str | None
+) -> None:
+    (project / "scripts" / "score.golden.json").write_text(json.dumps({**golden, "response": "cat"}))
+    (project / "scripts" / "small.png").write_bytes(b"x")
+    (project / "scripts" / "large.png").write_bytes(bytes((1 << 20) + 1))
+    found = mistakes({})
+    assert [expected in line for line in found] == [True] if expected else found == []
 
 
 def test_a_registered_model_that_the_target_cannot_serve_is_told(mistakes: Check, project: Path) -> None:
