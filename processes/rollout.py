@@ -205,7 +205,7 @@ class _Rollout:
     def _await_ready(self, generation: Generation, seconds: float | None = None) -> None:
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
-        probe.wait(seconds or self.spec.deadline_seconds, self.progress)
+        probe.wait(seconds or self.spec.deadline_seconds, self.progress, self.spec.scoring_timeout_ms / 1000)
         self.progress(f"generation {generation.number} is ready after {time.monotonic() - started:.1f} s")
 
     def _stop(self, generation: Generation) -> None:

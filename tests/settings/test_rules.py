@@ -15,6 +15,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from settings import machine
+from tests import onnx_models
 from tests.certificates import make_certificate
 from tests.settings.conftest import SCRIPT, Check
 
@@ -256,6 +257,24 @@ def test_the_file_of_a_golden_request_is_looked_at(
     (project / "scripts" / "large.png").write_bytes(bytes((1 << 20) + 1))
     found = mistakes({})
     assert [expected in line for line in found] == [True] if expected else found == []
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_golden_inference_that_is_too_large_for_the_front_door_is_told(
+    mistakes: Check, project: Path, committed: bool
+) -> None:
+    folder = project / "models" / "triton" / "wide"
+    dims = ("batch", 700_000)
+    onnx_models.save_scaling(folder / "1", 2, dims)
+    if committed:
+        request = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, dims[1]], "data": [0] * dims[1]}]}
+        response = {"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, dims[1]], "data": [0] * dims[1]}]}
+        (folder / "golden.json").write_text(json.dumps({"request": request, "response": response}))
+    assert mistakes({"deployment": {"maxRequestMegabytes": 1}}) == [
+        "deployment.maxRequestMegabytes has the value 1: the golden inference of 'wide' has some 2.0 MB, and the check "
+        "after a deployment sends it through the front door; expected 3 or more"
+    ]
+    assert mistakes({}) == []
 
 
 def test_a_registered_model_that_the_target_cannot_serve_is_told(mistakes: Check, project: Path) -> None:
