@@ -23,6 +23,8 @@ from bundle.model import ANY_SIZE, Golden, Model, Tensor
 from bundle.problems import listed, nearest
 
 GOLDEN_FILE = "golden.json"
+_CHARACTERS = 3
+"""Of a derived value in JSON, such as `0, `, at least."""
 _KEYS = ("request", "response", "tolerance")
 _LARGEST = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "BF16": 3.3961775292304957e38}
 _INTEGERS = {name: bits for bits in (8, 16, 32, 64) for name in (f"INT{bits}", f"UINT{bits}")}
@@ -60,6 +62,17 @@ def load(path: Path, model: Model, shown: str) -> Golden:
         relative=float(tolerance.get("relative", Golden.relative)),
         absolute=float(tolerance.get("absolute", Golden.absolute)),
     )
+
+
+def least_request_bytes(model: Mapping[str, Any]) -> int:
+    """How large the request of a model's golden inference is, or is at least where it is yet to be derived.
+
+    `model` is a JSON object, see `Model.to_json`.
+    """
+    if model.get("golden"):
+        return len(json.dumps(model["golden"]["request"]))
+    given = (tensor for tensor in model.get("inputs", ()) if not tensor.get("optional"))
+    return sum(math.prod(max(1, size) for size in tensor["shape"]) * _CHARACTERS for tensor in given)
 
 
 def _refuse_constant(name: str) -> None:

@@ -63,6 +63,7 @@ def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle],
         "certificate": str((project / settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
         "score": score_question(settings, project),
+        "timeoutSeconds": settings.deployment.scoring_timeout_ms / 1000,
         "settings": _digest(settings),
     }
 

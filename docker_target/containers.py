@@ -220,9 +220,13 @@ def _threads(spec: ServiceSpec) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores)))}
 
 
-def probe_command(role: str, *, wait: float = 0) -> list[str]:
-    """The command that asks, inside a container of this role, whether it is ready; it waits so many seconds for it."""
-    return ["python", *PROBE, PROBES[role], *(["--wait", f"{wait:.0f}"] if wait else [])]
+def probe_command(role: str, *, wait: float = 0, timeout: float = 0) -> list[str]:
+    """The command that asks, inside a container of this role, whether it is ready.
+
+    It waits so many seconds for it; a golden answer may take `timeout`.
+    """
+    waits = ["--wait", f"{wait:.0f}"] if wait else []
+    return ["python", *PROBE, PROBES[role], *waits, *(["--timeout", f"{timeout:g}"] if timeout else [])]
 
 
 def _health(role: str, spec: ServiceSpec) -> dict[str, Any]:

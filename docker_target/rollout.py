@@ -115,17 +115,19 @@ class _Rollout:
         for container in containers:
             self.engine.start(container)
         for container in containers:
-            self._await_ready(container, started + self.spec.deadline_seconds)
+            # A golden answer has the time that the front door gives to a request.
+            self._await_ready(container, started + self.spec.deadline_seconds, self.spec.scoring_timeout_ms / 1000)
         for container in containers:
             self.engine.keep_running(container.name)
         self.progress(f"ready after {time.monotonic() - started:.1f} s")
 
-    def _await_ready(self, container: Container, deadline: float) -> None:
+    def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
         if container.role not in PROBES:
             return
         seconds = max(1.0, deadline - time.monotonic())
         try:
-            code, said = self.engine.run(container.name, probe_command(container.role, wait=seconds), seconds)
+            command = probe_command(container.role, wait=seconds, timeout=timeout)
+            code, said = self.engine.run(container.name, command, seconds)
         except ServiceError as error:  # it ended before anything could be asked
             code, said = None, str(error)
         if code == 0:

@@ -22,6 +22,7 @@ __all__ = ["Times", "scorer_probes", "triton_probes"]
 _REFRESH_SECONDS = 5
 _MARGIN_SECONDS = 10
 _PROBE_PERIOD = 5
+_PROBE_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Times:
     drain: int
     triton_exit: int
     grace: int
+    scoring: float
 
     @classmethod
     def of(cls, options: Options) -> "Times":
@@ -50,6 +52,7 @@ class Times:
             drain=drain,
             triton_exit=triton_exit,
             grace=pre_stop + scorer_drain + triton_exit + _MARGIN_SECONDS,
+            scoring=deployment.scoring_timeout_ms / 1000,
         )
 
     @property
@@ -93,14 +96,21 @@ def scorer_probes(times: Times) -> dict[str, Any]:
 
 
 def _gate(file: str, times: Times) -> dict[str, Any]:
-    command = {"exec": {"command": ["python", *PROBE, file]}}
+    command = ["python", *PROBE, file]
+    # A golden answer has the time that the front door gives to a request.
+    timeout = ["--timeout", f"{times.scoring:g}"] if times.scoring < _PROBE_SECONDS else []
     return {
         "startupProbe": {
-            **command,
+            "exec": {"command": [*command, *timeout]},
             "periodSeconds": _PROBE_PERIOD,
-            "timeoutSeconds": 60,
+            "timeoutSeconds": _PROBE_SECONDS,
             "failureThreshold": ceil(times.startup / _PROBE_PERIOD),
         },
         # A golden inference queues behind the clients' own: late is not wrong, so it gets time.
-        "readinessProbe": {**command, "periodSeconds": 15, "timeoutSeconds": 60, "failureThreshold": 2},
+        "readinessProbe": {
+            "exec": {"command": command},
+            "periodSeconds": 15,
+            "timeoutSeconds": _PROBE_SECONDS,
+            "failureThreshold": 2,
+        },
     }

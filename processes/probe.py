@@ -48,9 +48,9 @@ class GenerationProbe:
         self._log = log
         self._wanted = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
 
-    def problems(self) -> list[Problem]:
-        """Ask everything once; one for each thing that is not as it should be."""
-        return probe.problems(self._wanted) or self._gpu_problems()
+    def problems(self, timeout: float = probe.INFER_TIMEOUT) -> list[Problem]:
+        """Ask everything once; one for each thing that is not as it should be. A golden answer may take `timeout`."""
+        return probe.problems(self._wanted, infer_timeout=timeout) or self._gpu_problems()
 
     def _gpu_problems(self) -> list[Problem]:
         """Whether models run on a GPU where the service has one: Triton gives them the CPU where it sees none.
@@ -76,8 +76,8 @@ class GenerationProbe:
             )
         ]
 
-    def wait(self, seconds: float, progress: Callable[[str], None]) -> None:
-        """Wait until nothing is wrong.
+    def wait(self, seconds: float, progress: Callable[[str], None], timeout: float = probe.INFER_TIMEOUT) -> None:
+        """Wait until nothing is wrong; a golden answer may take `timeout`, what the front door gives to a request.
 
         Raises `ServiceError` when `seconds` are over, and at once when waiting is of no use: a process died or a model
         did not load. The error has the reason in Triton's or the script's own words.
@@ -85,7 +85,7 @@ class GenerationProbe:
         deadline = time.monotonic() + seconds
         first_pids: dict[str, int] = {}
         reported = ""
-        while problems := self.problems():
+        while problems := self.problems(max(1.0, min(timeout, deadline - time.monotonic()))):
             self._check_alive(first_pids)
             texts = "\n".join(problem.text for problem in problems)
             if any(problem.final for problem in problems):

@@ -210,7 +210,7 @@ class _Rollout:
         """Wait until a generation is ready, and tell how long it took, or in other words that it is."""
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
-        probe.wait(seconds or self.spec.deadline_seconds, self.progress)
+        probe.wait(seconds or self.spec.deadline_seconds, self.progress, self.spec.scoring_timeout_ms / 1000)
         told = told or f"is ready after {time.monotonic() - started:.1f} s"
         self.progress(f"generation {generation.number} {told}")
 

@@ -3,7 +3,7 @@
 Every declared model version must be loaded and give its golden answer, and the scorer must be ready. The same checks
 run beside Triton on every target, so this module needs nothing but the standard library:
 
-    python -m serving.probe FILE [--wait SECONDS]
+    python -m serving.probe FILE [--wait SECONDS] [--timeout SECONDS]
 
 FILE is JSON:
 
@@ -51,12 +51,12 @@ def run(spec: Mapping[str, Any]) -> list[str]:
     return [problem.text for problem in problems(spec)]
 
 
-def wait(spec: Mapping[str, Any], seconds: float) -> list[str]:
+def wait(spec: Mapping[str, Any], seconds: float, infer_timeout: float = INFER_TIMEOUT) -> list[str]:
     """The problems left when everything is ready, when `seconds` are over, or when a model has failed for good."""
     deadline = time.monotonic() + seconds
     while True:
         left = max(1.0, deadline - time.monotonic())
-        found = problems(spec, infer_timeout=min(INFER_TIMEOUT, left) if seconds else INFER_TIMEOUT)
+        found = problems(spec, infer_timeout=min(infer_timeout, left) if seconds else infer_timeout)
         if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
             return [problem.text for problem in found]
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
@@ -104,10 +104,19 @@ def triton_problems(triton: Mapping[str, Any], infer_timeout: float) -> list[Pro
         found = [_unready_problem(url, model, _index(url)) for model in unready]
         for model in models:
             if model not in unready:
-                found += model_problems(asking(url, infer_timeout), url, model)
+                found += _judged(url, model, infer_timeout)
     except Unreachable as error:
         return [Problem(f"triton: no answer from {url}: {error}")]
     return found
+
+
+def _judged(url: str, model: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
+    try:
+        return model_problems(asking(url, infer_timeout), url, model)
+    except Unreachable as error:
+        late = isinstance(error.__cause__, TimeoutError)
+        hint = f" within {infer_timeout:g} s (clients' requests end after scoringTimeoutMs)" if late else ""
+        return [Problem(f"triton: no answer from {url} to the golden inference of '{model['name']}'{hint}: {error}")]
 
 
 def asking(url: str, timeout: float) -> Ask:
@@ -188,13 +197,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--wait", type=float, default=0.0, metavar="SECONDS", help="poll until ready, at most this long"
     )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=INFER_TIMEOUT,
+        metavar="SECONDS",
+        help=f"for one golden answer: as long as a client's request has, {INFER_TIMEOUT:g} s where nothing is said",
+    )
     options = parser.parse_args(arguments)
     try:
         spec = json.loads(options.file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         print(f"{options.file}: expected a probe file in JSON: {error}", file=sys.stderr)
         return 1
-    found = wait(spec, options.wait)
+    found = wait(spec, options.wait, options.timeout)
     for problem in found:
         print(problem)
     return 1 if found else 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from settings.schema import Settings
 
-__all__ = ["GoldenError", "golden_file", "golden_request", "request_file", "score_question"]
+__all__ = ["GoldenError", "golden_file", "golden_request", "read_golden", "request_file", "score_question"]
 
 _FORMS = '{"request": ..., "response": ...} or {"requestFile": ..., "contentType": ..., "response": ...}'
 _BINARY = "application/octet-stream"
@@ -37,8 +37,11 @@ def golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
     Raises `GoldenError` where the file is not as it should be, which the settings' rules find at preview.
     """
     file = golden_file(settings, project)
-    if file is None:
-        return None
+    return read_golden(file) if file is not None else None
+
+
+def read_golden(file: Path) -> dict[str, Any]:
+    """What a golden request's file holds, as `golden_request` gives it."""
     content = _read(file)
     if "requestFile" not in content:
         return {"request": content["request"], "response": content["response"]}

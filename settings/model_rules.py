@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle.frameworks import ONNXRUNTIME, named
+from bundle.golden import least_request_bytes
 from bundle.layout import check_files, check_layout
 from bundle.model import Bundle
 from bundle.names import folder_problems
@@ -60,6 +61,7 @@ def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[M
     named_once = [bundle for model, bundle in zip(settings.models, bundles, strict=True) if names[model.name] == 1]
     yield from _each_is_in_one_bundle(named_once)
     yield from _gpus_are_there(settings.deployment.gpu_cores, bundles)
+    yield from _goldens_pass_the_door(settings.deployment.max_request_megabytes, named_once)
     if settings.deployment.target is Target.PROCESS:
         yield from _gpus_are_used(settings.deployment.gpu_cores, bundles)
 
@@ -138,6 +140,20 @@ def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
                 expected=f"has a model '{name}', and so has {first.path}: Triton serves a name once; rename one of the "
                 "two folders",
             )
+
+
+def _goldens_pass_the_door(max_megabytes: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    """The probe asks behind the front door, the check after it through it: no request may be too large for that."""
+    for bundle in bundles:
+        for model in bundle.models if bundle.by_triton else ():
+            size = least_request_bytes(model)
+            if size > max_megabytes << 20:
+                yield Mistake(
+                    path="deployment.maxRequestMegabytes",
+                    value=str(max_megabytes),
+                    expected=f"the golden inference of '{model['name']}' has some {size / (1 << 20):.1f} MB, and the "
+                    f"check after a deployment sends it through the front door; expected {-(-size >> 20)} or more",
+                )
 
 
 def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:

@@ -54,7 +54,8 @@ def problems(props: Mapping[str, Any]) -> list[str]:
 
     `props`: `url` of the front door, `key` ("" where it is open), `certificate` (a PEM file to trust, "" for the
     system's), `bundles` (`registry`, `name`, `version` of those that Triton serves), `score` (null, or what
-    `settings.golden.score_question` gives), and `serverName` where the certificate is for another host than the URL's.
+    `settings.golden.score_question` gives), `timeoutSeconds` (what the front door gives to a request), and `serverName`
+    where the certificate is for another host than the URL's.
     """
     return check(props)[1]
 
@@ -66,7 +67,9 @@ def client(props: Mapping[str, Any]) -> httpx.Client:
     verify.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the file may hold no authority's certificate
     headers = {"Authorization": f"Bearer {props['key']}"} if props["key"] else {}
     transport = _NamedTransport(str(props.get("serverName", "")), verify=verify)
-    return httpx.Client(base_url=props["url"], headers=headers, timeout=60, transport=transport)
+    # The front door gives up first.
+    timeout = max(60.0, float(props.get("timeoutSeconds", 0)) + 10)
+    return httpx.Client(base_url=props["url"], headers=headers, timeout=timeout, transport=transport)
 
 
 class _NamedTransport(httpx.HTTPTransport):

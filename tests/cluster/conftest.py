@@ -41,11 +41,12 @@ class Built:
     newer: tuple[str, int]
     broken_model: tuple[str, int]
     broken_script: tuple[str, int]
+    densenet: tuple[str, int]
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """A service with the digits model, one with its version 2 added, and two that cannot start."""
+    """A service with the digits model, one with its version 2 added, two that cannot start, and `densenet_onnx`."""
     folder = tmp_path_factory.mktemp("images")
     images = Images(folder)
     one, two, scripts = folder / "one", folder / "two", folder / "scripts"
@@ -63,6 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         images.service("newer", two, script),
         images.service("broken-model", one, script, replace=garbage),
         images.service("broken-script", one, scripts / "score_broken.py"),
+        images.service("densenet", scripts / "densenet", scripts / "score_densenet.py"),
     ]
     return Built(images.envoy(), *((image, images.version_of(image)) for image in made))
 

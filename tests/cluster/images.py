@@ -1,5 +1,6 @@
 """The images that the tests deploy: a stand-in of NVIDIA's, the environment's and services' on top, and Envoy's."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from components.providers.build_context import EnvironmentContextProvider, Servi
 from environment.pip_settings import pip_variables
 from environment.spec import Environment
 from gateway import envoy
+from settings.golden import read_golden
 
 REGISTRY = "localhost:5000"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -50,12 +52,13 @@ class Images:
         return self._build(context, f"{REGISTRY}/tests/envoy:1", {})
 
     def environment(self) -> str:
-        """The curated environment's image."""
+        """The image of the curated environment, with what the examples' scripts need."""
         if not self._environment:
             made = EnvironmentContextProvider().create(
                 {
-                    "name": "AzureML-Triton",
-                    "pipPackages": [],
+                    "name": "Tests",
+                    "clone": "AzureML-Triton",
+                    "pipPackages": ["pillow"],
                     "baseImage": self.base(),
                     "folder": str(self._folder / "environment"),
                     "locks": str(self._folder / "locks"),
@@ -92,7 +95,7 @@ class Images:
                 "sourceDirectory": str(script.parent),
                 "file": script.name,
                 "digest": "",
-                "golden": golden.read_text() if golden.is_file() else "{}",
+                "golden": json.dumps(read_golden(golden)) if golden.is_file() else "{}",
             }
         ServiceContextProvider().create(inputs)
         for path, content in (replace or {}).items():

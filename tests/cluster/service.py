@@ -46,6 +46,7 @@ class Service:
     def __init__(self, namespace: str, name: str, envoy: str, folder: Path, scorer: bool) -> None:
         self.kube, self.cluster = Kube(), Cluster()
         self.namespace, self.name, self.keys = namespace, name, make_keys()
+        self.model = "digits"  # that answers when the service does
         self._envoy, self._folder, self._scorer = envoy, folder, scorer
         self._manifests: list[Manifest] = []
         shutil.copytree(DIGITS, folder / "models" / "triton" / "digits", dirs_exist_ok=True)
@@ -167,7 +168,7 @@ class Service:
     def answers(self) -> bool:
         """Whether the service answers clients now."""
         with contextlib.suppress(Exception):
-            return self.get("/v2/models/digits/ready") == 200
+            return self.get(f"/v2/models/{self.model}/ready") == 200
         return False
 
 

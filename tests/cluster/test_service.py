@@ -189,3 +189,19 @@ def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, 
     left = [name for name in greedy.kube.names(service.namespace, KINDS) if "/greedy" in name]
     assert left == []
     assert len(service.kube.pods(service.namespace, service.labels(REPLICA))) == 1
+
+
+def test_an_image_file_gets_its_class_through_the_interface_of_densenet(service, built):
+    photograph = (PROJECT / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    service.model = "densenet_onnx"
+    try:
+        service.deploy(*built.densenet)
+        with service.client() as client:
+            headers = {"Content-Type": "application/octet-stream"}
+            answer = client.post("/score", content=photograph, headers=headers)
+            made = client.get("/v2/models/densenet_onnx").json()["outputs"]
+        assert (answer.status_code, answer.text) == (200, "967 : ESPRESSO")
+        assert made == [{"name": "fc6_1", "datatype": "FP32", "shape": [1000]}]
+    finally:
+        service.model = "digits"
+        service.deploy(*built.good)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from tests.cluster.images import REGISTRY, Images
 from tests.docker.conftest import Base
@@ -75,6 +76,22 @@ def test_scoring_only_needs_no_triton(new_project: Callable[..., DockerProject])
     with project.client() as client:
         assert client.post("/score", json={"x": 2}).json() == 43
         assert client.get("/v2/health/ready").status_code == 404
+
+
+def test_an_image_file_gets_its_class_through_the_interface_of_densenet(
+    new_project: Callable[..., DockerProject],
+) -> None:
+    project = new_project()
+    stack = yaml.safe_load((SOURCE / "stacks" / "Pulumi.densenet.yaml").read_text())["config"]
+    shared = ("models", "environment", "entryScript", "sourceDirectory")
+    project.write_settings(**{name: stack[f"triton-serving:{name}"] for name in shared})
+    project.up()
+    photograph = (SOURCE / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    with project.client() as client:
+        answer = client.post("/score", content=photograph, headers={"Content-Type": "application/octet-stream"})
+        made = client.get("/v2/models/densenet_onnx").json()["outputs"]
+    assert (answer.status_code, answer.text) == (200, "967 : ESPRESSO")
+    assert made == [{"name": "fc6_1", "datatype": "FP32", "shape": [1000]}]
 
 
 def test_recreating_stops_the_old_generation_first_and_starts_it_again_on_failure(

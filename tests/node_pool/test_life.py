@@ -49,6 +49,12 @@ def test_the_gate_asks_for_every_model_and_the_golden_inference(rendered):
     assert triton["startupProbe"]["exec"]["command"] == triton["readinessProbe"]["exec"]["command"] == asked
 
 
+def test_a_golden_answer_has_a_requests_time_before_traffic_and_more_of_it_later(rendered):
+    triton = rendered(deployment={"scoringTimeoutMs": 2500}).container("triton")
+    assert triton["startupProbe"]["exec"]["command"][-2:] == ["--timeout", "2.5"]
+    assert "--timeout" not in triton["readinessProbe"]["exec"]["command"]
+
+
 def test_a_replica_has_the_rollouts_deadline_to_start(rendered):
     found = rendered(pool={"provisionSeconds": 100}, deployment={"rollout": {"deadlineSeconds": 1200}})
     probe = found.container("triton")["startupProbe"]

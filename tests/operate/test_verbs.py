@@ -67,4 +67,14 @@ def test_a_golden_request_that_cannot_be_read_is_told(run, tmp_path):
         "outputs", GOOD + "  entryScript: score.py\n", given=json.dumps({"scoringUri": "http://localhost:6789/score"})
     )
     assert code == 1
-    assert told.endswith('score.golden.json: expected JSON, {"request": ..., "response": ...}\n')
+    assert 'score.golden.json: expected JSON, {"request": ..., "response": ...} or {"requestFile": ...' in told
+
+
+def test_the_printed_command_sends_the_file_of_the_golden_request(run, tmp_path):
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "a cat.png").write_bytes(b"x")
+    golden = {"requestFile": "a cat.png", "contentType": "image/png", "response": "cat"}
+    (tmp_path / "scripts" / "score.golden.json").write_text(json.dumps(golden))
+    settings = GOOD + "  entryScript: score.py\n  sourceDirectory: scripts\n"
+    _, shown, _ = run("outputs", settings, given=json.dumps({"scoringUri": "http://localhost:6789/score"}))
+    assert "-H 'Content-Type: image/png' --data-binary '@scripts/a cat.png'" in shown

@@ -157,3 +157,10 @@ def test_a_full_script_server_answers_no_golden_request_wrongly() -> None:
     assert score_problems(Triton(Answer(200, b"2.00001")), "", {"request": 1, "response": 2}) == []
     (problem,) = score_problems(Triton(Answer(200, b"3")), "", {"request": 1, "response": 2})
     assert problem.text == "scorer: golden request: POST /score: expected 2, received 3"
+
+
+def test_a_script_that_takes_other_than_json_is_sent_a_file() -> None:
+    server = Triton(Answer(200, b"281 : TABBY"))
+    golden = {"body": "iVBORw==", "contentType": "image/png", "response": "281 : TABBY"}
+    assert score_problems(server, "", golden) == []
+    assert server.asked == [("POST", "/score", {"Content-Type": "image/png"}, b"\x89PNG")]

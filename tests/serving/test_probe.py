@@ -104,7 +104,8 @@ def test_the_command_refuses_a_file_that_is_no_json(tmp_path: Path) -> None:
     assert "expected a probe file in JSON" in ended.stderr
 
 
-def test_an_inference_that_hangs_ends_with_the_wait() -> None:
+@pytest.mark.parametrize("limits", [(1.0, 60.0), (1.0, 0.5)], ids=["the wait's end", "a request's time"])
+def test_an_inference_that_hangs_ends_with_the_wait_and_has_a_requests_time(limits: tuple[float, float]) -> None:
     released = threading.Event()
 
     class Hanging(http.server.BaseHTTPRequestHandler):
@@ -122,9 +123,11 @@ def test_an_inference_that_hangs_ends_with_the_wait() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         started = time.monotonic()
-        (problem,) = probe.wait({"triton": {"url": url, "models": [{"name": "m", "version": 1, "golden": GOLDEN}]}}, 1)
+        spec = {"triton": {"url": url, "models": [{"name": "m", "version": 1, "golden": GOLDEN}]}}
+        (problem,) = probe.wait(spec, *limits)
         taken = time.monotonic() - started
         released.set()
         server.shutdown()
-    assert problem.startswith(f"triton: no answer from {url}: TimeoutError")
+    assert problem.startswith(f"triton: no answer from {url} to the golden inference of 'm' within ")
+    assert f"within {min(limits):g} s (clients' requests end after scoringTimeoutMs)" in problem
     assert taken < probe.INFER_TIMEOUT / 2

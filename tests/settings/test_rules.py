@@ -17,6 +17,7 @@ from bundle.layout import check_layout
 from bundle.registry import Registry
 from settings import Settings, machine
 from settings.variable_rules import served_variables
+from tests import onnx_models
 from tests.certificates import make_certificate
 from tests.settings.conftest import SCRIPT, Check
 
@@ -268,9 +269,47 @@ def test_a_golden_request_that_cannot_be_read_is_told(mistakes: Check, project: 
     (project / "scripts" / "score.golden.json").write_text(golden)
     assert mistakes({}) == [
         "entryScript has the value 'score.py': PROJECT/scripts/score.golden.json: expected JSON, "
-        '{"request": ..., "response": ...}'
+        '{"request": ..., "response": ...} or {"requestFile": ..., "contentType": ..., "response": ...}'
     ]
     (project / "scripts" / "score.golden.json").write_text(json.dumps({"request": 1, "response": 2}))
+    assert mistakes({}) == []
+
+
+@pytest.mark.parametrize(
+    ("golden", "expected"),
+    [
+        ({"requestFile": "cat.png"}, "requestFile 'cat.png' is not there; expected a file at PROJECT/scripts/cat.png"),
+        ({"requestFile": 1}, "expected texts for requestFile and contentType"),
+        ({"requestFile": "large.png"}, "requestFile 'large.png' has 1048577 bytes; expected at most 1048576"),
+        ({"requestFile": "small.png"}, None),
+        ({"requestFile": "small.png", "request": 1}, "expected JSON, "),
+    ],
+)
+def test_the_file_of_a_golden_request_is_looked_at(
+    mistakes: Check, project: Path, golden: dict[str, Any], expected: str | None
+) -> None:
+    (project / "scripts" / "score.golden.json").write_text(json.dumps({**golden, "response": "cat"}))
+    (project / "scripts" / "small.png").write_bytes(b"x")
+    (project / "scripts" / "large.png").write_bytes(bytes((1 << 20) + 1))
+    found = mistakes({})
+    assert [expected in line for line in found] == [True] if expected else found == []
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_golden_inference_that_is_too_large_for_the_front_door_is_told(
+    mistakes: Check, project: Path, committed: bool
+) -> None:
+    folder = project / "models" / "triton" / "wide"
+    dims = ("batch", 700_000)
+    onnx_models.save_scaling(folder / "1", 2, dims)
+    if committed:
+        request = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, dims[1]], "data": [0] * dims[1]}]}
+        response = {"outputs": [{"name": "y", "datatype": "FP32", "shape": [1, dims[1]], "data": [0] * dims[1]}]}
+        (folder / "golden.json").write_text(json.dumps({"request": request, "response": response}))
+    assert mistakes({"deployment": {"maxRequestMegabytes": 1}}) == [
+        "deployment.maxRequestMegabytes has the value 1: the golden inference of 'wide' has some 2.0 MB, and the check "
+        "after a deployment sends it through the front door; expected 3 or more"
+    ]
     assert mistakes({}) == []
 
 
