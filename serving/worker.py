@@ -58,6 +58,7 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         """Runs in the new process, until its end."""
         die_with(self.ppid)
         super().init_process()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the interpreter's end would not know what to do with it
 
     def load_wsgi(self) -> None:
         """Import the script and call init(). Ends the process when that fails."""
