@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from serving import azure_names, logs, redirect, script, triton_hooks
+from serving import azure_names, child_processes, logs, redirect, script, triton_hooks
 from serving.settings import Settings
 
 logger = logging.getLogger("azmlinfsrv")
@@ -30,6 +30,7 @@ def boot(settings: Settings, *, call_init: bool) -> script.Script:
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
     azure_names.install()
+    child_processes.install()
     try:
         loaded = script.load(settings)
         if call_init and loaded.is_async:

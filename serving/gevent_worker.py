@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -21,15 +20,16 @@ import gevent.event
 import gevent.monkey
 from gevent.socket import socket as GeventSocket
 
-from serving import channel, turns
+from serving import channel, child_processes, turns
 from serving.boot import boot
 from serving.call import Call, current_call
 from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
+from serving.sending import linger, send, send_at_once, send_slowly
 from serving.settings import Settings
 from serving.stream import Stream, StreamBroken
-from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon, unread_by
+from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -43,6 +43,7 @@ def patch(settings: Settings) -> None:
     if settings.monkey_patch:
         # Forks and signals stay Gunicorn's.
         gevent.monkey.patch_all(os=False, signal=False)
+        child_processes.cooperate()
 
 
 class _Leave(BaseException):
@@ -140,6 +141,10 @@ class GeventWorker(ScriptWorker):
         if not self.alive:
             self._wake.set()
 
+    def clients(self) -> list[Any]:
+        """The sockets of the open connections."""
+        return [connection.socket for connection in self._connections.values()]
+
     # The link to the front process.
 
     def _connect(self) -> None:
@@ -201,12 +206,12 @@ class GeventWorker(ScriptWorker):
             parser.feed(data)
         except ProtocolError as error:
             self._answer(connection, received)
-            _send(client, self.scorer.protocol_error(error), self._keep_alive)
-            _linger(client)
+            send(client, self.scorer.protocol_error(error), self._keep_alive)
+            linger(client)
             return False
         if parser.continue_expected:
             parser.continue_expected = False
-            _send(client, CONTINUE, self._keep_alive)
+            send(client, CONTINUE, self._keep_alive)
         return self._answer(connection, received)
 
     def _answer(self, connection: _Connection, received: float) -> bool:
@@ -219,12 +224,12 @@ class GeventWorker(ScriptWorker):
             received = 0.0
             self._begun += 1
             turn = (self._loop.iteration, self._begun)
-            _send(connection.socket, self._score(call, connection.socket), self._keep_alive)
+            send(connection.socket, self._score(call, connection.socket), self._keep_alive)
             # The loop has turned, or other calls have begun meanwhile.
             has_turned = turn != (self._loop.iteration, self._begun)
             gives_back = self.should_give_back(call, self._seconds_alone(call, has_turned))
             if not call.keep_alive:
-                _linger(connection.socket)
+                linger(connection.socket)
                 return False
             # Before anybody else's run() has its turn, which may be a long one.
             if gives_back and not requests and connection.parser.is_idle:
@@ -293,11 +298,11 @@ class GeventWorker(ScriptWorker):
     def _send_part(self, call: Call, client: GeventSocket, part: bytes) -> None:
         """Send a part; while its client takes nothing, others run."""
         started = time.perf_counter()
-        rest = _send_at_once(client, part)
+        rest = send_at_once(client, part)
         if rest:
             has_left = self._turns is not None and self._turns.leave()
             try:
-                _send_slowly(client, rest, self._keep_alive)
+                send_slowly(client, rest, self._keep_alive)
             finally:
                 if has_left and self._turns is not None:
                     self._turns.come_back()
@@ -359,40 +364,3 @@ class GeventWorker(ScriptWorker):
     def may_interrupt(self) -> bool:
         """Without its turn, a call waits for Triton or is about to: gevent's timer strikes."""
         return self._turns is None or self._turns.is_own
-
-
-def _send(client: GeventSocket, answer: bytes, seconds: float) -> None:
-    """Send an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
-    rest = _send_at_once(client, answer)
-    if rest:
-        _send_slowly(client, rest, seconds)
-
-
-def _send_at_once(client: GeventSocket, answer: bytes) -> memoryview | None:
-    """Send what the connection takes now, which is most answers; what is left of it. (gevent's sendall does more.)"""
-    try:
-        sent = client.send(answer, 0, 0.0)
-    except BlockingIOError:
-        sent = 0
-    return memoryview(answer)[sent:] if sent < len(answer) else None
-
-
-def _send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:
-    client.settimeout(seconds)
-    while rest:
-        unread = unread_by(client)
-        try:
-            rest = rest[client.send(rest) :]
-        except TimeoutError:
-            if unread_by(client) == unread:
-                abandon(client)
-                raise
-    client.settimeout(None)
-
-
-def _linger(client: GeventSocket) -> None:
-    """Let the client read the answer before the connection ends: closing with unread bytes would reset it."""
-    client.shutdown(socket.SHUT_WR)
-    with gevent.Timeout(TICK_SECONDS, False):
-        while client.recv(RECEIVE_BYTES):
-            pass

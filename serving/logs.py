@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import logging.config
+import os
 import sys
 import time
 from pathlib import Path
@@ -123,8 +124,10 @@ def _default(level: str) -> dict[str, Any]:
 def walk(folder: Path, limit: int = 200) -> list[str]:
     """The files below `folder`, to show next to the traceback of an init() that did not find its model."""
     lines: list[str] = []
-    for path in sorted(folder.rglob("*")):
-        if len(lines) == limit:
-            return [*lines, f"… the first {limit} entries"]
-        lines.append(f"{path.relative_to(folder)}{'/' if path.is_dir() else ''}")
+    for path, folders, files in os.walk(folder):  # passes over what cannot be read, or has just gone
+        folders.sort()
+        relative = Path(path).relative_to(folder)
+        lines += sorted([f"{relative / name}/" for name in folders] + [str(relative / name) for name in files])
+        if len(lines) > limit:
+            return [*lines[:limit], f"… the first {limit} entries"]
     return lines

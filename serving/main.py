@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from serving import arguments, azure_names, logs, script, settings, shadowed
+from serving import arguments, azure_names, logs, script, settings, shadowed, start_log
 from serving.arbiter import ScriptArbiter
 from serving.arguments import BAD_ARGUMENTS
 
@@ -25,6 +25,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         print(f"logging.json: expected a configuration of Python's logging: {error}", file=sys.stderr)
         sys.exit(BAD_ARGUMENTS)
+    print(start_log.text(options), flush=True)
     shadowed.warn(script.folders(options))
     try:
         arbiter = ScriptArbiter(options)

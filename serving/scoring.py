@@ -182,6 +182,10 @@ class Scorer:
             self.row.add("run_timeouts")
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
+        if isinstance(error, RecursionError) and inputs.is_too_deep(call.request):
+            self.row.add("run_rejections")
+            logger.warning("run() could not follow its input: %s", error)
+            return self._answer(call, 400, error_body(inputs.TOO_DEEP), failed=False)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         if isinstance(error, ValueError) and not _is_of_no_input(error):
             reason = " ".join(str(error).split())[:REJECTION_LIMIT]

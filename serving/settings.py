@@ -48,6 +48,7 @@ class Settings:
     app_root: Path
     source_directory: Path | None
     entry_script: str | None
+    config_file: Path | None
     model_dir: str | None
     host: str
     port: int
@@ -196,7 +197,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
 
     Raises :class:`SettingsError` with all problems at once.
     """
-    _add_config_file(environment)
+    file = _add_config_file(environment)
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, variable in VARIABLES.items():
@@ -219,6 +220,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         app_root=app_root,
         source_directory=app_root / source if source else None,
         entry_script=values["AZUREML_ENTRY_SCRIPT"],
+        config_file=file,
         model_dir=values["AZUREML_MODEL_DIR"],
         host=values["SERVER_HOST"],
         port=values["SERVER_PORT"],
@@ -288,10 +290,10 @@ def config_file(environment: Mapping[str, str]) -> Path | None:
     return next((path for path in candidates if path.is_file() and path.stat().st_size), None)
 
 
-def _add_config_file(environment: MutableMapping[str, str]) -> None:
+def _add_config_file(environment: MutableMapping[str, str]) -> Path | None:
     path = config_file(environment)
     if path is None:
-        return
+        return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -301,6 +303,7 @@ def _add_config_file(environment: MutableMapping[str, str]) -> None:
     for name, value in content.items():
         if name in VARIABLES and value is not None:
             environment.setdefault(name, str(value).lower() if isinstance(value, bool) else str(value))
+    return path
 
 
 def export(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> None:

@@ -54,11 +54,20 @@ def _from_file(version: str, settings: Settings) -> Document | None:
         path = settings.app_root / name
         if not path.is_file():
             continue
+        expected = f"{path}: expected a description of the service as a JSON object"
         try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise ScriptError(f"{path}: expected a description of the service as a JSON object: {error}") from None
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ScriptError(f"{expected}: {error}") from None
+        if not isinstance(document, dict):
+            raise ScriptError(f"{expected}, received {_excerpt(document)}")
+        return document
     return None
+
+
+def _excerpt(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def _generate(version: str, script: Script, settings: Settings) -> Document | None:

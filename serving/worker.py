@@ -17,7 +17,7 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
-from serving import channel
+from serving import channel, child_processes
 from serving.boot import BOOT_ERROR, BootError
 from serving.call import Call, current_call
 from serving.collection import Sampler
@@ -58,10 +58,12 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         """Runs in the new process, until its end."""
         die_with(self.ppid)
         super().init_process()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the interpreter's end would not know what to do with it
 
     def load_wsgi(self) -> None:
         """Import the script and call init(). Ends the process when that fails."""
         try:
+            child_processes.part_from(self, self.own_descriptors)  # init() may start some
             loaded = self.load_script()
             self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
         except (BootError, ScriptError) as error:
@@ -80,6 +82,17 @@ class ScriptWorker(Worker):  # type: ignore[misc]
     def _sampler(self) -> Sampler | None:
         wanted = self.settings.collection
         return None if wanted is None else Sampler(self.app.records_sink, self.row, wanted)
+
+    def clients(self) -> list[Any]:
+        """The sockets of the open connections."""
+        raise NotImplementedError
+
+    def own_descriptors(self) -> list[int]:
+        """The files that a process which the script forks must not hold open."""
+        if not self.row.get("ready"):
+            return []
+        descriptors = [open_socket.fileno() for open_socket in (self.link, *self.clients())]
+        return [descriptor for descriptor in descriptors if descriptor >= 0]
 
     def connect(self) -> None:
         """Connect to the front process and say that this worker is ready."""

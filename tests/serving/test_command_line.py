@@ -350,3 +350,45 @@ def test_a_port_in_use_is_refused(start: StartServer, script_environment: BuiltE
 
     assert ended.returncode == 1
     assert f"Cannot listen on 127.0.0.1:{server.port}: Address already in use." in ended.stderr
+
+
+def test_the_start_shows_the_settings_as_azures_server_does_and_no_secret(
+    script_environment: BuiltEnvironment, peer_python: Path, tmp_path: Path
+) -> None:
+    variables = {"WORKER_TIMEOUT": "20", "AML_CORS_ORIGINS": "https://a", "AML_APP_INSIGHTS_KEY": "hidden"}
+    secret = {"COLLECT_URL": "memory://user:hidden@host/folder?token=hidden", "TRITON_HTTP_URL": "http://u:hidden@h:1"}
+    with ExitStack() as stack:
+        peer = start_in(stack, peer_python, tmp_path, ECHO, peer=True, variables=variables)
+        ours = start_in(stack, script_environment.python, tmp_path, ECHO, variables=variables | secret, wait=False)
+        eventually(lambda: "/score\n" in ours.stdout, "the settings")  # there is no such Triton, for which it waits
+
+    wanted, found = settings_in(peer.stdout), settings_in(ours.stdout)
+
+    assert found.keys() >= wanted.keys() - {"Application Insights Key"}
+    for name in ("Model Directory", "Worker Count", "Worker Timeout (seconds)", "Application Insights Enabled"):
+        assert found[name] == wanted[name]
+    assert (found["Server Port"], found["Entry Script Name"]) == (str(ours.port), str(ours.folder / "score.py"))
+    assert (found["Data Collection"], found["Triton"]) == ("memory://host/folder", "http://h:1")
+    assert f"Score:          POST  127.0.0.1:{ours.port}/score" in ours.stdout
+    assert "hidden" not in ours.stdout
+
+
+@pytest.mark.parametrize("content", ["[]", '[["swagger", "2.0"]]', '"text"', "5", "null", "{", "[" * 100_000])
+def test_a_description_that_is_no_object_is_refused(
+    content: str, script_environment: BuiltEnvironment, tmp_path: Path
+) -> None:
+    (tmp_path / "score.py").write_text(ECHO)
+    (tmp_path / "swagger2.json").write_text(content)
+    port = free_ports(1)[0]
+    arguments = ["--entry_script", "score.py", "--port", str(port)]
+    ended = run_to_end(script_environment.python, arguments, tmp_path, is_peer=False)
+
+    assert ended.returncode == 3
+    assert f"{tmp_path}/swagger2.json: expected a description of the service as a JSON object" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def settings_in(log: str) -> dict[str, str]:
+    """The settings that a server shows when it starts."""
+    block = log.partition("Server Settings\n---------------\n")[2].partition("\n\n")[0]
+    return dict(line.split(": ", 1) for line in block.splitlines())
