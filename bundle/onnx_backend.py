@@ -1,4 +1,4 @@
-"""An ONNX model against the backend that will serve it: what target `process` lacks, and whether requests share runs."""
+"""An ONNX model against the backend that will serve it: what that lacks, and whether requests share runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VOUCH = f'parameters {{ key: "{INDEPENDENT_ROWS}" value: {{ string_value: "true
 
 
 def unserved_problems(config: ModelConfig | None, graph: Graph, shown: str, model_file: str) -> Iterator[str]:
-    """What the backend of target `process` does not have; `shown` and `model_file` are the paths that the lines name."""
+    """What target `process` cannot serve; `shown` and `model_file` are the paths that the lines name."""
     fields = MessageToDict(config, preserving_proto_field_name=True) if config is not None else {}
     yield from (f"{shown}: {text}" for text in unserved(fields))
     for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
@@ -54,6 +54,6 @@ def batching_note(
         yield f"{model_file}: requests run one by one, not merged into batches: {reason}; {vouch}"
     else:
         yield (
-            f"{model_file}: Triton merges clients' requests into batches, and the graph does not prove that each gets its "
-            f"own rows back: {reason}; write max_batch_size: 0 into config.pbtxt, or, {vouch}"
+            f"{model_file}: Triton merges clients' requests into batches, and the graph does not prove that each gets "
+            f"its own rows back: {reason}; write max_batch_size: 0 into config.pbtxt, or, {vouch}"
         )
