@@ -1,4 +1,4 @@
-"""An ONNX model against the backend that will serve it: what target `process` lacks, and whether requests share runs."""
+"""An ONNX model against the backend that will serve it: what that lacks, and whether requests share runs."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def batching_note(
         yield f"{model_file}: requests run one by one, not merged into batches: {reason}; {vouch}"
     else:
         yield (
-            f"{model_file}: Triton merges clients' requests into batches, and the graph does not prove that each gets its "
-            f"own rows back: {reason}; write max_batch_size: 0 into config.pbtxt, or, {vouch}"
+            f"{model_file}: Triton merges clients' requests into batches, and the graph does not prove that each gets "
+            f"its own rows back: {reason}; write max_batch_size: 0 into config.pbtxt, or, {vouch}"
         )

@@ -47,4 +47,4 @@ def unserved(config: Mapping[str, Any]) -> Iterator[str]:
     for kind in ("input", "output"):
         for tensor in config.get(kind, ()):
             if tensor.get("data_type") == "TYPE_BF16":
-                yield f"{kind} '{tensor['name']}' has data_type TYPE_BF16, which is {elsewhere}, or cast it in the graph"
+                yield f"{kind} '{tensor['name']}': data_type TYPE_BF16 is {elsewhere}, or cast it in the graph"

@@ -50,12 +50,13 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
         f"{LABELS}.environment-digest": digest,
     }
     python = f"{ENVIRONMENT}/bin/python"
+    packages = f"$({python} -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
     arguments = "\n".join(f"ARG {name}" for name in BUILD_ARGUMENTS)
     return f"""\
 FROM {base_image} AS packages
 USER root
 RUN python3 -m venv --system-site-packages --without-pip {ENVIRONMENT} \\
- && printf '%s\\n' {SERVING} "import serving.utf8" > "$({python} -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/serving.pth"
+ && printf '%s\\n' {SERVING} "import serving.utf8" > "{packages}/serving.pth"
 {arguments}
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 COPY {CURATED_LOCK} /tmp/

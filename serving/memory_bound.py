@@ -4,7 +4,8 @@ Limits of the kernel do not serve here. One on a process's addresses (`RLIMIT_AS
 than they use, as CUDA, gevent and allocators do, and counts each process by itself. A control group bounds all of them,
 but a person's own processes have none that they may change, unless the machine's administrator delegated one. So the
 memory is measured, and the largest process is killed when it is too much, as the kernel does when a control group's is.
-A process can use more for as long as one look takes; then the kernel prefers it to others of the machine, if it comes to that.
+A process can use more for as long as one look takes. Where the machine's memory ends meanwhile, the kernel kills these
+processes before others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import re
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from serving import process_tree
 
@@ -29,8 +31,8 @@ class MemoryBound:
 
     def __init__(self, megabytes: int) -> None:
         self._megabytes = megabytes
-        with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-            file.write(_VICTIM)
+        with suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_VICTIM)
 
     def look(self) -> None:
         """Kill the largest process where all of them use too much."""
@@ -46,7 +48,8 @@ class MemoryBound:
         command = " ".join(process_tree.arguments(largest)[:2])
         print(
             f"memory: {len(pids)} processes use {total // 1024} MiB, more than the {self._megabytes} MiB of "
-            f"deployment.memoryGb; the largest, with {used[largest] // 1024} MiB, is killed and starts again: {command}",
+            f"deployment.memoryGb; the largest, with {used[largest] // 1024} MiB, is killed and starts again: "
+            f"{command}",
             file=sys.stderr,
             flush=True,
         )
@@ -55,18 +58,12 @@ class MemoryBound:
 
 def used_kb(pid: int) -> int:
     """What a process uses of the machine's memory, in KiB; of what it shares with others, its part."""
-    return sum(map(int, _PROPORTIONAL.findall(_read(f"/proc/{pid}/smaps_rollup"))))
+    return sum(map(int, _PROPORTIONAL.findall(process_tree.read(f"/proc/{pid}/smaps_rollup"))))
 
 
 def _roughly_kb(pids: list[int]) -> int:
     """Never less than what the processes use: those of one server share one and the same memory, if any."""
-    statuses = [_read(f"/proc/{pid}/status") for pid in pids]
+    statuses = [process_tree.read(f"/proc/{pid}/status") for pid in pids]
     unshared = [int(found[1]) for status in statuses if (found := _UNSHARED.search(status))]
     shared = [int(found[1]) for status in statuses if (found := _SHARED.search(status))]
     return sum(unshared) + sum(shared)
-
-
-def _read(path: str) -> bytes:
-    with suppress(OSError), open(path, "rb") as file:
-        return file.read()
-    return b""

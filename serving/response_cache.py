@@ -1,7 +1,7 @@
 """Triton's response cache, which exists only where its command line says so, for models that ask for it.
 
-A model's `config.pbtxt` asks with `response_cache { enable: true }`; without a cache Triton says nothing and computes each
-answer anew.
+A model's `config.pbtxt` asks with `response_cache { enable: true }`; without a cache Triton says nothing and computes
+each answer anew.
 """
 
 from __future__ import annotations

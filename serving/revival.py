@@ -86,7 +86,7 @@ class Revival:
                     return
                 self._reviving.add(model)
             say(f"model {model}: its process ended; loading it again")
-            # Nobody waits for the unloading to end: a request that met the dead process keeps the old instance for ever.
+            # The unloading may never end: a request that met the dead process keeps the old instance.
             self._ask(model, "unload", CALL_SECONDS)
             time.sleep(self._patience(model, started))
             pause = 1.0

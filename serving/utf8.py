@@ -5,6 +5,7 @@ Triton's Python backend embeds an interpreter that takes no locale from its envi
 module at its start, by a line of a `.pth` file; in one that has a locale nothing changes.
 """
 
+import io
 import locale
 import sys
 
@@ -15,5 +16,5 @@ if locale.setlocale(locale.LC_CTYPE) in ("C", "POSIX") and not sys.flags.utf8_mo
         pass
     else:
         for stream in (sys.stdout, sys.stderr):
-            if stream is not None:
+            if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -1,6 +1,6 @@
 """What each operator makes of rows: where they lie in its outputs, or that they may be mixed.
 
-A rule looks at one node. It may rely on shapes that were inferred, and must refuse (`Unproven`) whatever it does not know.
+A rule looks at one node. It may rely on shapes that were inferred, and must refuse (`Unproven`) what it does not know.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 A server that merges requests gives each client the rows that stand where its own stood. That is right only where each
 row of every output depends on the same row of the inputs and on nothing else of the batch. Shapes alone do not tell:
-a graph may reverse its rows, or find as many boxes as there happen to be requests. So the graph is followed, node by node,
-with a number of rows that occurs nowhere else (a large prime, and then another one): each tensor is either independent
-of the requests, or has one axis along which their rows lie, or is a number that follows from shapes. `rules` says what
-each operator makes of that. What no rule tells is not proven, and then the requests run one by one.
+a graph may reverse its rows, or find as many boxes as there happen to be requests. So the graph is followed, node by
+node, with a number of rows that occurs nowhere else (a large prime, and then another one): each tensor is either
+independent of the requests, or has one axis along which their rows lie, or is a number that follows from shapes.
+`rules` says what each operator makes of that. What no rule tells is not proven: then the requests run one by one.
 """
 
 from __future__ import annotations
@@ -151,8 +151,9 @@ class _Walk:
 
     def _compare(self, node: onnx.NodeProto) -> None:
         """Refuse sizes that depend on the number of rows otherwise than as so many rows."""
-        for name in node.output if self._before is not None else ():
-            if _in_rows(self, name) != _in_rows(self._before, name):
+        before = self._before
+        for name in node.output:
+            if before is not None and _in_rows(self, name) != _in_rows(before, name):
                 raise Unproven(unclear(node))
 
     def _infer(self, node: onnx.NodeProto) -> None:

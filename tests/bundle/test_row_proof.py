@@ -144,8 +144,8 @@ def test_rows_that_may_mix_are_not_proven_apart(name: str) -> None:
     assert re.search(expected, mixing(model)), mixing(model)
 
 
-# What a generated graph may do to a float tensor [rows, 4], named by `a` and `b`, and give another of the same form (`o`):
-# some of it keeps rows apart, some does not.
+# What a generated graph may do to float tensors [rows, 4], `a` and `b`, to give another one, `o`: some of it keeps rows
+# apart, some does not.
 def steps(a: str, b: str, o: str) -> list[Nodes]:
     def t(name: str) -> str:
         return f"{o}_{name}"
@@ -169,14 +169,30 @@ def steps(a: str, b: str, o: str) -> list[Nodes]:
         [node("TopK", [a, "width"], o, t("i"), axis=1)],
         [node("Gather", [a, "turned"], o, axis=1)],
         [node("Split", [a], t("l"), t("r"), axis=1), node("Concat", [t("r"), t("l")], o, axis=1)],
-        [node("Shape", [a], t("n")), node("Cast", [t("n")], t("f"), to=1), node("ReduceSum", [t("f")], t("k"), keepdims=0),
-         node("Add", [a, t("k")], o)],
+        [
+            node("Shape", [a], t("n")),
+            node("Cast", [t("n")], t("f"), to=1),
+            node("ReduceSum", [t("f")], t("k"), keepdims=0),
+            node("Add", [a, t("k")], o),
+        ],
         [node("Shape", [a], t("n")), node("Expand", ["single", t("n")], t("e")), node("Add", [a, t("e")], o)],
-        [node("ArgMax", [a], t("m"), axis=1, keepdims=1), node("Cast", [t("m")], t("f"), to=1), node("Add", [b, t("f")], o)],
-        [node("ArgMax", [a], t("m"), axis=0, keepdims=1), node("Cast", [t("m")], t("f"), to=1), node("Add", [b, t("f")], o)],
-        [node("Transpose", [a], t("t"), perm=[1, 0]), node("MatMul", [a, t("t")], t("p")), node("MatMul", [t("p"), b], o)],
+        [
+            node("ArgMax", [a], t("m"), axis=1, keepdims=1),
+            node("Cast", [t("m")], t("f"), to=1),
+            node("Add", [b, t("f")], o),
+        ],
+        [
+            node("ArgMax", [a], t("m"), axis=0, keepdims=1),
+            node("Cast", [t("m")], t("f"), to=1),
+            node("Add", [b, t("f")], o),
+        ],
+        [
+            node("Transpose", [a], t("t"), perm=[1, 0]),
+            node("MatMul", [a, t("t")], t("p")),
+            node("MatMul", [t("p"), b], o),
+        ],
         [node("Einsum", [a, "square"], o, equation="ni,ij->nj")],
-    ]  # fmt: skip
+    ]
 
 
 CONSTANTS = {

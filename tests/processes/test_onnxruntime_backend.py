@@ -22,7 +22,16 @@ from tests.triton_server import Triton, build_environment, serve
 
 PROJECT = Path(__file__).resolve().parents[2]
 CPU = "instance_group [ { kind: KIND_CPU count: 1 } ]"
+MERGING = f"max_batch_size: 16 dynamic_batching {{ max_queue_delay_microseconds: 20000 }} {CPU}"
+VOUCHED = 'parameters { key: "independent_rows" value: { string_value: "true" } }'
 CONFIGS = {
+    "boxes": CPU,
+    "boxes_merging": MERGING,
+    "reversed_merging": MERGING,
+    "apart_merging": MERGING,
+    "vouched": f"{MERGING} {VOUCHED}",
+    "state": 'max_batch_size: 4 sequence_batching { state [ { input_name: "a" output_name: "b" '
+    "data_type: TYPE_FP32 dims: [ 2 ] } ] }",
     "versioned": f"version_policy: {{ specific: {{ versions: [ 1, 3 ] }} }} {CPU}",
     "unbatched": f"""max_batch_size: 0 {CPU}
         input [ {{ name: "x" data_type: TYPE_FP32 dims: [ -1, 2 ] }} ]
@@ -51,15 +60,20 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     for version in (1, 2, 3):
         onnx_models.save_scaling(models / "versioned" / str(version), version)
         onnx_models.save_scaling(models / "newest" / str(version), version)
-    for model in ("unbatched", "renamed", "mismatched", "gpu", "misconfigured", "threaded", "truncated"):
+    for model in ("unbatched", "renamed", "mismatched", "gpu", "misconfigured", "threaded", "truncated", "state"):
         onnx_models.save_scaling(models / model / "1", 10)
     for model in ("fixed", "unbatchable"):
         onnx_models.save_scaling(models / model / "1", 10, dims=(1, 2))
     (models / "renamed" / "1" / "model.onnx").rename(models / "renamed" / "1" / "net.onnx")
     file = models / "truncated" / "1" / "model.onnx"
     file.write_bytes(file.read_bytes()[:-20])
+    onnx_models.save_boxes(models / "boxes" / "1")
+    onnx_models.save_boxes(models / "boxes_merging" / "1")
+    onnx_models.save_reversed(models / "reversed_merging" / "1")
+    onnx_models.save_apart(models / "apart_merging" / "1")
+    onnx_models.save_whole(models / "vouched" / "1")
     onnx_models.save_sum(models / "per_item" / "1")
-    onnx_models.save_slow(models / "slow" / "1", 20_000)
+    onnx_models.save_slow(models / "slow" / "1", 12)
     onnx_models.save_lookup(models / "lookup" / "1", [10, 20, 30])
     with serve(build_environment(tmp_path_factory), folder / "bundle", folder) as server:
         yield server
@@ -101,6 +115,55 @@ def test_requests_under_load_run_as_batches(triton: Triton) -> None:
     assert stats["inference_count"] == 64
     assert stats["execution_count"] < 48
     assert max(batch["batch_size"] for batch in stats["batch_stats"]) == 4
+
+
+@pytest.mark.parametrize("model", ["boxes", "boxes_merging", "reversed_merging", "apart_merging", "vouched"])
+def test_each_client_gets_the_answer_that_it_would_get_alone(triton: Triton, model: str) -> None:
+    random = np.random.default_rng(7)
+    sizes = random.integers(1, 4, 96).tolist()
+    bodies = [
+        {
+            "inputs": [
+                {
+                    "name": "x",
+                    "datatype": "FP32",
+                    "shape": [size, 4],
+                    "data": random.integers(0, 2, 4 * size).tolist(),
+                }
+            ]
+        }
+        for size in sizes
+    ]
+    path = f"/v2/models/{model}/infer"
+    with httpx.Client(base_url=triton.url, timeout=60) as client:
+        alone = [client.post(path, json=body).raise_for_status().json()["outputs"] for body in bodies]
+
+    async def send_all() -> list[Any]:
+        async with httpx.AsyncClient(base_url=triton.url, limits=httpx.Limits(), timeout=60) as client:
+            answers = await asyncio.gather(*(client.post(path, json=body) for body in bodies))
+        return [answer.raise_for_status().json()["outputs"] for answer in answers]
+
+    assert asyncio.run(send_all()) == alone
+    stats = triton.get(f"models/{model}/stats")["model_stats"][0]
+    merged = stats["execution_count"] < stats["inference_stats"]["success"]["count"]
+    assert merged is (model != "boxes"), "Triton must hand over several requests at once, for the test to be one"
+
+
+def test_a_graph_that_does_not_keep_rows_apart_is_not_batched_and_says_so(triton: Triton) -> None:
+    assert "dynamic_batching" not in config(triton, "boxes")
+    assert config(triton, "boxes")["max_batch_size"] == 4  # as NVIDIA's backend has it
+    said = triton.log.read_text(errors="replace")
+    for model, operator in (("boxes_merging", "NonZero"), ("reversed_merging", "Slice")):
+        line = f"model '{model}': each request runs by itself: operator {operator} may mix the rows of a batch"
+        assert line in said
+    assert "model 'vouched'" not in said
+
+
+def test_a_request_without_values_is_refused_and_the_model_lives_on(triton: Triton) -> None:
+    empty = triton.infer("unbatched", x=("FP32", [0, 2], []))
+    assert empty.status_code == 400
+    assert "input 'x' has shape [0, 2] and no values; send at least one" in empty.json()["error"]
+    assert triton.infer("unbatched", x=("FP32", [1, 2], [1, 2])).status_code == 200
 
 
 def test_a_model_computes_on_the_services_cores_unless_it_asks_for_a_number(triton: Triton) -> None:
@@ -186,6 +249,7 @@ def test_one_value_for_each_item_of_a_batch_becomes_a_dimension_of_one(triton: T
             r"output 'z' is not in the graph, whose outputs are y",
         ),
         ("unbatchable", r"max_batch_size is 8, but the ONNX graph does not batch: the first dimension of x, y is not"),
+        ("state", r"sequence_batching.state \(implicit state\) is not on target process"),
         ("gpu", "has kind KIND_GPU but no GPUs are available"),
         ("misconfigured", r"parameter 'execution_mode' has value '2'; expected one of 0, 1"),
     ],

@@ -1,4 +1,4 @@
-"""What becomes of a model whose process died: it comes back, Triton and its other models go on, and meanwhile it is ill."""
+"""A model whose process died comes back, is ill until then, and harms no other."""
 
 from __future__ import annotations
 
