@@ -5,6 +5,8 @@ One supervisord per service keeps the service's processes running and rotates th
 """
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -20,7 +22,7 @@ from environment.files import write_atomically
 from machine.service import ServiceError
 from processes.directory import ServiceDirectory
 
-__all__ = ["Process", "Supervisor"]
+__all__ = ["Process", "Supervisor", "check_path"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
 
@@ -56,7 +58,7 @@ files = programs/*.conf
 # a process needs may come.
 _PROGRAM = """\
 [program:{name}]
-command = "{python}" "{launch}" "{file}" "{pid_file}"
+command = {command}
 autostart = true
 autorestart = true
 startsecs = 1
@@ -106,17 +108,17 @@ class Supervisor:
         if self.is_running():
             return False
         root = self.directory.root
-        if "%" in str(root):
-            raise ServiceError(
-                f"stateDirectory: {root} contains '%', which supervisord cannot take; choose another path"
-            )
+        check_path(self.directory)
         for program in self.directory.programs.glob("*.conf"):
             if program.stem != keep:
                 program.unlink()
         write_atomically(
             root / "supervisord.conf",
             _SUPERVISORD.format(
-                name=root.name, root=root, socket=self.directory.socket, pid_file=self.directory.pid_file
+                name=root.name,
+                root=_value(root),
+                socket=_value(self.directory.socket),
+                pid_file=_value(self.directory.pid_file),
             ),
         )
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -156,11 +158,8 @@ class Supervisor:
             self.directory.programs / f"{name}.conf",
             _PROGRAM.format(
                 name=name,
-                python=sys.executable,
-                launch=LAUNCH,
-                file=file,
-                pid_file=self.directory.pid_file,
-                log=log,
+                command=_value(shlex.join([sys.executable, *map(str, (LAUNCH, file, self.directory.pid_file))])),
+                log=_value(_value(log)),  # it is expanded twice
                 stop_seconds=stop_seconds,
             ),
         )
@@ -209,6 +208,22 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise ServiceError(f"{otherwise} within {seconds:g} s")
             time.sleep(0.05)
+
+
+def check_path(directory: ServiceDirectory) -> None:
+    """Raise `ServiceError` where supervisord would read a comment, a new line or a pattern in a path it is told."""
+    for path in (directory.root, LAUNCH, Path(sys.executable)):
+        pattern = r"|[\[*?]" if path == directory.root else ""  # it looks for programs below
+        if found := re.search(rf"\s[;#]|[\r\n]{pattern}", str(path)):
+            raise ServiceError(
+                f"{path} contains {found[0]!r}, which has a meaning to supervisord; choose another folder for "
+                "stateDirectory, or for this project"
+            )
+
+
+def _value(text: object) -> str:
+    """A value of supervisord's configuration, in which `%` begins an expansion."""
+    return str(text).replace("%", "%%")
 
 
 def _process(row: dict[str, Any]) -> Process:
