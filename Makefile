@@ -23,7 +23,7 @@ export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup git-filter setup-dev up preview refresh outputs key destroy purge check logs status \
-        test test-docker test-cluster soak lint format lock benchmark-engine benchmark-serving
+        test test-docker test-cluster soak lint docs format lock benchmark-engine benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -125,12 +125,16 @@ lint: setup-dev ## check format, style, types and workflows
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy $(PACKAGES) __main__.py
+	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-cache --no-logo >.var/imports.log || { cat .var/imports.log; exit 1; }
 	@MYPYPATH=processes/backends/onnxruntime $(VENV)/bin/mypy processes/backends/onnxruntime/*.py
 	@$(VENV)/bin/mypy .github/scripts/*.py
 	@$(VENV)/bin/mypy benchmarks/*.py
 	@$(VENV)/bin/zizmor --offline --quiet .github
 	@if command -v go >/dev/null; then go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; \
 	  else echo "actionlint did not run: it needs Go on PATH"; [ -z "$$CI" ]; fi
+
+docs: setup ## write docs/settings.md and stacks/schema.json anew, from the settings' types
+	@$(PYTHON) -m settings.reference
 
 format: setup-dev ## put the code into its format
 	@$(VENV)/bin/ruff format .

@@ -147,13 +147,22 @@ def config_tensors(tensors: Sequence[Any], max_batch_size: int) -> tuple[Tensor,
             (*batch, *tensor.dims),
             optional=bool(getattr(tensor, "optional", False)),
             labels=getattr(tensor, "label_filename", "") or None,
+            reshape=tuple(tensor.reshape.shape) if tensor.HasField("reshape") else None,
+            ragged=bool(getattr(tensor, "allow_ragged_batch", False)),
         )
         for tensor in tensors
     )
 
 
-def graph_tensors(tensors: Sequence[GraphTensor]) -> tuple[Tensor, ...]:
-    """A graph's inputs or outputs, as metadata shows them: a scalar as [ 1 ], one of unknown rank with no shape."""
+def graph_tensors(tensors: Sequence[GraphTensor], max_batch_size: int) -> tuple[Tensor, ...]:
+    """A graph's inputs or outputs, as Triton completes a configuration from them and metadata shows them.
+
+    Triton has no tensor without dimensions. Where requests are batched, one value for each of them (labels, say) is
+    [ -1, 1 ], reshaped; a scalar is [ 1 ]. One of unknown rank has no shape.
+    """
     return tuple(
-        Tensor(tensor.name, tensor.datatype, () if tensor.shape is None else tensor.shape or (1,)) for tensor in tensors
+        Tensor(tensor.name, tensor.datatype, (ANY_SIZE, 1), reshape=())
+        if max_batch_size > 0 and tensor.shape is not None and len(tensor.shape) == 1
+        else Tensor(tensor.name, tensor.datatype, () if tensor.shape is None else tensor.shape or (1,))
+        for tensor in tensors
     )

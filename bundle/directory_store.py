@@ -77,7 +77,7 @@ class DirectoryStore:
     def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
         return changes(self.local_path(manifest), manifest, thorough=thorough)
 
-    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+    def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
         target = self.local_path(manifest) / record.path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{uuid.uuid4().hex}")
@@ -137,13 +137,13 @@ def _place(folder: Path, files: Sequence[BundleFile], records: Sequence[FileReco
         target = folder / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         folders.update(parent for parent in target.parents if parent.is_relative_to(folder))
-        yield _place_file(file.source, target, record)
+        yield _place_file(file, target, record)
     for made in sorted(folders, reverse=True):
         _sync_folder(made)
 
 
-def _place_file(origin: Path, target: Path, record: FileRecord) -> FileRecord:
-    with origin.open("rb") as source, target.open("xb") as sink:
+def _place_file(file: BundleFile, target: Path, record: FileRecord) -> FileRecord:
+    with file.open() as source, target.open("xb") as sink:
         copy(source, sink, record)
         sink.flush()
         os.fsync(sink.fileno())

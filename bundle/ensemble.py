@@ -6,7 +6,7 @@ The rules are those of `ValidateEnsembleSchedulingConfig` and of the checks betw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bundle.config import ModelConfig, datatype_of
@@ -39,15 +39,28 @@ def _alike(one: Sequence[int], other: Sequence[int]) -> bool:
 
 
 def ensemble_problems(
-    config: ModelConfig, shown: str, ensemble: str, models: Mapping[str, Model], broken: Sequence[str]
+    config: ModelConfig,
+    shown: str,
+    ensemble: str,
+    models: Mapping[str, Model],
+    broken: Sequence[str],
+    decoupled: Collection[str] = (),
 ) -> Iterator[str]:
-    """What Triton refuses in an ensemble; `broken` are models that are there, but whose interface is not known."""
+    """What Triton refuses in an ensemble.
+
+    `broken` are models that are there, but whose interface is not known; `decoupled` are those whose answers to one
+    request may be many.
+    """
     steps = config.ensemble_scheduling.step
     if not steps:
         yield f"{shown}: an ensemble without steps; expected ensemble_scheduling with at least one step; add it"
         return
     if config.instance_group:
         yield f"{shown}: an ensemble has no instances of its own; remove instance_group"
+    if config.HasField("optimization"):
+        yield f"{shown}: an ensemble computes nothing itself; remove optimization"
+    if config.model_warmup:
+        yield f"{shown}: an ensemble is warmed up by the models of its steps; remove model_warmup"
     produced: dict[str, str] = {}
     forms = {
         tensor.name: _Form(
@@ -83,6 +96,55 @@ def ensemble_problems(
                 f"{nearest(step.model_name, known)}"
             )
     yield from _flow_problems(config, shown, produced)
+    yield from _branch_problems(config, shown, decoupled)
+
+
+def circle_problems(shown: Mapping[str, str], configs: Mapping[str, ModelConfig]) -> Iterator[str]:
+    """Ensembles that are steps of each other; `shown` are the paths of their configurations."""
+    steps = {
+        name: dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step)
+        for name, config in configs.items()
+    }
+    for name in steps:
+        others = [
+            other for other in sorted(_reachable(name, steps)) if other != name and name in _reachable(other, steps)
+        ]
+        if others:  # one that is a step of itself is told by its step
+            yield f"{shown[name]}: this ensemble is a step of {listed(others)}, and that of it; take one out"
+
+
+def _reachable(name: str, steps: Mapping[str, Collection[str]]) -> set[str]:
+    reached = set(steps.get(name, ()))
+    while more := {step for inner in reached for step in steps.get(inner, ())} - reached:
+        reached |= more
+    return reached
+
+
+def _branch_problems(config: ModelConfig, shown: str, decoupled: Collection[str]) -> Iterator[str]:
+    """Steps, or outputs, whose inputs come from different decoupled steps: their answers cannot be told to belong."""
+    source = {tensor.name: "" for tensor in config.input}
+    steps = dict(enumerate(config.ensemble_scheduling.step, start=1))
+    while ready := [number for number, step in steps.items() if set(step.input_map.values()) <= source.keys()]:
+        for number in ready:
+            step = steps.pop(number)
+            origins = {source[tensor] for tensor in step.input_map.values()}
+            if len(origins) > 1:
+                yield _unlike(f"step {number} ('{step.model_name}')", origins, shown)
+            origin = (
+                f"step {number} ('{step.model_name}')" if step.model_name in decoupled else min(origins, default="")
+            )
+            source.update(dict.fromkeys(step.output_map.values(), origin))
+    origins = {source[tensor.name] for tensor in config.output if tensor.name in source}
+    if len(origins) > 1:
+        yield _unlike("its outputs", origins, shown)
+
+
+def _unlike(reader: str, origins: Collection[str], shown: str) -> str:
+    mixed = listed(sorted(origin or "the request" for origin in origins))
+    return (
+        f"{shown}: {reader} mixes tensors of {mixed}; expected one origin, as a decoupled model answers a "
+        "request any number of times; take all from one of them"
+    )
 
 
 def _step_problems(

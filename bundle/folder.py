@@ -8,24 +8,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bundle.compare import completed_batch_size, config_tensors, graph_problems, graph_tensors
-from bundle.config import (
-    CONFIG_FILE,
-    ConfigError,
-    ModelConfig,
-    backend_problems,
-    config_problems,
-    instance_kinds,
-    parse_config,
-)
-from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, Framework, named, recognised
+from bundle.config import CONFIG_FILE, ConfigError, ModelConfig, instance_kinds, parse_config
+from bundle.config_rules import backend_problems, config_problems, incomplete_problems
+from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, PYTHON, Framework, named, named_by_model, recognised
 from bundle.golden import GOLDEN_FILE, GoldenError, load
 from bundle.graph import Graph, GraphError, read_graph
+from bundle.graph_rules import PROCESS, graph_target_problems, load_problems
+from bundle.labels import label_notes, unix_lines
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
+from bundle.names import folder_problems, has_execution_environment
 from bundle.problems import listed, nearest
-from bundle.session import LoadError, load_session
+from bundle.python_model import PythonModelError, read_python_model
+from bundle.runtimes import Runtime
+from bundle.sequences import read_sequences
 from bundle.tree import Tree
-from bundle.versions import find_versions, loaded_versions
+from bundle.versions import absent_versions, find_versions, loaded_versions
+
+_STUB = "triton_python_backend_stub"
 
 
 @dataclass
@@ -41,30 +41,43 @@ class ModelFolder:
     moved: dict[str, str | None] = field(default_factory=dict)
     """Files that are registered under another path, or (None) not at all."""
     added: list[BundleFile] = field(default_factory=list)
+    rewritten: dict[str, bytes] = field(default_factory=dict)
+    """Files that are registered with another content."""
 
 
-def check_model(tree: Tree, name: str, target: str) -> ModelFolder:
-    """Checks the folder of one model; `target` is where it is to be served."""
+def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = None) -> ModelFolder:
+    """Checks the folder of one model; `target` is where it is to be served, `runtime` by what, as far as is known."""
     folder = f"triton/{name}"
     found = ModelFolder(name)
+    found.problems.extend(folder_problems(folder, name))
     versions = find_versions(tree, folder)
     found.problems.extend(versions.problems)
     parsed = _read_config(tree, folder, versions.versions, found)
     if found.config is not None:
         found.problems.extend(config_problems(found.config, found.config_path, name))
+        if runtime is not None:
+            found.problems.extend(runtime.config_problems(found.config, found.config_path))
     found.problems.extend(_reference_problems(tree, folder, found.config, found.config_path))
     if not versions.versions or not parsed:
         return found
     loaded = loaded_versions(versions.versions, found.config)
-    if not loaded:
+    absent = absent_versions(versions.versions, found.config)
+    if absent:
+        found.problems.append(
+            f"{found.config_path}: version_policy names {listed(absent)}, which Triton would leave out in silence; "
+            f"expected versions that are there ({listed(versions.versions)}); add the folders, or change it"
+        )
+    elif not loaded:
         found.problems.append(
             f"{found.config_path}: version_policy "
             f"loads none of the versions that are there ({listed(versions.versions)}); change it"
         )
+    if not loaded:
         return found
     framework = _framework(tree, folder, versions.versions, target, found)
     if framework is not None:
-        _check_versions(tree, folder, loaded, framework, target, found)
+        found.problems.extend(_intruders(tree, folder, framework, found))
+        _check_versions(tree, folder, loaded, framework, target, runtime, found)
     for version in versions.versions:
         if not tree.has_files_below(f"{folder}/{version}"):
             # Neither Git nor an object store keeps an empty folder, and Triton wants a version's folder to be there.
@@ -136,7 +149,7 @@ def _framework(tree: Tree, folder: str, versions: tuple[int, ...], target: str, 
     contents = {*tree.files_in(first), *tree.folders_in(first)}
     contents.update(path.removeprefix(f"{first}/") for path in tree.refused if path.startswith(f"{first}/"))
     if config is None or not (config.backend or config.platform or config.default_model_filename):
-        framework = recognised(contents)
+        framework = recognised(contents) or named_by_model(found.name)
         if framework is None:
             found.problems.append(unrecognised(first, contents, shown))
             return None
@@ -173,36 +186,57 @@ def _no_framework(config: ModelConfig, shown: str) -> str:
     )
 
 
+def _intruders(tree: Tree, folder: str, framework: Framework, found: ModelFolder) -> Iterator[str]:
+    """What makes a model of ONNX run code of its own: the ONNX backend of target `process` is one in Python."""
+    if framework.backend != ONNXRUNTIME:
+        return
+    if f"{folder}/{_STUB}" in tree.files:
+        yield f"{folder}/{_STUB}: Triton would run it in the place of its own, for a model in ONNX; remove it"
+    if found.config is not None and has_execution_environment(found.config):
+        yield f"{found.config_path}: parameter EXECUTION_ENV_PATH is for models in Python alone; remove it"
+
+
 def _check_versions(
-    tree: Tree, folder: str, loaded: tuple[int, ...], framework: Framework, target: str, found: ModelFolder
+    tree: Tree,
+    folder: str,
+    loaded: tuple[int, ...],
+    framework: Framework,
+    target: str,
+    runtime: Runtime | None,
+    found: ModelFolder,
 ) -> None:
     config = found.config
     graph: Graph | None = None
     model_file: str | None = None
     intact = True
+    completes = framework.completes
     for version in loaded:
         model_file, problem = find_model_file(tree, f"{folder}/{version}", framework, config)
         if problem:
             found.problems.append(problem)
             intact = False
-        if framework.backend != ONNXRUNTIME or model_file is None or model_file not in tree.files:
+        if model_file is None or model_file not in tree.files:
             continue
-        try:
-            graph = read_graph(tree.files[model_file])
-        except GraphError as error:
-            found.problems.append(f"{model_file}: {error}")
-            intact = False
-            continue
-        problems = [f"{model_file}: {problem}" for problem in graph.unsupported]
-        if config is not None:
-            problems.extend(graph_problems(config, graph, found.config_path, model_file))
-        # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.
-        if not problems and target == "process" and not (config and config.model_operations.op_library_filename):
-            problems.extend(_load_problem(tree.files[model_file], model_file))
-        found.problems.extend(problems)
+        if framework.backend == PYTHON:
+            try:
+                completes = read_python_model(tree.files[model_file], target).completes
+            except PythonModelError as error:
+                (found.problems if error.certain else found.notes).append(f"{model_file}: {error}")
+                completes = True
+        elif framework.backend == ONNXRUNTIME:
+            try:
+                graph = read_graph(tree.files[model_file])
+            except GraphError as error:
+                found.problems.append(f"{model_file}: {error}")
+                intact = False
+                continue
+            found.problems.extend(_graph_problems(tree, graph, target, runtime, model_file, found))
+    if config is not None and not completes:
+        found.problems.extend(incomplete_problems(config, found.config_path))
     if not intact:
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    _read_labels(tree, folder, found.model, found)
     for version in loaded:
         if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
             found.notes.append(
@@ -217,11 +251,27 @@ def _check_versions(
             found.problems.extend(error.problems)
 
 
-def _load_problem(source: Path, model_file: str) -> Iterator[str]:
-    try:
-        load_session(source, optimized=False)
-    except LoadError as error:
-        yield f"{model_file}: ONNX Runtime does not load it: {error}; export it for an opset and operators that it has"
+def _graph_problems(
+    tree: Tree, graph: Graph, target: str, runtime: Runtime | None, model_file: str, found: ModelFolder
+) -> list[str]:
+    config = found.config
+    problems = list(graph_target_problems(graph, config, target, runtime, tree.files[model_file], model_file))
+    if config is not None:
+        problems.extend(graph_problems(config, graph, found.config_path, model_file))
+    # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.
+    if not problems and target == PROCESS and not (config and config.model_operations.op_library_filename):
+        problems.extend(load_problems(tree.files[model_file], model_file))
+    return problems
+
+
+def _read_labels(tree: Tree, folder: str, model: Model, found: ModelFolder) -> None:
+    for tensor in model.outputs:
+        path = f"{folder}/{tensor.labels}"
+        if tensor.labels and path in tree.files:
+            data = tree.files[path].read_bytes()
+            found.notes.extend(f"{path}: {note}" for note in label_notes(data, tensor))
+            if unix_lines(data) != data:
+                found.rewritten[path] = unix_lines(data)
 
 
 def _model(
@@ -236,8 +286,8 @@ def _model(
     inputs = config_tensors(config.input, batch_size) if config is not None else ()
     outputs = config_tensors(config.output, batch_size) if config is not None else ()
     if graph is not None:
-        inputs = inputs or graph_tensors(graph.inputs)
-        outputs = outputs or graph_tensors(graph.outputs)
+        inputs = inputs or graph_tensors(graph.inputs, batch_size)
+        outputs = outputs or graph_tensors(graph.outputs, batch_size)
     return Model(
         name=name,
         versions=loaded,
@@ -248,4 +298,5 @@ def _model(
         outputs=outputs,
         model_file=model_file,
         instance_kinds=instance_kinds(config),
+        sequences=read_sequences(config),
     )

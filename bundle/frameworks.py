@@ -14,6 +14,8 @@ TARGETS = ("process", "docker", "node-pool")
 IMAGE_TARGETS = ("docker", "node-pool")
 ENSEMBLE = "ensemble"
 ONNXRUNTIME = "onnxruntime"
+PYTHON = "python"
+TENSORRT = "tensorrt"
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Framework:
     targets: tuple[str, ...] = IMAGE_TARGETS
     forms: tuple[str, ...] = ("file",)
     caveat: str = ""
+    completes: bool = False
+    """Whether its backend completes inputs and outputs that a configuration describes in part."""
 
 
 _TENSORFLOW = "NVIDIA's images have TensorFlow up to release 25.02 only; a later base image refuses the model"
@@ -41,12 +45,12 @@ FRAMEWORKS = (
         "TensorFlow", "tensorflow", "tensorflow_savedmodel", "model.savedmodel", forms=("folder",), caveat=_TENSORFLOW
     ),
     Framework("TensorFlow", "tensorflow", "tensorflow_graphdef", "model.graphdef", caveat=_TENSORFLOW),
-    Framework("TensorRT", "tensorrt", "tensorrt_plan", "model.plan"),
+    Framework("TensorRT", TENSORRT, "tensorrt_plan", "model.plan", completes=True),
     Framework("ONNX", ONNXRUNTIME, "onnxruntime_onnx", "model.onnx", targets=TARGETS, forms=("file", "folder")),
-    Framework("OpenVINO", "openvino", "", "model.xml"),
+    Framework("OpenVINO", "openvino", "", "model.xml", completes=True),
     Framework("PyTorch", "pytorch", "pytorch_libtorch", "model.pt"),
     Framework("PyTorch", "pytorch", "torch_aoti", "model.pt2"),
-    Framework("Python", "python", "", "model.py", targets=TARGETS),
+    Framework("Python", PYTHON, "", "model.py", targets=TARGETS),
 )
 """Frameworks that Triton recognises by the model file alone."""
 
@@ -86,3 +90,8 @@ def named(*, backend: str, platform: str, file: str) -> Framework | None:
 def recognised(names: Collection[str]) -> Framework | None:
     """The framework that Triton tells from the names in the first version's folder, where nothing is configured."""
     return next((framework for framework in FRAMEWORKS if framework.file in names), None)
+
+
+def named_by_model(name: str) -> Framework | None:
+    """The framework that Triton tells from a model's name, `<model>.<backend>`, where nothing else tells one."""
+    return named(backend=name.partition(".")[2], platform="", file="") if "." in name else None

@@ -6,7 +6,8 @@
      "response": {"outputs": [{"name", "datatype", "shape", "data"}, ...]},
      "tolerance": {"relative": 1e-4, "absolute": 1e-5}}
 
-`tolerance` may be left out. Data are the JSON lists of Triton's HTTP protocol, flat or nested, row by row.
+`tolerance` may be left out. Data are the JSON lists of Triton's HTTP protocol, flat or nested, row by row; also of FP16
+and BF16, which are sent as binary data.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,8 @@ from bundle.model import ANY_SIZE, Golden, Model, Tensor
 from bundle.problems import listed, nearest
 
 GOLDEN_FILE = "golden.json"
-NOT_IN_JSON = frozenset({"FP16", "BF16"})
-"""Types that Triton's HTTP protocol takes as binary data only."""
-
 _KEYS = ("request", "response", "tolerance")
+_LARGEST = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "BF16": 3.3961775292304957e38}
 _INTEGERS = {name: bits for bits in (8, 16, 32, 64) for name in (f"INT{bits}", f"UINT{bits}")}
 
 
@@ -43,7 +43,7 @@ def load(path: Path, model: Model, shown: str) -> Golden:
         GoldenError: it is no JSON, or does not fit the model; all problems at once.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        document = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise GoldenError([f"{shown}: no UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
     except json.JSONDecodeError as error:
@@ -73,8 +73,16 @@ def _problems(document: Any, model: Model) -> Iterator[str]:
     for key in document:
         if key not in _KEYS:
             yield f"'{key}' is unknown; expected {listed(_KEYS)}{nearest(key, _KEYS)}"
-    yield from _body_problems(document.get("request"), "request", "inputs", model.inputs, model)
-    yield from _body_problems(document.get("response"), "response", "outputs", model.outputs, model)
+    request = document.get("request")
+    yield from _body_problems(request, "request", "inputs", model.inputs, model)
+    yield from _body_problems(document.get("response"), "response", "outputs", _as_asked(model.outputs, request), model)
+    if model.sequences is not None and isinstance(request, dict):
+        parameters = request.get("parameters")
+        if not isinstance(parameters, dict) or not parameters.get("sequence_id"):
+            yield (
+                "request has no sequence_id, and the model has sequence_batching; expected "
+                f'"parameters": {json.dumps(model.sequences.parameters)} in the request; add them'
+            )
     tolerance = document.get("tolerance", {})
     if not isinstance(tolerance, dict):
         yield f"tolerance is {_kind(tolerance)}; expected an object with relative, absolute"
@@ -84,6 +92,19 @@ def _problems(document: Any, model: Model) -> Iterator[str]:
             yield f"tolerance.{key} is unknown; expected relative, absolute{nearest(key, ('relative', 'absolute'))}"
         elif not _is_number(value) or value < 0:
             yield f"tolerance.{key} is {json.dumps(value)}; expected a number, 0 or more"
+
+
+def _as_asked(outputs: Sequence[Tensor], request: Any) -> list[Tensor]:
+    """The outputs as the response has them: those that the request asks for as classes are texts of any number."""
+    asked = request.get("outputs") if isinstance(request, dict) else None
+    classified = {
+        output.get("name")
+        for output in (asked if isinstance(asked, list) else ())
+        if isinstance(output, dict)
+        and isinstance(output.get("parameters"), dict)
+        and output["parameters"].get("classification")
+    }
+    return [replace(tensor, datatype="BYTES", shape=()) if tensor.name in classified else tensor for tensor in outputs]
 
 
 def _body_problems(body: Any, part: str, key: str, known: Sequence[Tensor], model: Model) -> Iterator[str]:
@@ -116,9 +137,6 @@ def _tensor_problems(item: Mapping[str, Any], tensor: Tensor | None, where: str,
     if not isinstance(datatype, str) or (tensor is not None and datatype != tensor.datatype):
         expected = tensor.datatype if tensor is not None else "a type such as FP32"
         yield f"{where} has the datatype {json.dumps(datatype)}; expected {expected}"
-        return
-    if datatype in NOT_IN_JSON:
-        yield f"{where} is {datatype}, which Triton takes as binary data only; leave golden.json out"
         return
     if not isinstance(shape, list) or not all(
         isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in shape
@@ -164,7 +182,7 @@ def _is_value(value: Any, datatype: str) -> bool:
         bits = _INTEGERS[datatype]
         low, high = (0, 2**bits) if datatype.startswith("U") else (-(2 ** (bits - 1)), 2 ** (bits - 1))
         return _is_number(value) and isinstance(value, int) and low <= value < high
-    return _is_number(value)
+    return _is_number(value) and abs(value) <= _LARGEST.get(datatype, math.inf)
 
 
 def _kind(value: Any) -> str:

@@ -52,13 +52,17 @@ class Graph:
     """The interface of an ONNX graph.
 
     `inputs` must be in a request; `initializers` are inputs that have a default in the file. `unsupported` has a line
-    for each input or output that is no tensor of a type that Triton knows.
+    for each input or output that is no tensor of a type and shape that Triton serves. `opset` and `ml_opset` are the
+    versions of ONNX's operators and of those of ai.onnx.ml that it was made for, `ir` that of its file format.
     """
 
     inputs: tuple[GraphTensor, ...]
     outputs: tuple[GraphTensor, ...]
     initializers: tuple[GraphTensor, ...]
     unsupported: tuple[str, ...]
+    opset: int = 0
+    ml_opset: int = 0
+    ir: int = 0
 
     @property
     def batches(self) -> bool:
@@ -106,7 +110,14 @@ def _interface(model: onnx.ModelProto) -> Graph:
         outputs=tuple(_tensor(value) for value in outputs),
         initializers=tuple(_tensor(value) for value in model.graph.input if value.name in defaults),
         unsupported=unsupported,
+        opset=_opset(model, "", "ai.onnx"),
+        ml_opset=_opset(model, "ai.onnx.ml"),
+        ir=model.ir_version,
     )
+
+
+def _opset(model: onnx.ModelProto, *domains: str) -> int:
+    return max((opset.version for opset in model.opset_import if opset.domain in domains), default=0)
 
 
 def _tensor(value: onnx.ValueInfoProto) -> GraphTensor:
@@ -133,6 +144,11 @@ def _unsupported(value: onnx.ValueInfoProto, kind: str) -> Iterator[str]:
         known = {named.number: name for name, named in onnx.TensorProto.DataType.DESCRIPTOR.values_by_name.items()}
         name = known.get(number, f"number {number}")
         yield f"{kind} '{value.name}' has the type {name}, which Triton does not serve; convert it in the graph"
+    elif 0 in (_shape(value) or ()):
+        yield (
+            f"{kind} '{value.name}' has the shape {list(_shape(value) or ())}; expected dimensions of 1 or more, all "
+            "that Triton serves; export it with a size, or with a name for a dimension that varies (dims: [ -1 ])"
+        )
 
 
 def _inferred_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -145,9 +161,20 @@ def _inferred_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
         return list(model.graph.output)
 
 
+def _weights(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that a graph holds: initializers, and what its nodes have as attributes, in graphs in them too."""
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+        for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+            yield from _weights(inner)
+
+
 def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
     needed: dict[str, int] = {}
-    for tensor in model.graph.initializer:
+    for tensor in _weights(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             entry = {pair.key: pair.value for pair in tensor.external_data}
             end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
@@ -155,7 +182,8 @@ def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
             needed[location] = max(needed.get(location, 0), end)
     for location, end in needed.items():
         file = folder / location
-        if not file.resolve().is_relative_to(folder.resolve()):
+        # By the name alone: the files may be links to others of the bundle, which are registered as files.
+        if location.startswith("/") or ".." in location.split("/"):
             yield f"has weights in '{location}', outside its folder; expected them beside it; export it again"
         elif not file.is_file():
             yield f"has weights in '{location}', which is missing; copy it beside the model file"

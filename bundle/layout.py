@@ -9,18 +9,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundle.config import CONFIG_FILE
-from bundle.ensemble import ensemble_problems
+from bundle.ensemble import circle_problems, ensemble_problems
 from bundle.folder import ModelFolder, check_model
 from bundle.frameworks import ENSEMBLE, TARGETS
 from bundle.model import Bundle, BundleFile
 from bundle.problems import LayoutError, listed
+from bundle.runtimes import Runtime
 from bundle.tree import Tree, is_junk, read_tree
 
 LAYOUT = "triton/<model>/<version>/<model file>"
 
 
-def check_layout(path: Path, *, target: str) -> Bundle:
+def check_layout(path: Path, *, target: str, runtime: Runtime | None = None) -> Bundle:
     """Checks the folder that contains `triton` (or is named so), for Triton on `process`, `docker` or `node-pool`.
+
+    `runtime` is what serves there, as far as is known: models that are too new for it are refused.
 
     Raises:
         LayoutError: Triton, or the target's Triton, would refuse a model; all problems at once.
@@ -40,7 +43,7 @@ def check_layout(path: Path, *, target: str) -> Bundle:
     else:
         raise LayoutError([_no_triton(path)])
     names = tree.folders_in("triton")
-    checked = [check_model(tree, name, target) for name in names]
+    checked = [check_model(tree, name, target, runtime) for name in names]
     problems = [*tree.problems, *(problem for found in checked for problem in found.problems), *_across(checked)]
     if not names and "triton" not in tree.refused:
         problems.append(f"triton: has no models; expected {LAYOUT}; add a model's folder")
@@ -110,10 +113,13 @@ def _looks_like_model(folder: Path) -> bool:
 def _across(checked: list[ModelFolder]) -> list[str]:
     models = {found.name: found.model for found in checked if found.model is not None}
     broken = [found.name for found in checked if found.model is None]
+    configs = {found.name: found.config for found in checked if found.config is not None}
+    decoupled = [name for name, config in configs.items() if config.model_transaction_policy.decoupled]
     problems: list[str] = []
     for found in checked:
         if found.config is not None and found.config.platform == ENSEMBLE:
-            problems.extend(ensemble_problems(found.config, found.config_path, found.name, models, broken))
+            problems.extend(ensemble_problems(found.config, found.config_path, found.name, models, broken, decoupled))
+    problems.extend(circle_problems({found.name: found.config_path for found in checked}, configs))
     return problems
 
 
@@ -123,8 +129,9 @@ def _left_out(tree: Tree) -> list[str]:
 
 def _files(tree: Tree, checked: list[ModelFolder]) -> tuple[BundleFile, ...]:
     moved = {place: target for found in checked for place, target in found.moved.items()}
+    rewritten = {path: content for found in checked for path, content in found.rewritten.items()}
     files = [
-        BundleFile(source, target)
+        BundleFile(source, target, rewritten.get(path))
         for path, source in tree.files.items()
         if (target := moved.get(path, path)) is not None
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from bundle.content import Change
@@ -60,7 +59,7 @@ class ObjectStore:
         staged = _StagedObjects(self, name, tuple(records))
         try:
             for file, record in zip(files, records, strict=True):
-                self._put(f"{self.root}/{name}/{staged.content}/{file.path}", file.source, record)
+                self._put(f"{self.root}/{name}/{staged.content}/{file.path}", file, record)
             yield staged
         finally:
             if not staged.committed:
@@ -85,12 +84,12 @@ class ObjectStore:
             if path:
                 yield Change(f"{folder}/{path}", "was added")
 
-    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+    def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
         self._put(f"{self.root}/{manifest.name}/{manifest.content}/{record.path}", source, record)
 
-    def _put(self, path: str, origin: Path, record: FileRecord) -> None:
+    def _put(self, path: str, file: BundleFile, record: FileRecord) -> None:
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
-        with origin.open("rb") as source, self.filesystem.open(path, "wb") as sink:
+        with file.open() as source, self.filesystem.open(path, "wb") as sink:
             copy(source, sink, record)
 
     def _find(self, folder: str) -> dict[str, Any]:

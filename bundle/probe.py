@@ -10,13 +10,17 @@ __all__ = ["declared_versions", "without_golden"]
 
 
 def declared_versions(registered: Registered) -> list[dict[str, Any]]:
-    """The declared model versions in the form of `serving.probe`; the golden inference is the newest version's."""
-    return [
-        {"name": model["name"], "version": version, "golden": model["golden"] if version == newest else None}
-        for model in registered.models
-        for newest in [max(model["versions"])]
-        for version in model["versions"]
-    ]
+    """The declared model versions in the form of `serving.probe`.
+
+    Interface and golden inference are the newest version's: the one that answers a request without a version.
+    """
+    versions = []
+    for model in registered.models:
+        for version in model["versions"]:
+            newest = version == max(model["versions"])
+            asked = {key: model[key] if newest else None for key in ("inputs", "outputs", "golden")}
+            versions.append({"name": model["name"], "version": version, **asked})
+    return versions
 
 
 def without_golden(registered: Registered) -> list[str]:

@@ -2,10 +2,12 @@
 
 A version is its content: the SHA-256 over the paths, sizes and hashes of its files. Registering the same content again
 gives the same version; changed content gives the next one. Tags, description and framework are no content: they may
-change for a version, and are then kept beside its manifest, in `properties.json`.
+change for a version, and are then kept beside its manifest, in `properties.json`. What this project tells of the models
+from their content, their interface and a derived golden inference, is none either: another release may tell it better.
 
     <registry>/<name>/<version>/manifest.json      what the version is; never changes
     <registry>/<name>/<version>/properties.json    tags, description and framework, where they were changed later
+    <registry>/<name>/<version>/models.json        the models, where another release told them later
     <registry>/<name>/<version>/files/...          the bundle (in an object store: <name>/content/<id>/...)
 
 A version never changes, so nobody is given its files to run on: `lay_out` copies them for each generation, hashed, and
@@ -20,7 +22,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -29,7 +31,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from bundle.content import Change, changes, copy_out
-from bundle.derive import NotDerivable, derive
+from bundle.derive import RULES, NotDerivable, derive
 from bundle.directory_store import DirectoryStore
 from bundle.frameworks import ONNXRUNTIME
 from bundle.manifest import (
@@ -42,10 +44,10 @@ from bundle.manifest import (
     parse_manifest,
     properties_of,
 )
-from bundle.model import Bundle, Model
+from bundle.model import Bundle, BundleFile, Model
 from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
-from bundle.stores import MANIFEST, PROPERTIES, ChangedError, Store
+from bundle.stores import MANIFEST, MODELS, PROPERTIES, ChangedError, Store
 from common.redaction import redacted
 
 _OTHER_CONTENT = "has other content than was registered"
@@ -129,20 +131,20 @@ class Registry:
         _require_name(name)
         properties = {"tags": dict(tags or {}), "description": description, "framework": framework}
         with self._errors():
-            records = tuple(_record(file.source, file.path) for file in bundle.files)
+            records = tuple(_record(file) for file in bundle.files)
             digest = digest_of(records)
             version = self._version_of(name, digest)
             if version is None:
                 return self._register(name, bundle, records, digest, properties)
             self._restore(name, version, bundle)
-        return self._found(name, version, properties)
+        return self._found(name, version, bundle, properties)
 
     def _restore(self, name: str, version: int, bundle: Bundle) -> None:
         manifest = self._manifest(name, version)
         damaged = list(self._store.changes(manifest, thorough=False))
         if any(change.record is None for change in damaged):
             return  # the files one too many are told by whoever reads the version
-        sources = {file.path: file.source for file in bundle.files}
+        sources = {file.path: file for file in bundle.files}
         for change in damaged:
             if change.record is not None:
                 self._store.restore(manifest, change.record, sources[change.record.path])
@@ -162,7 +164,7 @@ class Registry:
                 # Looked up after the number was chosen: who commits it knows that no version below has this content.
                 registered = self._version_of(name, digest)
                 if registered is not None:
-                    return self._found(name, registered, properties)
+                    return self._found(name, registered, bundle, properties)
                 manifest = Manifest(
                     name=name,
                     version=version,
@@ -183,8 +185,12 @@ class Registry:
                 return version
         return None
 
-    def _found(self, name: str, version: int, properties: Mapping[str, Any]) -> Registered:
+    def _found(self, name: str, version: int, bundle: Bundle, properties: Mapping[str, Any]) -> Registered:
         found = self.get(name, version)
+        if not _is_current(found.models, bundle.models):
+            found = replace(found, models=tuple(_with_golden(model, bundle) for model in bundle.models))
+            with self._errors():
+                self._store.write(name, version, MODELS, (json.dumps(found.models, indent=1) + "\n").encode())
         if {"tags": found.tags, "description": found.description, "framework": found.framework} == properties:
             return found
         with self._errors():
@@ -320,12 +326,13 @@ class Registry:
             except ValueError as error:
                 why = str(error) if isinstance(error, ManifestError) else "is damaged: it is no JSON; remove it"
                 raise RegistryError(f"{self.url}/{manifest.name}/{manifest.version}/{PROPERTIES}: {why}") from None
+        told = self._store.read(manifest.name, manifest.version, MODELS)
         return Registered(
             name=manifest.name,
             version=manifest.version,
             digest=manifest.digest,
             path=self._store.location(manifest),
-            models=manifest.models,
+            models=manifest.models if told is None else tuple(json.loads(told)),
             manifest=manifest,
             **properties,
         )
@@ -378,16 +385,16 @@ def _require_name(name: str) -> None:
 
 def content_digest(bundle: Bundle) -> str:
     """The digest that a bundle's version has, or would have, in a registry."""
-    return digest_of(tuple(_record(file.source, file.path) for file in bundle.files))
+    return digest_of(tuple(_record(file) for file in bundle.files))
 
 
-def _record(source: Path, path: str) -> FileRecord:
-    with source.open("rb") as stream:
-        return FileRecord(path, *hash_stream(stream))
+def _record(file: BundleFile) -> FileRecord:
+    with file.open() as stream:
+        return FileRecord(file.path, *hash_stream(stream))
 
 
 def _with_golden(model: Model, bundle: Bundle) -> dict[str, Any]:
-    document: dict[str, Any] = {**model.to_json(), "goldenReason": None}
+    document: dict[str, Any] = {**model.to_json(), "goldenReason": None, "goldenRules": RULES}
     if model.golden is None:
         if model.backend != ONNXRUNTIME or model.model_file is None:
             document["goldenReason"] = "it has no golden.json, and one is derived for ONNX models only"
@@ -398,3 +405,16 @@ def _with_golden(model: Model, bundle: Bundle) -> dict[str, Any]:
             except NotDerivable as error:
                 document["goldenReason"] = f"it has no golden.json, and none can be derived: {error}"
     return document
+
+
+def are_current(models: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the models of a registered version were told by the rules of this release."""
+    return all(model.get("goldenRules") == RULES for model in models)
+
+
+def _is_current(registered: Sequence[Mapping[str, Any]], models: Sequence[Model]) -> bool:
+    def interface(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items() if not key.startswith("golden")}
+
+    told = [interface(document) for document in registered]
+    return are_current(registered) and told == [interface(model.to_json()) for model in models]

@@ -22,6 +22,7 @@ from bundle.model import BundleFile
 
 MANIFEST = "manifest.json"
 PROPERTIES = "properties.json"
+MODELS = "models.json"
 
 
 class ChangedError(ValueError):
@@ -73,7 +74,7 @@ class Store(Protocol):
     def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
         """What differs between a version's files and its manifest; `thorough` hashes every file."""
 
-    def restore(self, manifest: Manifest, record: FileRecord, source: Path) -> None:
+    def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
         """Replaces a file of a version by `source`, at once where the store can.
 
         Raises:

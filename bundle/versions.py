@@ -81,6 +81,12 @@ def _no_version(tree: Tree, folder: str) -> Iterator[str]:
         )
 
 
+def absent_versions(versions: tuple[int, ...], config: ModelConfig | None) -> tuple[int, ...]:
+    """The versions that the configuration's policy names and that are not there: Triton loads the others."""
+    named = config.version_policy.specific.versions if config is not None else ()
+    return tuple(sorted(set(named) - set(versions)))
+
+
 def loaded_versions(versions: tuple[int, ...], config: ModelConfig | None) -> tuple[int, ...]:
     """The versions that Triton loads, ascending: those of the configuration's policy, or the latest one."""
     policy = config.version_policy if config is not None else None

@@ -8,8 +8,10 @@ import pulumi
 
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry, content_digest
+from bundle.runtimes import Runtime
 from components.providers.registered_model import RegisteredModel
 from settings.model_rules import registry_url
+from settings.model_runtime import runtime_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
 __all__ = ["ModelBundle", "ModelBundleArgs"]
@@ -19,13 +21,15 @@ __all__ = ["ModelBundle", "ModelBundleArgs"]
 class ModelBundleArgs:
     """What to serve: a folder to register (with an absolute path) or a registered version, and the registry's URL.
 
-    `cache` is where a bundle of an object store is downloaded to; without it, the bundle stays there.
+    `cache` is where a bundle of an object store is downloaded to; without it, the bundle stays there. `runtime` is what
+    serves it, as far as the settings tell.
     """
 
     model: Model | RegisteredModelId
     registry: str
     target: Target
     cache: Path | None = None
+    runtime: Runtime | None = None
 
     @classmethod
     def of(cls, settings: Settings, model: Model | RegisteredModelId, project: Path) -> "ModelBundleArgs":
@@ -39,6 +43,7 @@ class ModelBundleArgs:
             registry=registry_url(settings, project),
             target=settings.deployment.target,
             cache=None if stays else cache,
+            runtime=runtime_of(settings),
         )
 
 
@@ -71,6 +76,8 @@ class ModelBundle(pulumi.ComponentResource):
         registry = Registry(args.registry, cache=args.cache)
         registered = registry.get(model.name, model.version)
         path = registry.local_path(registered) if args.cache else registered.path
+        if args.cache and registered.framework == Framework.MULTI.value:
+            check_layout(Path(path), target=args.target.value, runtime=args.runtime)
         super().__init__("triton:index:ModelBundle", name, None, opts)
         # A rollback is an update of what was registered before, not its end.
         self._declare(
@@ -92,7 +99,9 @@ class ModelBundle(pulumi.ComponentResource):
     def _register(self, name: str, model: Model, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None) -> None:
         source = Path(model.path)
         custom = model.framework is Framework.CUSTOM
-        checked = check_files(source) if custom else check_layout(source, target=args.target.value)
+        checked = (
+            check_files(source) if custom else check_layout(source, target=args.target.value, runtime=args.runtime)
+        )
         super().__init__("triton:index:ModelBundle", name, None, opts)
         for note in checked.notes:
             pulumi.log.info(note, self)

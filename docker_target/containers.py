@@ -21,6 +21,7 @@ from environment.image_layout import (
     TRITON_HTTP_PORT,
     TRITON_METRICS_PORT,
 )
+from serving.command import PROBE, SERVER
 
 __all__ = ["PROBES", "Container", "Labels", "Role", "digest_of", "generation", "hardened", "probe_command"]
 
@@ -142,7 +143,7 @@ def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
         "GRACEFUL_TIMEOUT": str(drain),
         **({"TRITON_PROBE_FILE": PROBE_TRITON} if spec.triton else {}),
     }
-    command = ["python", "-m", "serving", "--host=0.0.0.0", f"--port={SCORER_PORT}"]
+    command = ["python", *SERVER, "--host=0.0.0.0", f"--port={SCORER_PORT}"]
     body = _body(spec, command, variables | spec.variables, gpus=0 if spec.triton else spec.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     body |= {"StopTimeout": drain + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.SCORER, spec)}
@@ -201,7 +202,7 @@ def _threads(spec: ServiceSpec) -> dict[str, str]:
 
 def probe_command(role: str, *, wait: float = 0) -> list[str]:
     """The command that asks, inside a container of this role, whether it is ready; it waits so many seconds for it."""
-    return ["python", "-m", "serving.probe", PROBES[role], *(["--wait", f"{wait:.0f}"] if wait else [])]
+    return ["python", *PROBE, PROBES[role], *(["--wait", f"{wait:.0f}"] if wait else [])]
 
 
 def _health(role: str, spec: ServiceSpec) -> dict[str, Any]:

@@ -43,6 +43,7 @@ class Wheel(_Data):
     requirement: str
     hash: str
     triton_server: str
+    release: str
     pythons: tuple[str, ...]
     carries_library_of: tuple[str, ...]
     compiles_on: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Calls a deployed service as its users would: health, metadata, inference with binary tensors, a question in words.
+"""Calls a deployed service as its users would: health, metadata, inference with binary tensors, questions, image files.
 
     python examples/call_service.py --stack local
 
@@ -141,6 +141,22 @@ def classify_wines(service: Service) -> float:
     return accuracy
 
 
+def classify_photographs(service: Service) -> float:
+    """Post image files to the entry script, as Azure's client does; returns the share that is right."""
+    table = Table("file", "shows", "answer", title="densenet_onnx: held-out crops of photographs")
+    headers = {"Content-Type": "application/octet-stream", **service.headers}
+    right = []
+    for file in sorted((DATA / "photographs").glob("*.jpg")):
+        answer = httpx.post(service.scoring_uri, content=file.read_bytes(), headers=headers, timeout=60)
+        answer.raise_for_status()
+        shown = file.stem.replace("_", " ").upper()
+        right.append(answer.text.partition(" : ")[2] == shown)
+        table.add_row(file.name, shown.lower(), answer.text, style="" if right[-1] else "red")
+    console.print(table)
+    console.print(f"densenet_onnx: {sum(right)} of {len(right)} photographs right")
+    return float(np.mean(right))
+
+
 def ask(service: Service) -> list[str]:
     """Ask the entry script a question; returns the words of the answer."""
     answer = httpx.post(service.scoring_uri, json=QUESTION, headers=service.headers, timeout=60)
@@ -166,6 +182,8 @@ def main() -> None:
         classify_digits(service)
     if "wine" in models:
         classify_wines(service)
+    if "densenet_onnx" in models and outputs["scoringUri"].endswith("/score"):
+        classify_photographs(service)
     if "bidaf-9" in models and outputs["scoringUri"].endswith("/score"):
         ask(service)
 

@@ -103,7 +103,7 @@ def _scorer_routes(options: Options) -> list[dict[str, Any]]:
     # The entry script's server says itself which methods it takes (405, OPTIONS of a CORS preflight). Health has a
     # cluster of its own: a connection that is new goes to no worker, which might be busy.
     return [
-        _route(options, "score", {"path": "/score"}, "scorer"),
+        _route(options, "score", {"path": "/score"}, "scorer", streamed=True),
         _route(options, "swagger", {"path": "/swagger.json"}, "scorer", "GET", "HEAD", limited=False),
         _route(options, "health", {"path": "/"}, "scorer_operations", "GET", "HEAD", limited=False),
     ]
@@ -157,7 +157,7 @@ def _route(
     off = []
     if not limited and options.requests_per_second is not None:
         off.append(RATE_LIMIT)
-    if streamed and options.max_request_bytes is not None:
+    if streamed and "grpc" in match and options.max_request_bytes is not None:
         off.append(BODY_LIMIT)  # a stream of requests has no end to measure
     if off:
         route["typed_per_filter_config"] = dict.fromkeys(off, _FILTER_OFF)

@@ -21,6 +21,7 @@ from node_pool.resources import (
     triton_share,
 )
 from node_pool.security import container_security
+from serving.command import SERVER
 
 __all__ = ["replica_containers", "replica_volumes"]
 
@@ -87,7 +88,7 @@ def _triton(options: Options) -> dict[str, Any]:
 def _scorer(options: Options) -> dict[str, Any]:
     times, settings = Times.of(options), options.settings
     container = _container(options, "scorer", scorer_share(options))
-    container["command"] = ["python", "-m", "serving"]
+    container["command"] = ["python", *SERVER]
     container["args"] = ["--host=0.0.0.0", f"--port={SCORER_PORT}"]
     container["env"] = _merged(
         container["env"],

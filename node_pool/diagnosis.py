@@ -24,7 +24,8 @@ _PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
 # What the probe says when waiting cannot help: Triton gave a model up, or a model or the script answers wrongly.
 _GIVEN_UP = re.compile(
-    r"state UNAVAILABLE: |holds no such model|golden inference: POST \S+: output "
+    r"state UNAVAILABLE: |holds no such model"
+    r"|golden inference: POST \S+: (output |expected 200, received (400|413|500): )|interface: GET \S+: (in|out)put '"
     r"|golden request: POST \S+: expected (?!200, )"
 )
 # Triton's own word for the same, at the level of an error: it tries no model twice.

@@ -14,6 +14,7 @@ from typing import Any
 
 from environment.image_layout import PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from node_pool.options import Options
+from serving.command import PROBE
 
 __all__ = ["Times", "scorer_probes", "triton_probes"]
 
@@ -92,7 +93,7 @@ def scorer_probes(times: Times) -> dict[str, Any]:
 
 
 def _gate(file: str, times: Times) -> dict[str, Any]:
-    command = {"exec": {"command": ["python", "-m", "serving.probe", file]}}
+    command = {"exec": {"command": ["python", *PROBE, file]}}
     return {
         "startupProbe": {
             **command,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bundle.layout import check_files, check_layout
+from bundle.layout import check_files
 from bundle.probe import declared_versions, without_golden
 from bundle.registry import Registered, Registry
 from components.entry_script import entry_script, source_notes
@@ -22,7 +22,7 @@ from environment import venv
 from processes import rollout, service
 from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
-from settings.model_rules import registry_url
+from settings.model_rules import layout_of, registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variable_rules import served_variables
 
@@ -103,7 +103,7 @@ def _registered(
     if isinstance(model, Model):
         path = project / model.path
         custom = model.framework is Framework.CUSTOM
-        bundle = check_files(path) if custom else check_layout(path, target=settings.deployment.target.value)
+        bundle = check_files(path) if custom else layout_of(settings, path)
         registry = Registry(str(scratch))
         return registry, registry.register(model.name, bundle, framework=model.framework.value)
     registry = Registry(registry_url(settings, project))

@@ -8,7 +8,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bundle.layout import check_layout
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
 from components.providers.environment_venv import declared_environment
@@ -18,7 +17,7 @@ from docker_target.spec import ServiceSpec
 from machine.service import ServiceError, overall
 from operate.check import verdict
 from settings import Settings
-from settings.model_rules import registry_url
+from settings.model_rules import layout_of, registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 
 __all__ = ["run"]
@@ -114,9 +113,9 @@ def _registered(
 ) -> tuple[Registered, Path]:
     """A bundle and the folder of its files: a folder goes through a registry that is thrown away."""
     if isinstance(model, Model):
-        checked = check_layout(project / model.path, target=settings.deployment.target.value)
+        checked = layout_of(settings, project / model.path)
         registered = scratch.register(model.name, checked, framework=model.framework.value)
-        as_it_lies = all(file.source == checked.root / file.path for file in checked.files)
+        as_it_lies = all((f.source, f.content) == (checked.root / f.path, None) for f in checked.files)
         return registered, checked.root if as_it_lies else scratch.local_path(registered)
     registry = Registry(registry_url(settings, project))
     registered = registry.get(model.name, model.version)

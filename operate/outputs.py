@@ -16,8 +16,9 @@ from bundle.probe import declared_versions
 from bundle.registry import Registry, RegistryError
 from environment.files import write_atomically
 from node_pool.addresses import LOCAL_PORT
+from serving.tensors import needs_binary
 from settings import Settings
-from settings.golden import golden_request
+from settings.golden import golden_request, request_file
 from settings.model_rules import registry_url
 from settings.schema import Target
 
@@ -61,12 +62,17 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
     post = f"{curl} -H 'Content-Type: application/json'"
     if settings.entry_script is not None and scoring:
-        golden = golden_request(settings, project)
-        body = _body(golden["request"], settings, project, "score") if golden else "@request.json"
+        golden, sent = golden_request(settings, project), request_file(settings, project)
         if golden is None:
             file = Path(settings.entry_script).with_suffix(".golden.json").name
             yield f"Put what the script's run() expects into request.json (a request in {file} would stand here):"
-        yield f"  {post} {scoring} -d {body}{header}"
+        if sent is not None:
+            path, content_type = sent
+            data = f"-H 'Content-Type: {content_type}' --data-binary {_at(path, project)}"
+            yield f"  {curl} {scoring} {data}{header}"
+        else:
+            body = _body(golden["request"], settings, project, "score") if golden else "@request.json"
+            yield f"  {post} {scoring} -d {body}{header}"
     if triton:
         yield f"  {curl} {triton}/v2/health/ready{header}"
         models = [model["name"] for bundle in values.get("models") or () for model in bundle["models"]]
@@ -95,7 +101,8 @@ def _golden_requests(
         except RegistryError:  # outputs are shown all the same
             continue
         for model in declared_versions(registered):
-            if model["golden"]:
+            # Triton takes half-precision numbers in binary form alone, which nobody pastes.
+            if model["golden"] and not needs_binary(model["golden"]["request"]["inputs"]):
                 yield model["name"], model["version"], model["golden"]["request"]
 
 
@@ -108,6 +115,11 @@ def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
         (project / settings.state_directory).resolve() / "cache" / "requests" / settings.service_name / f"{name}.json"
     )
     write_atomically(file, text)
+    return _at(file, project)
+
+
+def _at(file: Path, project: Path) -> str:
+    """A file as curl's arguments name it, from the project's folder."""
     shown = file.relative_to(project) if file.is_relative_to(project) else file
     return shlex.quote(f"@{shown}")
 

@@ -14,6 +14,7 @@ from processes.directory import Generation, ServiceDirectory
 from processes.spec import ServiceSpec
 from processes.supervisor import Supervisor
 from serving import probe
+from serving.judging import Problem
 
 __all__ = ["GenerationProbe", "probe_file"]
 
@@ -46,11 +47,11 @@ class GenerationProbe:
         self._log = log
         self._wanted = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
 
-    def problems(self) -> list[probe.Problem]:
+    def problems(self) -> list[Problem]:
         """Ask everything once; one for each thing that is not as it should be."""
         return probe.problems(self._wanted) or self._gpu_problems()
 
-    def _gpu_problems(self) -> list[probe.Problem]:
+    def _gpu_problems(self) -> list[Problem]:
         """Whether models run on a GPU where the service has one: Triton gives them the CPU where it sees none.
 
         An ONNX model's instance on a GPU is proof: the backend loads none whose CUDA provider is not active.
@@ -63,11 +64,11 @@ class GenerationProbe:
             try:
                 config = httpx.get(f"{triton['url']}{path}").json()
             except (httpx.HTTPError, ValueError) as error:
-                return [probe.Problem(f"triton: GET {triton['url']}{path}: {error}")]
+                return [Problem(f"triton: GET {triton['url']}{path}: {error}")]
             if any(group["kind"] == "KIND_GPU" for group in config.get("instance_group", ())):
                 return []
         return [
-            probe.Problem(
+            Problem(
                 f"deployment.gpuCores is {cores}, and Triton runs every model on the CPU: it sees no GPU; ask "
                 "nvidia-smi, and compare the driver's version with what CUDA in Triton's log asks for",
                 final=True,

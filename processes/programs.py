@@ -8,6 +8,7 @@ from pathlib import Path
 from environment.venv import triton_in
 from processes.directory import Generation
 from processes.spec import ServiceSpec
+from serving.command import SERVER
 
 __all__ = ["Launch", "scorer", "triton"]
 
@@ -104,8 +105,7 @@ def scorer(
         variables["TRITON_PROBE_FILE"] = str(probe)
     command = [
         str(spec.environment_path / "bin" / "python"),
-        "-m",
-        "serving",
+        *SERVER,
         "--host",
         "127.0.0.1",
         "--port",

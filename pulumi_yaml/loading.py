@@ -15,7 +15,24 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what neither YAML 1.1, nor YAML 1.2, nor the CLI would read as a text."""
+    """Quotes what neither YAML 1.1, nor YAML 1.2, nor the CLI would read as a text, in the CLI's layout.
+
+    The CLI writes by go-yaml 3: lists are indented, texts that look like another type have double quotes, texts of
+    several lines are literal blocks. So a file that both engines write does not change its layout with each.
+    """
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    tag = "tag:yaml.org,2002:str"
+    ambiguous = dumper.resolve(yaml.ScalarNode, text, (True, False)) != tag  # type: ignore[no-untyped-call]
+    style = "|" if "\n" in text else '"' if ambiguous else None
+    return dumper.represent_scalar(tag, text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 class _Scalar:

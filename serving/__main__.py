@@ -1,44 +1,19 @@
-"""The command `python -m serving`: reads the settings, then runs the master process."""
+"""The command `python -m serving`. See `main`; what is imported before it must find no module of the script's."""
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
 
-from serving import arguments, azure_names, logs, settings
-from serving.arbiter import ScriptArbiter
-from serving.arguments import BAD_ARGUMENTS
+from serving import paths
 
 
-def main() -> None:
-    """Serve until told to stop. The exit status is 0, 1 for bad settings, or 3 when the script cannot be served."""
-    arguments.apply(sys.argv[1:], os.environ)
-    try:
-        options = settings.read(os.environ)
-        settings.export(options)
-        azure_names.install()  # a logging.json may name Azure's formatter
-        logs.configure(options)
-    except settings.SettingsError as error:
-        print(error, file=sys.stderr)
-        sys.exit(BAD_ARGUMENTS)
-    except (OSError, ValueError) as error:
-        print(f"logging.json: expected a configuration of Python's logging: {error}", file=sys.stderr)
-        sys.exit(BAD_ARGUMENTS)
-    try:
-        arbiter = ScriptArbiter(options)
-    except settings.SettingsError as error:
-        print(error, file=sys.stderr)
-        sys.exit(BAD_ARGUMENTS)
-    except OSError as error:
-        address = f"{options.host}:{options.port}"
-        print(f"Cannot listen on {address}: {error.strerror}. Give another --host or --port.", file=sys.stderr)
-        sys.exit(BAD_ARGUMENTS)
-    try:
-        arbiter.run()
-    finally:
-        logging.shutdown()
+def start() -> None:
+    """Put the path in order, then serve."""
+    paths.put_script_last(os.environ)
+    from serving.main import main
+
+    main()
 
 
 if __name__ == "__main__":
-    main()
+    start()

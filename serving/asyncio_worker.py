@@ -9,6 +9,7 @@ import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import uvloop
@@ -18,6 +19,7 @@ from serving.call import Call
 from serving.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
+from serving.stream import Stream, StreamBroken
 from serving.worker import TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
@@ -106,28 +108,60 @@ class AsyncioWorker(ScriptWorker):
     def _next_turn(self, turn: int) -> None:
         self.turn = turn + 1
 
-    async def score(self, call: Call) -> bytes:
-        """The answer to a call that `Scorer.begin` has let pass."""
+    async def score(self, call: Call, connection: _Connection) -> bytes:
+        """The answer to a call that `Scorer.begin` has let pass, or of an answer in parts its end: the rest is sent."""
         self.scorer.start(call)
-        timeout = self.settings.scoring_timeout_ms / 1000
-        expiry = self.loop.call_later(timeout, _cancel, asyncio.current_task(), call)
         try:
-            output = await self._run(call)
-        except asyncio.CancelledError as error:
-            return self.scorer.fail(call, ScoringTimeout() if call.has_expired else error)
+            output = await self._timed(call, lambda: self.scorer.script.run(**call.arguments))
         except BaseException as error:  # an extension's panic is no Exception
             return self.scorer.fail(call, error)
+        answer = self.scorer.finish(call, output)
+        return await self._stream(call, answer, connection) if isinstance(answer, Stream) else answer
+
+    async def _stream(self, call: Call, stream: Stream, connection: _Connection) -> bytes:
+        """Send the parts of an answer as the script gives them; what ends it is returned."""
+        take, close = (stream.anext, stream.aclose) if stream.is_async else (_later(stream.next), _later(stream.close))
+        try:
+            while True:
+                try:
+                    part = await self._timed(call, take)
+                except BaseException as error:
+                    return self.scorer.break_off(call, stream, error)
+                call.parts += 1
+                framed = self.scorer.send_part(call, stream, part)
+                if part is None:
+                    return framed
+                started = time.perf_counter()
+                await connection.send(framed)
+                call.away_seconds += time.perf_counter() - started
+        except StreamBroken:
+            if not stream.is_chunked:
+                connection.abandon()  # its end would look like the answer's
+            raise
+        finally:
+            try:
+                await self._timed(call, close)
+            except BaseException:
+                logger.exception("The generator of an answer failed when it was closed")
+            self.scorer.end_stream(call)
+
+    async def _timed(self, call: Call, function: Callable[[], Awaitable[Any]]) -> Any:
+        """Call the script, for SCORING_TIMEOUT_MS at most."""
+        call.since = time.perf_counter()
+        expiry = self.loop.call_later(self.settings.scoring_timeout_ms / 1000, _cancel, asyncio.current_task(), call)
+        try:
+            call.is_running = True
+            try:
+                return await function()
+            finally:
+                # From here on no time limit strikes: what follows is the answer.
+                call.is_running = False
+        except asyncio.CancelledError:
+            if call.has_expired:
+                raise ScoringTimeout from None
+            raise
         finally:
             expiry.cancel()
-        return self.scorer.finish(call, output)
-
-    async def _run(self, call: Call) -> Any:
-        call.is_running = True
-        try:
-            return await self.scorer.script.run(**call.arguments)
-        finally:
-            # From here on no time limit strikes: what follows is the answer.
-            call.is_running = False
 
     def may_interrupt(self) -> bool:
         """Protocols run in the context of the call that made them, but in no task."""
@@ -271,6 +305,8 @@ class _Connection(asyncio.Protocol):
     async def _answer_or_close(self, request: Request | ProtocolError) -> None:
         try:
             await self._answer(request)
+        except ConnectionAbortedError:  # the client has gone, or an answer was broken off
+            self._transport.close()
         except BaseException:
             logger.exception("A request got no answer")
             self._transport.abort()
@@ -287,17 +323,14 @@ class _Connection(asyncio.Protocol):
             answer = scorer.begin(call)
             if answer is None:
                 try:
-                    answer = await self._worker.score(call)
+                    answer = await self._worker.score(call, self)
                 finally:
                     scorer.leave(call)
                 has_turned = self._worker.turn != turn
                 seconds = 0.0 if has_turned else time.perf_counter() - call.started
                 gives_back = self._worker.should_give_back(call, seconds)
             keep_alive = call.keep_alive
-            if not self._is_writable.is_set():
-                await self._is_writable.wait()
-            if not transport.is_closing():
-                transport.write(answer)
+            await self._take(answer)
         self._task = None
         self.waits_since = time.monotonic()
         if transport.is_closing():
@@ -313,6 +346,25 @@ class _Connection(asyncio.Protocol):
             if gives_back and self._parser.is_idle and not transport.get_write_buffer_size():
                 self.give_back()
 
+    async def send(self, part: bytes) -> None:
+        """Send a part of an answer, and let the loop do so. Raises ConnectionAbortedError where the client has gone."""
+        await self._take(part)
+        await asyncio.sleep(0)
+        if not self._is_writable.is_set():
+            await self._is_writable.wait()
+        if self._transport.is_closing():
+            raise ConnectionAbortedError
+
+    async def _take(self, content: bytes) -> None:
+        if not self._is_writable.is_set():
+            await self._is_writable.wait()
+        if not self._transport.is_closing():
+            self._transport.write(content)
+
+    def abandon(self) -> None:
+        """Have the end of the connection look like no end of an answer."""
+        abandon(self._transport.get_extra_info("socket"))
+
     def _linger(self) -> None:
         """Let the client read the answer before the connection ends: closing with unread bytes would reset it."""
         self._pending.clear()
@@ -320,6 +372,15 @@ class _Connection(asyncio.Protocol):
         self._transport.resume_reading()
         self._transport.write_eof()
         self._worker.loop.call_later(TICK_SECONDS, self._transport.close)
+
+
+def _later(function: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    """A function as one to await; it has the loop for itself."""
+
+    async def call() -> Any:
+        return function()
+
+    return call
 
 
 async def _initialise(loaded: Script) -> None:

@@ -14,14 +14,18 @@ class Call:
 
     __slots__ = (
         "arguments",
+        "away_seconds",
+        "has_ended",
         "has_expired",
         "ids",
         "is_counted",
         "is_running",
         "keep_alive",
+        "parts",
         "received",
         "request",
         "run_seconds",
+        "since",
         "started",
         "triton_seconds",
     )
@@ -31,9 +35,13 @@ class Call:
         self.keep_alive = request.keep_alive
         self.received = request.received
         self.started = 0.0
+        self.since = 0.0  # the time limit counts from here: the start of run(), or of an answer's next part
+        self.parts = 0  # of its answer
+        self.away_seconds = 0.0  # in which the client took its answer's parts
         self.run_seconds = 0.0
         self.is_counted = False  # among those in flight
         self.is_running = False
+        self.has_ended = False  # the script's part in it
         self.has_expired = False
         self.triton_seconds = 0.0
         self.ids: Ids | None = None

@@ -1,11 +1,9 @@
-"""The contract with clients: request ids and their echo, the JSON of answers, errors without internals."""
+"""The contract with clients: request ids and their echo, errors without internals."""
 
 from __future__ import annotations
 
 import json
-import math
 import uuid
-from typing import Any
 
 import orjson
 
@@ -21,9 +19,6 @@ NOT_FOUND = (
 METHOD_NOT_ALLOWED = "The method is not allowed for the requested URL."
 SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 INTERNAL_ERROR = "An unexpected internal error occurred. Check the logs for more info."
-
-# Subclasses of dict may say one thing and hold another: Werkzeug's MultiDict has a list for each key inside.
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 Headers = list[tuple[str, str]]
 # What OPTIONS tells of a path that is read only.
@@ -81,41 +76,6 @@ def echo(ids: Ids, request: Request, server_version: str) -> Headers:
     if trace is not None:
         headers.append(("TraceId", trace))
     return headers
-
-
-def to_json(value: Any) -> bytes:
-    """What run() returned, as JSON; None is an empty object. Raises TypeError for what JSON cannot hold.
-
-    numpy's arrays and numbers become lists and numbers, NaN becomes null.
-    """
-    if value is None:
-        return b"{}"
-    try:
-        return orjson.dumps(value, option=_OPTIONS)
-    except TypeError:
-        pass
-    try:
-        # Keys that are no strings, NaN becomes null all the same.
-        return orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        # Integers beyond 64 bits, lone surrogates, and what is an error.
-        return json.dumps(_without_nan(value), default=_numpy_value).encode()
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _numpy_value(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return _without_nan(value.tolist())
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def error_body(message: str) -> bytes:

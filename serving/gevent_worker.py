@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -27,6 +28,7 @@ from serving.http1 import CONTINUE, ProtocolError, RequestParser
 from serving.scoring import ScoringTimeout
 from serving.script import Script
 from serving.settings import Settings
+from serving.stream import Stream, StreamBroken
 from serving.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon, unread_by
 
 logger = logging.getLogger("azmlinfsrv")
@@ -65,7 +67,8 @@ class GeventWorker(ScriptWorker):
     """Runs a synchronous script."""
 
     _turns: turns.Turns | None = None
-    _at_work: tuple[Call, float] | None = None  # at the last look: the run() with the turn, and its time with Triton
+    # At the last look: the run() with the turn, its time with Triton and the parts of its answer.
+    _at_work: tuple[Call, float, int] | None = None
 
     def load_script(self) -> Script:
         """The script; in a preloaded server, what the master has imported."""
@@ -103,12 +106,12 @@ class GeventWorker(ScriptWorker):
     def _has_moved(self) -> bool:
         """Whether another run() than at the last look has the worker for itself, or none: it does not hang.
 
-        One that has waited for Triton meanwhile, and let others run, has moved too.
+        One that has waited for Triton meanwhile, and let others run, or has given a part of its answer, has moved too.
         """
         before = self._at_work
         holder = self._turns.holder if self._turns is not None else None
         call = holder.gr_context.get(current_call) if holder is not None and holder.gr_context else None
-        self._at_work = None if call is None else (call, call.triton_seconds)
+        self._at_work = None if call is None else (call, call.triton_seconds, call.parts)
         return self._at_work is None or self._at_work != before
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
@@ -216,7 +219,7 @@ class GeventWorker(ScriptWorker):
             received = 0.0
             self._begun += 1
             turn = (self._loop.iteration, self._begun)
-            _send(connection.socket, self._score(call), self._keep_alive)
+            _send(connection.socket, self._score(call, connection.socket), self._keep_alive)
             # The loop has turned, or other calls have begun meanwhile.
             has_turned = turn != (self._loop.iteration, self._begun)
             gives_back = self.should_give_back(call, self._seconds_alone(call, has_turned))
@@ -240,38 +243,82 @@ class GeventWorker(ScriptWorker):
         # On a busy machine, one in a while is interrupted for longer: that alone does not make it a script that blocks.
         return min(call.run_seconds - call.triton_seconds, 2 * BLOCKING_SECONDS)
 
-    def _score(self, call: Call) -> bytes:
+    def _score(self, call: Call, client: GeventSocket) -> bytes:
+        """The answer to a call, or of an answer in parts its end: the rest is sent."""
         answer = self.scorer.begin(call)
         if answer is not None:
             return answer
         try:
             if self._turns is not None and not self._turns.begin(self._seconds):
                 return self.scorer.give_up(call)
-            return self._run_script(call)
+            return self._run_script(call, client)
         finally:
             self.scorer.leave(call)
             if self._turns is not None:
                 self._turns.end()
 
-    def _run_script(self, call: Call) -> bytes:
+    def _run_script(self, call: Call, client: GeventSocket) -> bytes:
         self.scorer.start(call)
-        timer = gevent.Timeout(self._seconds, ScoringTimeout())
         try:
-            output = self._call(call, timer)
+            output = self._timed(call, lambda: self._run(**call.arguments))
         except BaseException as error:  # an extension's panic is no Exception
-            timer.close()  # the signal may have struck just before it was closed below
             return self.scorer.fail(call, error)
-        return self.scorer.finish(call, output)
+        answer = self.scorer.finish(call, output)
+        return self._stream(call, answer, client) if isinstance(answer, Stream) else answer
 
-    def _call(self, call: Call, timer: gevent.Timeout) -> Any:
-        timer.start()
+    def _stream(self, call: Call, stream: Stream, client: GeventSocket) -> bytes:
+        """Send the parts of an answer as the script gives them; what ends it is returned."""
         try:
-            call.is_running = True
-            return self._run(**call.arguments)
+            while True:
+                try:
+                    part = self._timed(call, stream.next)
+                except BaseException as error:
+                    return self.scorer.break_off(call, stream, error)
+                call.parts += 1
+                framed = self.scorer.send_part(call, stream, part)
+                if part is None:
+                    return framed
+                self._send_part(call, client, framed)
+        except StreamBroken:
+            if not stream.is_chunked:
+                abandon(client)  # its end would look like the answer's
+            raise
         finally:
-            # From here on no time limit strikes: what follows is the answer.
-            call.is_running = False
-            timer.close()
+            try:
+                self._timed(call, stream.close)
+            except BaseException:
+                logger.exception("The generator of an answer failed when it was closed")
+            self.scorer.end_stream(call)
+
+    def _send_part(self, call: Call, client: GeventSocket, part: bytes) -> None:
+        """Send a part; while its client takes nothing, others run."""
+        started = time.perf_counter()
+        rest = _send_at_once(client, part)
+        if rest:
+            has_left = self._turns is not None and self._turns.leave()
+            try:
+                _send_slowly(client, rest, self._keep_alive)
+            finally:
+                if has_left and self._turns is not None:
+                    self._turns.come_back()
+        call.away_seconds += time.perf_counter() - started
+
+    def _timed(self, call: Call, function: Callable[[], Any]) -> Any:
+        """Call the script, for SCORING_TIMEOUT_MS at most."""
+        timer = gevent.Timeout(self._seconds, ScoringTimeout())
+        call.since = time.perf_counter()
+        try:
+            timer.start()
+            try:
+                call.is_running = True
+                return function()
+            finally:
+                # From here on no time limit strikes: what follows is the answer.
+                call.is_running = False
+                timer.close()
+        except BaseException:
+            timer.close()  # the signal may have struck just before it was closed above
+            raise
 
     def _expire(self) -> None:
         """Close connections whose client has been silent for KEEP_ALIVE seconds."""
@@ -316,13 +363,18 @@ class GeventWorker(ScriptWorker):
 
 def _send(client: GeventSocket, answer: bytes, seconds: float) -> None:
     """Send an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
-    # Most answers go at once, and gevent's sendall does more than that.
+    rest = _send_at_once(client, answer)
+    if rest:
+        _send_slowly(client, rest, seconds)
+
+
+def _send_at_once(client: GeventSocket, answer: bytes) -> memoryview | None:
+    """Send what the connection takes now, which is most answers; what is left of it. (gevent's sendall does more.)"""
     try:
         sent = client.send(answer, 0, 0.0)
     except BlockingIOError:
         sent = 0
-    if sent < len(answer):
-        _send_slowly(client, memoryview(answer)[sent:], seconds)
+    return memoryview(answer)[sent:] if sent < len(answer) else None
 
 
 def _send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:

@@ -14,6 +14,7 @@ from serving import __version__
 SERVER_NAME = f"serving/{__version__}"
 MAX_HEADER_BYTES = 65536
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -229,19 +230,25 @@ def response(
     is_head: bool = False,
 ) -> bytes:
     """The bytes of an answer. `is_head`: the client wants the headers only."""
+    has_body = status not in (204, 304)
+    framing = b"Content-Length: %d\r\n" % len(body) if has_body else b""
+    start = head(status, headers, content_type=content_type, keep_alive=keep_alive, framing=framing)
+    return start + body if has_body and not is_head else start
+
+
+def head(
+    status: int, headers: Iterable[tuple[str, str]], *, content_type: str | None, keep_alive: bool, framing: bytes
+) -> bytes:
+    """The bytes of an answer that come before its body; `framing` is the header that tells where the body ends."""
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n".encode(), common_headers()]
     if content_type is not None:
-        lines.append(f"Content-Type: {content_type}\r\n".encode("latin-1"))
-    has_body = status >= 200 and status not in (204, 304)
-    if has_body:
-        lines.append(b"Content-Length: %d\r\n" % len(body))
+        lines.append(f"Content-Type: {content_type}\r\n".encode("latin-1", "replace"))
+    lines.append(framing)
     for name, value in headers:
         lines.append(f"{name}: {value}\r\n".encode("latin-1", "replace"))
     if not keep_alive:
         lines.append(b"Connection: close\r\n")
     lines.append(b"\r\n")
-    if has_body and not is_head:
-        lines.append(body)
     return b"".join(lines)
 
 

@@ -59,8 +59,8 @@ class AccessLog:
         self._record = logger.makeRecord(logger.name, logging.INFO, "", 0, "%s %s %s %.3fms %s", (), None)
         self._loaded = self._record.created - self._record.relativeCreated / 1000
 
-    def write(self, method: str, target: str, status: int, seconds: float, length: int) -> None:
-        """Method, target, status, time from the request's arrival, bytes of the answer's body."""
+    def write(self, method: str, target: str, status: int, seconds: float, length: int | str) -> None:
+        """Method, target, status, time from the request's arrival, bytes of the answer's body, or `N/A` of parts."""
         if not self._logger.isEnabledFor(logging.INFO):
             return
         record = copy.copy(self._record)

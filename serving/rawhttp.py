@@ -71,7 +71,8 @@ class AMLRequest(WerkzeugRequest):
 class AMLResponse(WerkzeugResponse):
     """An HTTP response that run() makes itself.
 
-    `message` is the body: as JSON with `json_str`, otherwise text or bytes; None is an empty JSON object.
+    `message` is the body: as JSON with `json_str`, otherwise text, bytes, or a generator of either, whose parts are
+    sent as they come; None is an empty JSON object.
     """
 
     def __init__(
@@ -83,6 +84,8 @@ class AMLResponse(WerkzeugResponse):
         run_function_failed: bool = False,
     ) -> None:
         headers = response_headers or {}
+        if status_code is None or isinstance(status_code, bool):  # Werkzeug would take them for 200 and 1
+            raise TypeError(f"status_code: expected a status from 200 to 599, received {status_code!r}")
         if message is None or json_str:
             body = json.dumps({} if message is None else message)
             super().__init__(body, status=status_code, mimetype="application/json")

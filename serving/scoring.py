@@ -1,37 +1,43 @@
 """Scoring: from a request to the arguments of `run()`, and from what it returned, or raised, to the answer's bytes.
 
 Nothing here waits or knows how the script is run: a worker calls `begin` and, where the script is to answer, `start`,
-run(), then `finish` or `fail`.
+run(), then `finish` or `fail`. An answer in parts is a `Stream`: the worker calls `send_part` for each part, or
+`break_off`, and `end_stream` at last.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 import traceback
 from typing import Any
 from urllib.parse import parse_qsl
 
-from serving import contract, cors, http1, inputs
+from serving import contract, cors, http1, http_answer, inputs
+from serving.answer_json import to_json
 from serving.call import Call, current_call
 from serving.collection import Sampler
 from serving.contract import IdError, Ids, echo, error_body
+from serving.http_answer import AnswerError
 from serving.logs import AccessLog
 from serving.operations import PATHS, Operations
 from serving.probe import CHECK_HEADER
 from serving.scoreboard import Row, Scoreboard
 from serving.script import InputKind, Script
 from serving.settings import Settings
+from serving.stream import Stream, StreamBroken
 from serving.swagger import Swagger, SwaggerError
 
 logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
-# Of an answer that run() makes itself, these are the server's to give; so are the ids, where the request has them.
-_OWN_HEADERS = frozenset(
-    ("connection", "content-length", "content-type", "date", "server", "transfer-encoding", "x-ms-run-fn-exec-ms")
+# Where a ValueError says nothing of the input: Triton's answer could not be read, or the script's own was malformed.
+_NO_INPUT = (
+    "tritonclient.",
+    "werkzeug.datastructures.headers",
+    "werkzeug.sansio.response",
+    "werkzeug.wrappers.response",
 )
 
 
@@ -107,7 +113,7 @@ class Scorer:
     def start(self, call: Call) -> None:
         """Note that run() begins for a call that `begin` has let pass."""
         current_call.set(call)
-        call.started = time.perf_counter()
+        call.started = call.since = time.perf_counter()
         self.row.observe("queue", call.started - call.received)
 
     def give_up(self, call: Call) -> bytes:
@@ -116,17 +122,50 @@ class Scorer:
         message = f"No worker was free within {self._timeout_ms / 1000:g} s. Try again later."
         return self._refuse(call, 503, message, [("Retry-After", str(RETRY_AFTER_SECONDS))])
 
-    def finish(self, call: Call, output: Any) -> bytes:
-        """The answer to a call whose run() returned `output`."""
-        elapsed = self._end(call)
+    def finish(self, call: Call, output: Any) -> bytes | Stream:
+        """The answer to a call whose run() returned `output`; a `Stream` is sent in parts."""
         try:
-            if self._is_http_response(output):
-                return self._http_response(call, output, elapsed)
-            body = contract.to_json(output)
+            if http_answer.is_response(output):
+                return self._http_response(call, output)
+            elapsed = self._end(call)
+            body = to_json(output)
+        except AnswerError as error:
+            self._end(call)
+            self.row.add("run_failures")
+            logger.error("%s", error)
+            return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
         except Exception:
+            self._end(call)
             logger.error("Encountered Exception: %s", traceback.format_exc())
             return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
-        return self._answer(call, 200, body, [("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}")], failed=False)
+        return self._answer(call, 200, body, [_took(elapsed)], failed=False)
+
+    def send_part(self, call: Call, stream: Stream, part: bytes | None) -> bytes:
+        """The bytes by which a part of an answer is sent, or (None) its end; with the first one goes the head."""
+        framed = stream.frame(part)
+        if stream.is_open:
+            return framed
+        stream.is_open = True
+        call.keep_alive = call.keep_alive and stream.is_chunked
+        return self._answer(call, stream.status, part or b"", stream.headers, stream=stream) + framed
+
+    def break_off(self, call: Call, stream: Stream, error: BaseException) -> bytes:
+        """The answer where the script fails before the first part. Raises :class:`StreamBroken` after it."""
+        if not stream.is_open:
+            return self.fail(call, error)
+        is_late = isinstance(error, ScoringTimeout)
+        self.row.add("run_timeouts" if is_late else "run_failures")
+        reason = (
+            f"no part came within SCORING_TIMEOUT_MS, {self._timeout_ms} ms"
+            if is_late
+            else "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        )
+        logger.error("The answer was broken off after %s parts: %s", call.parts, reason)
+        raise StreamBroken from None
+
+    def end_stream(self, call: Call) -> None:
+        """Note that no part follows, whatever the reason."""
+        self._end(call)
 
     def fail(self, call: Call, error: BaseException) -> bytes:
         """The answer to a call whose run() raised `error`."""
@@ -144,7 +183,7 @@ class Scorer:
             logger.error("run() was stopped after SCORING_TIMEOUT_MS, %s ms", self._timeout_ms)
             return self._answer(call, 500, error_body(f"Scoring timeout after {self._timeout_ms} ms"), failed=True)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        if isinstance(error, ValueError) and not _is_tritons(error):
+        if isinstance(error, ValueError) and not _is_of_no_input(error):
             reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
@@ -166,12 +205,16 @@ class Scorer:
         return http1.response(error.status, error_body(error.message), keep_alive=False)
 
     def _end(self, call: Call) -> float:
-        elapsed = call.run_seconds = time.perf_counter() - call.started
+        """Count a call that has left the script, once; the seconds that the script has had it."""
+        if call.has_ended:
+            return call.run_seconds
+        call.has_ended = True
+        call.run_seconds = time.perf_counter() - call.started - call.away_seconds
         self.leave(call)
-        self.row.observe("run", elapsed)
+        self.row.observe("run", call.run_seconds)
         if call.triton_seconds:
             self.row.observe("triton", call.triton_seconds)
-        return elapsed
+        return call.run_seconds
 
     def _other(self, call: Call, path: str) -> bytes:
         request = call.request
@@ -213,7 +256,9 @@ class Scorer:
         content_type: str | None = "application/json",
         failed: bool | None = None,
         log: bool = True,
+        stream: Stream | None = None,
     ) -> bytes:
+        """An answer and all that is noted of it; of a `stream` its head, `body` being the first part."""
         request = call.request
         all_headers = [("x-ms-run-function-failed", str(failed))] if failed is not None else []
         if call.ids is not None:
@@ -231,7 +276,13 @@ class Scorer:
         if log:
             self.row.observe("request", seconds)
             target = request.target.decode("latin-1")
-            self._access.write(request.method, target, status, seconds, len(body))
+            length = len(body) if stream is None else "N/A"
+            self._access.write(request.method, target, status, seconds, length)
+        if stream is not None:
+            framing = http1.CHUNKED if stream.is_chunked and status not in (204, 304) else b""
+            return http1.head(
+                status, all_headers, content_type=stream.content_type, keep_alive=call.keep_alive, framing=framing
+            )
         return http1.response(
             status,
             body,
@@ -241,27 +292,32 @@ class Scorer:
             is_head=request.method == "HEAD",
         )
 
-    @staticmethod
-    def _is_http_response(output: Any) -> bool:
-        werkzeug = sys.modules.get("werkzeug.wrappers")
-        return werkzeug is not None and isinstance(output, werkzeug.Response)
-
-    def _http_response(self, call: Call, output: Any, elapsed: float) -> bytes:
-        if output.status_code >= 500:
-            output.headers["x-ms-run-function-failed"] = "True"
+    def _http_response(self, call: Call, output: Any) -> bytes | Stream:
         assert call.ids is not None
-        own = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)} | _OWN_HEADERS
-        headers = [(name, value) for name, value in output.headers.items() if name.lower() not in own]
-        headers.append(("x-ms-run-fn-exec-ms", f"{elapsed * 1000:.3f}"))
+        status, content_type, headers = http_answer.parts_of(output)
+        if status >= 500:
+            headers = http_answer.without(headers, {"x-ms-run-function-failed"})
+            headers.append(("x-ms-run-function-failed", "True"))
+        echoed = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)}
+        headers = http_answer.without(headers, echoed)
+        if output.is_streamed:
+            headers.append(_took(time.perf_counter() - call.started))
+            return Stream(output, call.request, status, content_type, headers)
+        headers.append(_took(self._end(call)))
         body = output.get_data()
-        return self._answer(call, output.status_code, body, headers, content_type=output.headers.get("Content-Type"))
+        output.close()
+        return self._answer(call, status, body, headers, content_type=content_type)
 
 
-def _is_tritons(error: BaseException) -> bool:
-    """Whether an exception comes out of tritonclient: what it could not read was Triton's answer, not the input."""
+def _took(seconds: float) -> tuple[str, str]:
+    return "x-ms-run-fn-exec-ms", f"{seconds * 1000:.3f}"
+
+
+def _is_of_no_input(error: BaseException) -> bool:
+    """Whether an exception comes out of code that does not read the input."""
     frame = error.__traceback__
     while frame is not None:
-        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith("tritonclient."):
+        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith(_NO_INPUT):
             return True
         frame = frame.tb_next
     return False

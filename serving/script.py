@@ -63,9 +63,7 @@ def is_async_source(path: Path) -> bool:
 def load(settings: Settings) -> Script:
     """Import the script. Raises what the import raises, and :class:`ScriptError` where there is no usable run()."""
     path = locate(settings)
-    for folder in (settings.app_root, settings.source_directory, path.parent):
-        if folder is not None and str(folder) not in sys.path:
-            sys.path.append(str(folder))
+    sys.path.extend(folder for folder in folders(settings) if folder not in sys.path)
     module = _import(path)
     for name in ("init", "run"):
         if not callable(getattr(module, name, None)):
@@ -77,6 +75,12 @@ def load(settings: Settings) -> Script:
     if isinstance(driven, ModuleType) and hasattr(driven, "run"):
         return _analyse(path, module.init, driven.run, Path(driven.__file__ or path))
     return _analyse(path, module.init, module.run, path)
+
+
+def folders(settings: Settings) -> list[str]:
+    """Where the script's own modules are."""
+    found = (settings.app_root, settings.source_directory, locate(settings).parent)
+    return [str(folder) for folder in found if folder is not None]
 
 
 def _import(path: Path) -> ModuleType:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from serving.contract import to_json
+from serving.answer_json import to_json
 from serving.script import InputKind, Script, ScriptError
 from serving.settings import Settings
 

@@ -139,7 +139,7 @@ class ScriptWorker(Worker):  # type: ignore[misc]
 
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
             call = current_call.get()
-            is_due = call is not None and call.is_running and time.perf_counter() - call.started > limit
+            is_due = call is not None and call.is_running and time.perf_counter() - call.since > limit
             if is_due and self.may_interrupt():
                 raise ScoringTimeout
 

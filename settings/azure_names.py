@@ -3,7 +3,7 @@
 Names that are the same here in another group (`numReplicas`, `authEnabled`) are found by themselves.
 """
 
-__all__ = ["AZURE_NAMES"]
+__all__ = ["AZURE_NAMES", "SAME_NAMES"]
 
 _TLS = "tls.certificateFile and tls.keyFile"
 _PROBES = "nothing: probes are computed from the models"
@@ -63,3 +63,31 @@ AZURE_NAMES = {
     "modelName": "models[].name",
     "modelFramework": "models[].framework",
 }
+
+SAME_NAMES = frozenset(
+    {
+        "deployment.authEnabled",
+        "deployment.cpuCores",
+        "deployment.gpuCores",
+        "deployment.memoryGb",
+        "deployment.overwrite",
+        "deployment.port",
+        "deployment.scoringTimeoutMs",
+        "entryScript",
+        "environment.name",
+        "image.baseImage",
+        "models[].description",
+        "models[].tags",
+        "nodePool.autoscale.maxReplicas",
+        "nodePool.autoscale.minReplicas",
+        "nodePool.autoscale.targetUtilization",
+        "nodePool.cpuCoresLimit",
+        "nodePool.memoryGbLimit",
+        "nodePool.namespace",
+        "nodePool.numReplicas",
+        "primaryKey",
+        "secondaryKey",
+        "sourceDirectory",
+    }
+)
+"""The settings that Azure's `deploy_configuration`, `InferenceConfig` and JSON files call by the same name."""

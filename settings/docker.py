@@ -53,6 +53,8 @@ class ImageSettings(Group):
 class DockerSettings(Group):
     """What target `docker` has to know beyond `deployment`."""
 
-    front_door_image: str = Field(default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1)
+    front_door_image: str = Field(
+        default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1, description="Envoy's image"
+    )
     shm_mb: PositiveInt | None = Field(default=None, description="of /dev/shm; by default a quarter of Triton's memory")
     scorer_share: float = Field(default=0.25, gt=0, lt=1, description="of the memory, beside a Triton")

@@ -1,15 +1,22 @@
 """An entry script's golden request: what `/score` is asked to prove itself, and what it should answer.
 
-The file `<script>.golden.json` beside the script: `{"request": <JSON>, "response": <JSON>}`.
+The file `<script>.golden.json` beside the script: `{"request": <JSON>, "response": <JSON>}`. A script that takes other
+than JSON, an image say, has `{"requestFile": <path beside it>, "contentType": <type>, "response": <JSON or text>}`.
 """
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
 from settings.schema import Settings
 
-__all__ = ["GoldenError", "golden_file", "golden_request", "score_question"]
+__all__ = ["GoldenError", "golden_file", "golden_request", "request_file", "score_question"]
+
+_FORMS = '{"request": ..., "response": ...} or {"requestFile": ..., "contentType": ..., "response": ...}'
+_BINARY = "application/octet-stream"
+_MOST_BYTES = 1 << 20
+"""Of a request's file: it is sent whenever a replica is probed."""
 
 
 class GoldenError(ValueError):
@@ -25,18 +32,54 @@ def golden_file(settings: Settings, project: Path) -> Path | None:
 
 
 def golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
-    """The golden `request` and `response`; none where the script has none.
+    """The golden `response` and the `request`, or `body` (in Base64) and `contentType`; none where the script has none.
 
     Raises `GoldenError` where the file is not as it should be, which the settings' rules find at preview.
     """
     file = golden_file(settings, project)
     if file is None:
         return None
+    content = _read(file)
+    if "requestFile" not in content:
+        return {"request": content["request"], "response": content["response"]}
+    body, content_type = _request_file(file, content)
+    return {
+        "body": base64.b64encode(body.read_bytes()).decode(),
+        "contentType": content_type,
+        "response": content["response"],
+    }
+
+
+def request_file(settings: Settings, project: Path) -> tuple[Path, str] | None:
+    """The file that the golden request sends, and its type; none where it sends JSON or there is none."""
+    file = golden_file(settings, project)
+    content = _read(file) if file is not None else {}
+    return _request_file(file, content) if file is not None and "requestFile" in content else None
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_bytes())
-        return {"request": content["request"], "response": content["response"]}
-    except (ValueError, KeyError, TypeError):
-        raise GoldenError(f'{file}: expected JSON, {{"request": ..., "response": ...}}') from None
+        if "response" in content and ("request" in content) != ("requestFile" in content):
+            return dict(content)
+    except (ValueError, TypeError):
+        pass
+    raise GoldenError(f"{file}: expected JSON, {_FORMS}")
+
+
+def _request_file(file: Path, content: dict[str, Any]) -> tuple[Path, str]:
+    name, content_type = content["requestFile"], content.get("contentType", _BINARY)
+    if not isinstance(name, str) or not isinstance(content_type, str):
+        raise GoldenError(f"{file}: expected texts for requestFile and contentType")
+    path = file.parent / name
+    if not path.is_file():
+        raise GoldenError(f"{file}: requestFile '{name}' is not there; expected a file at {path}")
+    if path.stat().st_size > _MOST_BYTES:
+        raise GoldenError(
+            f"{file}: requestFile '{name}' has {path.stat().st_size} bytes; expected at most {_MOST_BYTES}, as every "
+            "probe sends it"
+        )
+    return path, content_type
 
 
 def score_question(settings: Settings, project: Path) -> str | None:

@@ -8,12 +8,15 @@ from typing import Any
 
 from bundle.frameworks import ONNXRUNTIME, named
 from bundle.layout import check_files, check_layout
+from bundle.model import Bundle
+from bundle.names import folder_problems
 from bundle.problems import LayoutError
-from bundle.registry import Registry, RegistryError
+from bundle.registry import Registered, Registry, RegistryError
 from settings.errors import Mistake
+from settings.model_runtime import runtime_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
-__all__ = ["BundleRead", "model_rules", "read_bundles", "registry_url"]
+__all__ = ["BundleRead", "layout_of", "model_rules", "read_bundles", "registry_url"]
 
 _ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
@@ -56,8 +59,14 @@ def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[M
         yield from bundle.mistakes
     named_once = [bundle for model, bundle in zip(settings.models, bundles, strict=True) if names[model.name] == 1]
     yield from _each_is_in_one_bundle(named_once)
+    yield from _gpus_are_there(settings.deployment.gpu_cores, bundles)
     if settings.deployment.target is Target.PROCESS:
         yield from _gpus_are_used(settings.deployment.gpu_cores, bundles)
+
+
+def layout_of(settings: Settings, folder: Path) -> Bundle:
+    """Check the bundle in a folder for where these settings serve it. Raises `LayoutError`."""
+    return check_layout(folder, target=settings.deployment.target.value, runtime=runtime_of(settings))
 
 
 def registry_url(settings: Settings, project: Path) -> str:
@@ -72,7 +81,7 @@ def _to_register(settings: Settings, model: Model, path: str, project: Path) -> 
         problems: Sequence[str] = [f"expected a folder; there is none at {folder}"]
     else:
         try:
-            bundle = check_layout(folder, target=settings.deployment.target.value) if by_triton else check_files(folder)
+            bundle = layout_of(settings, folder) if by_triton else check_files(folder)
             return BundleRead(path, repr(model.path), by_triton, [found.to_json() for found in bundle.models])
         except LayoutError as error:
             problems = error.problems
@@ -86,20 +95,34 @@ def _registered(settings: Settings, model: RegisteredModelId, path: str, project
         found = Registry(registry_url(settings, project)).get(model.name, model.version)
     except RegistryError as error:
         return BundleRead(path, value, by_triton=True, mistakes=[Mistake(path=path, value=value, expected=str(error))])
+    by_triton = found.framework == Framework.MULTI.value
+    problems = _registered_problems(settings, found) if by_triton else ()
+    mistakes = [Mistake(path=path, value=value, expected=problem) for problem in problems]
+    return BundleRead(path, value, by_triton, found.models, mistakes)
+
+
+def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]:
+    """What keeps a registered bundle from being served: it may have been registered for another target, or by others.
+
+    Of one in an object store only its manifest is at hand; it is checked when it was downloaded.
+    """
+    if "://" not in found.path:
+        try:
+            layout_of(settings, Path(found.path))
+        except LayoutError as error:
+            return error.problems
+        return ()
     target = settings.deployment.target.value
-    mistakes = []
+    problems = []
     for held in found.models:
+        problems += folder_problems(f"triton/{held['name']}", held["name"])
         framework = named(backend=held["backend"], platform=held["platform"], file="")
         if framework is not None and target not in framework.targets:
-            mistakes.append(
-                Mistake(
-                    path=path,
-                    value=value,
-                    expected=f"target '{target}' cannot serve '{held['name']}', a {framework.label} model; expected a "
-                    f"target that can: {', '.join(framework.targets)}; choose one, or convert the model to ONNX",
-                )
+            problems.append(
+                f"target '{target}' cannot serve '{held['name']}', a {framework.label} model; expected a "
+                f"target that can: {', '.join(framework.targets)}; choose one, or convert the model to ONNX"
             )
-    return BundleRead(path, value, found.framework == Framework.MULTI.value, found.models, mistakes)
+    return problems
 
 
 def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
@@ -117,11 +140,10 @@ def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
             )
 
 
-def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Judge the models' instance groups, which a version that was registered long ago does not tell."""
-    served = [(bundle, model) for bundle in bundles if bundle.by_triton for model in bundle.models]
-    if gpu_cores == 0:
-        for bundle, model in served:
+    for bundle in bundles:
+        for model in bundle.models if bundle.by_triton and gpu_cores == 0 else ():
             if "KIND_GPU" in model.get("instanceKinds", ()):
                 yield Mistake(
                     path=bundle.path,
@@ -129,7 +151,16 @@ def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mi
                     expected=f"an instance_group of '{model['name']}' has KIND_GPU, and deployment.gpuCores is 0: set "
                     "that, or leave the kind out",
                 )
-    elif served and not any(bundle.mistakes for bundle in bundles) and not any(_may_use_gpu(m) for _, m in served):
+
+
+def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    served = [(bundle, model) for bundle in bundles if bundle.by_triton for model in bundle.models]
+    if (
+        gpu_cores
+        and served
+        and not any(bundle.mistakes for bundle in bundles)
+        and not any(_may_use_gpu(m) for _, m in served)
+    ):
         yield Mistake(
             path="deployment.gpuCores",
             value=str(gpu_cores),

@@ -22,52 +22,56 @@ ExtendedResource = Annotated[
 class Toleration(Group):
     """A taint that pods put up with, as Kubernetes writes it."""
 
-    key: str = Field(min_length=1)
-    operator: Literal["Equal", "Exists"] = "Equal"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    key: str = Field(min_length=1, description="the taint's key")
+    operator: Literal["Equal", "Exists"] = Field(default="Equal", description="Exists: whatever its value")
+    value: str | None = Field(default=None, description="the taint's value")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="the taint's effect; by default each"
+    )
 
 
 class FrontDoor(Group):
     """Envoy's pods. The image holds `envoy` and `bash`, as Envoy's own images (not the distroless ones) do."""
 
-    image: str = Field(default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1)
-    num_replicas: PositiveInt = 2
-    cpu_cores: PositiveFloat = 0.5
-    memory_mb: PositiveInt = 256
+    image: str = Field(default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1, description="Envoy's image")
+    num_replicas: PositiveInt = Field(default=2, description="pods")
+    cpu_cores: PositiveFloat = Field(default=0.5, description="of a pod")
+    memory_mb: PositiveInt = Field(default=256, description="of a pod")
     on_pool: bool = Field(default=False, description="run on the GPU pool too, for clusters that have no other nodes")
 
 
 class ParentGateway(Group):
     """The Gateway (Gateway API) that a route attaches to."""
 
-    name: DnsName
-    namespace: DnsLabel | None = None
+    name: DnsName = Field(description="the Gateway's name")
+    namespace: DnsLabel | None = Field(default=None, description="its namespace; by default the service's")
     section_name: str | None = Field(default=None, description="one listener of it")
 
 
 class Exposure(Group):
     """How clients outside the cluster reach the front door."""
 
-    kind: Literal["cluster", "loadBalancer", "ingress", "gateway"] = "cluster"
-    host: DnsName | None = None
+    kind: Literal["cluster", "loadBalancer", "ingress", "gateway"] = Field(
+        default="cluster", description="cluster: pods alone reach it"
+    )
+    host: DnsName | None = Field(default=None, description="the name that clients call")
     annotations: dict[str, str] = Field(default={}, description="of the Service, Ingress or HTTPRoute")
     internal: bool = Field(default=False, description="the load balancer's address is a private one")
     source_ranges: list[str] = Field(default=[], description="CIDRs that the load balancer lets in")
     class_name: DnsName | None = Field(default=None, description="of the Ingress")
     tls_secret: DnsName | None = Field(default=None, description="the Secret with the Ingress's certificate")
-    gateway: ParentGateway | None = None
+    gateway: ParentGateway | None = Field(default=None, description="the Gateway (Gateway API) of kind gateway")
 
 
 class Autoscale(Group):
     """Replicas by load: Triton's queue time per request or CPU, by Kubernetes itself or by KEDA."""
 
-    min_replicas: NonNegativeInt = 1
-    max_replicas: PositiveInt = 10
-    by: Literal["queueTime", "cpu"] = "queueTime"
-    target_queue_ms: PositiveFloat = 50
+    min_replicas: NonNegativeInt = Field(default=1, description="0 with KEDA alone")
+    max_replicas: PositiveInt = Field(default=10, description="the most that there may be")
+    by: Literal["queueTime", "cpu"] = Field(default="queueTime", description="what decides")
+    target_queue_ms: PositiveFloat = Field(default=50, description="that a request may wait in Triton's queue")
     target_utilization: int = Field(default=70, ge=1, le=100, description="per cent of the CPU requested")
-    keda: bool = False
+    keda: bool = Field(default=False, description="let KEDA scale")
     prometheus: str | None = Field(default=None, description="Prometheus's address as KEDA reaches it", min_length=1)
 
 
@@ -75,9 +79,9 @@ class Monitoring(Group):
     """What Prometheus and Grafana get, for clusters that run their operators."""
 
     namespace: DnsLabel = Field(default="monitoring", description="whose pods may read metrics")
-    scrape: Literal["podMonitor", "serviceMonitor"] | None = None
-    alerts: bool = False
-    dashboard: bool = False
+    scrape: Literal["podMonitor", "serviceMonitor"] | None = Field(default=None, description="the operator's object")
+    alerts: bool = Field(default=False, description="make a PrometheusRule")
+    dashboard: bool = Field(default=False, description="make Grafana's dashboard")
     labels: dict[str, str] = Field(default={}, description="by which the operator finds its objects")
 
 
@@ -85,9 +89,9 @@ class NodePoolSettings(Group):
     """Where in the cluster the service runs and how; everything has a default or comes from the preset."""
 
     context: str | None = Field(default=None, description="of the kubeconfig; by default its current one", min_length=1)
-    namespace: DnsLabel = "default"
-    create_namespace: bool = False
-    num_replicas: PositiveInt = 1
+    namespace: DnsLabel = Field(default="default", description="of every object of the service")
+    create_namespace: bool = Field(default=False, description="make it, and remove it with the service")
+    num_replicas: PositiveInt = Field(default=1, description="pods of Triton")
     cpu_cores_limit: PositiveFloat | None = Field(default=None, description="by default deployment.cpuCores")
     memory_gb_limit: PositiveFloat | None = Field(default=None, description="by default deployment.memoryGb")
     scorer_share: float = Field(default=0.25, gt=0, lt=1, description="of CPU and memory, beside a Triton")
@@ -105,8 +109,8 @@ class NodePoolSettings(Group):
         default=None, description="for a node to appear and pull the image; by default the preset's"
     )
     dns_ttl_seconds: NonNegativeInt = Field(default=30, description="how old an answer of the cluster's DNS may be")
-    priority_class_name: DnsName | None = None
-    runtime_class_name: DnsName | None = None
+    priority_class_name: DnsName | None = Field(default=None, description="of Triton's pods")
+    runtime_class_name: DnsName | None = Field(default=None, description="of Triton's pods")
 
     models_from: Literal["image", "registry"] = Field(
         default="image", description="registry: Triton reads s3://, gs:// or as:// itself"
@@ -117,9 +121,9 @@ class NodePoolSettings(Group):
     )
     service_account_annotations: dict[str, str] = Field(default={}, description="for workload identity")
     pod_labels: dict[str, str] = Field(default={}, description="of Triton's pods, for workload identity")
-    image_pull_secrets: list[DnsName] = []
+    image_pull_secrets: list[DnsName] = Field(default=[], description="Secrets with the registry's password")
 
-    front_door: FrontDoor = FrontDoor()
-    exposure: Exposure = Exposure()
-    autoscale: Autoscale | None = None
-    monitoring: Monitoring = Monitoring()
+    front_door: FrontDoor = Field(default=FrontDoor(), description="Envoy's pods")
+    exposure: Exposure = Field(default=Exposure(), description="how clients outside the cluster reach the front door")
+    autoscale: Autoscale | None = Field(default=None, description="replicas by load, in place of numReplicas")
+    monitoring: Monitoring = Field(default=Monitoring(), description="what Prometheus and Grafana get")

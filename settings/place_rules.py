@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from bundle.names import PLAIN_PATH
 from bundle.registry import Registry, RegistryError
 from settings.errors import Mistake
 from settings.model_rules import registry_url
-from settings.schema import Settings
+from settings.schema import Framework, Model, Settings, Target
 
 __all__ = ["place_rules"]
 
@@ -25,3 +26,16 @@ def place_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
         file = next((part for part in (place, *place.parents) if part.exists() and not part.is_dir()), None)
         if file is not None:
             yield Mistake(path=path, value=repr(value), expected=f"expected a folder; {file} is a file")
+        elif _reaches_a_shell(settings) and not PLAIN_PATH.fullmatch(str(place)):
+            yield Mistake(
+                path=path,
+                value=repr(value),
+                expected=f"its path, {place}, reaches a shell in Triton's Python backend; expected letters of ASCII, "
+                "digits, '.', '_', '-' and '/' alone; name a folder elsewhere",
+            )
+
+
+def _reaches_a_shell(settings: Settings) -> bool:
+    """Whether Triton runs on paths of this machine: not in a container, and not for a script alone."""
+    by_triton = any(not isinstance(model, Model) or model.framework is Framework.MULTI for model in settings.models)
+    return settings.deployment.target is Target.PROCESS and by_triton

@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     Tag,
 )
+from pydantic.config import JsonDict
 
 from settings.docker import DockerSettings, ImageSettings
 from settings.group import Group
@@ -53,6 +54,10 @@ class Framework(str, Enum):
     MULTI = "Multi"
     CUSTOM = "Custom"
 
+
+MACHINE: JsonDict = {"targets": ["process", "docker"]}
+IMAGES: JsonDict = {"targets": ["docker", "node-pool"]}
+"""Which targets heed a setting, where not all do: for what is written about settings (`settings.reference`)."""
 
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{1,30}[a-z0-9])")
 MODEL_ID = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,254}):(?P<version>[1-9][0-9]{0,8})")
@@ -90,10 +95,14 @@ class Model(Group):
     """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
 
     path: PathText = Field(min_length=1, description="the bundle's folder, relative to the project")
-    name: Annotated[str, _name(255)]
-    tags: dict[str, str] = {}
-    description: str = ""
-    framework: Framework = Framework.MULTI
+    name: Annotated[str, _name(255)] = Field(
+        description="the registered model's name; a changed folder is its next version"
+    )
+    tags: dict[str, str] = Field(default={}, description="kept with the version")
+    description: str = Field(default="", description="kept with the version")
+    framework: Framework = Field(
+        default=Framework.MULTI, description="Multi: Triton serves it; Custom: the entry script loads it"
+    )
 
 
 class RegisteredModelId(Group):
@@ -129,10 +138,14 @@ ServedModel = Annotated[
 class Environment(Group):
     """The environment that serves: a curated one, or its clone extended with pip packages and variables."""
 
-    name: Annotated[str, _name(63)] = "AzureML-Triton"
+    name: Annotated[str, _name(63)] = Field(
+        default="AzureML-Triton", description="a curated environment, or the name of your clone"
+    )
     clone: str | None = Field(default=None, description="the curated environment it is cloned from")
-    pip_packages: list[str] = []
-    variables: dict[str, str] = {}
+    pip_packages: list[str] = Field(default=[], description="requirements, as in 'nltk>=3.9'; resolved and locked")
+    variables: dict[str, str] = Field(
+        default={}, description="of the entry script server and Triton: see serving/README.md"
+    )
 
 
 class Rollout(Group):
@@ -151,21 +164,25 @@ class Rollout(Group):
 class Deployment(Group):
     """Where the service runs, with what, and behind which door (Azure's `deploy_configuration`)."""
 
-    target: Target = Target.PROCESS
-    compute_target_name: str = "local"
-    gpu_cores: NonNegativeInt = 0
+    target: Target = Field(default=Target.PROCESS, description="where the processes run")
+    compute_target_name: str = Field(default="local", description="on node-pool a preset, such as aks-gpu")
+    gpu_cores: NonNegativeInt = Field(default=0, description="GPUs of one generation")
     cpu_cores: PositiveFloat = Field(
         default=1, description="on process also the threads of a model that asks for no number"
     )
-    memory_gb: PositiveFloat = 4
-    auth_enabled: bool = True
-    overwrite: bool = False
-    port: int = Field(default=6789, ge=1, le=65535)
-    public: bool = Field(default=False, description="listen on all addresses instead of loopback alone")
+    memory_gb: PositiveFloat = Field(default=4, description="of one generation: Triton and the entry script's server")
+    auth_enabled: bool = Field(default=True, description="ask clients for a key")
+    overwrite: bool = Field(default=False, description="take over a service of this name that another stack has")
+    port: int = Field(default=6789, ge=1, le=65535, description="of the front door", json_schema_extra=MACHINE)
+    public: bool = Field(
+        default=False, description="listen on all addresses instead of loopback alone", json_schema_extra=MACHINE
+    )
     scoring_timeout_ms: PositiveInt = Field(default=60_000, description="for one request, through the front door")
-    max_request_megabytes: PositiveInt = 64
-    max_requests_per_second: PositiveInt | None = None
-    rollout: Rollout = Rollout()
+    max_request_megabytes: PositiveInt = Field(default=64, description="of one request's body; larger ones get 413")
+    max_requests_per_second: PositiveInt | None = Field(
+        default=None, description="of all clients together, at each front door; more get 429"
+    )
+    rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
 
     @property
     def drain_seconds(self) -> int:
@@ -177,33 +194,41 @@ class Deployment(Group):
 class Tls(Group):
     """The front door's certificate: PEM files, relative to the project, read again when they change."""
 
-    certificate_file: PathText
-    key_file: PathText
+    certificate_file: PathText = Field(description="the certificate and its chain")
+    key_file: PathText = Field(description="its private key, for its owner to read alone")
 
 
 class KeyRotation(Group):
     """Which edition of each key is in force: raise a number to have that key made anew."""
 
-    primary: PositiveInt = 1
-    secondary: PositiveInt = 1
+    primary: PositiveInt = Field(default=1, description="raise it for a new primary key")
+    secondary: PositiveInt = Field(default=1, description="raise it for a new secondary key")
 
 
 class Settings(Group):
     """The whole of a stack's settings."""
 
-    service_name: Annotated[str, AfterValidator(_service_name)] = "triton-webservice"
-    models: list[ServedModel] = Field(min_length=1)
+    service_name: Annotated[str, AfterValidator(_service_name)] = Field(
+        default="triton-webservice", description="one service of this name on a machine, engine or namespace"
+    )
+    models: list[ServedModel] = Field(min_length=1, description="what is served: folders, or registered versions")
     registry: PathText = Field(default=".var/registry", description="a folder or an fsspec URL")
-    state_directory: PathText = Field(default=".var", description="what the process target keeps on this machine")
-    environment: Environment = Environment()
-    entry_script: PathText | None = None
+    state_directory: PathText = Field(
+        default=".var", description="what services keep on this machine", json_schema_extra=MACHINE
+    )
+    environment: Environment = Field(default=Environment(), description="what serves")
+    entry_script: PathText | None = Field(default=None, description="a score.py with init() and run()")
     source_directory: PathText = Field(default="scripts", description="the folder that holds the entry script")
-    deployment: Deployment = Deployment()
-    image: ImageSettings = ImageSettings()
-    docker: DockerSettings = DockerSettings()
-    node_pool: NodePoolSettings = NodePoolSettings()
-    tls: Tls | None = None
-    key_rotation: KeyRotation = KeyRotation()
-    primary_key: SecretStr | None = None
-    secondary_key: SecretStr | None = None
-    image_password: SecretStr | None = Field(default=None, description="of image.username")
+    deployment: Deployment = Field(default=Deployment(), description="where it runs, with what, and how it opens")
+    image: ImageSettings = Field(default=ImageSettings(), description="the service's image", json_schema_extra=IMAGES)
+    docker: DockerSettings = Field(
+        default=DockerSettings(), description="of target docker", json_schema_extra={"targets": ["docker"]}
+    )
+    node_pool: NodePoolSettings = Field(
+        default=NodePoolSettings(), description="of target node-pool", json_schema_extra={"targets": ["node-pool"]}
+    )
+    tls: Tls | None = Field(default=None, description="the front door's certificate; without it, HTTP")
+    key_rotation: KeyRotation = Field(default=KeyRotation(), description="which edition of each key is in force")
+    primary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
+    secondary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
+    image_password: SecretStr | None = Field(default=None, description="of image.username", json_schema_extra=IMAGES)

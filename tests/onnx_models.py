@@ -10,7 +10,13 @@ Dims = Sequence[str | int]
 
 
 def save(
-    folder: Path, nodes: list[onnx.NodeProto], inputs: Mapping[str, Dims], outputs: Mapping[str, Dims], **types: int
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: Mapping[str, Dims],
+    outputs: Mapping[str, Dims],
+    *,
+    opset: int = 12,
+    **types: int,
 ) -> None:
     """Write `model.onnx` into a version's folder; tensors are float32 unless `types` has another type."""
 
@@ -20,7 +26,7 @@ def save(
             for name, dims in shapes.items()
         ]
 
-    _write(folder, helper.make_graph(nodes, "test", tensors(inputs), tensors(outputs)))
+    _write(folder, helper.make_graph(nodes, "test", tensors(inputs), tensors(outputs)), opset)
 
 
 def save_scaling(folder: Path, factor: float, dims: Dims = ("batch", 2)) -> None:
@@ -76,8 +82,8 @@ def save_sequence(folder: Path) -> None:
     _write(folder, graph)
 
 
-def _write(folder: Path, graph: onnx.GraphProto) -> None:
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=7)
+def _write(folder: Path, graph: onnx.GraphProto, opset: int = 12) -> None:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=7)
     onnx.checker.check_model(model)
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, folder / "model.onnx")

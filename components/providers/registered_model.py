@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
 from bundle.probe import without_golden
-from bundle.registry import Registered, Registry, RegistryError
+from bundle.registry import Registered, Registry, RegistryError, are_current
 from components.providers.base import Provider, say
 
 __all__ = ["RegisteredModel"]
@@ -38,15 +38,15 @@ class RegisteredModelProvider(Provider):
         if not Path(outputs["path"]).is_dir():
             return True
         # A registry elsewhere is asked when the version is used.
-        return "://" not in outputs["registry"] and _is_damaged(outputs)
+        return "://" not in outputs["registry"] and _is_damaged_or_old(outputs)
 
 
-def _is_damaged(outputs: Mapping[str, Any]) -> bool:
+def _is_damaged_or_old(outputs: Mapping[str, Any]) -> bool:
     try:
-        Registry(outputs["registry"]).get(outputs["name"], int(outputs["version"]))
+        registered = Registry(outputs["registry"]).get(outputs["name"], int(outputs["version"]))
     except RegistryError:
         return True
-    return False
+    return not are_current(registered.models)
 
 
 def _register(props: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ import httpx
 import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
+from bundle.probe import declared_versions
 from bundle.registry import Registry
 from components.providers.base import Provider, say
-from serving.probe import CHECK_HEADER, alike, compare_outputs, received_json
+from serving.judging import Answer, Unreachable, model_path, model_problems, score_problems
+from serving.probe import CHECK_HEADER
 
 __all__ = ["SmokeCheck", "SmokeCheckError", "check", "client", "problems"]
 
@@ -81,6 +83,8 @@ class _NamedTransport(httpx.HTTPTransport):
 
 
 class _Check:
+    """The questions of `serving.judging`, asked through the front door, and those that only a front door can answer."""
+
     def __init__(self, props: Mapping[str, Any]) -> None:
         self.count = 0
         self._props = props
@@ -93,70 +97,49 @@ class _Check:
                 yield from self._front_door()
                 for bundle in self._props["bundles"]:
                     registered = Registry(bundle["registry"]).get(bundle["name"], int(bundle["version"]))
-                    for model in registered.models:
-                        yield from self._model(model)
+                    for version in declared_versions(registered):
+                        yield from self._model(version)
                 if self._props.get("score") is not None:
                     yield from self._score(json.loads(self._props["score"]))
-            except httpx.HTTPError as error:
+            except Unreachable as error:
                 yield f"{self._props['url']} does not answer: {error}"
 
     def _front_door(self) -> Iterator[str]:
         health = "/v2/health/ready" if self._props["bundles"] else "/"
-        yield from self._expect("GET", health, 200)
+        yield from self._expect_ok(health)
         if self._key:
             self.count += 1
             with client({**self._props, "key": ""}) as stranger:
-                status = stranger.get(health).status_code
+                status = _answer(stranger, "GET", health, {}, None).status
             if status != 401:
                 yield f"GET {health} without a key: expected 401, received {status}"
 
-    def _model(self, model: Mapping[str, Any]) -> Iterator[str]:
-        for version in model["versions"]:
-            yield from self._expect("GET", f"/v2/models/{model['name']}/versions/{version}/ready", 200)
-        newest = f"/v2/models/{model['name']}/versions/{max(model['versions'])}"
-        yield from self._metadata(newest, model)
-        golden = model["golden"]
-        if golden:
-            self.count += 1
-            answer = self._client.post(f"{newest}/infer", json=golden["request"])
-            if answer.status_code != 200:
-                yield f"POST {newest}/infer: expected 200, received {answer.status_code}: {answer.text[:300]}"
-                return
-            tolerance = golden["tolerance"]
-            for difference in compare_outputs(golden["response"]["outputs"], answer.json()["outputs"], **tolerance):
-                yield f"POST {newest}/infer: {difference}"
-
-    def _metadata(self, path: str, model: Mapping[str, Any]) -> Iterator[str]:
-        self.count += 1
-        answer = self._client.get(path)
-        if answer.status_code != 200:
-            yield f"GET {path}: expected 200, received {answer.status_code}: {answer.text[:300]}"
-            return
-        metadata = answer.json()
-        for kind in ("inputs", "outputs"):
-            declared = {tensor["name"]: tensor for tensor in model[kind]}
-            served = {tensor["name"]: tensor for tensor in metadata[kind]}
-            for name, tensor in declared.items():
-                expected = (tensor["datatype"], [int(size) for size in tensor["shape"]])
-                received = (served[name]["datatype"], served[name]["shape"]) if name in served else None
-                if received != expected:
-                    yield f"GET {path}: {kind[:-1]} '{name}': expected {expected}, received {received}"
+    def _model(self, version: Mapping[str, Any]) -> Iterator[str]:
+        yield from self._expect_ok(f"{model_path(version)}/ready")
+        yield from (problem.text for problem in model_problems(self._ask, "", version))
 
     def _score(self, golden: Mapping[str, Any]) -> Iterator[str]:
         if not golden:
-            yield from self._expect("GET", "/", 200)
+            yield from self._expect_ok("/")
             return
-        self.count += 1
-        answer = self._client.post("/score", json=golden["request"], headers={CHECK_HEADER: "true"})
-        if answer.status_code != 200 or not alike(golden["response"], received_json(answer.content)):
-            expected = json.dumps(golden["response"])[:300]
-            yield f"POST /score: expected 200 and {expected}, received {answer.status_code} and {answer.text[:300]}"
+        yield from (problem.text for problem in score_problems(self._ask, "", golden))
 
-    def _expect(self, method: str, path: str, status: int) -> Iterator[str]:
+    def _expect_ok(self, path: str) -> Iterator[str]:
+        answer = self._ask("GET", path, {}, None)
+        if answer.status != 200:
+            yield f"GET {path}: expected 200, received {answer.status}: {answer.body[:300].decode(errors='replace')}"
+
+    def _ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         self.count += 1
-        answer = self._client.request(method, path)
-        if answer.status_code != status:
-            yield f"{method} {path}: expected {status}, received {answer.status_code}: {answer.text[:300]}"
+        return _answer(self._client, method, path, headers, body)
+
+
+def _answer(asked: httpx.Client, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+    try:
+        answer = asked.request(method, path, headers={**headers, CHECK_HEADER: "true"}, content=body)
+    except httpx.HTTPError as error:
+        raise Unreachable(str(error)) from None
+    return Answer(answer.status_code, answer.content, dict(answer.headers))
 
 
 class SmokeCheck(Resource, module="triton", name="SmokeCheck"):

@@ -242,7 +242,7 @@ BAD = (
     Case(
         "no_version_loaded",
         configured(f"version_policy: {{ specific: {{ versions: [ 7 ] }} }} {BATCHED}"),
-        (r"{m}/config.pbtxt: version_policy loads none of the versions that are there \(1\); change it",),
+        (r"{m}/config.pbtxt: version_policy names 7, which Triton would leave out in silence; expected",),
     ),
     Case(
         "preferred_batch_too_large",

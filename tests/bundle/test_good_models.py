@@ -1,22 +1,28 @@
 """Models that the check accepts: Triton serves them with the interface that the check found, and their goldens hold."""
 
+import copy
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tritonclient.http import InferInput, InferRequestedOutput
 
 from bundle.layout import check_layout
 from bundle.registry import Registered, Registry
-from serving import probe
+from serving.judging import model_problems
+from serving.probe import asking
 from tests import onnx_models
-from tests.bundle.bundles import BATCHED, CPU, INPUT, STEP, configure, ensemble, model
+from tests.bundle.bundles import BATCHED, CPU, INPUT, LABELLED, OUTPUT, STEP, configure, ensemble, model
 from tests.triton_server import Triton, build_environment, serve
 
+WEIGHTS = np.array([1, 2, 3], np.float32).reshape(1, 3, 1, 1)
 PYTHON_MODEL = """\
 import triton_python_backend_utils as pb_utils
 
@@ -99,6 +105,49 @@ def two_steps(folder: Path) -> None:
     ensemble(f"{first}, {second}")(folder)
 
 
+def labels(folder: Path) -> None:
+    """The class of each row, [batch], and its scores: what XGBoost, LightGBM and scikit-learn export."""
+    graph = nodes(("ArgMax", ["x"], ["label"], {"axis": 1, "keepdims": 0}), ("Softmax", ["x"], ["scores"], {"axis": 1}))
+    shapes = {"label": ["batch"], "scores": ["batch", 3]}
+    onnx_models.save(folder / "1", graph, {"x": ["batch", 3]}, shapes, label=TensorProto.INT64)
+
+
+def configured_labels(folder: Path) -> None:
+    """The same, as a configuration declares it."""
+    labels(folder)
+    label = 'output [ { name: "label" data_type: TYPE_INT64 dims: [ 1 ] reshape { shape: [ ] } } ]'
+    configure(folder, f"max_batch_size: 8 {INPUT.replace('[ 2 ]', '[ 3 ]')} {label} {CPU}")
+
+
+def image_classifier(folder: Path) -> None:
+    """The interface of `densenet_onnx`, with and without the batch of 1 that the graph has, and labels from Windows."""
+    graph = nodes(("ReduceMean", ["x"], ["mean"], {"axes": [2, 3]}), ("Mul", ["mean", "w"], ["y"], {}))
+    graph.insert(0, helper.make_node("Constant", [], ["w"], value=onnx.numpy_helper.from_array(WEIGHTS)))
+    onnx_models.save(folder / "1", graph, {"x": [1, 3, 8, 8]}, {"y": [1, 3, 1, 1]})
+    given = INPUT.replace("[ 2 ]", "[ 3, 8, 8 ] reshape { shape: [ 1, 3, 8, 8 ] } format: FORMAT_NCHW")
+    made = LABELLED.replace("[ 2 ]", "[ 3 ] reshape { shape: [ 1, 3, 1, 1 ] }")
+    configure(folder, f"max_batch_size: 0 {given} {made} {CPU}")
+    (folder / "names.txt").write_bytes("\ufeffcat\r\nchat égyptien\r\nmug\r\n".encode())
+
+
+def varying_reshape(folder: Path) -> None:
+    """Dimensions that vary, reshaped on both sides, in batches."""
+    onnx_models.save(folder / "1", nodes(("Neg", ["x"], ["y"], {})), {"x": ["b", "n", 1]}, {"y": ["b", "n", 1]})
+    given, made = (t.replace("[ 2 ]", "[ -1 ] reshape { shape: [ -1, 1 ] }") for t in (INPUT, OUTPUT))
+    configure(folder, f"max_batch_size: 8 {given} {made} {CPU}")
+
+
+def sequence(folder: Path) -> None:
+    """`sequence_batching` without control inputs: a request needs a correlation id."""
+    model(folder, f"{BATCHED} sequence_batching {{ max_sequence_idle_microseconds: 1000000 }} {CPU}")
+
+
+def unlike_batches(folder: Path) -> None:
+    """Inputs whose first dimensions are not the same, the words of a text and of a question, say."""
+    graph = nodes(("ReduceMean", ["x"], ["mean"], {"axes": [0]}), ("Mul", ["table", "mean"], ["y"], {}))
+    onnx_models.save(folder / "1", graph, {"x": ["words", 2], "table": [3, 2]}, {"y": [3, 2]})
+
+
 UNBATCHED = BATCHED.replace("8", "0").replace("[ 2 ]", "[ -1, 2 ]")
 
 
@@ -118,6 +167,12 @@ GOOD: dict[str, Callable[[Path], None]] = {
     "numbers": types("BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FLOAT", "DOUBLE"),
     "halves": types("FLOAT16"),
     "text": types("STRING"),
+    "labels": labels,
+    "configured_labels": configured_labels,
+    "image_classifier": image_classifier,
+    "varying_reshape": varying_reshape,
+    "sequence": sequence,
+    "unlike_batches": unlike_batches,
     "only_input_configured": configured(INPUT),
     "one_size_of_many": configured(UNBATCHED.replace("-1", "3", 1)),
     "reshaped": configured(BATCHED.replace("dims: [ 2 ]", "dims: [ 2, 1 ] reshape: { shape: [ 2 ] }")),
@@ -125,9 +180,6 @@ GOOD: dict[str, Callable[[Path], None]] = {
 UNDERIVABLE = {
     "python_model": "one is derived for ONNX models only",
     "two_steps": "one is derived for ONNX models only",
-    "halves": "'x_FLOAT16' is FP16, which Triton takes as binary data only",
-    "text": "the input 'x_STRING' is BYTES, not numeric",
-    "reshaped": "it does not take random input: ",
 }
 
 
@@ -172,7 +224,40 @@ def test_triton_serves_the_interface_that_the_check_found(registered: Registered
 @pytest.mark.parametrize("name", [name for name in GOOD if name not in UNDERIVABLE])
 def test_a_derived_golden_inference_holds_on_triton(registered: Registered, triton: Triton, name: str) -> None:
     found = declared(registered, name)
-    assert probe.golden_problems(triton.url, {"name": name, "version": "1", "golden": found["golden"]}) == []
+    assert found["golden"], found["goldenReason"]
+    found["version"] = 1
+    assert model_problems(asking(triton.url, 60), triton.url, found) == []
+    wrong = copy.deepcopy(found)
+    wrong["golden"]["response"]["outputs"][0]["data"][0] = "another"
+    (problem,) = model_problems(asking(triton.url, 60), triton.url, wrong)
+    assert "value 0: expected 'another'" in problem.text
+
+
+def test_labels_from_windows_are_those_of_the_file(registered: Registered, triton: Triton) -> None:
+    with triton.client() as client:
+        tensor = InferInput("x", [3, 8, 8], "FP32")
+        tensor.set_data_from_numpy(np.ones((3, 8, 8), np.float32))
+        answer = client.infer("image_classifier", [tensor], outputs=[InferRequestedOutput("y", class_count=3)])
+    classes = [text.decode().split(":") for text in answer.as_numpy("y")]
+    assert [label for *_, label in classes] == ["mug", "chat égyptien", "cat"]
+
+
+def test_classes_are_asked_for_by_a_golden_inference(registered: Registered, triton: Triton) -> None:
+    found = {**declared(registered, "image_classifier"), "version": 1}
+    request = {**found["golden"]["request"], "outputs": [{"name": "y", "parameters": {"classification": 1}}]}
+    score = max(found["golden"]["response"]["outputs"][0]["data"])
+    for label, right in (("mug", True), ("cup", False)):
+        classes = {"name": "y", "datatype": "BYTES", "shape": [1], "data": [f"{score}:2:{label}"]}
+        golden = {**found["golden"], "request": request, "response": {"outputs": [classes]}}
+        assert (model_problems(asking(triton.url, 60), triton.url, {**found, "golden": golden}) == []) is right
+
+
+def test_sequences_of_golden_inferences_end(registered: Registered, triton: Triton) -> None:
+    """More of them at once than the batcher has room for: none waits for another's end."""
+    found = {**declared(registered, "sequence"), "version": 1}
+    with ThreadPoolExecutor(16) as pool:
+        asked = [pool.submit(model_problems, asking(triton.url, 60), triton.url, found) for _ in range(32)]
+    assert [problem for one in asked for problem in one.result()] == []
 
 
 def test_a_model_without_a_derived_golden_inference_says_why(registered: Registered) -> None:

@@ -18,7 +18,7 @@ from bundle.content import changes
 from bundle.layout import check_files, check_layout
 from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, parse_manifest
 from bundle.model import Bundle
-from bundle.registry import Registry, RegistryError
+from bundle.registry import Registry, RegistryError, are_current
 from tests import onnx_models
 from tests.bundle.bundles import model
 
@@ -58,6 +58,20 @@ def test_tags_description_and_framework_alone_make_no_new_version(registry: Regi
     registry.register("m", bundle, tags={"stage": "production"}, description="second", framework="Multi")
     found = registry.get("m")
     assert (found.model_id, found.tags, found.description) == ("m:1", {"stage": "production"}, "second")
+
+
+def test_models_that_an_older_release_told_are_told_anew_and_the_version_stays(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = scaling(tmp_path / "a", 1)
+    with monkeypatch.context() as older:
+        older.setattr("bundle.registry.RULES", 1)
+        registry.register("m", bundle)
+    assert not are_current(registry.get("m").models)
+    again = registry.register("m", bundle)
+    assert (again.version, are_current(again.models)) == (1, True)
+    assert registry.get("m", 1).models == again.models
+    registry.verify(again)
 
 
 def test_a_version_s_files_are_those_registered(registry: Registry, tmp_path: Path) -> None:

@@ -87,10 +87,23 @@ def test_a_damaged_version_is_registered_again_which_restores_it(tmp_path, setti
     assert not RegisteredModelProvider().diff("id", outputs, inputs).changes
 
 
-def test_where_a_folder_lies_is_no_change():
-    olds = {"source": "/one", "digest": "d", "version": 1, "path": "s3://registry/m/1"}
-    news = {"source": "/two", "digest": "d", "version": None, "path": None}
-    assert not RegisteredModelProvider().diff("id", olds, news).changes
+@pytest.fixture
+def state(tmp_path, bundle_folder):
+    """A registered version as Pulumi's state has it."""
+    registry = Registry(str(tmp_path / "registry"))
+    version = registry.register("m", check_layout(bundle_folder, target="process"), framework="Multi")
+    return {"registry": registry.url, "name": "m", "digest": version.digest, "version": 1, "path": version.path}
+
+
+def test_where_a_folder_lies_is_no_change(state):
+    news = {**state, "source": "/two", "version": None, "path": None}
+    assert not RegisteredModelProvider().diff("id", {**state, "source": "/one"}, news).changes
+
+
+def test_a_version_that_an_older_release_registered_is_told_anew(state, tmp_path):
+    manifest = tmp_path / "registry" / "m" / "1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"goldenRules": ', '"goldenRulesOfOld": '))
+    assert RegisteredModelProvider().diff("id", state, state).changes
 
 
 def test_a_version_whose_files_are_gone_is_registered_again():

@@ -7,8 +7,10 @@ import threading
 import pytest
 
 from bundle.layout import check_layout
+from bundle.probe import declared_versions
 from bundle.registry import Registry
 from components.providers.smoke_check import SmokeCheckError, SmokeCheckProvider, problems
+from serving import probe
 
 KEY = "k" * 43
 
@@ -58,6 +60,7 @@ class Service:
             self.answers[f"{path}/infer"] = (200, model["golden"]["response"])
             self.infer, self.metadata, self.ready = f"{path}/infer", path, f"{path}/ready"
         self.guarded = True
+        self.requests = []
 
 
 @pytest.fixture
@@ -72,7 +75,8 @@ def service(registered):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            answering.requests.append((self.command, self.path, body))
             status, value = answering.answers.get(self.path, (404, {"error": "no such path"}))
             if answering.guarded and self.headers.get("Authorization") != f"Bearer {KEY}":
                 status, value = 401, {"error": "no key"}
@@ -127,7 +131,7 @@ def test_perturbed_weights_are_found(asked, service):
     changed["outputs"][-1]["data"][0] += 0.5
     service.answers[service.infer] = (status, changed)
     (problem,) = problems(asked)
-    assert problem.startswith(f"POST {service.infer}: ")
+    assert problem.startswith(f"model digits version 1: golden inference: POST {service.infer}: output '")
 
 
 def test_other_inputs_than_declared_are_found(asked, service):
@@ -136,10 +140,30 @@ def test_other_inputs_than_declared_are_found(asked, service):
     assert any("expected" in problem and service.metadata in problem for problem in problems(asked))
 
 
+def test_the_probe_before_the_switch_asks_the_same_and_judges_the_same(asked, service, registered):
+    """Nothing is asked for the first time after the switch of traffic."""
+    declared = {"url": service.url, "models": declared_versions(registered[1])}
+    service.guarded = False  # Triton itself has no door
+    service.answers["/v2/health/live"] = (200, None)
+
+    def of_models(found):
+        return [request for request in found if request[1].startswith("/v2/models/")]
+
+    assert probe.run({"triton": declared}) == []
+    probed, service.requests = of_models(service.requests), []
+    problems({**asked, "key": ""})
+    assert of_models(service.requests) == probed != []
+
+    _, value = service.answers[service.metadata]
+    service.answers[service.metadata] = (200, {**value, "inputs": []})
+    before, after = probe.run({"triton": declared}), problems({**asked, "key": ""})
+    assert [line.replace(service.url, "") for line in before] == after != []
+
+
 def test_another_score_is_found(asked, service):
     service.answers["/score"] = (200, {"digit": 3})
     (problem,) = problems(asked)
-    assert problem == 'POST /score: expected 200 and {"digit": 7}, received 200 and {"digit": 3}'
+    assert problem == 'scorer: golden request: POST /score: expected {"digit": 7}, received {"digit": 3}'
 
 
 def test_a_failure_fails_the_update_and_shows_no_key(asked, service):

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.crypto import Crypter
-from engine.session import Session
-from engine.state import STACK_TYPE, write_checkpoint, write_deployment
+from engine.state.checkpoint import STACK_TYPE, write_checkpoint, write_deployment
+from engine.state.crypto import Crypter
+from engine.state.session import Session
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from engine.crypto import Crypter
+from engine.state.crypto import Crypter
 from tests.engine.conftest import PASSPHRASE, Stack
 from tests.engine.goals import CLI_ENVIRONMENT, DATA, GOALS, PREVIEWS, declare, make_other
 

@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from engine.crypto import Crypter
-from engine.state import read_deployment
+from engine.state.checkpoint import read_deployment
+from engine.state.crypto import Crypter
 from tests.engine.conftest import PASSPHRASE, TOKEN, Stack
 from tests.waiting import eventually
 

@@ -283,10 +283,26 @@ def test_a_backend_that_cannot_be_written_is_named_and_nothing_changes(stack: St
     assert "+ 1 to create" in stack.engine("preview").out
 
 
+def test_a_state_with_features_of_a_newer_cli_is_refused_by_their_names(stack: Stack) -> None:
+    stack.up()
+    document = {**json.loads(stack.checkpoint.read_text()), "version": 4, "features": ["views", "taint", "hooks"]}
+    exported = {"version": 4, "features": ["snippets"], "deployment": document["checkpoint"]["latest"]}
+    (stack.folder / "exported.json").write_text(json.dumps(exported))
+    imported = stack.engine("stack", "import", "--file", "exported.json", status=1)
+    assert "uses features that this engine does not have: snippets." in imported.err
+    stack.checkpoint.write_text(json.dumps(document))
+    for command in (["preview"], ["up", "--yes"], ["refresh", "--yes"], ["destroy", "--yes"], ["stack", "output"]):
+        assert "does not have: hooks, views." in stack.engine(*command, status=1).err
+    assert json.loads(stack.checkpoint.read_text()) == document
+    stack.engine("stack", "ls")
+
+
 def test_a_backend_of_an_older_layout_or_compressed_is_left_to_the_cli(stack: Stack) -> None:
     compressed = stack.checkpoint.with_name("s.json.gz")
     stack.checkpoint.rename(compressed)
-    assert "is compressed" in stack.engine("stack", "ls", status=1).err
+    stack.engine("stack", "init", "t", "--no-select")
+    assert [row["name"] for row in json.loads(stack.engine("stack", "ls", "--json").out)] == ["s", "t"]
+    assert "s*    n/a" in stack.engine("stack", "ls").out
     assert "is compressed" in stack.engine("preview", status=1).err
     compressed.rename(stack.checkpoint.parent.parent / "s.json")
     (stack.folder / "backend/.pulumi/meta.yaml").unlink()

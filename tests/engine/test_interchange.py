@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.crypto import Crypter
-from engine.state import read_deployment
-from engine.values import SIGNATURE
+from engine.state.checkpoint import read_deployment
+from engine.state.crypto import Crypter
+from engine.state.values import SIGNATURE
 from tests.engine.conftest import PASSPHRASE, Stack
 from tests.engine.goals import CLI_ENVIRONMENT, GOALS, PREVIEWS, declare, make_other, recorded
 

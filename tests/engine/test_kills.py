@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.crypto import Crypter
+from engine.state.crypto import Crypter
 from tests.engine.conftest import Stack
 from tests.engine.soak import KillLoop
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from engine.masking import Mask
+from engine.cli.masking import Mask
 from tests.engine.conftest import Stack
 
 PEM = 'first line\n"second" ünd\n'

@@ -53,6 +53,33 @@ def test_changes_update_in_place_and_pass_on_to_dependents(stack: Stack) -> None
     assert stack.resources()["b"]["outputs"]["echo"] == 2
 
 
+def test_a_tainted_resource_is_replaced_and_the_state_keeps_its_version_until_then(stack: Stack) -> None:
+    """The CLI's `state taint` marks a resource and raises the checkpoint's version."""
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x"}})
+    stack.up()
+    stack.calls()
+    document = json.loads(stack.checkpoint.read_text())
+    for item in document["checkpoint"]["latest"]["resources"]:
+        if item["urn"].endswith("::a"):
+            item["taint"] = True
+    stack.checkpoint.write_text(json.dumps({**document, "version": 4, "features": ["taint"]}))
+    assert "1 to replace" in stack.engine("preview").out
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x", "value": 1}})
+    stack.engine("stack", "export", "--file", "exported.json")
+    stack.engine("stack", "import", "--file", "exported.json")
+    exported = json.loads((stack.folder / "exported.json").read_text())
+    assert (exported["version"], exported["features"]) == (4, ["taint"])
+    stack.engine("refresh", "--yes", "--skip-preview")
+    kept = json.loads(stack.checkpoint.read_text())
+    assert (kept["version"], kept["features"]) == (4, ["taint"])
+    stack.up()
+    assert sorted(stack.calls()) == ["create a", "delete a", "update b"]
+    after = json.loads(stack.checkpoint.read_text())
+    assert after["version"] == 3
+    assert "features" not in after
+    assert "taint" not in stack.resources()["a"]
+
+
 def test_a_replacement_is_created_before_the_old_is_deleted(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x"}})
     stack.up()

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from engine.errors import EngineError
-from engine.project_config import ProjectConfig
-from engine.stackfile import StackFile
+from engine.state.project_config import ProjectConfig
+from engine.state.stack_file import StackFile
 from tests.engine.conftest import Stack
 
 PATH = Path("Pulumi.yaml")

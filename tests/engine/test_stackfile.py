@@ -6,9 +6,10 @@ import errno
 from pathlib import Path
 
 import pytest
+import yaml
 
 from engine.errors import EngineError
-from engine.stackfile import StackFile
+from engine.state.stack_file import StackFile
 
 TEXT = """\
 # top
@@ -57,7 +58,7 @@ def test_what_yaml_has_no_json_for_reaches_the_program_as_the_cli_passes_it(tmp_
 
 def test_a_change_leaves_comments_and_other_entries_alone(file: StackFile) -> None:
     file.set("port", "1")
-    assert text(file) == TEXT.replace("6789   # here", "'1'")
+    assert text(file) == TEXT.replace("6789   # here", '"1"')
 
 
 def test_a_new_key_and_the_salt_are_added(file: StackFile) -> None:
@@ -78,7 +79,63 @@ def test_a_file_is_made_where_there_is_none(tmp_path: Path) -> None:
     file.set("a", "true")
     file.remove("a")
     file.set("b[0].c", 1, path=True)
-    assert text(file) == "config:\n  p:b:\n  - c: 1\n"
+    assert text(file) == "config:\n  p:b:\n    - c: 1\n"
+
+
+def test_what_is_added_has_the_layout_of_the_cli(tmp_path: Path) -> None:
+    file = StackFile(tmp_path / "Pulumi.s.yaml", "p")
+    file.set("a", ["true", "a: b", "two\nlines\n", {"c": ["d"]}])
+    assert text(file) == (
+        "config:\n  p:a:\n    - \"true\"\n    - 'a: b'\n    - |\n      two\n      lines\n    - c:\n        - d\n"
+    )
+
+
+PATHS = {"p:map": {"a": {"b": 1}, "l": [1]}, "p:list": [{"a": 1}], "p:text": "t", "p:secret": {"secure": "v1:x"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("map[0]", r"map\[0\]: key for a map must be a string"),
+        ("map.l.x", r"map\.l\.x: key for an array must be an int"),
+        ("map.a.b.c", r"map\.a\.b: expected a map"),
+        ("map.a.b[0]", r"map\.a\.b: expected an array"),
+        ("map.l[2]", r"map\.l\[2\]: array index out of range: the list has 1"),
+        ("list.a", r"list\.a: key for an array must be an int"),
+        ("new.secure", r"new\.secure: .*marks an encrypted value"),
+    ],
+)
+def test_a_path_that_does_not_fit_what_there_is_is_refused(tmp_path: Path, path: str, what: str) -> None:
+    (tmp_path / "Pulumi.s.yaml").write_text(yaml.safe_dump({"config": PATHS}))
+    file = StackFile(tmp_path / "Pulumi.s.yaml", "p")
+    with pytest.raises(EngineError, match=f"could not set config: .*{what}"):
+        file.set(path, "3", path=True)
+    assert file.config == PATHS
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "value"),
+    [
+        ("map.l[1]", "p:map", {"a": {"b": 1}, "l": [1, "3"]}),
+        ("text.a", "p:text", {"a": "3"}),
+        ("secret.a", "p:secret", {"a": "3"}),
+        ("new[2]", "p:new", [None, None, "3"]),
+        ('new["a.b"][0]', "p:new", {"a.b": ["3"]}),
+    ],
+)
+def test_a_path_makes_what_is_missing(tmp_path: Path, path: str, key: str, value: object) -> None:
+    (tmp_path / "Pulumi.s.yaml").write_text(yaml.safe_dump({"config": PATHS}))
+    file = StackFile(tmp_path / "Pulumi.s.yaml", "p")
+    file.set(path, "3", path=True)
+    assert file.config[key] == value
+
+
+def test_what_is_left_of_a_map_is_not_taken_for_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.s.yaml").write_text("config:\n  p:a: {secure: x, b: y}\n  p:s: {secure: v1:x}\n")
+    file = StackFile(tmp_path / "Pulumi.s.yaml", "p")
+    with pytest.raises(EngineError, match="marks an encrypted value"):
+        file.remove("a.b", path=True)
+    assert not file.remove("s.secure", path=True)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +196,7 @@ def test_a_link_and_permissions_stay(tmp_path: Path) -> None:
     file.set("port", "1")
     file.write()
     assert file.path.is_symlink()
-    assert "'1'" in (tmp_path / "real.yaml").read_text()
+    assert '"1"' in (tmp_path / "real.yaml").read_text()
     assert (tmp_path / "real.yaml").stat().st_mode & 0o777 == 0o640
 
 

@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from engine.backend import Backend, Stack
-from engine.builtin import STACK_REFERENCE, Builtin
 from engine.errors import EngineError
-from engine.snapshot import Snapshot
-from engine.state import (
+from engine.providers.builtin import STACK_REFERENCE, Builtin
+from engine.state.backend import Backend, Stack
+from engine.state.checkpoint import (
     STACK_TYPE,
     Resource,
     State,
@@ -29,7 +28,8 @@ from engine.state import (
     write_checkpoint,
     write_deployment,
 )
-from engine.values import SIGNATURE, Secret
+from engine.state.snapshot import Snapshot
+from engine.state.values import SIGNATURE, Secret
 
 STACK = make_urn("s", "p", "", "pulumi:pulumi:Stack", "p-s")
 GROUP = make_urn("s", "p", STACK, "test:index:Group", "g")
@@ -130,7 +130,7 @@ def test_every_state_written_on_the_way_is_whole() -> None:
     b = replace(b, dependencies=(a.urn,))
     c = replace(c, dependencies=(b.urn,))
     written: list[str] = []
-    snapshot = Snapshot(State((a, b, c)), str, "", written.append)
+    snapshot = Snapshot(State((a, b, c)), str, "", lambda text, _features: written.append(text))
     snapshot.done(replace(a, id="2"), a)
     snapshot.begin("updating", b)
     snapshot.done(replace(b, id="2"), b, begun=b)
@@ -145,7 +145,7 @@ def test_every_state_written_on_the_way_is_whole() -> None:
 def test_a_renamed_resource_is_followed_by_those_not_yet_reached_from_when_it_is_done() -> None:
     old, child = resource("old"), replace(resource("child"), parent=resource("old").urn)
     written: list[str] = []
-    snapshot = Snapshot(State((old, child)), str, "", written.append)
+    snapshot = Snapshot(State((old, child)), str, "", lambda text, _features: written.append(text))
     snapshot.begin("updating", old)
     new = resource("new")
     snapshot.done(new, old, begun=old)
@@ -159,7 +159,7 @@ def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
     a, b, c = resource("a"), resource("b"), resource("c")
     b, c = replace(b, dependencies=(a.urn,)), replace(c, property_dependencies={"k": [a.urn, b.urn]})
     written: list[str] = []
-    snapshot = Snapshot(State((a, b, c)), str, "", written.append)
+    snapshot = Snapshot(State((a, b, c)), str, "", lambda text, _features: written.append(text))
     snapshot.exchange(b, changed := replace(b, id="2"))
     snapshot.vanish(a)
     snapshot.exchange(changed, replace(changed, id="3"))
@@ -175,7 +175,7 @@ def test_nothing_refers_to_what_has_vanished_whatever_comes_after() -> None:
 )
 def test_a_number_that_json_has_no_word_for_is_written_as_the_cli_writes_it(number: str, bits: str) -> None:
     written: list[str] = []
-    snapshot = Snapshot(State(), str, "", written.append)
+    snapshot = Snapshot(State(), str, "", lambda text, _features: written.append(text))
     snapshot.done(resource("b", outputs={"x": [float(number), 1.5], "y": Secret(float(number))}))
     snapshot.close()
     (fields,) = json.loads(written[-1])["resources"]
@@ -189,7 +189,7 @@ def test_a_number_that_json_has_no_word_for_is_written_as_the_cli_writes_it(numb
 def test_one_write_serves_all_who_wait() -> None:
     gate, written = threading.Event(), list[str]()
 
-    def journal(deployment: str) -> None:
+    def journal(deployment: str, _features: tuple[str, ...]) -> None:
         gate.wait(10)
         written.append(deployment)
 
@@ -205,7 +205,7 @@ def test_one_write_serves_all_who_wait() -> None:
 
 
 def test_a_write_that_fails_fails_everyone() -> None:
-    def journal(deployment: str) -> None:
+    def journal(deployment: str, _features: tuple[str, ...]) -> None:
         raise EngineError("disk full")
 
     snapshot = Snapshot(State(), str, "", journal)

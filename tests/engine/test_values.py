@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from engine.crypto import Crypter
-from engine.diff import compare, format_path, keep_old, matches, parse_path
 from engine.errors import EngineError
-from engine.values import UNKNOWN, Asset, Reference, Secret, decode, encode, from_struct, mark_secrets, to_struct
+from engine.state.crypto import Crypter
+from engine.state.diff import compare, format_path, keep_old, matches, parse_path
+from engine.state.values import UNKNOWN, Asset, Reference, Secret, decode, encode, from_struct, mark_secrets, to_struct
 
 VALUES: dict[str, Any] = {
     "none": None,

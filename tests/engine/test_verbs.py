@@ -11,7 +11,7 @@ import sys
 import pytest
 import yaml
 
-from engine.configs import looks_like_secret
+from engine.cli.config_verbs import looks_like_secret
 from tests.engine.conftest import Stack
 
 
@@ -103,6 +103,36 @@ def test_a_secret_in_plain_text_is_refused_unless_that_is_meant(stack: Stack) ->
     assert "'things:apiToken' looks like a secret; rerun with --secret" in stack.engine(*command, status=1).err
     assert stack.settings.read_text() == before
     stack.engine(*command, "--plaintext")
+
+
+def test_a_setting_is_secret_or_not(stack: Stack) -> None:
+    before = stack.settings.read_text()
+    assert "cannot be used together" in stack.engine("config", "set", "a", "b", "--secret", "--plaintext", status=1).err
+    assert stack.settings.read_text() == before
+
+
+def test_a_stack_is_named_with_its_organization_as_the_cli_takes_it(stack: Stack) -> None:
+    stack.engine("stack", "init", "organization/t")
+    for name in ("t", "organization/t", "organization/things/t"):
+        stack.engine("stack", "select", name)
+        stack.engine("config", "set", "a", name, "-s", name)
+        assert stack.engine("config", "get", "a", "-s", "t").out == f"{name}\n"
+    assert (stack.checkpoint.parent / "t.json").exists()
+    for name in ("acme/t", "organization/", "a/b/c/t", "organization/things/t/x"):
+        assert "is not the name of a stack" in stack.engine("stack", "select", name, status=1).err
+
+
+def test_the_history_keeps_messages_and_what_failed_updates_changed(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x"}})
+    stack.up("-m", "the first")
+    stack.declare({"a": {"kind": "x"}, "b": {"kind": "x"}, "c": {"fail": "create", "after": ["b"]}})
+    stack.up("--message", "the second", status=1)
+    files = sorted((stack.folder / "backend/.pulumi/history/things/s").glob("*.history.json"))
+    first, second = (json.loads(path.read_text()) for path in files)
+    assert (first["message"], first["result"]) == ("the first", "succeeded")
+    assert first["resourceChanges"] == {"create": 2}
+    assert (second["message"], second["result"]) == ("the second", "failed")
+    assert second["resourceChanges"] == {"same": 2, "create": 1}
 
 
 @pytest.mark.parametrize(

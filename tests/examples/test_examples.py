@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.e2e.project import Project, project
+from tests.e2e.project import SOURCE, Project, project
 
 NLTK = {"name": "Examples", "clone": "AzureML-Triton", "pipPackages": ["nltk"]}
 LOCAL = {"name": "Local", "clone": "AzureML-Triton", "pipPackages": ["onnxruntime"]}
@@ -90,6 +91,32 @@ def test_the_digits_script_answers_through_triton(service: Project) -> None:
         answer = client.post("/score", json=expected["request"])
         assert (answer.status_code, answer.json()) == (200, expected["response"])
         assert client.post("/score", json={"image": [[1, 2], [3, 4]]}).status_code == 400
+
+
+def test_photographs_are_told_apart_through_the_interface_of_densenet(service: Project) -> None:
+    """The model of Azure's document, with its interface, labels and client."""
+    stack = yaml.safe_load((SOURCE / "stacks" / "Pulumi.densenet.yaml").read_text())["config"]
+    service.write_settings(
+        models=stack["triton-serving:models"],
+        environment=stack["triton-serving:environment"],
+        entryScript=stack["triton-serving:entryScript"],
+    )
+    service.up()
+    done = call_service(service, service.stack)
+    assert done.returncode == 0, done.stderr
+    assert "densenet_onnx: 6 of 6 photographs right" in done.stdout
+    photograph = (service.root / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    with service.client() as client:
+        metadata = client.get("/v2/models/densenet_onnx").json()
+        (given,), (made,) = metadata["inputs"], metadata["outputs"]
+        assert (given["name"], given["datatype"], given["shape"]) == ("data_0", "FP32", [3, 224, 224])
+        assert (made["name"], made["datatype"], made["shape"]) == ("fc6_1", "FP32", [1000])
+        # Curl's own type of a body, no image, half an image, another method.
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        assert client.post("/score", content=photograph, headers=form).text == "967 : ESPRESSO"
+        assert client.post("/score", content=b"no image").status_code == 400
+        assert client.post("/score", content=photograph[: len(photograph) // 2]).status_code == 400
+        assert client.get("/score").status_code == 405
 
 
 def test_the_local_script_answers_without_triton(service: Project) -> None:

@@ -25,6 +25,9 @@ def server() -> Iterator[Upstream]:
         yield started
 
 
+STREAMS = ("/score", "/v2/models/digits/generate_stream")
+
+
 @pytest.fixture
 def limited(tmp_path: Path, server: Upstream) -> Iterator[Gateway]:
     """A front door with small limits."""
@@ -33,10 +36,11 @@ def limited(tmp_path: Path, server: Upstream) -> Iterator[Gateway]:
         yield gateway
 
 
-def test_a_body_at_the_limit_passes_and_one_above_it_is_413(limited: Gateway, server: Upstream) -> None:
-    assert limited.ask("POST", "/score", b"x" * 1000).json()["bytes"] == 1000
+@pytest.mark.parametrize("path", STREAMS)
+def test_a_body_at_the_limit_passes_and_one_above_it_is_413(path: str, limited: Gateway, server: Upstream) -> None:
+    assert limited.ask("POST", path, b"x" * 1000).json()["bytes"] == 1000
     before = server.requests
-    answer = limited.ask("POST", "/score", b"x" * 1001)
+    answer = limited.ask("POST", path, b"x" * 1001)
     assert (answer.status, answer.headers["content-type"]) == (413, "application/json")
     assert answer.json() == {"error": "the request body is larger than the limit of 1000 bytes"}
     assert server.requests == before
@@ -58,10 +62,12 @@ def test_a_slow_upstream_is_504_within_the_limit(limited: Gateway, server: Upstr
     eventually(lambda: server.waiting == 0)  # the upstream is told that nobody waits any more
 
 
-def test_a_stream_may_take_longer_than_the_timeout_but_not_be_silent(limited: Gateway, server: Upstream) -> None:
-    path = "/v2/models/digits/generate_stream?chunks=3"
+@pytest.mark.parametrize("path", STREAMS)
+def test_a_stream_may_take_longer_than_the_timeout_but_not_be_silent(
+    path: str, limited: Gateway, server: Upstream
+) -> None:
     with contextlib.closing(limited.connect()) as connection:
-        connection.request("POST", path, b"{}", {"Authorization": f"Bearer {limited.keys.primary}"})
+        connection.request("POST", f"{path}?chunks=3", b"{}", {"Authorization": f"Bearer {limited.keys.primary}"})
         response = connection.getresponse()
         assert response.status == 200
         server.let_go()

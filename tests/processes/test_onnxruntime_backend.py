@@ -15,7 +15,8 @@ import pytest
 from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from serving import probe
+from serving.judging import model_problems
+from serving.probe import asking
 from tests import onnx_models
 from tests.triton_server import Triton, build_environment, serve
 
@@ -148,7 +149,7 @@ def test_classes_have_the_labels_of_the_configuration(triton: Triton) -> None:
 def test_the_models_of_this_project_pass_their_golden_inferences(triton: Triton, model: str) -> None:
     golden = json.loads((PROJECT / "model_repository" / "triton" / model / "golden.json").read_text())
     declared = {"name": model, "version": "1", "golden": golden}
-    assert probe.golden_problems(triton.url, declared) == []
+    assert model_problems(asking(triton.url, 60), triton.url, declared) == []
 
 
 def test_the_latest_version_is_served_where_no_policy_says_otherwise(triton: Triton) -> None:

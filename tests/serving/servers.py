@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from serving.command import SERVER
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,7 +74,7 @@ def command(python: Path, port: int, script: Path, *, peer: bool = False) -> lis
     """The command line of a server."""
     if peer:
         return [str(python), "-m", "azureml_inference_server_http", "--port", str(port), "--entry_script", str(script)]
-    return [str(python), "-m", "serving", "--host", "127.0.0.1", "--port", str(port), "--entry_script", str(script)]
+    return [str(python), *SERVER, "--host", "127.0.0.1", "--port", str(port), "--entry_script", str(script)]
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from engine.stackfile import StackFile, config_text
+from engine.state.stack_file import StackFile, config_text
 from settings import Settings, SettingsError, load, read_stack_file
 from settings import stack_file as stack_files
 from settings.schema import Framework, RegisteredModelId, Target

@@ -12,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from serving.probe import compare_outputs
+from serving.judging import compare_outputs
 from training import bidaf, digits, export, wine
 from training.bidaf_graph import LONGEST_ANSWER, Weights
 from training.questions import read_questions, split

@@ -1,0 +1,1 @@
+"""Who carries out a resource's operations: plugins, dynamic providers, the builtin one."""

@@ -1,0 +1,90 @@
+"""What goes wrong in a provider, and what its gRPC errors say."""
+
+from __future__ import annotations
+
+import builtins
+import re
+from typing import Any
+
+import grpc
+
+from engine.errors import EngineError
+from engine.providers.proto import status_pb2
+from engine.state.values import Properties
+
+
+class ProviderError(EngineError):
+    """A provider's refusal. `unknown_outcome` says that the operation may have taken place all the same."""
+
+    def __init__(self, message: str, *, unknown_outcome: bool = False) -> None:
+        super().__init__(message)
+        self.unknown_outcome = unknown_outcome
+
+
+class CheckError(ProviderError):
+    """Inputs that a provider found wrong."""
+
+
+class PartialFailure(ProviderError):
+    """An object that exists but did not become ready; it goes into state with `reasons`.
+
+    `inputs` are those that a provider read, None where it did not say.
+    """
+
+    def __init__(self, reasons: list[str], id_: str, outputs: Properties, inputs: Properties | None = None) -> None:
+        super().__init__("\n".join(reasons) or "resource init failed")
+        self.reasons = tuple(reasons)
+        self.id = id_
+        self.outputs = outputs
+        self.inputs = inputs
+
+
+def raise_failures(failures: Any) -> None:
+    if failures:
+        raise CheckError(
+            "\n".join(f"{item.property}: {item.reason}" if item.property else item.reason for item in failures)
+        )
+
+
+def error_details(error: grpc.RpcError) -> list[Any]:
+    """The messages that a gRPC error carries besides its text."""
+    metadata: Any = error.trailing_metadata() or ()
+    for key, value in metadata:
+        if key == "grpc-status-details-bin":
+            return list(status_pb2.Status.FromString(value).details)
+    return []
+
+
+_TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n", re.MULTILINE)
+_EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
+_BUGS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+    UnicodeError,
+)
+
+
+def exception_message(details: str) -> str:
+    """What a dynamic provider's exception says, out of the traceback that the SDK sends.
+
+    The whole text for an exception that is a mistake in the provider's code, such as KeyError.
+    """
+    # The last one: of a chain it is the exception that was raised. One within a message is indented.
+    found = list(_TRACEBACK.finditer(details))
+    if not found:
+        return details.strip()
+    lines = details[found[-1].end() :].splitlines()
+    start = next((number for number, line in enumerate(lines) if line and not line.startswith(" ")), None)
+    match = _EXCEPTION.match("\n".join(lines[start:]).strip()) if start is not None else None
+    if match is None or not match["message"]:
+        return details.strip()
+    kind = getattr(builtins, match["name"], None)
+    return details.strip() if isinstance(kind, type) and issubclass(kind, _BUGS) else match["message"]

@@ -1,0 +1,67 @@
+"""Finds and starts the processes of providers."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from engine.errors import EngineError
+from engine.providers.children import Children
+from engine.providers.provider import Provider
+from engine.state.checkpoint import DYNAMIC_PACKAGE
+
+
+class PluginMissing(EngineError):
+    """A provider whose plugin is not installed."""
+
+
+class Plugins:
+    """Finds and starts provider processes."""
+
+    def __init__(
+        self,
+        children: Children,
+        folder: Path,
+        environment: Mapping[str, str],
+        engine_address: str,
+        on_line: Callable[[str], None],
+    ) -> None:
+        self._children = children
+        self._folder = folder
+        self._environment = environment
+        self._engine_address = engine_address
+        self._on_line = on_line
+
+    def start(self, package: str, version: str = "") -> Provider:
+        """A new process of the package's provider. Raises PluginMissing when it is not installed."""
+        if package == DYNAMIC_PACKAGE:
+            command = [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address]
+        else:
+            command = [str(self._find(package, version)), self._engine_address]
+        child = self._children.start(command, self._folder, self._environment, self._on_line)
+        return Provider(package, child, self._folder, self._engine_address)
+
+    def _find(self, package: str, version: str) -> Path:
+        name = f"pulumi-resource-{package}"
+        for folder in os.get_exec_path(dict(self._environment)):
+            if os.access(Path(folder, name), os.X_OK):
+                return Path(folder, name)
+        home = Path(self._environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+        for folder_name in [f"resource-{package}-v{version}"] if version else _installed(home / "plugins", package):
+            path = home / "plugins" / folder_name / name
+            if os.access(path, os.X_OK):
+                return path
+        wanted = f"{package} v{version}" if version else package
+        raise PluginMissing(
+            f"The provider plugin '{wanted}' is missing: '{name}' is neither on PATH nor in '{home / 'plugins'}'. "
+            f"The Pulumi CLI installs plugins (https://www.pulumi.com/docs/install/): "
+            f"pulumi plugin install resource {package}" + (f" v{version}" if version else "")
+        )
+
+
+def _installed(folder: Path, package: str) -> list[str]:
+    found = [path.name for path in folder.glob(f"resource-{package}-v*") if path.is_dir()]
+    return sorted(found, key=lambda name: [int(part) for part in re.findall(r"\d+", name)], reverse=True)

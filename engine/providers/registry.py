@@ -1,0 +1,169 @@
+"""The providers of an operation: which resource's calls go to which process, and the resources that stand for them."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Protocol
+
+from engine.errors import EngineError
+from engine.providers.plugins import PluginMissing, Plugins
+from engine.providers.provider import Provider, ReadResult
+from engine.state.checkpoint import PROVIDER_PREFIX, Resource, urn_type
+from engine.state.diff import Diff, compare
+from engine.state.values import UNKNOWN_TEXT, Properties, bare
+
+Find = Callable[[str], "Resource | None"]
+"""From a reference, `<urn>::<id>`, to the provider in the state."""
+
+
+class Operations(Protocol):
+    """What can be done to a resource."""
+
+    def check(self, urn: str, old: Properties, new: Properties) -> Properties: ...
+
+    def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff: ...
+
+    def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]: ...
+
+    def update(
+        self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
+    ) -> Properties: ...
+
+    def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult: ...
+
+    def delete(self, resource: Resource, deadline: float = 0) -> None: ...
+
+
+class Absent:
+    """Stands, in a preview, for a provider whose plugin is not installed: takes inputs as they are."""
+
+    def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        return new
+
+    def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        return compare(old.inputs, new)
+
+    def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        return "", inputs
+
+    def update(
+        self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
+    ) -> Properties:
+        return inputs
+
+    def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        return ReadResult(id_, outputs, None)
+
+    def delete(self, resource: Resource, deadline: float = 0) -> None:
+        """Nothing: a preview deletes nothing."""
+
+
+class Registry:
+    """Starts providers on need, and carries out the operations on the resources that stand for providers.
+
+    With `optional`, a plugin that is not installed is stood in for, and `on_missing` told.
+    """
+
+    def __init__(
+        self, plugins: Plugins, builtin: Operations, *, optional: bool, on_missing: Callable[[str], None]
+    ) -> None:
+        self._plugins = plugins
+        self._optional = optional
+        self._on_missing = on_missing
+        self._lock = threading.Lock()
+        self._unconfigured: dict[str, Provider] = {}
+        self._configured: dict[str, Operations] = {}
+        self._builtin = builtin
+        self._missing: set[str] = set()
+
+    def prestart(self, resource: Resource) -> None:
+        """Starts the process of a provider that will be needed, ahead of that need."""
+        with self._lock:
+            if resource.urn not in self._unconfigured:
+                provider = self._start(resource.package, resource.inputs)
+                if provider is not None:
+                    self._unconfigured[resource.urn] = provider
+
+    def _start(self, package: str, inputs: Properties) -> Provider | None:
+        if package == "pulumi":
+            return None
+        try:
+            return self._plugins.start(package, str(bare(inputs.get("version")) or ""))
+        except PluginMissing as error:
+            if not self._optional:
+                raise
+            if package not in self._missing:
+                self._missing.add(package)
+                self._on_missing(str(error))
+            return None
+
+    def get(self, reference: str, find: Find) -> Operations:
+        """The provider under `<urn>::<id>`; one that this operation has not registered is started from its state."""
+        with self._lock:
+            if reference in self._configured:
+                return self._configured[reference]
+        resource = find(reference)
+        if resource is None:
+            raise EngineError(f"The provider '{reference}' is not in the state.")
+        self.configure(resource)
+        return self._configured[reference]
+
+    def configure(self, resource: Resource) -> None:
+        """Makes the provider that the resource stands for ready for calls."""
+        reference = f"{resource.urn}::{resource.id}"
+        with self._lock:
+            if reference in self._configured:
+                return
+            provider = self._unconfigured.pop(resource.urn, None) or self._start(resource.package, resource.inputs)
+            operations: Operations
+            if provider is not None:
+                operations = provider
+            else:
+                operations = self._builtin if resource.package == "pulumi" else Absent()
+            self._configured[reference] = operations
+        if provider is not None:
+            provider.configure(resource.urn, resource.id, resource.inputs)
+
+    def diff_with(self, reference: str, old: Resource, new: Properties, find: Find) -> Diff:
+        """What it changes that the provider under `reference` takes the place of the provider `old`."""
+        provider = self.get(reference, find)
+        return provider.diff_config(old, new) if isinstance(provider, Provider) else compare(old.inputs, new)
+
+    # The operations on the resources that stand for providers.
+
+    def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        package = urn_type(urn)[len(PROVIDER_PREFIX) :]
+        with self._lock:
+            provider = self._unconfigured.get(urn) or self._start(package, new)
+            if provider is None:
+                return new
+            self._unconfigured[urn] = provider
+        return provider.check_config(urn, old, new)
+
+    def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        with self._lock:
+            provider = self._unconfigured.get(old.urn)
+        return compare(old.inputs, new) if provider is None else provider.diff_config(old, new)
+
+    def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        id_ = UNKNOWN_TEXT if preview else str(uuid.uuid4())
+        self.configure(Resource(urn, urn_type(urn), custom=True, id=id_, inputs=inputs))
+        return id_, _public(inputs)
+
+    def update(
+        self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
+    ) -> Properties:
+        self.configure(Resource(new.urn, new.type, custom=True, id=old.id, inputs=inputs))
+        return _public(inputs)
+
+    def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        return ReadResult(id_, outputs, None)
+
+    def delete(self, resource: Resource, deadline: float = 0) -> None:
+        """Nothing: the process ends with the operation."""
+
+
+def _public(inputs: Properties) -> Properties:
+    return {key: value for key, value in inputs.items() if key != "__internal"}

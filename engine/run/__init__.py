@@ -1,0 +1,1 @@
+"""One operation: the program's registrations, and the steps that follow from them."""

@@ -1,0 +1,1 @@
+"""What lies on disk: projects, stacks' settings, checkpoints, locks, secrets."""

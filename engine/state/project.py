@@ -1,0 +1,146 @@
+"""The project in the working folder: `Pulumi.yaml`, where its backend and passphrase are, and the selected stack."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import CLI_HINT, EngineError
+from engine.state.files import write_whole
+from engine.state.project_config import ProjectConfig
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with a `Pulumi.yaml`.
+
+    `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files;
+    `config` what the project declares for all of them.
+    """
+
+    root: Path
+    name: str
+    main: Path
+    stacks: Path
+    backend_url: str
+    config: ProjectConfig
+
+    @classmethod
+    def find(cls, start: Path, environment: Mapping[str, str] = os.environ) -> Project:
+        """The project that contains the folder `start`. Raises EngineError where there is none."""
+        for folder in (start, *start.parents):
+            for name in ("Pulumi.yaml", "Pulumi.yml"):
+                if (folder / name).is_file():
+                    return cls._read(folder / name, environment)
+        raise EngineError(
+            f"no Pulumi.yaml project file found (searching upwards from {start}). Run this in a project's folder."
+        )
+
+    @classmethod
+    def _read(cls, path: Path, environment: Mapping[str, str]) -> Project:
+        from engine.state.stack_file import load_yaml
+
+        document = load_yaml(path)
+        if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+            raise EngineError(f"'{path}' has no 'name'.")
+        runtime = document.get("runtime")
+        language = runtime.get("name") if isinstance(runtime, dict) else runtime
+        if language != "python":
+            raise EngineError(f"'{path}' has the runtime '{language}'; this engine runs 'python' only. {CLI_HINT}")
+        root = path.parent
+        return cls(
+            root=root,
+            name=document["name"],
+            main=root / document.get("main", "."),
+            stacks=root / document.get("stackConfigDir", "."),
+            backend_url=_backend_url(root, document, environment),
+            config=ProjectConfig.read(path, document["name"], document.get("config")),
+        )
+
+    @property
+    def file(self) -> Path:
+        return next(path for name in ("Pulumi.yaml", "Pulumi.yml") if (path := self.root / name).is_file())
+
+    def stack_file(self, stack: str) -> Path:
+        return self.stacks / f"Pulumi.{stack}.yaml"
+
+    def passphrase(self, environment: Mapping[str, str] = os.environ) -> str:
+        """The passphrase of the project's secrets: the environment's, or the project's own, made on first need."""
+        if "PULUMI_CONFIG_PASSPHRASE" in environment:
+            return environment["PULUMI_CONFIG_PASSPHRASE"]
+        own = self.root / ".var" / "passphrase"
+        named = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+        path = Path(named) if named else own
+        if not named:
+            try:
+                write_whole(own, secrets.token_urlsafe(32), mode=0o600, replace=False)
+            except FileExistsError:
+                pass
+            except OSError as error:
+                raise EngineError(f"The passphrase '{own}' cannot be made: {error.strerror}.") from None
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise EngineError(f"The passphrase file '{path}' cannot be read: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise EngineError(f"The passphrase file '{path}' is not UTF-8 text.") from None
+        if not text and path.resolve() == own.resolve():
+            raise EngineError(
+                f"The passphrase file '{path}' is empty, as after a full disk. Put the passphrase back, or remove the "
+                "file where nothing is encrypted yet: the next run makes another."
+            )
+        return text
+
+    def _selection(self, environment: Mapping[str, str]) -> Path:
+        digest = hashlib.sha1(str(self.file).encode(), usedforsecurity=False).hexdigest()
+        return _home(environment) / "workspaces" / f"{self.name}-{digest}-workspace.json"
+
+    def selected_stack(self, environment: Mapping[str, str] = os.environ) -> str | None:
+        """The stack that `stack select` chose for this backend, by this engine or the CLI."""
+        settings = self._selections(environment)
+        stacks = settings.get("stacks")
+        name = (stacks.get(self.backend_url) if isinstance(stacks, dict) else None) or settings.get("stack")
+        return name if isinstance(name, str) else None
+
+    def select_stack(self, name: str | None, environment: Mapping[str, str] = os.environ) -> None:
+        settings = self._selections(environment)
+        known = settings.get("stacks")
+        stacks = settings["stacks"] = known if isinstance(known, dict) else {}
+        if name is None:
+            settings.pop("stack", None)
+            stacks.pop(self.backend_url, None)
+        else:
+            stacks[self.backend_url] = name
+        write_whole(self._selection(environment), json.dumps(settings, indent=4) + "\n")
+
+    def _selections(self, environment: Mapping[str, str]) -> dict[str, Any]:
+        try:
+            settings = json.loads(self._selection(environment).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            settings = {}
+        return settings if isinstance(settings, dict) else {}
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+def _backend_url(root: Path, document: dict[str, Any], environment: Mapping[str, str]) -> str:
+    """The CLI's order: the environment, the project, the last login; and then the project's own folder."""
+    if url := environment.get("PULUMI_BACKEND_URL"):
+        return url
+    backend = document.get("backend")
+    if isinstance(backend, dict) and (url := backend.get("url")):
+        return str(url)
+    try:
+        credentials = json.loads((_home(environment) / "credentials.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        credentials = {}
+    current = credentials.get("current") if isinstance(credentials, dict) else None
+    return str(current) if current else f"file://{root / '.var' / 'backend'}"

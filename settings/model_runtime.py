@@ -1,0 +1,30 @@
+"""What serves a stack's models: Triton's release and its ONNX Runtime, told from the settings."""
+
+import re
+
+from bundle.frameworks import ONNXRUNTIME
+from bundle.runtimes import Runtime
+from environment import Environment, SpecError
+from settings.schema import Settings, Target
+
+__all__ = ["runtime_of"]
+
+_RELEASE = re.compile(r":(\d\d\.\d\d)-[^/]*$")
+
+
+def runtime_of(settings: Settings) -> Runtime | None:
+    """Tell the runtime of a stack's models; None where an image of the user's own does not tell it by its tag."""
+    declared = settings.environment
+    try:
+        curated = Environment.get(declared.name).curated
+    except SpecError:  # a rule of its own tells
+        return None
+    if settings.deployment.target is Target.PROCESS:
+        packages = curated.wheel.packages.gpu if settings.deployment.gpu_cores else curated.wheel.packages.cpu
+        version = next(package.partition("==")[2] for package in packages if package.startswith(ONNXRUNTIME))
+        return Runtime("target 'process'", curated.wheel.release, ".".join(version.split(".")[:2]))
+    image = settings.image.base_image or curated.image.reference
+    release = _RELEASE.search(image)
+    if settings.image.reference is not None or release is None:
+        return None
+    return Runtime.of_release(image.rpartition("/")[2], release[1])
