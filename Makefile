@@ -7,13 +7,26 @@ PYTHON  := $(VENV)/bin/python
 STATE   := .var
 PACKAGES := bundle common components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
 
-# Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
-PULUMI  := $(or $(shell command -v pulumi 2>/dev/null),$(PYTHON) -m engine)
+# One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
+# the same files: `$(LOCKED) command`.
+.NOTPARALLEL:
+LOCKED   = mkdir -p $(STATE) && flock $(STATE)/.lock
 
-# State stays in this folder unless somebody logged in elsewhere or names a backend and a passphrase.
-PULUMI_HOME ?= $(HOME)/.pulumi
-ifeq ($(PULUMI_BACKEND_URL)$(wildcard $(PULUMI_HOME)/credentials.json),)
-export PULUMI_BACKEND_URL := file://$(CURDIR)/$(STATE)/backend
+# What a person set for other Pythons must not change this one.
+unexport PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
+unexport PIP_PREFIX PIP_TARGET PIP_USER
+
+# Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
+PULUMI  := $(if $(shell command -v pulumi 2>/dev/null),pulumi,$(PYTHON) -m engine)
+
+# State stays in this folder unless somebody logged in elsewhere or names a backend and a passphrase. What has a meaning
+# in a URL is escaped, as both engines read it.
+EMPTY   :=
+SPACE   := $(EMPTY) $(EMPTY)
+HASH    := \#
+URL_PATH = $(subst $(SPACE),%20,$(subst ?,%3F,$(subst $(HASH),%23,$(subst %,%25,$(CURDIR)))))
+ifeq ($(PULUMI_BACKEND_URL)$(shell [ ! -f "$${PULUMI_HOME:-$$HOME/.pulumi}/credentials.json" ] || echo logged-in),)
+export PULUMI_BACKEND_URL := file://$(URL_PATH)/$(STATE)/backend
 endif
 ifeq ($(PULUMI_CONFIG_PASSPHRASE)$(PULUMI_CONFIG_PASSPHRASE_FILE)$(findstring environment,$(origin PULUMI_CONFIG_PASSPHRASE)),)
 export PULUMI_CONFIG_PASSPHRASE_FILE := $(CURDIR)/$(STATE)/passphrase
@@ -22,19 +35,28 @@ export PULUMI_SKIP_UPDATE_CHECK := true
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup git-filter setup-dev up preview refresh outputs key destroy purge check logs status \
+.PHONY: help setup installed git-filter setup-dev up preview refresh outputs key destroy purge check logs status service-unit \
         test test-docker test-cluster soak lint docs format lock benchmark-engine benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  STACK=<name> chooses a stack of stacks/ (now: $(STACK))"
 
-setup: $(VENV)/.program $(STATE)/passphrase git-filter ## install what the program needs
+setup: git-filter ## install what the program needs
+	@$(LOCKED) sh -c '[ ! -e $(VENV) ] || { $(SOUND); } || { $(UNSOUND); }'
+	@$(LOCKED) $(MAKE) --no-print-directory installed
+
+installed: $(VENV)/.program $(STATE)/passphrase
+	@:
+
+# A Python that was removed or upgraded takes the packages that were installed for it along.
+SOUND   := [ -d "$$($(PYTHON) -c "import sys; print(sys.prefix + \"/lib/python%d.%d/site-packages\" % sys.version_info[:2])" 2>/dev/null)" ]
+UNSOUND := echo "the Python that $(VENV) was made with is gone or another one now: making it anew"; rm -rf $(VENV)
 
 $(VENV)/bin/uv: operate/machine.py
 	@$(PYTHON3) operate/machine.py
 	@$(PYTHON3) -m venv $(VENV) || { echo "venv is missing: install python3-venv (Debian, Ubuntu)" >&2; exit 1; }
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
 
 $(VENV)/.program: $(VENV)/bin/uv requirements/program.txt
@@ -47,11 +69,16 @@ $(VENV)/.dev: $(VENV)/.program requirements/dev.txt
 	@$(VENV)/bin/uv pip install --quiet --python $(PYTHON) --require-hashes -r requirements/dev.txt
 	@touch $@
 
-setup-dev: setup $(VENV)/.dev ## install what tests and linters need as well
+setup-dev: setup ## install what tests and linters need as well
+	@$(LOCKED) $(MAKE) --no-print-directory $(VENV)/.dev
 
-$(STATE)/passphrase:
+# Whole or not at all: an empty one that an older version left is made anew, unless a stack was encrypted under another.
+ifeq ($(shell [ -s $(STATE)/passphrase ] || [ -n "$$(find $(STATE)/backend/.pulumi/stacks -name '*.json' 2>/dev/null)" ] || echo none),none)
+.PHONY: $(STATE)/passphrase
+endif
+$(STATE)/passphrase: | $(VENV)/.program
 	@mkdir -p $(STATE)/backend
-	@(umask 077; $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > $@)
+	@umask 077; $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(32), end="")' > $@.new && mv $@.new $@
 
 # The passphrase's salt, which both engines write into a stack's file, is this machine's own: see .gitattributes. Git
 # calls the file modified by its size alone, until it is told to look: only then, and only where nothing else differs.
@@ -59,27 +86,34 @@ $(STATE)/passphrase:
 SETTLE = status=$$?; git diff --quiet -- $(STACK_FILE) 2>/dev/null && git update-index -q -- $(STACK_FILE) 2>/dev/null; \
   exit $$status
 git-filter:
-	@if git rev-parse --git-dir >/dev/null 2>&1; then \
-	  git config filter.machine-salt.clean "sed /^encryptionsalt:/d" && git config filter.machine-salt.smudge cat; fi
+	@if folder=$$(git rev-parse --git-common-dir 2>/dev/null); then \
+	  [ "$$(git config filter.machine-salt.smudge)" = cat ] || flock "$$folder" sh -c \
+	  'git config filter.machine-salt.clean "sed /^encryptionsalt:/d" && git config filter.machine-salt.smudge cat'; fi
 
 # Selects the stack, or makes it where it has a file. A new stack has no use for the salt of an older passphrase, unless
 # something was encrypted under it.
 STACK_FILE := stacks/Pulumi.$(STACK).yaml
-SELECT = \
+LOCK   = exec 9>$(STATE)/.lock; flock 9
+UNLOCK = exec 9>&-
+SELECT = $(KNOWN); $(LOCK); $(STACK_IS_THERE) || $(call INIT) || exit 1; $(UNLOCK)
+KNOWN = \
   [ -f $(STACK_FILE) ] || { echo "there is no $(STACK_FILE); the stacks are:" \
-    $$(ls stacks | sed -n 's/^Pulumi\.\(.*\)\.yaml$$/\1/p') >&2; exit 1; }; \
-  $(PULUMI) stack select $(STACK) >/dev/null 2>&1 || { \
-    grep -q 'secure:' $(STACK_FILE) || sed -i '/^encryptionsalt:/d' $(STACK_FILE); \
-    $(PULUMI) stack init $(STACK) >/dev/null; }
+    $$(ls stacks | sed -n 's/^Pulumi\.\(.*\)\.yaml$$/\1/p') >&2; exit 1; }
+STACK_IS_THERE = $(PULUMI) stack select $(STACK) >/dev/null 2>&1
+INIT = { grep -q 'secure:' $(STACK_FILE) || sed -i '/^encryptionsalt:/d' $(STACK_FILE); \
+  $(PULUMI) stack init $(STACK) $(1) >/dev/null; }
 
 up: setup ## deploy the stack, show how to call it
 	@$(SELECT)
 	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs; $(SETTLE)
 	@$(MAKE) --no-print-directory outputs
 
+# A stack that is not there yet is made for the preview alone.
 preview: setup ## show what up would change
-	@$(SELECT)
-	@$(PULUMI) preview --stack $(STACK); $(SETTLE)
+	@$(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(PULUMI) preview --stack $(STACK); $(SETTLE); fi; \
+	kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
+	trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
+	$(call INIT,--no-select) && made=yes && $(PULUMI) preview --stack $(STACK)
 
 refresh: setup ## compare the state with what runs
 	@$(PULUMI) refresh --stack $(STACK) --yes --run-program; $(SETTLE)
@@ -87,14 +121,17 @@ refresh: setup ## compare the state with what runs
 outputs: setup ## show the stack's outputs with a curl for each URI
 	@$(PULUMI) stack output --json --stack $(STACK) | $(PYTHON) -m operate outputs --stack $(STACK)
 
-key: setup ## print the primary key: key=$(make -s key)
-	@$(PULUMI) stack output primaryKey --show-secrets --stack $(STACK)
+KEY ?= primary
+key: setup ## print a key: key=$(make -s key), or KEY=secondary
+	@case "$(KEY)" in primary|secondary) ;; *) echo "KEY is '$(KEY)': expected primary or secondary" >&2; exit 1;; esac; \
+	$(PULUMI) stack output $(KEY)Key --show-secrets --stack $(STACK)
 
 destroy: setup ## stop and remove everything but caches and registered versions
 	@$(PULUMI) destroy --stack $(STACK) --yes
 
 purge: setup ## destroy, and remove caches, registered versions and installed packages too
-	@if $(PULUMI) stack select $(STACK) >/dev/null 2>&1; then $(MAKE) --no-print-directory destroy; fi
+	@$(PYTHON) -m operate idle --stack $(STACK) --besides
+	@if $(STACK_IS_THERE); then $(MAKE) --no-print-directory destroy; fi
 	@$(PYTHON) -m operate idle --stack $(STACK)
 	@rm -rf $(STATE) $(VENV) .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -prune -exec rm -rf {} +
@@ -102,11 +139,17 @@ purge: setup ## destroy, and remove caches, registered versions and installed pa
 check: setup ## serve and probe the stack's models without registering them, then stop
 	@$(PYTHON) -m operate check --stack $(STACK)
 
+# The cluster that a stack of target node-pool was deployed to, of which no other is shown; the others have none.
+CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
+
 logs: setup ## show the service's logs (FOLLOW=1 keeps on)
-	@$(PYTHON) -m operate logs --stack $(STACK) $(if $(FOLLOW),--follow)
+	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" $(if $(FOLLOW),--follow)
+
+service-unit: setup ## write a systemd unit of this user that keeps the service running
+	@$(PYTHON) -m operate service-unit --stack $(STACK)
 
 status: setup ## show the service's processes and models
-	@$(PYTHON) -m operate status --stack $(STACK)
+	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
 
 # One worker more than processors: tests wait for servers to start and to end.
 test: setup-dev ## run the tests that need nothing but this machine
@@ -124,11 +167,11 @@ soak: setup-dev ## kill the embedded engine a hundred times, at random moments
 lint: setup-dev ## check format, style, types and workflows
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
-	@$(VENV)/bin/mypy $(PACKAGES) __main__.py
-	@PYTHONPATH=. $(VENV)/bin/lint-imports --no-cache --no-logo >.var/imports.log || { cat .var/imports.log; exit 1; }
-	@MYPYPATH=processes/backends/onnxruntime $(VENV)/bin/mypy processes/backends/onnxruntime/*.py
-	@$(VENV)/bin/mypy .github/scripts/*.py
-	@$(VENV)/bin/mypy benchmarks/*.py
+	@$(PYTHON) -m mypy $(PACKAGES) __main__.py
+	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache --no-logo >.var/imports.log || { cat .var/imports.log; exit 1; }
+	@MYPYPATH=processes/backends/onnxruntime $(PYTHON) -m mypy processes/backends/onnxruntime/*.py
+	@$(PYTHON) -m mypy .github/scripts/*.py
+	@$(PYTHON) -m mypy benchmarks/*.py
 	@$(VENV)/bin/zizmor --offline --quiet .github
 	@if command -v go >/dev/null; then go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; \
 	  else echo "actionlint did not run: it needs Go on PATH"; [ -z "$$CI" ]; fi

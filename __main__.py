@@ -5,6 +5,8 @@ What only one target needs is imported where it is used: Kubernetes' SDK alone t
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,10 @@ def check_machine(settings: Settings) -> None:
         from components import docker_deployment
 
         docker_deployment.check_machine(settings, PROJECT)
+    else:
+        from components import node_pool_deployment
+
+        node_pool_deployment.check_cluster(settings)
 
 
 def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
@@ -76,7 +82,9 @@ def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     name = settings.service_name
     venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles, PROJECT))
     deployment = ProcessDeployment(
-        f"{name}-deployment", ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv)
+        "deployment",
+        ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv),
+        under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": venv.summary}
 
@@ -89,9 +97,19 @@ def on_docker(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) 
     name = settings.service_name
     image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
     deployment = DockerDeployment(
-        f"{name}-deployment", DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference)
+        "deployment",
+        DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference),
+        under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": image.environment}
+
+
+def under_any_name(former: str) -> pulumi.ResourceOptions:
+    """Options of a resource that stays the same when the service gets another name: its port never closes.
+
+    `former` is what earlier versions of this program called it.
+    """
+    return pulumi.ResourceOptions(aliases=[pulumi.Alias(name=former)])
 
 
 def at_the_front_door(
@@ -99,7 +117,11 @@ def at_the_front_door(
 ) -> dict[str, Any]:
     """Open a deployment of this machine to clients, and check it."""
     name = settings.service_name
-    gateway = Gateway(f"{name}-gateway", GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment))
+    gateway = Gateway(
+        "gateway",
+        GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment),
+        under_any_name(f"{name}-gateway"),
+    )
     SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway))
     return outputs_of(gateway)
 
@@ -125,6 +147,7 @@ def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     return {
         **outputs_of(gateway),
         "environment": image.environment,
+        "cluster": deployment.cluster,
         "logs": deployment.logs,
         "portForward": gateway.port_forward,
     }
@@ -142,6 +165,15 @@ def outputs_of(gateway: Gateway | NodePoolGateway) -> dict[str, Any]:
     }
 
 
+def end_quietly(*_: object) -> None:
+    """End at an interrupt, which Pulumi's CLI sends once a resource failed: the reason stands there already.
+
+    By the exit code that tells the CLI so; Python's own way ends in tracebacks above that reason.
+    """
+    os._exit(32)
+
+
+signal.signal(signal.SIGINT, end_quietly)
 try:
     declare(stack_settings(PROJECT))
 except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:

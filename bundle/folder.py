@@ -18,6 +18,7 @@ from bundle.labels import label_notes, unix_lines
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
 from bundle.names import folder_problems, has_execution_environment
+from bundle.onnx_backend import batching_note, unserved_problems
 from bundle.problems import listed, nearest
 from bundle.python_model import PythonModelError, read_python_model
 from bundle.runtimes import Runtime
@@ -237,6 +238,9 @@ def _check_versions(
         return
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
     _read_labels(tree, folder, found.model, found)
+    if graph is not None and model_file is not None and not found.problems:
+        size = found.model.max_batch_size
+        found.notes.extend(batching_note(config, tree.files[model_file], size, model_file, target))
     for version in loaded:
         if f"{folder}/{version}/{GOLDEN_FILE}" in tree.files:
             found.notes.append(
@@ -256,6 +260,8 @@ def _graph_problems(
 ) -> list[str]:
     config = found.config
     problems = list(graph_target_problems(graph, config, target, runtime, tree.files[model_file], model_file))
+    if target == PROCESS:
+        problems.extend(unserved_problems(config, found.config_path))
     if config is not None:
         problems.extend(graph_problems(config, graph, found.config_path, model_file))
     # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.

@@ -8,6 +8,7 @@ import pulumi
 
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
+from components.providers.machine_service import state_directory
 from machine.service import overall
 from settings.schema import Settings
 from settings.tls_files import certificate_host
@@ -49,7 +50,7 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("triton:index:Gateway", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
-            "stateDirectory": str((args.project / settings.state_directory).resolve()),
+            "stateDirectory": state_directory(args.project, settings.state_directory),
             "port": deployment.port,
             "public": deployment.public,
             "authEnabled": deployment.auth_enabled,
@@ -58,6 +59,7 @@ class Gateway(pulumi.ComponentResource):
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "maxRequestMegabytes": deployment.max_request_megabytes,
             "cpuCores": deployment.cpu_cores,
+            "memoryMb": round(deployment.memory_gb * 1024),
             "shape": args.deployment.shape,
         }
         if deployment.max_requests_per_second is not None:

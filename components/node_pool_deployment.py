@@ -10,23 +10,27 @@ import pulumi_kubernetes as k8s
 
 from bundle.registry import Registry
 from components.model_bundle import ModelBundle
-from components.node_pool_objects import NOT_AWAITED, ObjectSet, cluster_provider, digest
+from components.node_pool_objects import ObjectSet, cluster_provider, digest
+from components.providers.node_pool_cluster import NodePoolCluster
 from components.providers.node_pool_pods import NodePoolPods
 from components.providers.node_pool_rollout import NodePoolRollout
 from components.stack_settings import stack_name
 from environment.image_layout import repository
 from machine.service import ServiceError
 from node_pool.addresses import logs_command
+from node_pool.cluster import Cluster, ClusterError
 from node_pool.image_pull import docker_configuration
 from node_pool.lifecycle import Times
 from node_pool.model_storage import repository_url
 from node_pool.names import REPLICA, Names
+from node_pool.needs import Needs
 from node_pool.objects import objects_of
 from node_pool.options import Contents, Options
+from node_pool.owners import check_owner
 from node_pool.rollout import lacks_spare_gpus
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 
-__all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
+__all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs", "check_cluster"]
 
 _DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own grace period
 
@@ -46,13 +50,16 @@ class NodePoolDeployment(pulumi.ComponentResource):
 
     An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
     the new ones, and says why those did not become ready.
-    `generation` changes with what is served; `options` are what is rendered and `provider` reaches the cluster, for the
-    front door. `logs` is the command that shows the replicas' logs. Raises `ServiceError` before anything is declared
-    where a registered bundle for the entry script stays in its object store.
+    `generation` changes with what is served; `options` are what is rendered, `provider` reaches the cluster and `where`
+    names it to dynamic providers, for the front door. `cluster` is its identity, `logs` the command that shows the
+    replicas' logs. Raises `ServiceError` before anything is declared where a registered bundle for the entry script
+    stays in its object store.
     """
 
     options: Options
     provider: k8s.Provider
+    cluster: pulumi.Output[dict[str, str]]
+    where: dict[str, Any]
     state: pulumi.Output[str]
     generation: pulumi.Output[str]
     logs: str
@@ -79,7 +86,17 @@ class NodePoolDeployment(pulumi.ComponentResource):
                 "nobody serves meanwhile, and the old version starts again where the new one fails",
                 self,
             )
-        self.provider = cluster_provider(f"{name}-cluster", settings, self)
+        setting, context = settings.node_pool.context or "", _context_name(settings)
+        inputs = {"context": setting, "name": context or ""}
+        cluster = NodePoolCluster(f"{name}-cluster-identity", inputs, pulumi.ResourceOptions(parent=self))
+        self.cluster = cluster.identity
+        self.where = {
+            "context": setting,
+            "cluster": cluster.identity,
+            "namespace": settings.node_pool.namespace,
+            "owner": self.options.owner,
+        }
+        self.provider = cluster_provider(f"{name}-cluster", settings, cluster, context, self)
         self.generation, rollout = self._declare(name)
         self.state = rollout.state
         self.logs = shlex.join(logs_command(Names.of(self.options), self.options.pool.context))
@@ -88,12 +105,11 @@ class NodePoolDeployment(pulumi.ComponentResource):
     def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
         declared = ObjectSet(name, self.options, self.provider, self)
         names, times = Names.of(self.options), Times.of(self.options)
-        where = {"context": self.options.pool.context or "", "namespace": names.namespace}
         grace = times.grace + _DELETION_SECONDS
         pods = NodePoolPods(
             f"{name}-pods",
             {
-                **where,
+                **self.where,
                 "service": names.service,
                 "labels": names.selector(REPLICA),
                 "graceSeconds": grace,
@@ -103,26 +119,49 @@ class NodePoolDeployment(pulumi.ComponentResource):
         made: list[pulumi.Resource] = [pods]
         guards: list[pulumi.Resource] = [pods]
         for manifest in objects_of(REPLICA, self.options):
-            awaited = manifest["kind"] != "Deployment"
-            resource = declared.declare(manifest, depends_on=guards, annotations=None if awaited else NOT_AWAITED)
+            resource = declared.declare(manifest, depends_on=guards)
             if manifest["kind"] in ("Namespace", "ServiceAccount"):
                 # They fail where the service's names are another's: then nothing else has been touched.
                 guards = [*guards, resource]
-            elif not awaited:
+            elif manifest["kind"] == "Deployment":
                 generation = digest(manifest)
             made.append(resource)
         inputs: dict[str, Any] = {
-            **where,
+            **self.where,
             "deployment": names.service,
             "generation": generation,
             "provisionSeconds": times.provision,
             "startupSeconds": times.startup,
             "graceSeconds": grace,
-            "sleeps": self.options.sleeps,
+            "needs": Needs.of(REPLICA, self.options.settings).model_dump(),
         }
         return generation, NodePoolRollout(
             f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
         )
+
+
+def check_cluster(settings: Settings) -> None:
+    """Raise `ServiceError` where the service's names are another stack's in the cluster.
+
+    A preview needs no cluster: one that does not answer is told by `up`.
+    """
+    names = Names(settings.service_name, settings.node_pool.namespace)
+    try:
+        cluster = Cluster(settings.node_pool.context or "")
+        check_owner(cluster, names, stack_name(), overwrite=settings.deployment.overwrite)
+    except ClusterError:
+        if not pulumi.runtime.is_dry_run():
+            raise
+
+
+def _context_name(settings: Settings) -> str | None:
+    """The context that is meant, by name; None where there is no kubeconfig, as at a preview without a cluster."""
+    if settings.node_pool.context:
+        return settings.node_pool.context
+    try:
+        return Cluster().context_name or None
+    except ClusterError:
+        return None
 
 
 def _by_triton(settings: Settings, model: Model | RegisteredModelId, bundle: ModelBundle) -> bool:

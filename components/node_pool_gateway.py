@@ -11,7 +11,8 @@ import pulumi
 
 from components.access_keys import AccessKeys
 from components.node_pool_deployment import NodePoolDeployment
-from components.node_pool_objects import NOT_AWAITED, ObjectSet, digest
+from components.node_pool_objects import ObjectSet, digest
+from components.providers.node_pool_address import NodePoolAddress
 from components.providers.node_pool_rollout import NodePoolRollout
 from gateway import config
 from gateway.keys import Keys
@@ -22,6 +23,7 @@ from node_pool.front_door import STARTUP_SECONDS
 from node_pool.gateway_files import gateway_files
 from node_pool.lifecycle import Times
 from node_pool.names import FRONT_DOOR, Names
+from node_pool.needs import Needs
 from node_pool.objects import objects_of
 from node_pool.options import Contents, Options
 from settings.schema import Settings
@@ -63,10 +65,8 @@ class NodePoolGateway(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodePoolGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:NodePoolGateway", name, None, opts)
         options = replace(args.deployment.options, contents=_contents(args))
-        made, rollout = self._declare(name, options, args.deployment)
-        service = made["Service", Names.of(options).service]
-        balanced = options.pool.exposure.kind == "loadBalancer"
-        self.address = service.status.apply(_address) if balanced else pulumi.Output.from_input("")
+        rollout = self._declare(name, options, args.deployment)
+        self.address = self._address(name, options, args.deployment, rollout)
         self.url = self.address.apply(lambda address: public_url(options, address))
         self.scoring_uri = pulumi.Output.concat(self.url, "/score") if options.scorer else self.url
         self.swagger_uri = pulumi.Output.concat(self.url, "/swagger.json") if options.scorer else None
@@ -79,32 +79,45 @@ class NodePoolGateway(pulumi.ComponentResource):
         )
         self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})
 
-    def _declare(
-        self, name: str, options: Options, deployment: NodePoolDeployment
-    ) -> tuple[dict[tuple[str, str], Any], NodePoolRollout]:
-        """The objects, by kind and name, and the rollout of Envoy's pods."""
+    def _declare(self, name: str, options: Options, deployment: NodePoolDeployment) -> NodePoolRollout:
+        """The objects, and the rollout of Envoy's pods."""
         declared = ObjectSet(name, options, deployment.provider, self)
         made: dict[tuple[str, str], Any] = {}
         for manifest in objects_of(FRONT_DOOR, options):
             # The replicas first: where they fail, the front door stays as it is.
             needed = [found for (kind, _), found in made.items() if kind in ("ConfigMap", "Secret", "Deployment")]
-            awaited = manifest["kind"] != "Deployment"
             made[manifest["kind"], manifest["metadata"]["name"]] = declared.declare(
-                manifest, depends_on=[deployment, *needed], annotations=None if awaited else NOT_AWAITED
+                manifest, depends_on=[deployment, *needed]
             )
-            if not awaited:
+            if manifest["kind"] == "Deployment":
                 generation = digest(manifest)
         inputs: dict[str, Any] = {
-            "context": options.pool.context or "",
-            "namespace": options.pool.namespace,
+            **deployment.where,
             "deployment": Names.of(options).front_door,
             "generation": generation,
             "provisionSeconds": Times.of(options).provision,
             "startupSeconds": STARTUP_SECONDS,
             "graceSeconds": 0,  # an Envoy that ends has left its Service, and keeps no new one waiting
+            "needs": Needs.of(FRONT_DOOR, options.settings).model_dump(),
         }
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(made.values()))
-        return made, NodePoolRollout(f"{name}-rollout", inputs, opts)
+        return NodePoolRollout(f"{name}-rollout", inputs, opts)
+
+    def _address(
+        self, name: str, options: Options, deployment: NodePoolDeployment, rollout: NodePoolRollout
+    ) -> pulumi.Output[str]:
+        """The address of what leads in from outside, once it is there; "" where only the cluster's own pods come."""
+        exposure = options.pool.exposure
+        if exposure.kind == "cluster":
+            return pulumi.Output.from_input("")
+        inputs = {
+            **deployment.where,
+            "exposure": exposure.kind,
+            "service": Names.of(options).service,
+            "seconds": exposure.address_seconds,
+        }
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[rollout])
+        return NodePoolAddress(f"{name}-address", inputs, opts).address
 
 
 def _contents(args: NodePoolGatewayArgs) -> Contents:
@@ -130,10 +143,3 @@ def _contents(args: NodePoolGatewayArgs) -> Contents:
 
 def _version(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _address(status: Any) -> str:
-    """A load balancer's address, once the cloud gave one."""
-    balancer = getattr(status, "load_balancer", None)
-    given = getattr(balancer, "ingress", None) or []
-    return str(given[0].ip or given[0].hostname or "") if given else ""

@@ -11,10 +11,17 @@ import pulumi_kubernetes as k8s
 from node_pool.options import Manifest, Options
 from settings.schema import Settings
 
-__all__ = ["NOT_AWAITED", "ObjectSet", "cluster_provider", "digest"]
+__all__ = ["ObjectSet", "cluster_provider", "digest"]
 
-# For a Deployment: its rollout is awaited by `NodePoolRollout`, which knows why a pod does not become ready.
-NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+# What Pulumi's plugin would wait for in silence. A Deployment's pods and a Service's endpoints are awaited by
+# `NodePoolRollout`, what leads in from outside by `NodePoolAddress`: they know why it is not there.
+_NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+# A Deployment that somebody scaled, or that was paused, is the declaration's again with the next update.
+_ANNOTATIONS = {
+    "Deployment": {**_NOT_AWAITED, "pulumi.com/patchForce": "true"},
+    "Service": _NOT_AWAITED,
+    "Ingress": _NOT_AWAITED,
+}
 
 _CLASSES: dict[tuple[str, str], Any] = {
     ("v1", "Namespace"): k8s.core.v1.Namespace,
@@ -30,23 +37,26 @@ _CLASSES: dict[tuple[str, str], Any] = {
 }
 
 
-def cluster_provider(name: str, settings: Settings, parent: pulumi.Resource) -> k8s.Provider:
-    """The provider of the cluster that the kubeconfig's context names.
+def cluster_provider(
+    name: str, settings: Settings, cluster: pulumi.Resource, context: str | None, parent: pulumi.Resource
+) -> k8s.Provider:
+    """The provider of the cluster that the kubeconfig's context names, once `cluster` was found to be the stack's.
 
-    ConfigMaps and Secrets are changed in place, as running pods that mount them need. Objects of the service's names
-    that this stack did not make are an error, or taken over where `deployment.overwrite` is true.
+    The context is named where the kubeconfig's current one was meant too: whoever switches it later must not lead a
+    `destroy` elsewhere. ConfigMaps and Secrets are changed in place, as running pods that mount them need. Objects of
+    the service's names that this stack did not make are an error, or taken over where `deployment.overwrite` is true.
     """
     overwrite = settings.deployment.overwrite
     return k8s.Provider(
         name,
-        context=settings.node_pool.context,
+        context=context,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         enable_patch_force=overwrite,
         upsert_existing_objects=overwrite,
-        # Another kubeconfig for the same cluster must not replace what runs in it.
-        cluster_identifier=settings.node_pool.context or "current",
-        opts=pulumi.ResourceOptions(parent=parent),
+        # Another name of the same cluster must not replace what runs in it; another cluster is refused.
+        cluster_identifier="current",
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[cluster]),
     )
 
 
@@ -59,17 +69,11 @@ class ObjectSet:
         self._provider = provider
         self._parent = parent
 
-    def declare(
-        self,
-        manifest: Manifest,
-        *,
-        depends_on: Sequence[pulumi.Resource] = (),
-        annotations: dict[str, str] | None = None,
-    ) -> Any:
-        """The resource of an object, with annotations for Pulumi added to its own."""
+    def declare(self, manifest: Manifest, *, depends_on: Sequence[pulumi.Resource] = ()) -> Any:
+        """The resource of an object, with annotations for Pulumi's plugin added to its own."""
         kind, version = manifest["kind"], manifest["apiVersion"]
         metadata = dict(manifest["metadata"])
-        if annotations:
+        if annotations := _ANNOTATIONS.get(kind):
             metadata["annotations"] = {**metadata["annotations"], **annotations}
         opts = pulumi.ResourceOptions(parent=self._parent, provider=self._provider, depends_on=list(depends_on))
         rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}

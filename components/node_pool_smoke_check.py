@@ -46,12 +46,11 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
         settings, options = args.settings, args.deployment.options
         names, times = Names.of(options), Times.of(options)
         inputs: dict[str, Any] = {
-            "context": options.pool.context or "",
-            "namespace": names.namespace,
+            **args.deployment.where,
             "service": names.service,
             "containerPort": FRONT_DOOR_PORT,
             "scheme": scheme(options),
-            "address": "" if options.pool.exposure.internal else args.gateway.address,
+            "address": args.gateway.address if options.pool.exposure.reached_by_address else "",
             "sleeps": options.sleeps,
             "serverName": _server_name(settings, args.project),
             "patienceSeconds": times.progress,

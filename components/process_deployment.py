@@ -10,6 +10,7 @@ import pulumi
 from components.entry_script import entry_script
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
+from components.providers.machine_service import state_directory
 from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
 from components.stack_settings import stack_name
@@ -42,7 +43,6 @@ class ProcessDeployment(MachineDeployment):
 
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
-        state_directory = (args.project / settings.state_directory).resolve()
         self._owner = stack_name()
         check_machine(settings, args.project)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
@@ -50,13 +50,14 @@ class ProcessDeployment(MachineDeployment):
             "serviceName": settings.service_name,
             "owner": self._owner,
             "overwrite": deployment.overwrite,
-            "stateDirectory": str(state_directory),
+            "stateDirectory": state_directory(args.project, settings.state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
             "environmentPath": args.environment.path,
             "environmentDigest": args.environment.digest,
             "variables": dict(args.environment.variables),
             "gpuCores": deployment.gpu_cores,
             "cpuCores": deployment.cpu_cores,
+            "memoryMb": round(deployment.memory_gb * 1024),
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from docker_target.containers import Container, generation
+from docker_target.containers import Container, generation, triton_command
 from docker_target.engine import Engine
 from docker_target.failure import by_hand, explain
 from docker_target.spec import ServiceSpec
@@ -67,6 +67,8 @@ def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
     spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
     container = next(c for c in generation(spec, 0) if c.role == "triton")
     body = {key: value for key, value in container.body.items() if key != "Healthcheck"}
+    command = triton_command(spec.repositories)  # without its keeper, which the base image does not have
+    body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
     mounts = [
         {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
         for source, target in zip(trial.repositories, targets, strict=True)

@@ -23,7 +23,17 @@ from environment.image_layout import (
 )
 from serving.command import PROBE, SERVER
 
-__all__ = ["PROBES", "Container", "Labels", "Role", "digest_of", "generation", "hardened", "probe_command"]
+__all__ = [
+    "PROBES",
+    "Container",
+    "Labels",
+    "Role",
+    "digest_of",
+    "generation",
+    "hardened",
+    "probe_command",
+    "triton_command",
+]
 
 PREFIX = "triton-serving"
 # Triton waits this long for requests under way when it is told to stop, and the engine a little longer.
@@ -102,8 +112,14 @@ def _containers(spec: ServiceSpec, number: int) -> list[Container]:
     return containers
 
 
-def _triton_command(repositories: tuple[str, ...]) -> list[str]:
-    """Triton's command line. It stays up when a model does not load, so that the probe can say why."""
+_KEEPER = ["python", "-I", "-m", "serving.keeper", f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
+
+
+def triton_command(repositories: tuple[str, ...]) -> list[str]:
+    """Triton's command line. It stays up when a model does not load, so that the probe can say why.
+
+    Every model is loaded at the start, and one whose process died can be loaded again: `serving.keeper` does that.
+    """
     return [
         "tritonserver",
         *(f"--model-repository={repository}" for repository in repositories),
@@ -112,6 +128,8 @@ def _triton_command(repositories: tuple[str, ...]) -> list[str]:
         f"--metrics-port={TRITON_METRICS_PORT}",
         "--exit-on-error=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+        "--model-control-mode=explicit",
+        "--load-model=*",
     ]
 
 
@@ -125,7 +143,9 @@ def _network(spec: ServiceSpec, name: str) -> Container:
 
 def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
-    body = _body(spec, _triton_command(spec.repositories), _threads(spec) | spec.variables, gpus=spec.gpu_cores)
+    body = _body(
+        spec, [*_KEEPER, *triton_command(spec.repositories)], _threads(spec) | spec.variables, gpus=spec.gpu_cores
+    )
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.
     shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)

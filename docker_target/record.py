@@ -9,7 +9,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment.files import write_atomically
+from common.files import write_whole
 from gateway.admin import Admin
 from gateway.options import UNIX_PATH_LIMIT
 from machine.service import DoorRecord, ServiceError, ServiceFolder
@@ -60,4 +60,4 @@ class Folder(ServiceFolder):
 
     def write(self, record: Record) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_atomically(self.root / "record.json", record.model_dump_json(indent=2))
+        write_whole(self.root / "record.json", record.model_dump_json(indent=2), mode=0o600)

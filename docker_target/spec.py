@@ -11,7 +11,7 @@ class ServiceSpec(spec.ServiceSpec):
     """A service to run from one image, named by digest or id, in the Docker network `network`.
 
     `bundles` are those that the image must hold (`name:version@sha256:...`), `repositories` Triton's model repositories
-    in it (none: no Triton), `scorer` says whether it runs an entry script. Memory is in MiB.
+    in it (none: no Triton), `scorer` says whether it runs an entry script.
     """
 
     network: str
@@ -19,7 +19,6 @@ class ServiceSpec(spec.ServiceSpec):
     bundles: tuple[str, ...]
     repositories: tuple[str, ...] = ()
     scorer: bool = False
-    memory_mb: int = 4096
     shared_memory_mb: int | None = None
     scorer_share: float = 0.25
 

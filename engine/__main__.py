@@ -2,6 +2,8 @@
 
 import sys
 
+from common.streams import keep_open
 from engine.cli.arguments import main
 
+keep_open()
 sys.exit(main(sys.argv[1:]))

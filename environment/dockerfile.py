@@ -55,7 +55,7 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
 FROM {base_image} AS packages
 USER root
 RUN python3 -m venv --system-site-packages --without-pip {ENVIRONMENT} \\
- && echo {SERVING} > "$({python} -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/serving.pth"
+ && printf '%s\\n' {SERVING} "import serving.utf8" > "$({python} -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/serving.pth"
 {arguments}
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 COPY {CURATED_LOCK} /tmp/

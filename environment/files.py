@@ -1,27 +1,12 @@
-"""Files that are there whole or not at all, and digests of folders."""
+"""Digests of source folders."""
 
 import hashlib
-import os
 import stat
-import tempfile
 from pathlib import Path
 
 from environment.source import read_source
 
-__all__ = ["digest_of", "is_executable", "write_atomically"]
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that whoever reads it sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+__all__ = ["digest_of", "is_executable"]
 
 
 def is_executable(file: Path) -> bool:

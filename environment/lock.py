@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment.files import write_atomically
+from common.files import write_whole
 from environment.interpreter import Interpreter
 from environment.uv_command import Progress, UvError, run_uv
 
@@ -72,7 +72,7 @@ def resolve(
         except UvError as error:
             raise ResolutionError(_explain(str(error), name, pins)) from None
         lock = Lock(locked.read_text(encoding="utf-8"))
-    write_atomically(kept, lock.text)
+    write_whole(kept, lock.text, mode=0o600)
     return lock
 
 

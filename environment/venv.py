@@ -33,7 +33,7 @@ from environment.uv_command import Progress, UvError, run_uv
 __all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "remove_unused", "triton_in"]
 
 PROJECT = Path(__file__).resolve().parents[1]
-LAYOUT = 1  # of the folder; raise it when the steps below change
+LAYOUT = 2  # of the folder; raise it when the steps below change
 _SERVER = Path("triton", "pytriton", "tritonserver")
 
 
@@ -43,13 +43,14 @@ class BuildError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Triton:
-    """Triton in a built environment. To start it: `server` with `--backend-directory=<backend_directory>`, the
-    environment's `bin` first on PATH (Triton's Python backend takes its interpreter from there), and `library_path`,
-    where it is not empty, as LD_LIBRARY_PATH.
+    """Triton in a built environment. To start it: `server` with `--backend-directory=<backend_directory>` and
+    `--cache-directory=<cache_directory>`, the environment's `bin` first on PATH (Triton's Python backend takes its
+    interpreter from there), and `library_path`, where it is not empty, as LD_LIBRARY_PATH.
     """
 
     server: Path
     backend_directory: Path
+    cache_directory: Path
     library_path: str
 
 
@@ -161,6 +162,8 @@ class _Builder:
         self._install("--require-hashes", "-r", str(locked))
         # uv keeps what it built of a folder until its pyproject.toml changes; the sources may have changed alone
         self._install("--no-deps", "--reinstall", str(serving))
+        (packages,) = self.staging.glob("lib/python3.*/site-packages")
+        (packages / "serving.pth").write_text("import serving.utf8\n", encoding="utf-8")
 
     def install_triton(self, wheel: Wheel, backends: Path) -> None:
         """Add Triton's server, its Python backend for this interpreter, and the Python-based backends."""
@@ -205,6 +208,7 @@ def triton_in(path: Path) -> Triton:
     return Triton(
         server=server / "bin" / "tritonserver",
         backend_directory=server / "backends",
+        cache_directory=server / "caches",
         library_path=":".join(map(str, cuda)),
     )
 

@@ -1,14 +1,17 @@
 """A service of this machine, be it processes or containers: its folder, how it was found, and what went wrong."""
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from common.files import write_whole
 from common.redaction import redacted
 
 __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
@@ -48,8 +51,13 @@ def overall(serving: str, front_door: str) -> str:
 
 
 class DoorRecord(BaseModel):
-    """What a service's record holds of its front door: whose keys open it, its port and that of the metrics."""
+    """What every service's record holds: its names, and its front door's keys, port and metrics' port.
 
+    `door_owner` is the stack whose keys open it. A service has two names while it is being renamed, and else one; where
+    none is written down, it is that of its folder.
+    """
+
+    names: list[str] = []
     door_owner: str = ""
     port: int | None = None
     stats_port: int | None = None
@@ -61,9 +69,49 @@ class DoorRecord(BaseModel):
 
 @dataclass(frozen=True)
 class ServiceFolder:
-    """The folder `root` in which a service keeps its files; its lock lies beside it."""
+    """The folder `root` in which a service keeps its files; its lock lies beside it.
+
+    A folder keeps its path while its service is renamed, because what runs has files open in it: the record tells the
+    service's name, and `service` the one by which a new one was looked for.
+    """
 
     root: Path
+    service: str = ""
+    RECORD: ClassVar[str]
+
+    @classmethod
+    def find(cls, parent: Path, name: str) -> Path:
+        """The folder of the service of that name within `parent`, or where a new one of that name would live."""
+        own = parent / name
+        for root in [own, *sorted(path.parent for path in parent.glob(f"*/{cls.RECORD}"))]:
+            if name in cls._names(root):
+                return root
+        number = 2
+        while cls._names(own):  # a renamed service lives there
+            own = parent / f"{name}-{number}"
+            number += 1
+        return own
+
+    @classmethod
+    def _names(cls, root: Path) -> list[str]:
+        file = root / cls.RECORD
+        return (_content(file).get("names") or [root.name]) if file.is_file() else []
+
+    @property
+    def name(self) -> str:
+        """The service's name; while it is being renamed, the new one."""
+        return (self._names(self.root) or [self.service or self.root.name])[-1]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a service lives in the folder."""
+        return (self.root / self.RECORD).is_file()
+
+    def rename(self, *names: str) -> None:
+        """Give a service that is there other names; nothing happens where there is none."""
+        file = self.root / self.RECORD
+        if self.is_there:
+            write_whole(file, json.dumps({**_content(file), "names": list(names)}, indent=2), mode=0o600)
 
     @property
     def envoy(self) -> Path:
@@ -83,7 +131,7 @@ class ServiceFolder:
                 yield
         except Timeout:
             raise ServiceError(
-                f"service '{self.root.name}' is being changed by another process; wait for it to end"
+                f"service '{self.name}' is being changed by another process; wait for it to end"
             ) from None
 
     def remove(self) -> None:
@@ -96,3 +144,30 @@ class ServiceFolder:
     @property
     def _lock_file(self) -> Path:
         return self.root.parent / f".{self.root.name}.lock"
+
+
+@contextmanager
+def renaming(folder: ServiceFolder, wanted: ServiceFolder, former: str, name: str) -> Iterator[None]:
+    """Let a service have both names while it is rolled out under the new one, and then the one that it has come to.
+
+    Whoever is told to remove it after a killed rollout finds it under either name. `wanted` is the folder of the new
+    name; raises `ServiceError` where another service lives there.
+    """
+    taken = wanted.root != folder.root and wanted.is_there
+    if taken and folder.is_there:
+        raise ServiceError(
+            f"serviceName '{former}' cannot become '{name}' while another service has that name; destroy that one first, "
+            "or choose another serviceName"
+        )
+    folder.rename(former, name)
+    try:
+        yield
+    except BaseException:
+        folder.rename(former)
+        raise
+    folder.rename(name)
+
+
+def _content(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_bytes())
+    return content

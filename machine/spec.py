@@ -16,7 +16,7 @@ class Part(BaseModel):
 
 
 class ServiceSpec(Part):
-    """A service to run. Times are in seconds unless their name says otherwise.
+    """A service to run. Times are in seconds unless their name says otherwise, memory is in MiB.
 
     `variables` are the entry script's environment variables.
     """
@@ -28,6 +28,7 @@ class ServiceSpec(Part):
     variables: dict[str, str] = {}
     gpu_cores: int = 0
     cpu_cores: float = 1
+    memory_mb: int = 4096
     scoring_timeout_ms: int = 60_000
     strategy: Literal["surge", "recreate"] = "surge"
     deadline_seconds: int = 300
@@ -53,3 +54,4 @@ class FrontDoorSpec(Part):
     max_request_megabytes: int = 64
     max_requests_per_second: int | None = None
     cpu_cores: float = 1
+    memory_mb: int = 4096

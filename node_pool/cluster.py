@@ -30,10 +30,21 @@ class Cluster:
         with _errors():
             self._api = kr8s.api(context=context or None)
 
+    @property
+    def context_name(self) -> str:
+        """The context's name in the kubeconfig; "" inside a pod, which has none."""
+        return str(getattr(self._api.auth, "active_context", None) or "")
+
+    @property
+    def server(self) -> str:
+        """The URL of the cluster's API."""
+        return str(self._api.auth.server)
+
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """One object, or None."""
+        """One object, or None; `namespace` "" for kinds that have none."""
         with _errors():
-            found = list(self._api.get(kind, namespace=namespace, field_selector={"metadata.name": name}))
+            selector = {"metadata.name": name}
+            found = list(self._api.get(kind, namespace=namespace or None, field_selector=selector))
         return _json(found[0]) if found else None
 
     def select(self, kind: str, namespace: str, labels: dict[str, str]) -> list[Manifest]:

@@ -64,8 +64,16 @@ def replica_volumes(options: Options) -> list[dict[str, Any]]:
 def _triton(options: Options) -> dict[str, Any]:
     times = Times.of(options)
     container = _container(options, "triton", triton_share(options))
-    container["command"] = ["tritonserver"]
+    container["command"] = [
+        "python",
+        "-I",
+        "-m",
+        "serving.keeper",
+        f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}",
+        "--",
+    ]
     container["args"] = [
+        "tritonserver",
         *(word for repository in options.contents.repositories for word in ("--model-repository", repository)),
         f"--http-port={TRITON_HTTP_PORT}",
         f"--grpc-port={TRITON_GRPC_PORT}",
@@ -73,6 +81,9 @@ def _triton(options: Options) -> dict[str, Any]:
         # It stays up when a model does not load, so that the probe can say why.
         "--exit-on-error=false",
         f"--exit-timeout-secs={times.triton_exit}",
+        # Every model is loaded at the start, and one whose process died can be loaded again: the keeper does that.
+        "--model-control-mode=explicit",
+        "--load-model=*",
     ]
     container["ports"] = [
         {"name": "http", "containerPort": TRITON_HTTP_PORT},

@@ -8,8 +8,10 @@ from node_pool.options import Manifest
 
 __all__ = [
     "Trouble",
+    "condition",
     "event_lines",
     "failed_loads",
+    "has_started",
     "is_ready",
     "is_running",
     "is_unscheduled",
@@ -55,7 +57,7 @@ class Trouble:
 
 def is_ready(pod: Manifest) -> bool:
     """Whether a pod passed its probes and is not about to end."""
-    ready = _condition(pod, "Ready")
+    ready = condition(pod, "Ready")
     return bool(ready and ready["status"] == "True" and "deletionTimestamp" not in pod["metadata"])
 
 
@@ -75,6 +77,14 @@ def troubles(pod: Manifest, events: Sequence[Manifest]) -> list[Trouble]:
         if not container.get("ready"):
             found += _of_container(name, container, events)
     return found
+
+
+def has_started(pod: Manifest) -> bool:
+    """Whether a container of a pod wrote a log: it runs, or it did."""
+    status = pod.get("status", {})
+    found = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    states = [state for one in found for state in (one.get("state", {}), one.get("lastState", {}))]
+    return any("running" in state or "terminated" in state for state in states)
 
 
 def is_running(pod: Manifest, container: str) -> bool:
@@ -97,26 +107,27 @@ def failed_loads(pod: Manifest, log: Sequence[str]) -> list[Trouble]:
 
 def refusals(deployment: Manifest) -> list[Trouble]:
     """Why the cluster refuses to make the Deployment's pods at all: a quota, a policy, a priority class not there."""
-    failed = _condition(deployment, "ReplicaFailure")
+    failed = condition(deployment, "ReplicaFailure")
     if failed is None or failed["status"] != "True":
         return []
     return [Trouble(f"of {deployment['metadata']['name']}", f"{failed.get('reason', '')}: {failed.get('message', '')}")]
 
 
 def node_lines(pod: Manifest, nodes: Sequence[Manifest]) -> list[str]:
-    """What keeps a pod off each node of its pool: the scheduler's own words count the nodes and name no taint."""
-    lines = [
-        f"node {node['metadata']['name']}: {'; '.join(obstacles(pod, node)) or 'no taint against the pod'}"
-        for node in nodes
-    ]
+    """What keeps a pod off each node of its pool: the scheduler's own words count the nodes and name no taint.
+
+    Nodes on which other pods have what this one asks for are not named: the scheduler's words say what that is.
+    """
+    named = [(node["metadata"]["name"], obstacles(pod, node)) for node in nodes]
+    lines = [f"node {name}: {'; '.join(found)}" for name, found in named if found]
     more = len(lines) - _NODE_LIMIT
     return [*lines[:_NODE_LIMIT], *([f"and {more} more nodes"] if more > 0 else [])]
 
 
 def obstacles(pod: Manifest, node: Manifest) -> list[str]:
-    """What keeps a pod off a node, whatever else runs there: that it is not ready, taints that it does not tolerate."""
+    """What keeps a pod off a node, whatever else runs there: it is not ready, its taints, a device that it lacks."""
     found = []
-    ready = _condition(node, "Ready")
+    ready = condition(node, "Ready")
     if ready is None or ready["status"] != "True":
         found.append(f"not ready: {(ready or {}).get('message', 'no word')}")
     tolerations = pod["spec"].get("tolerations", [])
@@ -124,7 +135,21 @@ def obstacles(pod: Manifest, node: Manifest) -> list[str]:
     if taints:
         words = [f"{taint['key']}{_value(taint)}:{taint['effect']}" for taint in taints]
         found.append(f"taints that the pod does not tolerate: {', '.join(words)}")
+    allocatable = node.get("status", {}).get("allocatable", {})
+    for resource, asked in _devices(pod).items():
+        if asked > (offered := int(allocatable.get(resource, 0))):
+            found.append(f"offers {offered} {resource}, the pod asks for {asked}")
     return found
+
+
+def _devices(pod: Manifest) -> dict[str, int]:
+    """The extended resources that a pod asks for, GPUs say: whole ones, by names with a domain."""
+    asked: dict[str, int] = {}
+    for container in [*pod["spec"].get("initContainers", []), *pod["spec"].get("containers", [])]:
+        for resource, amount in container.get("resources", {}).get("limits", {}).items():
+            if "/" in resource:
+                asked[resource] = asked.get(resource, 0) + int(amount)
+    return asked
 
 
 def _value(taint: Manifest) -> str:
@@ -183,10 +208,11 @@ def _is_failed_pull(event: Manifest) -> bool:
 
 def _refusal(pod: Manifest) -> Manifest | None:
     """The scheduler's word that it has found no node."""
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition(pod, "PodScheduled")
     return scheduled if scheduled and scheduled["status"] == "False" else None
 
 
-def _condition(manifest: Manifest, kind: str) -> Manifest | None:
-    conditions = manifest.get("status", {}).get("conditions", [])
-    return next((condition for condition in conditions if condition["type"] == kind), None)
+def condition(manifest: Manifest, kind: str) -> Manifest | None:
+    """A condition of an object's status."""
+    conditions = manifest.get("status", {}).get("conditions") or []
+    return next((found for found in conditions if found["type"] == kind), None)

@@ -12,8 +12,10 @@ from rich.console import Console
 from bundle.problems import LayoutError
 from bundle.registry import RegistryError
 from common.redaction import redacted
+from common.streams import keep_open
 from environment import BuildError, ResolutionError, SpecError
 from machine.service import ServiceError
+from operate.signals import end_in_order
 from settings import Settings, SettingsError, read_stack_file
 from settings.golden import GoldenError
 from settings.schema import Target
@@ -44,6 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
         command.add_argument("--stack", required=True, help="the stack, as in stacks/Pulumi.<stack>.yaml")
+        if verb in ("status", "logs"):
+            command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
     args = parser.parse_args(arguments)
@@ -55,8 +59,6 @@ def main(arguments: list[str] | None = None) -> int:
     except MISTAKES as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
@@ -72,7 +74,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if target is Target.NODE_POOL:
         from operate import node_pool
 
-        return node_pool.run(args.verb, console, settings, follow=follow)
+        return node_pool.run(args.verb, console, settings, follow=follow, cluster=getattr(args, "cluster", ""))
     if target is Target.DOCKER:
         from operate import docker
 
@@ -83,4 +85,6 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
 
 
 if __name__ == "__main__":
+    keep_open()
+    end_in_order()
     sys.exit(main())

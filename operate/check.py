@@ -4,11 +4,9 @@ What Azure's document did by hand with `docker run` of Triton and curl. Everythi
 registry that is thrown away, and a service that has no front door.
 """
 
-import contextlib
 import json
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,7 +17,8 @@ from bundle.registry import Registered, Registry
 from components.entry_script import entry_script, source_notes
 from components.providers.environment_venv import declared_environment
 from environment import venv
-from processes import rollout, service
+from operate.trial import SERVICE, trial_folder
+from processes import rollout
 from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
 from settings.model_rules import layout_of, registry_url
@@ -39,10 +38,8 @@ def run(console: Console, settings: Settings, project: Path) -> int:
         console.print(line, markup=False)
 
     state_directory = (project / settings.state_directory).resolve()
-    state_directory.mkdir(parents=True, exist_ok=True)
-    # A short name: a Unix socket's path has few characters.
-    with tempfile.TemporaryDirectory(prefix="c-", dir=state_directory) as folder, contextlib.ExitStack() as at_exit:
-        found = [_registered(model, settings, project, Path(folder) / "registry") for model in settings.models]
+    with trial_folder(state_directory) as folder:
+        found = [_registered(model, settings, project, folder / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
@@ -58,10 +55,10 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             say(note)
         script = entry_script(settings, project)
         spec = ServiceSpec(
-            service_name="check",
-            owner="check",
+            service_name=SERVICE,
+            owner=SERVICE,
             overwrite=True,
-            state_directory=Path(folder),
+            state_directory=folder,
             bundles=tuple(bundles),
             environment_path=built.path,
             environment_digest=built.digest,
@@ -69,10 +66,10 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             entry_script=EntryScript.model_validate(script) if script else None,
             cpu_cores=settings.deployment.cpu_cores,
             gpu_cores=settings.deployment.gpu_cores,
+            memory_mb=round(settings.deployment.memory_gb * 1024),
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )
-        at_exit.callback(service.remove, spec.state_directory, spec.service_name, spec.owner)
         started = time.monotonic()
         rollout.apply(spec, say)
         seconds = time.monotonic() - started
@@ -97,13 +94,15 @@ def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript |
 
 
 def _registered(
-    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path
+    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Registry, Registered]:
     """A bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
         path = project / model.path
         custom = model.framework is Framework.CUSTOM
         bundle = check_files(path) if custom else layout_of(settings, path)
+        for note in bundle.notes:
+            say(note)
         registry = Registry(str(scratch))
         return registry, registry.register(model.name, bundle, framework=model.framework.value)
     registry = Registry(registry_url(settings, project))

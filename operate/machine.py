@@ -16,6 +16,11 @@ def refusals():
         found.append(
             "Python %d.%d runs this; needed is 3.10 to 3.13. Install one and say: make PYTHON3=python3.12 ..." % version
         )
+    if ":" in os.getcwd():
+        found.append(
+            "the path of this folder, %s, has a colon, which parts the folders of PATH, and Python makes no environment in "
+            "it; clone into a path without one." % os.getcwd()
+        )
     if any(character.isspace() for character in os.getcwd()):
         found.append(
             "the path of this folder, %s, has a space, and Triton's Python backend does not start from such a path; "

@@ -1,7 +1,9 @@
 """What status, logs and check do on target `node-pool`."""
 
+import json
 import shlex
 import subprocess
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -9,21 +11,27 @@ from rich.table import Table
 
 from machine.service import ServiceError, overall
 from node_pool.addresses import logs_command
-from node_pool.cluster import Cluster
 from node_pool.diagnosis import is_ready
+from node_pool.identity import expected_cluster
+from node_pool.measure import measure
 from node_pool.names import FRONT_DOOR, REPLICA, Names
-from node_pool.watch import measure
+from node_pool.needs import Needs
+from node_pool.way_in import LEADING, WayIn
 from settings import Settings
 
 __all__ = ["run"]
 
 
-def run(verb: str, console: Console, settings: Settings, *, follow: bool) -> int:
-    """Run a verb; gives an exit code. Raises `ClusterError`, and `ServiceError` for a verb that has no sense here."""
+def run(verb: str, console: Console, settings: Settings, *, follow: bool, cluster: str = "") -> int:
+    """Run a verb; gives an exit code. `cluster` is the stack's output of that name, "" where nothing is deployed.
+
+    Raises `ClusterError`, of another cluster than that too, and `ServiceError` for a verb that has no sense here.
+    """
+    known = json.loads(cluster) if cluster else None
     if verb == "status":
-        return _show_status(console, settings)
+        return _show_status(console, settings, known)
     if verb == "logs":
-        return _show_logs(settings, follow=follow)
+        return _show_logs(settings, known, follow=follow)
     raise ServiceError("check serves models on this machine: give it a stack of target 'process' or 'docker'")
 
 
@@ -31,13 +39,15 @@ def _names(settings: Settings) -> Names:
     return Names(settings.service_name, settings.node_pool.namespace)
 
 
-def _show_status(console: Console, settings: Settings) -> int:
-    names, cluster = _names(settings), Cluster(settings.node_pool.context or "")
-    state, problems = measure(cluster, names.namespace, names.service)
-    door, closed = measure(cluster, names.namespace, names.front_door)
-    state = overall(state, door)
+def _show_status(console: Console, settings: Settings, known: dict[str, Any] | None) -> int:
+    names, cluster = _names(settings), expected_cluster(settings.node_pool.context or "", known)
+    state, problems = measure(cluster, names.namespace, names.service, Needs.of(REPLICA, settings))
+    door, closed = measure(cluster, names.namespace, names.front_door, Needs.of(FRONT_DOOR, settings))
+    exposure = settings.node_pool.exposure.kind
+    way = WayIn.measure(cluster, exposure, names.namespace, names.service) if exposure in LEADING else WayIn()
+    state = overall(overall(state, door), "Unhealthy" if way.problem else "Healthy")
     console.print(f"{names.service}: {state}")
-    for problem in (*problems, *closed):
+    for problem in (*problems, *closed, *filter(None, [way.problem])):
         console.print(f"  {problem}", markup=False)
     table = Table("pod", "ready", "restarts", "node", "since", box=box.SIMPLE_HEAD)
     for component in (REPLICA, FRONT_DOOR):
@@ -52,7 +62,9 @@ def _show_status(console: Console, settings: Settings) -> int:
     return 0 if state == "Healthy" else 1
 
 
-def _show_logs(settings: Settings, *, follow: bool) -> int:
+def _show_logs(settings: Settings, known: dict[str, Any] | None, *, follow: bool) -> int:
+    if known:
+        expected_cluster(settings.node_pool.context or "", known)
     command = logs_command(_names(settings), settings.node_pool.context)
     command += ["--follow"] if follow else []
     try:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from bundle.probe import declared_versions
 from bundle.registry import Registry, RegistryError
-from environment.files import write_atomically
+from common.files import write_whole
 from node_pool.addresses import LOCAL_PORT
 from serving.tensors import needs_binary
 from settings import Settings
@@ -114,7 +114,7 @@ def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
     file = (
         (project / settings.state_directory).resolve() / "cache" / "requests" / settings.service_name / f"{name}.json"
     )
-    write_atomically(file, text)
+    write_whole(file, text, mode=0o600)
     return _at(file, project)
 
 
@@ -129,6 +129,8 @@ def _shown(name: str, value: Any) -> str:
         return "\n".join(line for bundle in value for line in _bundle(bundle))
     if name == "environment" and isinstance(value, dict):
         return f"{value['name']} {str(value['digest'])[:12]}"
+    if name == "cluster" and isinstance(value, dict):
+        return f"{value['context'] or value['server']} ({value['uid']})"
     return str(value) if value is not None else "-"
 
 

@@ -9,15 +9,15 @@
     logs/                   a log per process and generation, rotated
 """
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import BaseModel
 
-from environment.files import write_atomically
+from common.files import write_whole
 from machine.service import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]
@@ -50,28 +50,43 @@ class Generation(BaseModel):
 
 
 class Record(DoorRecord):
-    """What `service.json` holds, the front door's part aside: whose service it is, and what has the traffic."""
+    """What `service.json` holds, the front door's part aside: whose service it is, and what has the traffic.
+
+    `root` is the folder as it was called when the current generation's files were written, with its path in them.
+    """
 
     owner: str
     current: Generation | None = None
     next_number: int = 1
+    root: str = ""
 
 
 @dataclass(frozen=True)
 class ServiceDirectory(ServiceFolder):
     """A service's folder; `root` is made when the service is claimed."""
 
+    RECORD: ClassVar[str] = "service.json"
+
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "ServiceDirectory":
-        return cls(state_directory.resolve() / "services" / service_name)
+        return cls(cls.find(state_directory.resolve() / "services", service_name), service_name)
 
     @property
     def sockets(self) -> Path:
-        """The folder of the control sockets: the service's own, or a short one where its path is too long."""
+        """The folder of the control sockets: the service's own, or a short one where its path is too long.
+
+        A copy of the folder has another one, and does not reach what the original runs; a moved folder keeps its own.
+        """
         longest = self.root / max(SUPERVISOR_SOCKET, ADMIN_SOCKET, key=len)
-        if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH:
+        if len(os.fsencode(longest)) <= LONGEST_SOCKET_PATH or not self.root.is_dir():
             return self.root
-        return Path(f"/tmp/triton-{os.getuid()}-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}")
+        return Path(f"/tmp/triton-{os.getuid()}-{self._identity}")
+
+    @property
+    def _identity(self) -> str:
+        """What tells this folder from every other one, a copy too, and stays as it is when it is moved."""
+        found = self.root.stat()
+        return f"{found.st_dev:x}-{found.st_ino:x}"
 
     @property
     def socket(self) -> Path:
@@ -87,7 +102,7 @@ class ServiceDirectory(ServiceFolder):
 
     @property
     def record_file(self) -> Path:
-        return self.root / "service.json"
+        return self.root / self.RECORD
 
     @property
     def programs(self) -> Path:
@@ -102,7 +117,7 @@ class ServiceDirectory(ServiceFolder):
 
     def shared_memory(self, number: int) -> str:
         """The prefix of the shared memory regions of a generation's Triton, which no other generation has."""
-        return f"triton-{hashlib.sha256(os.fsencode(self.root)).hexdigest()[:12]}-{number}-"
+        return f"triton-{self._identity}-{number}-"
 
     def remove_generation(self, number: int) -> None:
         """Remove a stopped generation's files, and the shared memory that a killed Triton left."""
@@ -117,7 +132,7 @@ class ServiceDirectory(ServiceFolder):
         return Record.model_validate_json(self.record_file.read_bytes())
 
     def write_record(self, record: Record) -> None:
-        write_atomically(self.record_file, record.model_dump_json(indent=2))
+        write_whole(self.record_file, record.model_dump_json(indent=2), mode=0o600)
 
     def is_taken_from(self, owner: str) -> bool:
         """Whether another stack than `owner` has this service now."""
@@ -130,9 +145,10 @@ class ServiceDirectory(ServiceFolder):
         With `overwrite` the rollout may replace the other stack's service, whose it stays until then.
         """
         check_owner(self, owner, overwrite=overwrite)
-        record = self.record() or Record(owner=owner)
-        for folder in (self.root, self.programs, self.logs, self.envoy, self.sockets):
+        record = self.record() or Record(owner=owner, names=[self.name] * (self.name != self.root.name))
+        for folder in (self.root, self.programs, self.logs, self.envoy):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.sockets.mkdir(exist_ok=True, mode=0o700)
         if self.sockets.stat().st_uid != os.getuid():
             raise ServiceError(f"{self.sockets} belongs to somebody else; remove it, or clone into a shorter path")
         self.write_record(record)
@@ -142,7 +158,8 @@ class ServiceDirectory(ServiceFolder):
         """Remove the folder with everything in it, the sockets and the shared memory too."""
         for number in self.generation_numbers():
             self.remove_generation(number)
-        shutil.rmtree(self.sockets, ignore_errors=True)
+        if self.sockets != self.root:
+            shutil.rmtree(self.sockets, ignore_errors=True)
         super().remove()
 
 
@@ -151,6 +168,6 @@ def check_owner(directory: ServiceDirectory, owner: str, *, overwrite: bool) -> 
     record = directory.record()
     if record is not None and record.owner != owner and not overwrite:
         raise ServiceError(
-            f"serviceName '{directory.root.name}' is taken by the stack {record.owner}; choose another serviceName, or "
+            f"serviceName '{directory.name}' is taken by the stack {record.owner}; choose another serviceName, or "
             "set deployment.overwrite to true to replace that service"
         )

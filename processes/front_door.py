@@ -7,14 +7,14 @@ from pathlib import Path
 
 import psutil
 
-from environment.files import write_atomically
+from common.files import write_whole
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, loopback
 from machine.ports import free_ports, is_listening
 from machine.service import Measured, ServiceError
 from machine.spec import FrontDoorSpec
-from processes import traffic
+from processes import family, traffic
 from processes.directory import Record, ServiceDirectory
 from processes.programs import Launch
 from processes.supervisor import Supervisor
@@ -59,7 +59,7 @@ def apply(spec: FrontDoorSpec) -> int:
         if restart:
             if alive:
                 admin.drain(DRAIN_SECONDS)
-            write_atomically(file, launch)
+            write_whole(file, launch, mode=0o600)
             supervisor.remove(PROGRAM)
         with _room_at(directory, spec.port, record.owner):
             if restart:
@@ -97,15 +97,19 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
     ours = record is not None and record.port == port and traffic.admin(directory).is_ready()
     if ours or not is_listening(port):
         return
+    listener = _listener(port)
+    supervisor = listener.parent() if listener else None
+    if supervisor is not None and supervisor == family.supervisor(directory.root, owner):
+        return  # of a folder that was moved or deleted: the rollout ends what it left
     for other, found in _at_port(directory, port):
         if found.owner == owner:
             return
         raise ServiceError(
-            f"deployment.port {port} is taken by the service '{other.root.name}' of the stack {found.owner}; choose "
+            f"deployment.port {port} is taken by the service '{other.name}' of the stack {found.owner}; choose "
             "another deployment.port, or destroy that stack first"
         )
     raise ServiceError(
-        f"deployment.port {port} is taken by {_listener(port)}; stop it, or choose another deployment.port"
+        f"deployment.port {port} is taken by {_described(listener)}; stop it, or choose another deployment.port"
     )
 
 
@@ -142,12 +146,23 @@ def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDi
             yield other, record
 
 
-def _listener(port: int) -> str:
+def _listener(port: int) -> psutil.Process | None:
     for connection in psutil.net_connections("tcp"):
         listening = connection.status == psutil.CONN_LISTEN and connection.pid
         if listening and connection.laddr and connection.laddr[1] == port:
-            return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-    return "another process"
+            return psutil.Process(connection.pid)
+    return None
+
+
+def _described(process: psutil.Process | None) -> str:
+    """What a person needs to know of a process to end it; a service of this project is told by its supervisor."""
+    if process is None:
+        return "another process"
+    found = f"process {process.pid} ({process.name()})"
+    parent = process.parent()
+    if parent is not None and family.is_supervisor(parent):
+        return f"{found} of the service in {family.place(parent)}, whose supervisor is process {parent.pid}"
+    return found
 
 
 def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:
@@ -173,4 +188,5 @@ def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
         concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
         drain_seconds=DRAIN_SECONDS,
     )
-    return Launch(command=command, directory=directory.root, variables={"PATH": os.defpath})
+    variables = {"PATH": os.defpath}
+    return Launch(command=command, directory=directory.root, variables=variables, memory_mb=spec.memory_mb)

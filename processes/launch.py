@@ -1,10 +1,10 @@
-"""Become a service's process: `python launch.py FILE PIDFILE`, which the supervisor runs for each of its programs.
+"""Keep a service's process: `python launch.py FILE PIDFILE`, which the supervisor runs for each of its programs.
 
-FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}}`. The variables are the process's whole
-environment; in a file of its owner's they stay out of process listings and of the supervisor's configuration. The
-process dies with its supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed supervisor
-leaves nobody on the ports that the next one needs. Standard library only, and no module of the project, so that it
-costs nothing at start.
+FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}, "memoryMb": ..., "triton": ...}`. The variables
+are the process's whole environment; in a file of its owner's they stay out of process listings and of the supervisor's
+configuration. The last two are `serving.keeper`'s, which starts the process and ends with it. They die with their
+supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed supervisor leaves nobody on the
+ports that the next one needs. Standard library only, so that it costs little at start.
 """
 
 import ctypes
@@ -26,8 +26,19 @@ def main() -> None:
         sys.exit("the supervisor is gone")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is a file, and 1,024 are soon used up
-    os.chdir(launch["directory"])
-    os.execve(launch["command"][0], launch["command"], launch["variables"])
+    # By this variable a process is known as a service's own: see `family.py`.
+    variables = {**launch["variables"], "TRITON_SERVING_PROGRAM": Path(sys.argv[1]).stem}
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from serving.keeper import keep
+
+    status = keep(
+        launch["command"],
+        memory_mb=launch.get("memoryMb"),
+        triton=launch.get("triton"),
+        directory=Path(launch["directory"]),
+        variables=variables,
+    )
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,26 @@ _GPUS = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Launch:
-    """What `launch.py` reads: a command, the folder it starts in, its whole environment."""
+    """What `launch.py` reads: a command, the folder it starts in, its whole environment.
+
+    `memory_mb` bounds what it and its processes use together; `triton` is the address of the Triton that it is.
+    """
 
     command: list[str]
     directory: Path
     variables: dict[str, str]
+    memory_mb: int | None = None
+    triton: str | None = None
 
     def to_json(self) -> str:
-        return json.dumps(
-            {"command": self.command, "directory": str(self.directory), "variables": self.variables}, indent=2
-        )
+        launch = {
+            "command": self.command,
+            "directory": str(self.directory),
+            "variables": self.variables,
+            "memoryMb": self.memory_mb,
+            "triton": self.triton,
+        }
+        return json.dumps(launch, indent=2)
 
 
 def triton(
@@ -51,6 +61,7 @@ def triton(
         str(server.server),
         *(f"--model-repository={bundle.path / 'triton'}" for bundle in spec.triton_bundles),
         f"--backend-directory={server.backend_directory}",
+        f"--cache-directory={server.cache_directory}",
         "--http-address=127.0.0.1",
         f"--http-port={generation.triton_http}",
         "--grpc-address=127.0.0.1",
@@ -60,6 +71,9 @@ def triton(
         "--exit-on-error=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        # Every model is loaded at the start, and one whose process died can be loaded again.
+        "--model-control-mode=explicit",
+        "--load-model=*",
     ]
     variables = {
         **_inherited(),
@@ -71,7 +85,11 @@ def triton(
         "LD_LIBRARY_PATH": server.library_path,
     }
     return Launch(
-        command=command, directory=directory, variables={k: v for k, v in variables.items() if v or k == _GPUS}
+        command=command,
+        directory=directory,
+        variables={k: v for k, v in variables.items() if v or k == _GPUS},
+        memory_mb=spec.memory_mb,
+        triton=f"http://127.0.0.1:{generation.triton_http}",
     )
 
 
@@ -111,7 +129,7 @@ def scorer(
         "--port",
         str(generation.scorer),
     ]
-    return Launch(command=command, directory=source_directory, variables=variables)
+    return Launch(command=command, directory=source_directory, variables=variables, memory_mb=spec.memory_mb)
 
 
 def _gpus(spec: ServiceSpec) -> dict[str, str]:

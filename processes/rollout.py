@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from environment.files import write_atomically
+from common.files import write_whole
 from environment.source import copy_source
 from machine.ports import free_ports, is_listening
 from machine.service import ServiceError
@@ -54,10 +54,13 @@ class _Rollout:
         self.supervisor = Supervisor(directory)
 
     def run(self) -> Generation:
-        restarted = self.supervisor.start(keep=front_door.PROGRAM)
+        moved = self.record.root not in ("", str(self.directory.root))
+        if moved:
+            self.progress(f"the folder was {self.record.root} before: the service starts anew in {self.directory.root}")
+        restarted = self.supervisor.start(keep="" if moved else front_door.PROGRAM)
         old = self.record.current
-        if old is not None and not self.directory.generation(old.number).is_dir():
-            old = None
+        if moved or (old is not None and not self.directory.generation(old.number).is_dir()):
+            old = None  # its files are gone, or name other files by paths of before
         unchanged = old is not None and old.digest == self.spec.digest
         healthy = old is not None and (not (restarted or unchanged) or self._comes_back(old, restarted=restarted))
         serves = healthy or (old is not None and not restarted)  # one that is ill may still serve in part
@@ -97,7 +100,8 @@ class _Rollout:
 
     def _record(self, current: Generation) -> None:
         """Write down what has the traffic, and whose it is by that."""
-        self.record = self.record.model_copy(update={"current": current, "owner": self.spec.owner})
+        changed = {"current": current, "owner": self.spec.owner, "root": str(self.directory.root)}
+        self.record = self.record.model_copy(update=changed)
         self.directory.write_record(self.record)
 
     def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
@@ -170,7 +174,7 @@ class _Rollout:
             launch = programs.triton(
                 served, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
             )
-            write_atomically(folder / "triton.json", launch.to_json())
+            write_whole(folder / "triton.json", launch.to_json(), mode=0o600)
         if spec.entry_script is not None:
             copy_source(spec.entry_script.source_directory, folder / "source")
             launch = programs.scorer(
@@ -180,8 +184,8 @@ class _Rollout:
                 model_directory=models.model_directory(spec, folder),
                 probe=folder / "probe.json",
             )
-            write_atomically(folder / "scorer.json", launch.to_json())
-        write_atomically(folder / "probe.json", probe_file(spec, generation))
+            write_whole(folder / "scorer.json", launch.to_json(), mode=0o600)
+        write_whole(folder / "probe.json", probe_file(spec, generation), mode=0o600)
         return generation
 
     def _start(self, generation: Generation) -> None:

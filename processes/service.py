@@ -24,7 +24,7 @@ def measure(directory: ServiceDirectory) -> Measured:
         )
     supervisor = Supervisor(directory)
     if not supervisor.is_running():
-        return Measured("Stopped", ("its supervisor does not run; `make up` starts the service again",))
+        return Measured("Stopped", ("its supervisor does not run or answer; `make up` starts the service again",))
     processes = supervisor.processes()
     down = [
         f"{name} is {processes[name].state if name in processes else 'missing'}"
@@ -40,13 +40,14 @@ def measure(directory: ServiceDirectory) -> Measured:
 def remove(state_directory: Path, service_name: str, owner: str) -> None:
     """Stop a service's processes and remove its folder; what another stack took over is left alone.
 
-    Nothing happens where there is none.
+    Nothing happens where there is none. Raises `ServiceError` that names what does not end.
     """
     directory = ServiceDirectory.of(state_directory, service_name)
     if not directory.root.is_dir():
+        Supervisor(directory, owner).stop()  # what a deleted folder left running
         return
     with directory.locked():
         if directory.is_taken_from(owner):
             return
-        Supervisor(directory).stop()
+        Supervisor(directory, owner).stop()
         directory.remove()

@@ -18,20 +18,21 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from environment.files import write_atomically
+from common.files import write_whole
 from machine.service import ServiceError
+from processes import family
 from processes.directory import ServiceDirectory
 
 __all__ = ["Process", "Supervisor", "check_path"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
+STOP_SECONDS = 90  # a supervisor waits for its programs, and Triton for its requests
 
 # What processes may inherit of the environment in which `up` runs: nothing that holds a secret.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 
 _SUPERVISORD = """\
 [supervisord]
-identifier = {name}
 directory = {root}
 pidfile = {pid_file}
 logfile = {root}/logs/supervisord.log
@@ -89,42 +90,50 @@ class Process:
 class Supervisor:
     """The supervisord of one service."""
 
-    def __init__(self, directory: ServiceDirectory) -> None:
+    def __init__(self, directory: ServiceDirectory, owner: str = "") -> None:
         self.directory = directory
+        record = directory.record()
+        self._owner = record.owner if record else owner
 
     def is_running(self) -> bool:
         """Tell whether the supervisor answers."""
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
-        except OSError:
+        except (OSError, xmlrpc.client.Error):
             return False
 
     def start(self, *, keep: str = "") -> bool:
         """Start the supervisor unless it runs; returns whether it had to be started.
 
-        After a reboot or a killed supervisor nothing of the old programs runs. `keep` is the one that starts again at
-        once; whoever deploys adds the others anew.
+        After a reboot or a killed supervisor nothing of the old programs runs, and what a moved or a deleted folder left
+        behind is ended. `keep` is the program that starts again at once; whoever deploys adds the others anew.
         """
-        if self.is_running():
+        if self._is_here() and self.is_running():
             return False
-        root = self.directory.root
+        self.stop()
         check_path(self.directory)
         for program in self.directory.programs.glob("*.conf"):
             if program.stem != keep:
                 program.unlink()
-        write_atomically(
-            root / "supervisord.conf",
+        self.run()
+        return True
+
+    def run(self) -> None:
+        """Run the supervisor, which starts every program that it knows."""
+        root = self.directory.root
+        write_whole(
+            self._configuration,
             _SUPERVISORD.format(
-                name=root.name,
                 root=_value(root),
                 socket=_value(self.directory.socket),
                 pid_file=_value(self.directory.pid_file),
             ),
+            mode=0o600,
         )
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(root / "supervisord.conf")]
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)]
         started = subprocess.run(
-            command,
+            [*command, f"--identifier={self._owner}"],
             env=inherited,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -136,25 +145,37 @@ class Supervisor:
         if started.returncode != 0:
             raise ServiceError(f"supervisord did not start: {started.stdout.strip()}")
         self._wait(self.is_running, 30, "supervisord did not answer on its socket")
-        return True
 
-    def stop(self) -> None:
-        """Stop every process and the supervisor, and wait until they are gone."""
-        if not self.is_running():
-            return
-        supervisor = psutil.Process(int(self.directory.pid_file.read_text()))
-        children = supervisor.children(recursive=True)
-        self._call("shutdown")
-        _, alive = psutil.wait_procs([supervisor], timeout=90)
-        # It has stopped its programs; what these started and left behind gets a moment more.
-        alive += psutil.wait_procs(children, timeout=5)[1]
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=10)
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop every process and the supervisor, by force what has not ended within `seconds`, and wait for their end.
+
+        Raises `ServiceError` that names what does not end.
+        """
+        running = family.supervisor(self.directory.root, self._owner)
+        if running is not None:
+            children = running.children(recursive=True)
+            left = family.end([running], seconds)
+            # It has stopped its programs; what these started and left behind gets a moment more.
+            left += family.end(psutil.wait_procs(children, timeout=5)[1], 0)
+        else:
+            left = []
+        left += family.end(list(family.programs(self.directory.root)), seconds)
+        if left:
+            names = ", ".join(f"{process.pid} ({process.name()})" for process in left)
+            raise ServiceError(f"service '{self.directory.name}': these processes do not end: {names}; kill them")
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory.root / "supervisord.conf"
+
+    def _is_here(self) -> bool:
+        """Whether the supervisor was started in this folder while it had the path that it has now."""
+        running = family.supervisor(self.directory.root, self._owner)
+        return running is not None and str(self._configuration) in running.cmdline()
 
     def add(self, name: str, file: Path, *, log: Path, stop_seconds: int) -> None:
         """Add a program that runs the launch file `file`, and start it."""
-        write_atomically(
+        write_whole(
             self.directory.programs / f"{name}.conf",
             _PROGRAM.format(
                 name=name,
@@ -162,6 +183,7 @@ class Supervisor:
                 log=_value(_value(log)),  # it is expanded twice
                 stop_seconds=stop_seconds,
             ),
+            mode=0o600,
         )
         self._call("reloadConfig")
         self._call("addProcessGroup", name)
@@ -177,7 +199,6 @@ class Supervisor:
             if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
                 raise
         self._call("removeProcessGroup", name)
-        self._call("reloadConfig")
 
     def restart(self, name: str) -> None:
         """Start a program again that has given up or stopped; a running one is left alone."""

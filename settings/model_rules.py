@@ -113,7 +113,7 @@ def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]
             return error.problems
         return ()
     target = settings.deployment.target.value
-    problems = []
+    problems: list[str] = []
     for held in found.models:
         problems += folder_problems(f"triton/{held['name']}", held["name"])
         framework = named(backend=held["backend"], platform=held["platform"], file="")

@@ -61,6 +61,14 @@ class Exposure(Group):
     class_name: DnsName | None = Field(default=None, description="of the Ingress")
     tls_secret: DnsName | None = Field(default=None, description="the Secret with the Ingress's certificate")
     gateway: ParentGateway | None = Field(default=None, description="the Gateway (Gateway API) of kind gateway")
+    address_seconds: PositiveInt = Field(
+        default=600, description="for the load balancer, the Ingress's controller or the Gateway to be there"
+    )
+
+    @property
+    def reached_by_address(self) -> bool:
+        """Whether clients anywhere reach the front door at the address that its load balancer has."""
+        return self.kind == "loadBalancer" and not self.internal
 
 
 class Autoscale(Group):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from machine.ports import free_ports
 from processes import programs
 from processes.directory import Generation
 from processes.spec import ServedBundle, ServiceSpec
+from processes.supervisor import LAUNCH
 
 SECONDS = 60
 START_SECONDS = 180  # each model starts a Python process of its own
@@ -66,7 +68,7 @@ class Triton:
 
 
 @contextlib.contextmanager
-def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator[Triton]:
+def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_mb: int = 4096) -> Iterator[Triton]:
     """Start Triton on the models in `bundle`/triton; yields it once it has loaded or refused each of them."""
     generation = Generation(number=1, digest="", **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
     served = ServedBundle(registry="", name="tests", version=1, digest="", path=bundle, framework="Multi")
@@ -79,15 +81,17 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator
         environment_path=environment.path,
         environment_digest=environment.digest,
         variables={},
+        memory_mb=memory_mb,
     )
     launch = programs.triton(
         spec, generation, directory=folder, shared_memory=f"tests-{os.getpid()}-{generation.triton_http}-"
     )
+    (folder / "triton.json").write_text(launch.to_json())
+    (folder / "pid").write_text(str(os.getpid()))
     log = folder / "triton.log"
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            launch.command, env=launch.variables, cwd=folder, stdout=stream, stderr=subprocess.STDOUT
-        )
+        command = [sys.executable, str(LAUNCH), str(folder / "triton.json"), str(folder / "pid")]
+        process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
     triton = Triton(generation.triton_http or 0, log)
     try:
         _await_start(process, triton)

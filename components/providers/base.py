@@ -4,14 +4,32 @@ Providers are stateless and live in modules whose path never changes, because Pu
 reach them as secret inputs, never on `self`.
 """
 
+import sys
+import traceback
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from pulumi.dynamic import CheckResult, DiffResult, ResourceProvider
 
 from common.redaction import redacted
 
-__all__ = ["Provider", "say"]
+__all__ = ["Provider", "reason", "say"]
+
+# Exceptions that are mistakes in our code: their traceback is what tells most.
+_BUGS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+    UnicodeError,
+)
 
 
 def say(line: str) -> None:
@@ -41,3 +59,23 @@ class Provider(ResourceProvider):
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         """Tell whether this machine is no longer as `outputs` say, although no input changed."""
         return False
+
+
+def reason() -> str:
+    """The words of the exception that is being handled; its whole traceback where it is a mistake in our code."""
+    error = sys.exc_info()[1]
+    return traceback.format_exc() if isinstance(error, _BUGS) or not str(error) else str(error)
+
+
+def _tell_reasons_alone() -> None:
+    """Make the SDK's server of dynamic providers send an exception's words, not its traceback.
+
+    Pulumi's CLI shows whatever that server sends, and people looked for the reason below the frames. The server formats
+    exceptions by its module `traceback`: nothing else offers a way. Elsewhere nothing changes.
+    """
+    server = sys.modules["__main__"]
+    if getattr(server.__spec__, "name", "") == "pulumi.dynamic.__main__" and hasattr(server, "traceback"):
+        vars(server)["traceback"] = SimpleNamespace(format_exc=reason)
+
+
+_tell_reasons_alone()

@@ -8,14 +8,30 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from components.providers.base import Provider, say
-from machine.service import Measured
+from machine.service import Measured, ServiceFolder, renaming
 
-__all__ = ["FrontDoorProvider", "ServiceProvider", "where"]
+__all__ = ["FrontDoorProvider", "ServiceProvider", "here", "state_directory", "where"]
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def state_directory(project: Path, directory: str) -> str:
+    """The state directory as a resource's input: what lies in the project is named from there.
+
+    So a state means what belongs to its own checkout, wherever that was moved, and a copy's state not the original's.
+    """
+    path = (project / directory).resolve()
+    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+
+
+def here(props: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's inputs with the state directory's path on this machine."""
+    return {**props, "stateDirectory": str(PROJECT / props["stateDirectory"])}
 
 
 def where(props: Mapping[str, Any]) -> tuple[Path, str]:
     """The state directory and the name by which the targets find a service's folder."""
-    return Path(props["stateDirectory"]), str(props["serviceName"])
+    return PROJECT / props["stateDirectory"], str(props["serviceName"])
 
 
 class MeasuredProvider(Provider):
@@ -50,7 +66,10 @@ class MeasuredProvider(Provider):
         return CreateResult(id_=props["serviceName"], outs=self._applied(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(outs=self._applied(_news))
+        outputs = self._applied(_news)
+        if where(_olds)[0] != where(_news)[0]:
+            self.remove(_olds)
+        return UpdateResult(outs=outputs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         measured = self._measured(props)
@@ -79,6 +98,17 @@ class ServiceProvider(MeasuredProvider):
     """Rolls a service out; what is known then is the `generation` that serves."""
 
     outputs = frozenset({*MeasuredProvider.outputs, "generation"})
+
+    @abstractmethod
+    def folder(self, props: Mapping[str, Any]) -> ServiceFolder:
+        """The folder in which the service keeps its files."""
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        former, name = _olds["serviceName"], _news["serviceName"]
+        if former == name:
+            return super().update(_id, _olds, _news)
+        with renaming(self.folder({**_news, "serviceName": former}), self.folder(_news), former, name):
+            return super().update(_id, _olds, _news)
 
     def called(self, props: Mapping[str, Any]) -> str:
         return str(props["serviceName"])

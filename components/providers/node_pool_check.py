@@ -14,7 +14,8 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 from components.providers import smoke_check
 from components.providers.base import Provider, say
 from components.providers.smoke_check import SmokeCheckError
-from node_pool.cluster import Cluster
+from node_pool.identity import expected_cluster
+from node_pool.owners import check_holder
 from node_pool.sleep import awake
 
 __all__ = ["NodePoolCheck"]
@@ -37,6 +38,11 @@ class NodePoolCheckProvider(Provider):
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(outs=_run(_news))
 
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        """Refuse what must not be destroyed: it is deleted before everything that it checks."""
+        cluster = expected_cluster(_props["context"], _props.get("cluster"))
+        check_holder(cluster, _props["namespace"], _props["service"], _props.get("owner", ""))
+
 
 def _run(props: dict[str, Any]) -> dict[str, Any]:
     with _held_awake(props), _way_in(props) as (way, url):
@@ -53,7 +59,7 @@ def _held_awake(props: dict[str, Any]) -> Iterator[None]:
     if not props.get("sleeps"):
         yield
         return
-    with awake(Cluster(props["context"]), props["namespace"], props["service"]):
+    with awake(expected_cluster(props["context"], props.get("cluster")), props["namespace"], props["service"]):
         yield
 
 
@@ -62,12 +68,13 @@ def _way_in(props: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The way to the front door in words, and its URL."""
     address = props["address"]
     if address:
+        say(f"waiting until {address} takes connections, for {_BALANCER_SECONDS:.0f} s at the most")
         url = f"{props['scheme']}://{address}"
         if (refusal := _await_connection(url)) is None:
             yield address, url
             return
         say(f"no connection to {address} from here ({refusal}): it may let others in; asking by port-forward")
-    cluster = Cluster(props["context"])
+    cluster = expected_cluster(props["context"], props.get("cluster"))
     with cluster.forwarded(props["namespace"], props["service"], int(props["containerPort"])) as port:
         yield "a port-forward", f"{props['scheme']}://127.0.0.1:{port}"
 

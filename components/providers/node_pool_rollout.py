@@ -8,7 +8,11 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from node_pool.cluster import Cluster
-from node_pool.watch import Rollout, await_rollout, measure
+from node_pool.identity import expected_cluster
+from node_pool.measure import await_measured, measure
+from node_pool.needs import Needs
+from node_pool.owners import check_holder
+from node_pool.watch import Rollout, await_rollout
 
 __all__ = ["NodePoolRollout"]
 
@@ -17,7 +21,9 @@ class NodePoolRolloutProvider(Provider):
     """Waits until the replicas of a Deployment that changed are ready, and fails with the reason why they are not.
 
     Kubernetes keeps the old replicas as long as the new ones are not ready, and where they had to stop first they are
-    started again: see `node_pool.fallback`. One that a refresh found unhealthy is awaited again by the next `up`.
+    started again: see `node_pool.fallback`. What is found unhealthy is awaited again by the next `up`.
+
+    It is deleted before the objects: where they are in another cluster, or another stack has them now, it refuses.
     """
 
     outputs = frozenset({"state", "problems"})
@@ -29,13 +35,25 @@ class NodePoolRolloutProvider(Provider):
         return UpdateResult(outs=_await(_news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        state, problems = measure(Cluster(props["context"]), props["namespace"], props["deployment"])
+        state, problems = _measure(props)
         if state != "Healthy":
             say(f"{props['deployment']} is {state}: {'; '.join(problems)}")
         return ReadResult(id_, {**props, "state": state, "problems": problems})
 
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        check_holder(_cluster(_props), _props["namespace"], _props["deployment"], _props.get("owner", ""))
+
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return outputs.get("state") != "Healthy"
+        return not _measure(outputs)[0] == outputs.get("state") == "Healthy"
+
+
+def _cluster(props: Mapping[str, Any]) -> Cluster:
+    return expected_cluster(props["context"], props.get("cluster"))
+
+
+def _measure(props: Mapping[str, Any]) -> tuple[str, list[str]]:
+    needs = Needs.model_validate(props.get("needs", {}))
+    return measure(_cluster(props), props["namespace"], props["deployment"], needs)
 
 
 def _await(props: dict[str, Any]) -> dict[str, Any]:
@@ -45,10 +63,12 @@ def _await(props: dict[str, Any]) -> dict[str, Any]:
         provision=int(props["provisionSeconds"]),
         startup=int(props["startupSeconds"]),
         grace=int(props["graceSeconds"]),
-        sleeps=bool(props.get("sleeps")),
+        needs=Needs.model_validate(props.get("needs", {})),
     )
-    await_rollout(Cluster(props["context"]), rollout, say)
-    return {**props, "state": "Healthy", "problems": []}
+    cluster = _cluster(props)
+    await_rollout(cluster, rollout, say)
+    state, problems = await_measured(cluster, rollout.namespace, rollout.name, rollout.needs, say)
+    return {**props, "state": state, "problems": problems}
 
 
 class NodePoolRollout(Resource, module="triton", name="NodePoolRollout"):

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.providers.machine_service import FrontDoorProvider, where
+from components.providers.machine_service import FrontDoorProvider, here, where
 from machine.service import Measured
 from machine.spec import FrontDoorSpec
 from processes import front_door
@@ -19,7 +19,7 @@ class ProcessFrontDoorProvider(FrontDoorProvider):
     """A supervised Envoy: `processes.front_door`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
+        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(here(props)))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
         record = ServiceDirectory.of(*where(props)).record()

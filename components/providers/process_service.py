@@ -7,7 +7,7 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.base import say
-from components.providers.machine_service import ServiceProvider, where
+from components.providers.machine_service import ServiceProvider, here, where
 from machine.service import Measured
 from processes import rollout, service
 from processes.directory import ServiceDirectory
@@ -20,17 +20,20 @@ class ProcessServiceProvider(ServiceProvider):
     """Supervised processes: `processes.rollout`, `processes.service`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        return {"generation": rollout.apply(ServiceSpec.model_validate(props), say).model_dump()}
+        return {"generation": rollout.apply(ServiceSpec.model_validate(here(props)), say).model_dump()}
+
+    def folder(self, props: Mapping[str, Any]) -> ServiceDirectory:
+        return ServiceDirectory.of(*where(props))
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        record = ServiceDirectory.of(*where(props)).record()
+        record = self.folder(props).record()
         return record.owner if record else ""
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
-        return service.measure(ServiceDirectory.of(*where(props)))
+        return service.measure(self.folder(props))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        if ServiceDirectory.of(*where(props)).is_taken_from(props["owner"]):
+        if self.folder(props).is_taken_from(props["owner"]):
             say(f"the service '{props['serviceName']}' belongs to another stack now: it is left alone")
         service.remove(*where(props), props["owner"])
 

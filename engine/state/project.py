@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.files import write_whole
 from engine.errors import CLI_HINT, EngineError
-from engine.state.files import write_whole
 from engine.state.project_config import ProjectConfig
 
 

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 import pulumi_yaml
+from common.files import write_whole
 from engine.errors import EngineError
 from engine.state.crypto import Crypter
 from engine.state.diff import Path as Place
 from engine.state.diff import format_path, parse_path
-from engine.state.files import write_whole
 from engine.state.project_config import ProjectConfig
 
 

@@ -37,7 +37,7 @@ class Images:
         arguments = {
             "DEBIAN": f"{REGISTRY}/debian:12",
             "WHEEL": wheel.requirement,
-            "ONNXRUNTIME": wheel.packages.cpu[0],
+            "ONNXRUNTIME": " ".join(wheel.packages.cpu),
         }
         return self._build(context, f"{REGISTRY}/tests/tritonserver:standin", arguments)
 

@@ -36,6 +36,7 @@ def test_the_machines_that_are_supported_are_not_refused(machine):
         ({"python": (3, 9)}, "Python 3.9 runs this; needed is 3.10 to 3.13"),
         ({"python": (3, 14)}, "Python 3.14 runs this; needed is 3.10 to 3.13"),
         ({"folder": "/home/me/my clone"}, "/home/me/my clone, has a space"),
+        ({"folder": "/home/me/a:b"}, "/home/me/a:b, has a colon"),
         ({"system": "Darwin"}, "this is Darwin; Triton's server runs on Linux"),
         ({"processor": "aarch64"}, "this machine is aarch64"),
         ({"libc": "glibc 2.31"}, "this machine has glibc 2.31; needed is 2.35 or newer"),

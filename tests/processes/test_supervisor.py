@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import psutil
@@ -161,3 +163,62 @@ def test_a_folder_in_which_supervisord_would_read_something_else_is_refused(tmp_
     with pytest.raises(ServiceError, match="which has a meaning to supervisord; choose another folder"):
         Supervisor(directory).start()
     assert not directory.root.exists()
+
+
+def family_of(programs: Programs) -> list[int]:
+    programs.add("worker", PAUSE)
+    return [programs.await_start("worker"), supervisor_pid(programs.directory)]
+
+
+@pytest.mark.parametrize("deep", ["", "d" * 100], ids=["a socket in the folder", "a socket elsewhere"])
+def test_a_moved_folder_ends_what_it_started(tmp_path: Path, deep: str) -> None:
+    former = tmp_path / "former" / deep
+    with claimed(former) as directory:
+        supervisor = Supervisor(directory)
+        supervisor.start()
+        pids = family_of(Programs(directory, supervisor))
+        (tmp_path / "former").rename(tmp_path / "moved")
+        moved = Supervisor(ServiceDirectory.of(tmp_path / "moved" / deep, "web"))
+        assert moved.is_running()
+        moved.remove("worker")
+        assert is_gone(pids[0])
+        moved.stop()
+        assert is_gone(pids[1])
+
+
+def test_a_copied_folder_has_no_supervisor_and_stops_nothing(own_programs: Programs, tmp_path: Path) -> None:
+    pids = family_of(own_programs)
+    copied = tmp_path / "copied"
+    shutil.copytree(
+        own_programs.directory.root.parents[1], copied, ignore=lambda folder, names: {n for n in names if "sock" in n}
+    )
+    supervisor = Supervisor(ServiceDirectory.of(copied, "web"))
+    assert not supervisor.is_running()
+    supervisor.stop()
+    assert not any(is_gone(pid) for pid in pids)
+
+
+def test_a_supervisor_whose_socket_is_gone_is_stopped(own_programs: Programs) -> None:
+    pids = family_of(own_programs)
+    own_programs.directory.socket.unlink()
+    assert not own_programs.supervisor.is_running()
+    own_programs.supervisor.stop()
+    assert all(is_gone(pid) for pid in pids)
+
+
+def test_a_process_that_has_the_id_of_a_supervisor_of_before_is_left_alone(tmp_path: Path) -> None:
+    with claimed(tmp_path) as directory, subprocess.Popen(["sleep", "60"]) as stranger:
+        directory.pid_file.write_text(str(stranger.pid))
+        Supervisor(directory).stop()
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_programs_that_outlive_a_killed_supervisor_are_stopped(own_programs: Programs) -> None:
+    stubborn = "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\nsignal.pause()"
+    own_programs.add("worker", stubborn)
+    pid = own_programs.await_start("worker")
+    eventually(lambda: own_programs.log("worker").is_file() and own_programs.log("worker").read_text())
+    os.kill(supervisor_pid(own_programs.directory), signal.SIGKILL)
+    own_programs.supervisor.stop(seconds=0.1)
+    assert is_gone(pid)

@@ -9,24 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backend_limits import INDEPENDENT_ROWS, SERVED_TYPES, TRUE, unserved
+
 DEFAULT_MAX_BATCH_SIZE = 4  # NVIDIA's default for `--backend-config=onnxruntime,default-max-batch-size`
 VARIABLE = -1
-
-DATA_TYPES = {
-    "tensor(bool)": "TYPE_BOOL",
-    "tensor(uint8)": "TYPE_UINT8",
-    "tensor(uint16)": "TYPE_UINT16",
-    "tensor(uint32)": "TYPE_UINT32",
-    "tensor(uint64)": "TYPE_UINT64",
-    "tensor(int8)": "TYPE_INT8",
-    "tensor(int16)": "TYPE_INT16",
-    "tensor(int32)": "TYPE_INT32",
-    "tensor(int64)": "TYPE_INT64",
-    "tensor(float16)": "TYPE_FP16",
-    "tensor(float)": "TYPE_FP32",
-    "tensor(double)": "TYPE_FP64",
-    "tensor(string)": "TYPE_STRING",
-}
 
 
 class BackendError(Exception):
@@ -50,20 +36,23 @@ def read_tensors(nodes: Iterable[Any]) -> tuple[GraphTensor, ...]:
     """The tensors that `InferenceSession.get_inputs()` or `get_outputs()` describes."""
     tensors = []
     for node in nodes:
-        if node.type not in DATA_TYPES:
+        if node.type not in SERVED_TYPES:
             raise BackendError(
                 f"tensor '{node.name}' of the ONNX graph has type {node.type}, which this backend cannot serve; "
-                f"it serves {', '.join(DATA_TYPES)}"
+                f"it serves {', '.join(SERVED_TYPES)}"
             )
         dims = tuple(size if isinstance(size, int) else VARIABLE for size in node.shape)
-        tensors.append(GraphTensor(node.name, DATA_TYPES[node.type], dims))
+        tensors.append(GraphTensor(node.name, SERVED_TYPES[node.type], dims))
     return tuple(tensors)
 
 
 def complete_config(
-    config: dict[str, Any], inputs: Sequence[GraphTensor], outputs: Sequence[GraphTensor]
+    config: dict[str, Any], inputs: Sequence[GraphTensor], outputs: Sequence[GraphTensor], *, apart: bool
 ) -> dict[str, Any]:
-    """`config` with what its author left out, read from the graph: inputs, outputs, batch size and scheduler."""
+    """`config` with what its author left out, read from the graph: inputs, outputs, batch size and scheduler.
+
+    Requests are merged only where the graph keeps rows `apart`; a request itself may have several in any case.
+    """
     fixed = [tensor.name for tensor in (*inputs, *outputs) if not tensor.batches]
     max_batch_size = config.get("max_batch_size", 0)
     if max_batch_size > 0 and fixed:
@@ -75,12 +64,22 @@ def complete_config(
     if batching and max_batch_size == 0:
         max_batch_size = DEFAULT_MAX_BATCH_SIZE
     completed = {**config, "max_batch_size": max_batch_size}
-    if max_batch_size > 1 and not {"dynamic_batching", "sequence_batching"} & config.keys():
+    if apart and max_batch_size > 1 and not {"dynamic_batching", "sequence_batching"} & config.keys():
         completed["dynamic_batching"] = {}
     for key, tensors in (("input", inputs), ("output", outputs)):
         if not config.get(key):
             completed[key] = [_describe(tensor, batching) for tensor in tensors]
     return completed
+
+
+def merges_requests(config: dict[str, Any]) -> bool:
+    """Whether Triton may hand over several requests at once, to be run as one."""
+    return config["max_batch_size"] > 1 and bool({"dynamic_batching", "sequence_batching"} & config.keys())
+
+
+def says_rows_are_independent(config: dict[str, Any]) -> bool:
+    """Whether the model's author vouches for what its graph does not prove."""
+    return str(config.get("parameters", {}).get(INDEPENDENT_ROWS, {}).get("string_value", "")).lower() in TRUE
 
 
 def _describe(tensor: GraphTensor, batching: bool) -> dict[str, Any]:
@@ -91,13 +90,22 @@ def _describe(tensor: GraphTensor, batching: bool) -> dict[str, Any]:
     return described
 
 
-def check_config(config: dict[str, Any], inputs: Sequence[GraphTensor], outputs: Sequence[GraphTensor]) -> None:
-    """Raise BackendError where the configuration and the graph disagree on names, types or shapes."""
+def check_config(
+    config: dict[str, Any],
+    inputs: Sequence[GraphTensor],
+    outputs: Sequence[GraphTensor],
+    defaults: Sequence[GraphTensor] = (),
+) -> None:
+    """Raise BackendError where the configuration and the graph disagree on names, types or shapes.
+
+    `defaults` are inputs that the graph has values for: they may be declared, and left out of requests.
+    """
     controls = config.get("sequence_batching", {}).get("control_input", ())
     given = {tensor["name"] for tensor in (*config["input"], *controls)}
-    problems = [f"input '{tensor.name}' of the graph is not declared" for tensor in inputs if tensor.name not in given]
+    problems = list(unserved(config))
+    problems += [f"input '{tensor.name}' of the graph is not declared" for tensor in inputs if tensor.name not in given]
     batching = config["max_batch_size"] > 0
-    for kind, tensors in (("input", inputs), ("output", outputs)):
+    for kind, tensors in (("input", (*inputs, *defaults)), ("output", outputs)):
         graph = {tensor.name: tensor for tensor in tensors}
         for declared in config[kind]:
             name = declared["name"]

@@ -8,7 +8,10 @@ from typing import Any
 
 import onnxruntime
 from backend_config import BackendError
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+# How ONNX Runtime says that a request does not fit the graph.
+REFUSALS = (states.InvalidArgument,)
 THREADS = "OMP_NUM_THREADS"
 DEFAULT_MODEL_FILENAME = "model.onnx"
 GRAPH_LEVELS = {

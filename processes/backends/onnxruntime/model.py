@@ -3,8 +3,9 @@
 The wheel `nvidia-pytriton` carries Triton's server and its Python backend, but not the ONNX Runtime backend (C++) of
 NVIDIA's images. This one takes its place: a model repository, with or without `config.pbtxt`, loads with either. It
 follows `onnxruntime.cc` of https://github.com/triton-inference-server/onnxruntime_backend: a graph whose inputs and
-outputs all have a variable first dimension batches (`max_batch_size` 4 and dynamic batching, unless the configuration
-says otherwise), and `parameters` and `optimization` of the configuration mean the same.
+outputs all have a variable first dimension batches (`max_batch_size` 4, unless the configuration says otherwise), and
+`parameters` and `optimization` of the configuration mean the same. Requests share a run, though, only where the graph
+proves that each gets the answer that it would get alone (`row_proof`).
 
 Triton imports this module as a Python-based backend, in one process for each model instance, with this folder and the
 Python backend's on `sys.path`.
@@ -21,9 +22,9 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as pb_utils
 from backend_batch import Array, Feeds, decode, group, run_batch
-from backend_config import BackendError, check_config, complete_config, read_tensors
-from backend_session import execution_providers, find_model, load_session, run_options, session_options
-from backend_watch import Watch
+from backend_config import BackendError, check_config, complete_config, merges_requests, read_tensors
+from backend_rows import why_apart_runs
+from backend_session import REFUSALS, execution_providers, find_model, load_session, run_options, session_options
 
 
 class TritonPythonModel:
@@ -42,7 +43,8 @@ class TritonPythonModel:
         session = load_session(path, options, ["CPUExecutionProvider"])
         inputs, outputs = read_tensors(session.get_inputs()), read_tensors(session.get_outputs())
         # In place: `add_input` and `add_output` refuse the `reshape` of a tensor with one value for each item.
-        config.update(complete_config(config, inputs, outputs))
+        apart = not why_apart_runs(path, config)
+        config.update(complete_config(config, inputs, outputs, apart=apart))
         return auto_complete_model_config
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -53,15 +55,14 @@ class TritonPythonModel:
         providers = execution_providers(config, args["model_instance_kind"], int(args["model_instance_device_id"]))
         self._session = load_session(path, session_options(config), providers)
         inputs, outputs = read_tensors(self._session.get_inputs()), read_tensors(self._session.get_outputs())
-        check_config(config, inputs, outputs)
-        self._batching = config["max_batch_size"] > 0
+        defaults = read_tensors(self._session.get_overridable_initializers())
+        check_config(config, inputs, outputs, defaults)
+        reason = why_apart_runs(path, config) if merges_requests(config) else ""
+        if reason:
+            pb_utils.Logger.log_warn(f"model '{config['name']}': each request runs by itself: {reason}")
+        self._batching = merges_requests(config) and not reason
         self._scalars = {tensor.name for tensor in inputs if not tensor.dims}
         self._run_options = run_options(config)
-        self._watch = Watch()
-
-    def finalize(self) -> None:
-        """Triton unloads the model."""
-        self._watch.end()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """One response for each request: its outputs, or an error of its own."""
@@ -70,7 +71,7 @@ class TritonPythonModel:
         for index, request in enumerate(requests):
             try:
                 batch.append((index, self._read(request)))
-            except BackendError as error:
+            except Exception as error:  # whatever is wrong with one request concerns no other
                 responses[index] = _failure(error)
         for members in group(batch) if self._batching else [[member] for member in batch]:
             self._answer(requests, members, responses)
@@ -80,6 +81,9 @@ class TritonPythonModel:
         feeds: Feeds = {}
         for tensor in request.inputs():
             name, values = tensor.name(), tensor.as_numpy()
+            if values.size == 0:
+                # ONNX Runtime divides by such sizes in some operators, which ends the process.
+                raise BackendError(f"input '{name}' has shape {list(values.shape)} and no values; send at least one")
             if values.dtype == np.object_:
                 values = decode(name, values)
             feeds[name] = values.reshape(()) if name in self._scalars else values
@@ -115,4 +119,7 @@ def _require_numpy_1() -> None:
 
 
 def _failure(error: Exception) -> Any:
-    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(str(error)))
+    """An error of the request's own, or of the model's."""
+    asked = isinstance(error, (BackendError, *REFUSALS))
+    code = pb_utils.TritonError.INVALID_ARG if asked else pb_utils.TritonError.INTERNAL
+    return pb_utils.InferenceResponse(output_tensors=[], error=pb_utils.TritonError(str(error), code))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, replace: bool = True) -> None:
-    """Writes a file and its folder; its permissions stay, or become `mode`. Without `replace`, one that is there stays.
+    """Write a file and its folder; its permissions stay, or become `mode`. Without `replace`, one that is there stays.
 
     Raises OSError when that fails, FileExistsError for one that stays; what was there is then untouched.
     """
     target = path.resolve()  # a link stays one
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.new")
+    scratch = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.new")
     with suppress(FileNotFoundError):
         mode = target.stat().st_mode & 0o777 if mode is None else mode
     try:

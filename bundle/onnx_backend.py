@@ -1,0 +1,51 @@
+"""An ONNX model against the backend that will serve it: what target `process` lacks, and whether requests share runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.json_format import MessageToDict
+
+from bundle.config import ModelConfig
+from bundle.onnx_limits import INDEPENDENT_ROWS, TRUE, unserved
+from bundle.row_proof import mixing
+
+__all__ = ["batching_note", "unserved_problems"]
+
+_VOUCH = f'parameters {{ key: "{INDEPENDENT_ROWS}" value: {{ string_value: "true" }} }}'
+
+
+def unserved_problems(config: ModelConfig | None, shown: str) -> Iterator[str]:
+    """What the configuration asks for and the backend of target `process` does not have; `shown` is its path."""
+    fields = MessageToDict(config, preserving_proto_field_name=True) if config is not None else {}
+    yield from (f"{shown}: {text}" for text in unserved(fields))
+
+
+def batching_note(
+    config: ModelConfig | None, source: Path, max_batch_size: int, model_file: str, target: str
+) -> Iterator[str]:
+    """A line for a model whose graph does not prove that merged requests get their own rows back.
+
+    The backend of target `process` then runs them one by one. NVIDIA's, which the others have, merges them.
+    """
+    parameters = config.parameters if config is not None else {}
+    vouched = INDEPENDENT_ROWS in parameters and parameters[INDEPENDENT_ROWS].string_value.lower() in TRUE
+    if max_batch_size <= 1 or vouched:
+        return
+    complete = config is not None and bool(config.input) and bool(config.output)
+    asked = config is not None and (config.HasField("dynamic_batching") or config.HasField("sequence_batching"))
+    if complete and not asked:  # Triton hands over one request at a time
+        return
+    reason = mixing(onnx.load(str(source), load_external_data=False))
+    if not reason:
+        return
+    vouch = f"where each row of the answer comes from its own row alone, write {_VOUCH} into config.pbtxt"
+    if target == "process":
+        yield f"{model_file}: requests run one by one, not merged into batches: {reason}; {vouch}"
+    else:
+        yield (
+            f"{model_file}: Triton merges clients' requests into batches, and the graph does not prove that each gets its "
+            f"own rows back: {reason}; write max_batch_size: 0 into config.pbtxt, or, {vouch}"
+        )
