@@ -17,6 +17,7 @@ from components.stack_settings import stack_name
 from components.triton_environment import TritonEnvironment
 from processes.directory import ServiceDirectory, check_owner
 from processes.front_door import check_port
+from processes.supervisor import check_path
 from settings.schema import Settings
 
 __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
@@ -82,6 +83,7 @@ def check_machine(settings: Settings, project: Path) -> None:
     """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
     directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
     owner = stack_name()
+    check_path(directory)
     check_owner(directory, owner, overwrite=settings.deployment.overwrite)
     record = directory.record()
     if record is None or not record.has_port(owner, settings.deployment.port):

@@ -131,5 +131,5 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A value between double quotes; a Dockerfile knows no `\\u` escapes."""
-    return json.dumps(value, ensure_ascii=False)
+    """A value between double quotes, in which a Dockerfile knows no `\\u` escapes, but variables."""
+    return json.dumps(value, ensure_ascii=False).replace("$", "\\$")

@@ -5,6 +5,8 @@ One supervisord per service keeps the service's processes running and rotates th
 """
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ from machine.service import ServiceError
 from processes import family
 from processes.directory import ServiceDirectory
 
-__all__ = ["Process", "Supervisor"]
+__all__ = ["Process", "Supervisor", "check_path"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
 STOP_SECONDS = 90  # a supervisor waits for its programs, and Triton for its requests
@@ -57,7 +59,7 @@ files = programs/*.conf
 # a process needs may come.
 _PROGRAM = """\
 [program:{name}]
-command = "{python}" "{launch}" "{file}" "{pid_file}"
+command = {command}
 autostart = true
 autorestart = true
 startsecs = 1
@@ -106,14 +108,10 @@ class Supervisor:
         After a reboot or a killed supervisor nothing of the old programs runs, and what a moved or a deleted folder left
         behind is ended. `keep` is the program that starts again at once; whoever deploys adds the others anew.
         """
-        root = self.directory.root
         if self._is_here() and self.is_running():
             return False
         self.stop()
-        if "%" in str(root):
-            raise ServiceError(
-                f"stateDirectory: {root} contains '%', which supervisord cannot take; choose another path"
-            )
+        check_path(self.directory)
         for program in self.directory.programs.glob("*.conf"):
             if program.stem != keep:
                 program.unlink()
@@ -125,7 +123,11 @@ class Supervisor:
         root = self.directory.root
         write_whole(
             self._configuration,
-            _SUPERVISORD.format(root=root, socket=self.directory.socket, pid_file=self.directory.pid_file),
+            _SUPERVISORD.format(
+                root=_value(root),
+                socket=_value(self.directory.socket),
+                pid_file=_value(self.directory.pid_file),
+            ),
             mode=0o600,
         )
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
@@ -177,11 +179,8 @@ class Supervisor:
             self.directory.programs / f"{name}.conf",
             _PROGRAM.format(
                 name=name,
-                python=sys.executable,
-                launch=LAUNCH,
-                file=file,
-                pid_file=self.directory.pid_file,
-                log=log,
+                command=_value(shlex.join([sys.executable, *map(str, (LAUNCH, file, self.directory.pid_file))])),
+                log=_value(_value(log)),  # it is expanded twice
                 stop_seconds=stop_seconds,
             ),
             mode=0o600,
@@ -230,6 +229,22 @@ class Supervisor:
             if time.monotonic() > deadline:
                 raise ServiceError(f"{otherwise} within {seconds:g} s")
             time.sleep(0.05)
+
+
+def check_path(directory: ServiceDirectory) -> None:
+    """Raise `ServiceError` where supervisord would read a comment, a new line or a pattern in a path it is told."""
+    for path in (directory.root, LAUNCH, Path(sys.executable)):
+        pattern = r"|[\[*?]" if path == directory.root else ""  # it looks for programs below
+        if found := re.search(rf"\s[;#]|[\r\n]{pattern}", str(path)):
+            raise ServiceError(
+                f"{path} contains {found[0]!r}, which has a meaning to supervisord; choose another folder for "
+                "stateDirectory, or for this project"
+            )
+
+
+def _value(text: object) -> str:
+    """A value of supervisord's configuration, in which `%` begins an expansion."""
+    return str(text).replace("%", "%%")
 
 
 def _process(row: dict[str, Any]) -> Process:

@@ -23,6 +23,10 @@ def _matches(pattern: str, words: str) -> AfterValidator:
 
 
 Repository = Annotated[str, _matches(_REPOSITORY, "a name without a tag, as in registry.example.com/team/triton")]
+Image = Annotated[
+    str,
+    _matches(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*", "an image's name, as in registry.example.com/team/triton:24.12"),
+]
 ImageByDigest = Annotated[
     str,
     _matches(
@@ -35,8 +39,8 @@ ImageByDigest = Annotated[
 class ImageSettings(Group):
     """The service's image: how it is built and where it is pushed, or which one that exists is pulled."""
 
-    base_image: str | None = Field(
-        default=None, min_length=1, description="what the environment starts from, in place of the curated one's image"
+    base_image: Image | None = Field(
+        default=None, description="what the environment starts from, in place of the curated one's image"
     )
     repository: Repository | None = Field(
         default=None,
@@ -53,8 +57,6 @@ class ImageSettings(Group):
 class DockerSettings(Group):
     """What target `docker` has to know beyond `deployment`."""
 
-    front_door_image: str = Field(
-        default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1, description="Envoy's image"
-    )
+    front_door_image: Image = Field(default="docker.io/envoyproxy/envoy:v1.40.0", description="Envoy's image")
     shm_mb: PositiveInt | None = Field(default=None, description="of /dev/shm; by default a quarter of Triton's memory")
     scorer_share: float = Field(default=0.25, gt=0, lt=1, description="of the memory, beside a Triton")

@@ -110,6 +110,10 @@ def test_the_same_inputs_make_the_same_layers(
         sdk.images.remove(again.id, force=True)
 
 
+# Names that a Dockerfile must not read as anything but a name.
+ODD_NAME = 'it\'s "$HOME" ${PATH} \\ é #.py'
+
+
 def service_of(script: str, folder: Path) -> BuildContext:
     """The context of a service: the digits model behind an entry script."""
     shutil.copytree(PROJECT / "model_repository" / "triton" / "digits", folder / "bundle" / "triton" / "digits")
@@ -123,7 +127,7 @@ def service_of(script: str, folder: Path) -> BuildContext:
         [bundle],
         environment_image="tests-environment:1",
         probes={PROBE_TRITON: "{}"},
-        entry_script="score.py",
+        entry_script=ODD_NAME,
         source_directory=folder / "source",
     )
 
@@ -142,6 +146,8 @@ def test_a_changed_script_changes_its_own_layer_alone(sdk: docker.DockerClient, 
         assert again.id != first.id  # built, not found
         assert contents(again) == contents(first)
         assert run(sdk, first, "./tool") == "from the tool"
+        assert f"AZUREML_ENTRY_SCRIPT={ODD_NAME}" in first.attrs["Config"]["Env"]
+        assert "SERVICE_VERSION=m:1" in first.attrs["Config"]["Env"]
         assert first.labels["triton-serving.models"] == "m:1@d"
         assert first.labels["triton-serving.model-framework"] == "Multi"
     finally:

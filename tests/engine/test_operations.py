@@ -105,7 +105,8 @@ def test_options_that_hold_changes_back_are_respected(stack: Stack) -> None:
     stack.up()
     stack.calls()
     stack.declare({"a": {"kind": "x", "value": 2, "ignore": ["value"]}})
-    stack.up()
+    assert " b delete[retain]\n" in stack.engine("preview").out
+    assert " b deleted[retain]\n" in stack.engine("up", "--yes").out
     assert stack.calls() == []
     assert stack.resources()["a"]["outputs"]["value"] == 1
     assert stack.objects() == {"a-x", "b-x"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,8 @@ def test_a_script_that_writes_to_its_models_changes_no_version(service: Service)
     first = service.up(WRITING)
     registered = content(service.folder / "registry")
     assert service.score() == '{"w":2}'
+    launch = json.loads((service.directory.generation(first.number) / "scorer.json").read_text())
+    assert launch["variables"]["SERVICE_VERSION"] == "m:1"
     second = service.up(WRITING, cpu_cores=2)
     assert second.number > first.number
     assert service.score() == '{"w":2}'

@@ -146,11 +146,23 @@ def test_stopping_leaves_no_process_and_no_socket(own_programs: Programs) -> Non
     own_programs.supervisor.stop()  # nothing happens
 
 
-def test_a_path_that_supervisord_cannot_take_is_refused(tmp_path: Path) -> None:
-    directory = ServiceDirectory.of(tmp_path / "100%", "web")
-    directory.claim("owner", overwrite=False)
-    with pytest.raises(ServiceError, match=r"contains '%', which supervisord cannot take; choose another path"):
+@pytest.mark.parametrize("name", ["100%", "%(ENV_HOME)s", 'it\'s "quoted"', "a;b#c", "$HOME `id` \\\\ é", "$(id)"])
+def test_a_folder_whose_name_has_characters_with_a_meaning_to_supervisord(tmp_path: Path, name: str) -> None:
+    with claimed(tmp_path / name) as directory:
+        supervisor = Supervisor(directory)
+        supervisor.start()
+        made = Programs(directory, supervisor)
+        made.add("greeter", "import os, signal; print(os.getcwd(), flush=True); signal.pause()")
+        eventually(lambda: made.log("greeter").is_file() and made.log("greeter").read_text() == f"{directory.root}\n")
+        assert (directory.root / "logs" / "supervisord.log").is_file()
+
+
+@pytest.mark.parametrize("name", ["a ;b", "a #b", "a\nb", "[a]", "a*"])
+def test_a_folder_in_which_supervisord_would_read_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    directory = ServiceDirectory.of(tmp_path / name, "web")
+    with pytest.raises(ServiceError, match="which has a meaning to supervisord; choose another folder"):
         Supervisor(directory).start()
+    assert not directory.root.exists()
 
 
 def family_of(programs: Programs) -> list[int]:

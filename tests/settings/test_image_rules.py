@@ -34,6 +34,13 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
         ],
     ),
     (
+        {**DOCKER, "image": {"baseImage": "debian:12\nRUN id"}},
+        [
+            "image.baseImage has the value 'debian:12\\nRUN id': expected an image's name, as in "
+            "registry.example.com/team/triton:24.12"
+        ],
+    ),
+    (
         {**DOCKER, "image": {"repository": "triton:1"}},
         [
             "image.repository has the value 'triton:1': expected a name without a tag, as in "
