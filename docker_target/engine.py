@@ -113,9 +113,17 @@ class Engine:
         mapped = any(option.split(",")[0] in ("name=rootless", "name=userns") for option in options)
         return "0:0" if mapped else f"{os.getuid()}:{os.getgid()}"
 
-    def containers(self, service: str) -> list[Found]:
-        """List a service's containers, running or not."""
-        return self._labelled(Labels.SERVICE, service)
+    def containers(self, service: str, owner: str = "") -> list[Found]:
+        """List a service's containers, running or not; with `owner` all of its stack, whatever the service was called.
+
+        A front door that went on while its service got another name has the name of that one, and still the label of
+        the former.
+        """
+        door = f"{service}-{Role.FRONT_DOOR}"
+        found = [c for c in self._labelled(Labels.SERVICE, service) if c.role != Role.FRONT_DOOR or c.name == door]
+        found += [c for c in [self.find(door)] if c is not None and c.role == Role.FRONT_DOOR]
+        found += self.owned(owner) if owner else []
+        return list({container.name: container for container in found}.values())
 
     def owned(self, owner: str) -> list[Found]:
         """List an owner's containers, running or not, whatever service they belong to."""
@@ -179,6 +187,11 @@ class Engine:
             self.remove(container.name)
             self._api.create_container_from_config(container.body, container.name)
             self._api.start(container.name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a container another name, while it runs."""
+        with self._refusals(f"container {name}"):
+            self._api.rename(name, new)
 
     def restart(self, name: str) -> None:
         """Start a container again, whether it runs or not."""

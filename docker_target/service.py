@@ -20,7 +20,7 @@ def measure(state_directory: Path, service_name: str) -> Measured:
     try:
         record = Folder.of(state_directory, service_name).record()
         with Engine() as engine:
-            serving = [c for c in engine.containers(service_name) if (c.owner, c.generation) == record.serving]
+            serving = [c for c in engine.containers(service_name, record.owner) if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
                 return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
             return Measured.of(_problems(engine, serving))
@@ -46,7 +46,7 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
     """Stop and remove a service's containers and its folder; what another stack took over is left alone."""
     folder = Folder.of(state_directory, service_name)
     with folder.locked(), Engine() as engine:
-        own = [container for container in engine.containers(service_name) if container.owner == owner]
+        own = [container for container in engine.containers(service_name, owner) if container.owner == owner]
         for container in sorted(own, key=lambda c: c.stop_rank):
             engine.remove(container.name)
         if folder.record().owner in ("", owner):

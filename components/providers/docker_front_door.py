@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.providers.machine_service import FrontDoorProvider, where
+from components.providers.machine_service import FrontDoorProvider, here, where
 from docker_target import front_door
 from docker_target.record import Folder
 from docker_target.spec import FrontDoorSpec
@@ -19,7 +19,7 @@ class DockerFrontDoorProvider(FrontDoorProvider):
     """Envoy's container: `docker_target.front_door`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
+        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(here(props)))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
         return Folder.of(*where(props)).record().door_owner
