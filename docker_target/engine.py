@@ -178,7 +178,7 @@ class Engine:
         Refuses where a container of that name is none of this service's.
         """
         there = self._inspect(container.name)
-        if there is not None and (there["Config"]["Labels"] or {}).get(Labels.SERVICE) != _service_of(container):
+        if there is not None and not _may_replace(container, there["Config"]["Labels"] or {}):
             raise ServiceError(
                 f"a container named {container.name} exists that is none of this service's; remove it (docker rm), or "
                 "choose another serviceName"
@@ -285,8 +285,10 @@ class Engine:
             raise ServiceError(f"{what}: the Docker engine refuses: {_words(error)}") from None
 
 
-def _service_of(container: Container) -> str:
-    return str(container.body["Labels"][Labels.SERVICE])
+def _may_replace(container: Container, there: dict[str, str]) -> bool:
+    """Whether the labels of a container of that name say that it is the service's, or the stack's."""
+    wanted = container.body["Labels"]
+    return any(there.get(label) == wanted[label] for label in (Labels.SERVICE, Labels.OWNER))
 
 
 def _words(error: Exception) -> str:

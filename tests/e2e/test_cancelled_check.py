@@ -86,7 +86,9 @@ def test_what_a_killed_one_left_is_removed_by_the_next(slow: Project) -> None:
     (left,) = (slow.root / ".var").glob("c-*")
     assert servers(slow)
     second = start(slow)
-    eventually(lambda: not left.exists() and servers(slow), "the second one's script runs, and nothing of the first", 60)
+    eventually(
+        lambda: not left.exists() and servers(slow), "the second one's script runs, and nothing of the first", 60
+    )
     second.terminate()
     second.wait(60)
     assert nothing_left(slow)
