@@ -35,7 +35,7 @@ def _is_copy(known: dict[str, Any], state_directory: Path) -> bool:
     """Whether the directory was copied from one that is still where it was; else it was moved, or lies as before."""
     if known["path"] == str(state_directory) or known["inode"] == state_directory.stat().st_ino:
         return False
-    return _read(Path(known["path"])).get("place") == known["place"]
+    return bool(_read(Path(known["path"])).get("place") == known["place"])
 
 
 def _read(state_directory: Path) -> dict[str, Any]:
