@@ -18,7 +18,8 @@ def keep_open() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            # The lowest number that is free, for children too.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = _writer(1, sys.stdout)
     sys.stderr = _writer(2, sys.stderr)

@@ -13,10 +13,12 @@ from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.providers.docker_front_door import DockerFrontDoor
 from components.providers.docker_service import DockerService
+from components.providers.machine_service import state_directory
 from components.stack_settings import stack_name
 from docker_target.containers import Labels
 from docker_target.engine import Engine
 from docker_target.front_door import check_port
+from docker_target.owner import owner_of, stack_and_place
 from docker_target.record import Folder
 from docker_target.rollout import check_owner
 from environment.dockerfile import held
@@ -54,8 +56,7 @@ class DockerDeployment(MachineDeployment):
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
-        self._state_directory = (args.project / args.settings.state_directory).resolve()
-        self._owner = _owner(self._state_directory)
+        owner = owner_of(stack_name(), args.project / args.settings.state_directory)
         unreachable = check_machine(args.settings, args.project)
         super().__init__("triton:index:DockerDeployment", name, None, opts)
         if unreachable:
@@ -63,11 +64,8 @@ class DockerDeployment(MachineDeployment):
         settings = args.settings
         self._network = docker.Network(
             f"{name}-network",
-            name=_network_name(settings.service_name, self._owner),
-            labels=[
-                docker.NetworkLabelArgs(label=Labels.SERVICE, value=settings.service_name),
-                docker.NetworkLabelArgs(label=Labels.OWNER, value=self._owner),
-            ],
+            name=_network_name(owner),
+            labels=[docker.NetworkLabelArgs(label=Labels.OWNER, value=owner)],
             opts=pulumi.ResourceOptions(parent=self),
         )
         served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
@@ -84,16 +82,16 @@ class DockerDeployment(MachineDeployment):
         pulled = docker.RemoteImage(
             f"{name}-image", name=self._args.settings.docker.front_door_image, keep_locally=True, opts=opts
         )
-        inputs |= {"owner": self._owner, "network": self._network.name, "image": pulled.image_id}
+        inputs |= {"owner": stack_name(), "network": self._network.name, "image": pulled.image_id}
         return DockerFrontDoor(name, inputs, opts)
 
     def _inputs(self, served: pulumi.Output[list[dict[str, Any]]], *, scorer: bool) -> dict[str, Any]:
         settings, deployment = self._args.settings, self._args.settings.deployment
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
-            "owner": self._owner,
+            "owner": stack_name(),
             "overwrite": deployment.overwrite,
-            "stateDirectory": str(self._state_directory),
+            "stateDirectory": state_directory(self._args.project, settings.state_directory),
             "network": self._network.name,
             "image": self._args.image,
             "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
@@ -114,16 +112,10 @@ class DockerDeployment(MachineDeployment):
         return inputs
 
 
-def _owner(state_directory: Path) -> str:
-    # An engine is shared by all clones of the project: the folder of its state tells them apart.
-    return f"{stack_name()} of {state_directory}"
-
-
 def check_machine(settings: Settings, project: Path) -> str:
     """Raise `ServiceError` where the engine speaks against the service; at preview, why it could not be asked."""
-    state_directory = (project / settings.state_directory).resolve()
-    record = Folder.of(state_directory, settings.service_name).record()
-    owner = _owner(state_directory)
+    record = Folder.of(project / settings.state_directory, settings.service_name).record()
+    owner = owner_of(stack_name(), project / settings.state_directory)
     try:
         engine = Engine()
     except ServiceError as error:
@@ -138,9 +130,13 @@ def check_machine(settings: Settings, project: Path) -> str:
     return ""
 
 
-def _network_name(service: str, owner: str) -> str:
-    """A name that no other stack's network has: the engine allows several of one name, and then starts nothing."""
-    return f"{service}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
+def _network_name(owner: str) -> str:
+    """A name that no other stack's network has: the engine allows several of one name, and then starts nothing.
+
+    It is not the service's, which may change while the front door goes on.
+    """
+    stack = stack_and_place(owner)[0].rpartition("/")[2]
+    return f"triton-serving-{stack}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
 
 
 def _repositories(served: Sequence[dict[str, Any]]) -> list[str]:

@@ -9,6 +9,7 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
 from components.providers.machine_service import state_directory
+from machine.loopback import loopback_host
 from machine.service import overall
 from settings.schema import Settings
 from settings.tls_files import certificate_host
@@ -72,13 +73,13 @@ class Gateway(pulumi.ComponentResource):
         )
         scripted = settings.entry_script is not None
         scheme, host = "https" if settings.tls else "http", certificate_host(settings, args.project)
-        self.local_url = f"{scheme}://localhost:{deployment.port}"
-        self.url = f"{scheme}://{'localhost' if '*' in host else host or 'localhost'}:{deployment.port}"
+        self.local_url = f"{scheme}://{loopback_host()}:{deployment.port}"
+        self.url = f"{scheme}://{'localhost' if '*' in host else host or loopback_host()}:{deployment.port}"
         self.scoring_uri = f"{self.url}/score" if scripted else self.url
         self.swagger_uri = f"{self.url}/swagger.json" if scripted else None
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
         address = self.url.partition("://")[2]
         self.grpc_uri = args.deployment.shape.apply(lambda shape: address if "triton" in shape else None)
-        self.metrics_uri = pulumi.Output.format("http://localhost:{0}/metrics", door.metricsPort)
+        self.metrics_uri = pulumi.Output.format("http://{0}:{1}/metrics", loopback_host(), door.metricsPort)
         self.state = pulumi.Output.all(args.deployment.state, door.state).apply(lambda states: overall(*states))
         self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})

@@ -113,9 +113,17 @@ class Engine:
         mapped = any(option.split(",")[0] in ("name=rootless", "name=userns") for option in options)
         return "0:0" if mapped else f"{os.getuid()}:{os.getgid()}"
 
-    def containers(self, service: str) -> list[Found]:
-        """List a service's containers, running or not."""
-        return self._labelled(Labels.SERVICE, service)
+    def containers(self, service: str, owner: str = "") -> list[Found]:
+        """List a service's containers, running or not; with `owner` all of its stack, whatever the service was called.
+
+        A front door that went on while its service got another name has the name of that one, and still the label of
+        the former.
+        """
+        door = f"{service}-{Role.FRONT_DOOR}"
+        found = [c for c in self._labelled(Labels.SERVICE, service) if c.role != Role.FRONT_DOOR or c.name == door]
+        found += [c for c in [self.find(door)] if c is not None and c.role == Role.FRONT_DOOR]
+        found += self.owned(owner) if owner else []
+        return list({container.name: container for container in found}.values())
 
     def owned(self, owner: str) -> list[Found]:
         """List an owner's containers, running or not, whatever service they belong to."""
@@ -170,7 +178,7 @@ class Engine:
         Refuses where a container of that name is none of this service's.
         """
         there = self._inspect(container.name)
-        if there is not None and (there["Config"]["Labels"] or {}).get(Labels.SERVICE) != _service_of(container):
+        if there is not None and not _may_replace(container, there["Config"]["Labels"] or {}):
             raise ServiceError(
                 f"a container named {container.name} exists that is none of this service's; remove it (docker rm), or "
                 "choose another serviceName"
@@ -179,6 +187,11 @@ class Engine:
             self.remove(container.name)
             self._api.create_container_from_config(container.body, container.name)
             self._api.start(container.name)
+
+    def rename(self, name: str, new: str) -> None:
+        """Give a container another name, while it runs."""
+        with self._refusals(f"container {name}"):
+            self._api.rename(name, new)
 
     def restart(self, name: str) -> None:
         """Start a container again, whether it runs or not."""
@@ -272,8 +285,10 @@ class Engine:
             raise ServiceError(f"{what}: the Docker engine refuses: {_words(error)}") from None
 
 
-def _service_of(container: Container) -> str:
-    return str(container.body["Labels"][Labels.SERVICE])
+def _may_replace(container: Container, there: dict[str, str]) -> bool:
+    """Whether the labels of a container of that name say that it is the service's, or the stack's."""
+    wanted = container.body["Labels"]
+    return any(there.get(label) == wanted[label] for label in (Labels.SERVICE, Labels.OWNER))
 
 
 def _words(error: Exception) -> str:

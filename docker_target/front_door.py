@@ -43,16 +43,19 @@ def apply(spec: FrontDoorSpec) -> int:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         stats_port = record.stats_port or free_ports(1)[0]
         folder.write(record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port}))
-        _make_room(spec, engine)
+        _take_over(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
         return stats_port
 
 
-def _make_room(spec: FrontDoorSpec, engine: Engine) -> None:
-    """Close this stack's front door under a former name of the service: two cannot have one port."""
+def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:
+    """Take this stack's front door over from a former name of the service: it goes on, and its port stays open."""
+    name = _name(spec.service_name)
     for found in engine.owned(spec.owner):
-        former = found.role == Role.FRONT_DOOR and found.name != _name(spec.service_name)
-        if former and found.running and spec.port in found.ports:
+        former = found.role == Role.FRONT_DOOR and found.name != name
+        if former and engine.find(name) is None:
+            engine.rename(found.name, name)
+        elif former:
             engine.remove(found.name)
 
 

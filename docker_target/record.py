@@ -8,6 +8,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from common.files import write_whole
 from gateway.admin import Admin
@@ -37,9 +38,11 @@ class Record(DoorRecord):
 class Folder(ServiceFolder):
     """A service's folder."""
 
+    RECORD: ClassVar[str] = "record.json"
+
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "Folder":
-        folder = cls(state_directory.resolve() / "docker" / service_name)
+        folder = cls(cls.find(state_directory.resolve() / "docker", service_name), service_name)
         longest = len(str(folder.envoy / "admin.sock").encode())
         if longest > UNIX_PATH_LIMIT:
             raise ServiceError(
@@ -55,9 +58,11 @@ class Folder(ServiceFolder):
 
     def record(self) -> Record:
         """Read what serves."""
-        file = self.root / "record.json"
+        file = self.root / self.RECORD
         return Record.model_validate_json(file.read_bytes()) if file.is_file() else Record()
 
     def write(self, record: Record) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(self.root / "record.json", record.model_dump_json(indent=2), mode=0o600)
+        if self.name != self.root.name and not record.names:
+            record = record.model_copy(update={"names": [self.name]})
+        write_whole(self.root / self.RECORD, record.model_dump_json(indent=2), mode=0o600)

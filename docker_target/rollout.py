@@ -68,7 +68,7 @@ class _Rollout:
         self.progress = progress
         self.record = folder.record()
         self.digest = digest_of(spec)
-        found = [c for c in engine.containers(spec.service_name) if c.role != Role.FRONT_DOOR]
+        found = [c for c in engine.containers(spec.service_name, spec.owner) if c.role != Role.FRONT_DOOR]
         self.old = [c for c in found if (c.owner, c.generation) == self.record.serving]
         self.foreign = [c for c in found if c.owner != spec.owner and c not in self.old]
         self.leftovers = [c for c in found if c not in self.old and c not in self.foreign]

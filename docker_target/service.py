@@ -4,6 +4,7 @@ from pathlib import Path
 
 from docker_target.containers import PROBES, Role, probe_command
 from docker_target.engine import Engine, Found
+from docker_target.owner import stack_and_place
 from docker_target.record import Folder
 from machine.service import Measured, ServiceError
 
@@ -20,7 +21,8 @@ def measure(state_directory: Path, service_name: str) -> Measured:
     try:
         record = Folder.of(state_directory, service_name).record()
         with Engine() as engine:
-            serving = [c for c in engine.containers(service_name) if (c.owner, c.generation) == record.serving]
+            found = engine.containers(service_name, record.owner)
+            serving = [c for c in found if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
                 return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
             return Measured.of(_problems(engine, serving))
@@ -43,10 +45,19 @@ def _problems(engine: Engine, serving: list[Found]) -> list[str]:
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:
-    """Stop and remove a service's containers and its folder; what another stack took over is left alone."""
+    """Stop and remove a service's containers and its folder; what another stack took over is left alone.
+
+    Raises `ServiceError` where the folder is the copy of another one, whose containers the record names.
+    """
     folder = Folder.of(state_directory, service_name)
+    (stack, here), (_, recorded) = stack_and_place(owner), stack_and_place(folder.record().owner)
+    if recorded and recorded != here:
+        raise ServiceError(
+            f"{folder.root} was copied from {recorded}, and what this stack's state names runs for that one; to forget "
+            f"the state here: python -m engine stack rm {stack.rpartition('/')[2]} --force --yes --preserve-config"
+        )
     with folder.locked(), Engine() as engine:
-        own = [container for container in engine.containers(service_name) if container.owner == owner]
+        own = [container for container in engine.containers(service_name, owner) if container.owner == owner]
         for container in sorted(own, key=lambda c: c.stop_rank):
             engine.remove(container.name)
         if folder.record().owner in ("", owner):

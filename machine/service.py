@@ -156,8 +156,8 @@ def renaming(folder: ServiceFolder, wanted: ServiceFolder, former: str, name: st
     taken = wanted.root != folder.root and wanted.is_there
     if taken and folder.is_there:
         raise ServiceError(
-            f"serviceName '{former}' cannot become '{name}' while another service has that name; destroy that one first, "
-            "or choose another serviceName"
+            f"serviceName '{former}' cannot become '{name}' while another service has that name; destroy that one "
+            "first, or choose another serviceName"
         )
     folder.rename(former, name)
     try:

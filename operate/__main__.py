@@ -1,4 +1,4 @@
-"""`python -m operate outputs|status|logs|check|idle --stack NAME`: what the Makefile's verbs of these names run.
+"""`python -m operate VERB --stack NAME`: what the Makefile's verbs run that are not Pulumi's.
 
 What a verb needs is imported when it runs: the outputs need none of the targets' libraries.
 """
@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         ("status", "show the service's processes and models"),
         ("logs", "show the ends of the service's logs"),
         ("idle", "fail where services of this project are deployed on this machine"),
+        ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
+        ("service-unit", "write the systemd unit of this user that runs `keep`"),
         ("check", "serve and probe the stack's models without registering them, then stop"),
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
@@ -50,6 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
+        if verb == "idle":
+            command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
     args = parser.parse_args(arguments)
     # A table's width is its reader's; where nobody reads along it is wide enough for a command to stay on its line.
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
@@ -70,7 +74,9 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if args.verb == "idle":
         from operate import idle
 
-        return idle.check(settings, PROJECT)
+        return idle.check(settings, PROJECT, besides=args.stack if args.besides else "")
+    if args.verb in ("keep", "service-unit"):
+        return _keep(args, console, target)
     if target is Target.NODE_POOL:
         from operate import node_pool
 
@@ -82,6 +88,19 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     from operate import processes
 
     return processes.run(args.verb, console, settings, PROJECT, follow=follow)
+
+
+def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
+    if target is not Target.PROCESS:
+        raise ServiceError(f"target {target.value}: what runs the service there starts it again by itself")
+    from operate import keep
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, soft_wrap=True)
+
+    if args.verb == "service-unit":
+        return keep.write_unit(PROJECT, args.stack, say)
+    return keep.watch(lambda: read_stack_file(PROJECT, args.stack, form_alone=True), PROJECT, say)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,13 @@ def _show_status(console: Console, settings: Settings, project: Path) -> int:
 
     Raises `ServiceError` where the engine runs no such service.
     """
+    where = (project / settings.state_directory).resolve(), settings.service_name
     with Engine() as engine:
         containers = engine.containers(settings.service_name)
     if not containers:
         raise ServiceError(
             f"service '{settings.service_name}' is not deployed on this machine's Docker engine; make up does it"
         )
-    where = (project / settings.state_directory).resolve(), settings.service_name
     measured, door = service.measure(*where), front_door.measure(*where)
     state = overall(measured.state, door.state)
     console.print(f"{settings.service_name}: {state}")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from docker_target.record import Folder
 from machine.service import ServiceError
 from processes.directory import ServiceDirectory
 from settings import Settings
@@ -15,18 +16,30 @@ BACKEND = Path(".var/backend/.pulumi/stacks")
 _NOTHING = ("pulumi:pulumi:Stack", "pulumi:providers:")
 
 
-def check(settings: Settings, project: Path) -> int:
-    """Give 0 where nothing is deployed; raises `ServiceError` that names the services and stacks that are."""
+def check(settings: Settings, project: Path, *, besides: str = "") -> int:
+    """Give 0 where nothing is deployed `besides` a stack; raises `ServiceError` that names what else is."""
     state_directory = (project / settings.state_directory).resolve()
-    deployed = [f"the stack '{name}' ({count} resources)" for name, count in _stacks(project / BACKEND)]
-    for folder in sorted([*state_directory.glob("services/*/"), *state_directory.glob("docker/*/")]):
-        record = ServiceDirectory(folder).record()
-        deployed.append(f"the service '{folder.name}'" + (f" of the stack {record.owner}" if record else ""))
+    stacks = dict(_stacks(project / BACKEND))
+    deployed = [f"the stack '{name}' ({count} resources)" for name, count in stacks.items() if name != besides]
+    for folder in (ServiceDirectory(path) for path in sorted(state_directory.glob("services/*/"))):
+        record = folder.record()
+        deployed += _service(folder.name, record.owner if record else "", besides)
+    for path in sorted(state_directory.glob("docker/*/")):
+        docker = Folder(path)
+        deployed += _service(docker.name, docker.record().owner, besides)
     if deployed:
         raise ServiceError(
             f"still deployed from this folder: {', '.join(deployed)}; destroy that first: make destroy STACK=<stack>"
         )
     return 0
+
+
+def _service(name: str, owner: str, besides: str) -> list[str]:
+    """A service and its stack in words; none where that is the one `besides` which others are looked for."""
+    stack = owner.partition(" of ")[0]
+    if besides and stack.rpartition("/")[2] == besides:
+        return []
+    return [f"the service '{name}'" + f" of the stack {stack}" * bool(stack)]
 
 
 def _stacks(folder: Path) -> Iterator[tuple[str, int]]:

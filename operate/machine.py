@@ -18,8 +18,8 @@ def refusals():
         )
     if ":" in os.getcwd():
         found.append(
-            "the path of this folder, %s, has a colon, which parts the folders of PATH, and Python makes no environment in "
-            "it; clone into a path without one." % os.getcwd()
+            "the path of this folder, %s, has a colon, which parts the folders of PATH: Python makes no environment "
+            "there; clone into a path without one." % os.getcwd()
         )
     if any(character.isspace() for character in os.getcwd()):
         found.append(

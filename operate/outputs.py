@@ -15,6 +15,7 @@ from rich.table import Table
 from bundle.probe import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.files import write_whole
+from machine.loopback import loopback_host
 from node_pool.addresses import LOCAL_PORT
 from serving.tensors import needs_binary
 from settings import Settings
@@ -57,7 +58,7 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
     # The URL stays the service's own, and so does the name that its certificate is for.
     local = settings.tls is not None and settings.deployment.target is not Target.NODE_POOL
     port = LOCAL_PORT if forward else settings.deployment.port if local else None
-    way = f" --connect-to ::localhost:{port}" if port else ""
+    way = f" --connect-to ::{loopback_host()}:{port}" if port else ""
     curl = f"curl -sS -w '\\n%{{http_code}}\\n'{trust}{way}"
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
     post = f"{curl} -H 'Content-Type: application/json'"

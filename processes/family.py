@@ -4,7 +4,6 @@ A process's working directory follows its folder when that is moved, is another 
 kernel once the folder is deleted. Process ids and paths in files tell none of that.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +21,8 @@ _DELETED = " (deleted)"
 def supervisor(root: Path, owner: str) -> psutil.Process | None:
     """The supervisord of the service in `root`, of the stack `owner`.
 
-    It works in that folder. Or its folder was deleted: then it is the owner's whose folder lay where `root` lies, or the
-    one that the record in `root` names, as after a move to another file system.
+    It works in that folder. Or its folder was deleted: then it is the owner's whose folder lay where `root` lies, or
+    the one that the record in `root` names, as after a move to another file system.
     """
     orphan = None
     for process in psutil.process_iter():
@@ -74,14 +73,14 @@ def end(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]
 def place(process: psutil.Process) -> str:
     """The folder that a process works in, with the kernel's mark where it was deleted; "" where nobody may know."""
     try:
-        return os.readlink(f"/proc/{process.pid}/cwd")
+        return str(Path(f"/proc/{process.pid}/cwd").readlink())
     except OSError:
         return ""
 
 
 def _is_same(process: psutil.Process, root: Path) -> bool:
     try:
-        return os.path.samefile(f"/proc/{process.pid}/cwd", root)
+        return Path(f"/proc/{process.pid}/cwd").samefile(root)
     except OSError:
         return False
 

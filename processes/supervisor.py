@@ -105,8 +105,8 @@ class Supervisor:
     def start(self, *, keep: str = "") -> bool:
         """Start the supervisor unless it runs; returns whether it had to be started.
 
-        After a reboot or a killed supervisor nothing of the old programs runs, and what a moved or a deleted folder left
-        behind is ended. `keep` is the program that starts again at once; whoever deploys adds the others anew.
+        After a reboot or a killed supervisor nothing of the old programs runs, and what a moved or a deleted folder
+        left behind is ended. `keep` is the program that starts again at once; whoever deploys adds the others anew.
         """
         if self._is_here() and self.is_running():
             return False

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
+from components.providers.docker_service import owned
 from components.providers.machine_service import FrontDoorProvider, where
 from docker_target import front_door
 from docker_target.record import Folder
@@ -19,16 +20,17 @@ class DockerFrontDoorProvider(FrontDoorProvider):
     """Envoy's container: `docker_target.front_door`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(props))}
+        return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(owned(props)))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        return Folder.of(*where(props)).record().door_owner
+        holder = Folder.of(*where(props)).record().door_owner
+        return props["owner"] if holder == owned(props)["owner"] else holder
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return front_door.measure(*where(props))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        front_door.remove(*where(props), props["owner"])
+        front_door.remove(*where(props), owned(props)["owner"])
 
 
 class DockerFrontDoor(Resource, module="triton", name="DockerFrontDoor"):

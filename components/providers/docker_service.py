@@ -7,36 +7,46 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.base import say
-from components.providers.machine_service import ServiceProvider, where
+from components.providers.machine_service import ServiceProvider, here, where
 from docker_target import rollout, service
 from docker_target.containers import digest_of
+from docker_target.owner import owner_of
 from docker_target.record import Folder
 from docker_target.spec import ServiceSpec
 from machine.service import Measured
 
-__all__ = ["DockerService"]
+__all__ = ["DockerService", "owned"]
+
+
+def owned(props: Mapping[str, Any]) -> dict[str, Any]:
+    """A resource's inputs as they are on this machine, with the owner by which its containers are found."""
+    return {**here(props), "owner": owner_of(props["owner"], where(props)[0])}
 
 
 class DockerServiceProvider(ServiceProvider):
     """Containers: `docker_target.rollout`, `docker_target.service`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
-        record = rollout.apply(ServiceSpec.model_validate(props), say)
+        record = rollout.apply(ServiceSpec.model_validate(owned(props)), say)
         return {"generation": {"number": record.generation, "digest": record.digest}}
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         # A new version of this project may render other containers.
-        rendered = digest_of(ServiceSpec.model_validate(outputs))
+        rendered = digest_of(ServiceSpec.model_validate(here(outputs)))
         return outputs["generation"]["digest"] != rendered or super().drifted(outputs)
 
+    def folder(self, props: Mapping[str, Any]) -> Folder:
+        return Folder.of(*where(props))
+
     def holder(self, props: Mapping[str, Any]) -> str:
-        return Folder.of(*where(props)).record().owner
+        holder = self.folder(props).record().owner
+        return props["owner"] if holder == owned(props)["owner"] else holder
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return service.measure(*where(props))
 
     def remove(self, props: Mapping[str, Any]) -> None:
-        service.remove(*where(props), props["owner"])
+        service.remove(*where(props), owned(props)["owner"])
 
 
 class DockerService(Resource, module="triton", name="DockerService"):

@@ -91,7 +91,7 @@ def test_the_service_is_a_child_in_a_network_of_its_own(declare_docker):
     assert (network.type, network.parent) == ("docker:index/network:Network", "svc-dep")
     assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:DockerService", "svc-dep")
     # Two stacks may have the same service's name (`overwrite`), but never the same network.
-    assert re.fullmatch("web-[0-9a-f]{8}", network.inputs["name"])
+    assert re.fullmatch("triton-serving-test-[0-9a-f]{8}", network.inputs["name"])
     assert service.inputs["network"] == network.inputs["name"]
     assert service.inputs["image"] == IMAGE
     assert service.inputs["bundles"] == [f"triton_model:1@{'d' * 64}"]

@@ -64,13 +64,21 @@ def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settin
     assert declared.values["portForward"].endswith(" port-forward service/triton-webservice 6789:80")
 
 
-def test_every_resource_but_the_keys_is_named_after_the_service(declare, program, settings_with, tmp_path):
+def test_what_must_go_on_under_another_name_is_not_named_after_the_service(declare, program, settings_with, tmp_path):
     settings = settings_with(
         serviceName="web", stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry")
     )
-    names = set(declare(lambda: program(settings)).resources) - {"triton-serving-test"}
-    assert names
-    assert all(name.startswith("web-") for name in names - {"keys", "keys-primary", "keys-secondary"})
+    names = {name for name in declare(lambda: program(settings)).resources if not name.startswith("web-")}
+    stays = {
+        "deployment",
+        "deployment-service",
+        "gateway",
+        "gateway-front-door",
+        "keys",
+        "keys-primary",
+        "keys-secondary",
+    }
+    assert names == stays
 
 
 def test_another_stacks_service_is_refused_before_anything_is_declared(declare, program, settings_with, tmp_path):

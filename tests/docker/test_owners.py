@@ -1,6 +1,9 @@
 """Two stacks on one engine, renamed services, and what a killed rollout leaves: nobody loses what is theirs."""
 
+import copy
 import json
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -98,16 +101,73 @@ def test_a_stack_of_the_same_folder_that_took_a_service_over_keeps_its_files(
     assert not folder.root.exists()
 
 
-def test_a_service_keeps_its_port_under_a_new_name(new_project: Callable[[], DockerProject]) -> None:
+def test_a_service_keeps_its_port_open_under_a_new_name(new_project: Callable[[], DockerProject]) -> None:
     project = new_project()
     project.up()
-    old = project.service
-    project.write_settings(serviceName=f"{old}-b")
-    project.up()
+    old, door, key = project.service, project.container("front-door").id, project.outputs()["primaryKey"]
+    counts: dict[str, int] = {}
+    over = threading.Event()
+    client = threading.Thread(target=opening, args=(f"{project.url}/v2/models/digits/ready", key, counts, over))
+    client.start()
+    try:
+        project.write_settings(serviceName=f"new-{old}")
+        project.up()
+    finally:
+        over.set()
+        client.join()
+    assert set(counts) == {"200"}
+    assert counts["200"] > 100
+    assert project.sdk.containers.get(f"new-{old}-front-door").id == door
+    assert not [c.name for c in project.sdk.containers.list(all=True) if c.name.startswith(old)]
+    status = project.operate("status")
+    assert status.code == 0, status.text
+    assert f"new-{old}-front-door" in status.text
+    assert f"new-{old}-front-door" in project.operate("logs").text
+    # Nothing holds the old name.
+    other = new_project()
+    other.write_settings(serviceName=old)
+    other.up()
+    assert answers(other)
     assert answers(project)
-    project.write_settings(serviceName=old)
+
+
+def opening(url: str, key: str, counts: dict[str, int], over: threading.Event) -> None:
+    """Ask over a new connection each time until it is over, and count the answers."""
+    while not over.is_set():
+        try:
+            answer = str(httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code)
+        except httpx.HTTPError as error:
+            answer = repr(error)
+        counts[answer] = counts.get(answer, 0) + 1
+
+
+def test_a_moved_folder_is_the_same_stack_and_a_copied_one_another(new_project: Callable[[], DockerProject]) -> None:
+    project = new_project()
+    project.up()
+    before = project.containers()
+    copied = elsewhere(project, project.root.with_name("copied"))
+    subprocess.run(["cp", "-a", str(project.root), str(copied.root)], check=True)
+    assert f"serviceName '{project.service}' is taken on this Docker engine by" in copied.up(fails=True)
+    refused = copied.engine("destroy", "--yes", "--stack", copied.stack)
+    assert refused.code != 0
+    assert f"was copied from {project.root}/.var" in refused.text
+    assert project.containers() == before
+    assert answers(project)
+
+    moved = elsewhere(project, project.root.rename(project.root.with_name("moved")))
+    moved.up()
+    assert answers(moved)
+    moved.destroy()
     assert project.containers() == {}
-    project.write_settings(serviceName=f"{old}-b")
+    assert not (moved.root / ".var" / "docker").exists()
+
+
+def elsewhere(made: DockerProject, root: Path) -> DockerProject:
+    """The same project, as it lies in another folder."""
+    other = copy.copy(made)
+    other.root = root
+    other.environment = {name: value.replace(str(made.root), str(root)) for name, value in made.environment.items()}
+    return other
 
 
 def test_what_a_killed_rollout_left_takes_no_traffic_when_the_next_one_fails(

@@ -1,6 +1,8 @@
-"""A deployed folder that is renamed, moved, copied or deleted: its records go out of date, and nothing is lost or left."""
+"""A service that is renamed, and its folder moved, copied or deleted: nothing is lost, left, or another's ended."""
 
 import copy
+import os
+import shlex
 import shutil
 import subprocess
 import threading
@@ -11,7 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.project import Project
+from tests.e2e.project import SOURCE, Project
+from tests.waiting import NOBODY_ANSWERS, eventually
 
 SCRIPT = """
 def init():
@@ -99,6 +102,33 @@ def test_a_renamed_service_loses_no_request(place: Place) -> None:
     assert sum(sum(counts.values()) for counts in seen) > 100
     assert deployed.outputs()["state"] == "Healthy"
     assert (deployed.directory.name, deployed.pids["envoy"]) == ("renamed", envoy)
+
+
+def test_a_systemd_unit_starts_a_killed_supervisor_again(place: Place, tmp_path: Path) -> None:
+    deployed = place.project
+    (deployed.root / ".venv").symlink_to(SOURCE / ".venv")
+    deployed.environment["XDG_CONFIG_HOME"] = str(tmp_path)
+    written = deployed.operate("service-unit")
+    assert written.code == 0, written.text
+    file = tmp_path / "systemd" / "user" / "triton-serving-e2e.service"
+    assert f"{file} is written" in written.text
+    if shutil.which("systemd-analyze"):
+        verified = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False)
+        assert (verified.returncode, verified.stderr) == (0, "")
+
+    lines = dict(line.split("=", 1) for line in file.read_text().splitlines() if "=" in line)
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}  # as systemd gives it
+    command = shlex.split(lines["ExecStart"])
+    with subprocess.Popen(command, cwd=lines["WorkingDirectory"], env=environment) as watch:
+        try:
+            before = family(deployed)
+            before[0].kill()
+            eventually(lambda: deployed.pids.get("supervisord") != before[0].pid, "another supervisor runs", 60)
+            eventually(lambda: answers(deployed), "the service answers again", 60, ignoring=NOBODY_ANSWERS)
+            assert not any(process.is_running() for process in before)
+        finally:
+            watch.terminate()
+    assert answers(deployed)
 
 
 def test_a_copy_leaves_the_original_alone(place: Place) -> None:
