@@ -66,14 +66,16 @@ class NodePoolGateway(pulumi.ComponentResource):
         super().__init__("triton:index:NodePoolGateway", name, None, opts)
         options = replace(args.deployment.options, contents=_contents(args))
         rollout = self._declare(name, options, args.deployment)
-        self.address = self._address(name, options, args.deployment, rollout)
+        way = self._way_in(name, options, args.deployment, rollout)
+        self.address = way.address if way else pulumi.Output.from_input("")
         self.url = self.address.apply(lambda address: public_url(options, address))
         self.scoring_uri = pulumi.Output.concat(self.url, "/score") if options.scorer else self.url
         self.swagger_uri = pulumi.Output.concat(self.url, "/swagger.json") if options.scorer else None
         self.triton_uri = self.url if options.triton else None
         self.grpc_uri = self.address.apply(lambda address: grpc_uri(options, address)) if options.triton else None
         self.metrics_uri = metrics_uri(options)
-        self.state = pulumi.Output.all(args.deployment.state, rollout.state).apply(lambda states: overall(*states))
+        found = pulumi.Output.all(args.deployment.state, rollout.state, way.problem if way else "")
+        self.state = found.apply(lambda all_: overall(overall(*all_[:2]), "Unhealthy" if all_[2] else "Healthy"))
         self.port_forward = (
             shlex.join(port_forward_command(options)) if options.pool.exposure.kind == "cluster" else None
         )
@@ -103,13 +105,13 @@ class NodePoolGateway(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(made.values()))
         return NodePoolRollout(f"{name}-rollout", inputs, opts)
 
-    def _address(
+    def _way_in(
         self, name: str, options: Options, deployment: NodePoolDeployment, rollout: NodePoolRollout
-    ) -> pulumi.Output[str]:
-        """The address of what leads in from outside, once it is there; "" where only the cluster's own pods come."""
+    ) -> NodePoolAddress | None:
+        """What leads in from outside, awaited; none where only the cluster's own pods come."""
         exposure = options.pool.exposure
         if exposure.kind == "cluster":
-            return pulumi.Output.from_input("")
+            return None
         inputs = {
             **deployment.where,
             "exposure": exposure.kind,
@@ -117,7 +119,7 @@ class NodePoolGateway(pulumi.ComponentResource):
             "seconds": exposure.address_seconds,
         }
         opts = pulumi.ResourceOptions(parent=self, depends_on=[rollout])
-        return NodePoolAddress(f"{name}-address", inputs, opts).address
+        return NodePoolAddress(f"{name}-address", inputs, opts)
 
 
 def _contents(args: NodePoolGatewayArgs) -> Contents:

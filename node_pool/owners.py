@@ -4,7 +4,7 @@ from machine.service import ServiceError
 from node_pool.cluster import Cluster
 from node_pool.names import OWNER_ANNOTATION, Names
 
-__all__ = ["check_holder", "check_owner", "others"]
+__all__ = ["check_holder", "check_owner", "holder_of", "others"]
 
 # Of each kind that carries the service's names, those that clients or pods meet.
 _KINDS = ("serviceaccounts", "services", "deployments")
@@ -33,10 +33,15 @@ def check_owner(cluster: Cluster, names: Names, owner: str, *, overwrite: bool) 
         )
 
 
+def holder_of(cluster: Cluster, namespace: str, name: str) -> str:
+    """The stack that has a Deployment; "" where nobody has."""
+    found = cluster.get("deployments", namespace, name)
+    return str(found["metadata"].get("annotations", {}).get(OWNER_ANNOTATION, "")) if found else ""
+
+
 def check_holder(cluster: Cluster, namespace: str, name: str, owner: str) -> None:
     """Raise `ServiceError` where another stack took a Deployment over: it is no longer this one's to end."""
-    found = cluster.get("deployments", namespace, name)
-    holder = found["metadata"].get("annotations", {}).get(OWNER_ANNOTATION, "") if found else ""
+    holder = holder_of(cluster, namespace, name)
     if holder and owner and holder != owner:
         raise ServiceError(
             f"the Deployment {name} in the namespace {namespace} is the stack {holder}'s now, which took it over: it "

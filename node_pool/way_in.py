@@ -50,12 +50,13 @@ def await_way_in(
     started, said, last = time.monotonic(), 0.0, ""
     while (way := WayIn.measure(cluster, exposure, namespace, name)).problem:
         now = time.monotonic()
-        if now - started > seconds:
+        left = max(0.0, seconds - (now - started))
+        if way.problem != last or now - said > _REPEAT_SECONDS:
+            say(f"{way.problem} yet; waiting for {left:.0f} s more at the most")
+            said, last = now, way.problem
+        if not left:
             told = [_failure(way.problem, exposure, seconds), *_events(cluster, namespace, name)]
             raise RolloutError("\n".join(told))
-        if way.problem != last or now - said > _REPEAT_SECONDS:
-            say(f"{way.problem} yet; waiting for {seconds - (now - started):.0f} s more at the most")
-            said, last = now, way.problem
         time.sleep(_POLL_SECONDS)
     return way
 

@@ -51,6 +51,7 @@ class NodePoolAddress(Resource, module="triton", name="NodePoolAddress"):
     """A way in from outside that is there; `address` is a load balancer's own, "" where the controller gives none."""
 
     address: pulumi.Output[str]
+    problem: pulumi.Output[str]
 
     def __init__(self, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions | None = None) -> None:
         provider = NodePoolAddressProvider()

@@ -11,7 +11,7 @@ from node_pool.cluster import Cluster
 from node_pool.identity import expected_cluster
 from node_pool.measure import await_measured, measure
 from node_pool.needs import Needs
-from node_pool.owners import check_holder
+from node_pool.owners import check_holder, holder_of
 from node_pool.watch import Rollout, await_rollout
 
 __all__ = ["NodePoolRollout"]
@@ -52,8 +52,11 @@ def _cluster(props: Mapping[str, Any]) -> Cluster:
 
 
 def _measure(props: Mapping[str, Any]) -> tuple[str, list[str]]:
-    needs = Needs.model_validate(props.get("needs", {}))
-    return measure(_cluster(props), props["namespace"], props["deployment"], needs)
+    cluster, where = _cluster(props), (props["namespace"], props["deployment"])
+    holder = holder_of(cluster, *where)
+    if holder and holder != props.get("owner", holder):
+        return "Stopped", [f"the stack {holder} has it now; make up takes it back where deployment.overwrite is true"]
+    return measure(cluster, *where, Needs.model_validate(props.get("needs", {})))
 
 
 def _await(props: dict[str, Any]) -> dict[str, Any]:

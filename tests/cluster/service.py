@@ -16,7 +16,9 @@ from gateway.keys import Keys, make_keys
 from gateway.listener import KEYS_FILE
 from node_pool.cluster import Cluster
 from node_pool.lifecycle import Times
+from node_pool.measure import measure
 from node_pool.names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names
+from node_pool.needs import Needs
 from node_pool.objects import objects
 from node_pool.options import Contents, Manifest, Options
 from node_pool.watch import Rollout, await_rollout
@@ -48,7 +50,8 @@ class Service:
         self.namespace, self.name, self.keys = namespace, name, make_keys()
         self.model = "digits"  # that answers when the service does
         self._envoy, self._folder, self._scorer = envoy, folder, scorer
-        self._manifests: list[Manifest] = []
+        self.manifests: list[Manifest] = []
+        self.needs = Needs()
         shutil.copytree(DIGITS, folder / "models" / "triton" / "digits", dirs_exist_ok=True)
         (folder / "scripts").mkdir(exist_ok=True)
         (folder / "scripts" / "score.py").write_text("def init(): ...\ndef run(data): ...\n")
@@ -85,10 +88,11 @@ class Service:
     def apply(self, image: str, model_version: int, **deployment: Any) -> Rollout:
         """Apply the objects; gives the rollout that follows."""
         options = self.options(image, model_version, **deployment)
-        self._manifests = objects(options)
-        self.kube.apply(self._manifests)
+        self.manifests = objects(options)
+        self.kube.apply(self.manifests)
         times = Times.of(options)
-        return Rollout(self.namespace, self.name, times.provision, times.startup, times.grace + 30)
+        self.needs = Needs.of(REPLICA, options.settings)
+        return Rollout(self.namespace, self.name, times.provision, times.startup, times.grace + 30, self.needs)
 
     def deploy(self, image: str, model_version: int, **deployment: Any) -> None:
         """Apply, and wait until the new replicas serve and the old ones are gone; the front door too."""
@@ -97,7 +101,12 @@ class Service:
         self.await_answers()
 
     def await_front_door(self) -> None:
-        await_rollout(self.cluster, Rollout(self.namespace, f"{self.name}-front-door", 60, 60, 60), print)
+        needs = Needs(least=2, most=2)
+        await_rollout(self.cluster, Rollout(self.namespace, f"{self.name}-front-door", 60, 60, 60, needs), print)
+
+    def measured(self) -> tuple[str, list[str]]:
+        """The replicas' state, and what is wrong."""
+        return measure(self.cluster, self.namespace, self.name, self.needs)
 
     def await_answers(self) -> None:
         """Wait until every Envoy has a healthy replica for whatever it leads to."""
@@ -109,8 +118,8 @@ class Service:
 
     def remove(self) -> None:
         """Delete every object, and wait until all are gone: a Deployment goes after its pods have ended."""
-        self.kube.delete(reversed(self._manifests))
-        eventually(lambda: not self.kube.existing(self._manifests), "every object is gone", 120)
+        self.kube.delete(reversed(self.manifests))
+        eventually(lambda: not self.kube.existing(self.manifests), "every object is gone", 120)
 
     def labels(self, component: str) -> dict[str, str]:
         return Names(self.name, self.namespace).selector(component)

@@ -1,21 +1,27 @@
 """The program itself, by Pulumi's CLI and its plugins: up, no change, a rollout, failed updates, destroy."""
 
+import contextlib
+import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from node_pool.cluster import Cluster
 from node_pool.names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import KINDS, Kube
 from tests.cluster.service import DEPLOYMENT, POOL, hammered
-from tests.e2e.project import Project, by_pulumi
+from tests.e2e.project import Project, Result, by_pulumi
 
 GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
 
@@ -34,6 +40,65 @@ pytestmark = pytest.mark.skipif(
     not {"docker", "kubernetes"} <= installed_plugins(),
     reason="Pulumi's CLI is not on PATH, or lacks its Docker and Kubernetes plugins",
 )
+
+
+FRONT = {"app.kubernetes.io/instance": "declared", "app.kubernetes.io/component": "front-door"}
+NAMESPACES = {"name": "namespaces", "singularName": "namespace", "kind": "Namespace", "namespaced": False}
+
+
+class OtherApi(http.server.BaseHTTPRequestHandler):
+    """As much of a cluster's API as tells which one it is."""
+
+    uid = "00000000-0000-4000-8000-000000000002"
+
+    def do_GET(self) -> None:
+        system = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "kube-system", "uid": self.uid}}
+        answers = {
+            "/api/v1": {
+                "kind": "APIResourceList",
+                "groupVersion": "v1",
+                "resources": [{**NAMESPACES, "verbs": ["get"]}],
+            },
+            "/api": {"kind": "APIVersions", "versions": ["v1"]},
+            "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.4"},
+            "/api/v1/namespaces": {"kind": "NamespaceList", "apiVersion": "v1", "items": [system]},
+        }
+        body = json.dumps(
+            answers.get(self.path.partition("?")[0].rstrip("/"), {"kind": "List", "groups": [], "items": []})
+        )
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def other_cluster(folder: Path) -> Iterator[tuple[str, str]]:
+    """A kubeconfig with the context `other` as its current one beside that of KUBECONFIG; and its cluster's UID."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OtherApi) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mine = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
+        url = f"http://127.0.0.1:{server.server_port}"
+        mine["clusters"].append({"name": "other", "cluster": {"server": url}})
+        mine["contexts"].append({"name": "other", "context": {"cluster": "other", "user": mine["users"][0]["name"]}})
+        mine["current-context"] = "other"
+        file = folder / "other.kubeconfig"
+        file.write_text(yaml.safe_dump(mine))
+        try:
+            yield str(file), OtherApi.uid
+        finally:
+            server.shutdown()
+
+
+def assert_reason_first(told: str, reason: str) -> None:
+    """No traceback of Python's stands before the reason, where a person starts to read and where the CLI sums up."""
+    for text in (told, told.partition("Diagnostics:")[2]):
+        assert reason in text
+        assert "Traceback" not in text.partition(reason)[0]
 
 
 def front_door(image: str) -> dict[str, Any]:
@@ -64,6 +129,9 @@ class Declared(Project):
 
     def command(self, *arguments: str) -> list[str]:
         return by_pulumi(*arguments)
+
+    def verb(self, verb: str) -> Result:
+        return self.engine(verb, *(["--yes"] if verb != "preview" else []), "--stack", self.stack)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +170,29 @@ def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared,
         assert counted[0]["failures"] == []
         assert min(counted[0]["answered"]) > 50
 
+        with other_cluster(first.root) as (kubeconfig, uid):
+            mine, first.environment["KUBECONFIG"] = first.environment["KUBECONFIG"], kubeconfig
+            for verb in (first.verb("preview"), *map(first.verb, ("up", "refresh", "destroy"))):
+                assert verb.code != 0, verb.text
+                for words in (uid, outputs["cluster"]["uid"], "use-context test"):
+                    assert words in verb.text
+            for verb in ("status", "logs"):
+                told = first.operate(verb, "--cluster", json.dumps(outputs["cluster"])).text
+                assert uid in told
+                assert outputs["cluster"]["uid"] in told
+            first.environment["KUBECONFIG"] = mine
+
+        Cluster().patch("deployments", namespace, "declared", {"spec": {"replicas": 0}})
+        assert "declared is scaled to 0: back to 1" in first.up()
+        (policy,) = [one for one in Cluster().select("networkpolicies", namespace, FRONT) if one]
+        Kube().delete([policy])
+        told = first.up(fails=True)
+        assert "there is no NetworkPolicy declared-front-door" in told
+        assert_reason_first(told, "declared-front-door gets no traffic")
+        assert first.verb("refresh").code == 0
+        first.up()
+        assert first.outputs()["state"] == "Healthy"
+
         first.write_settings(nodePool=front_door(f"{REGISTRY}/tests/no-such-envoy:1"))
         told = first.up(fails=True)
         assert "the new replicas of declared-front-door are not ready" in told
@@ -112,7 +203,9 @@ def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared,
         assert first.outputs()["state"] == "Healthy"
 
         second = declared("second")
-        assert "already exists" in second.up(fails=True)
+        told = second.up(fails=True)
+        assert f"is taken in the namespace {namespace} of the cluster by the stack organization/" in told
+        assert "deployment.overwrite" in told
         second.destroy()
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
 
@@ -121,6 +214,7 @@ def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared,
         first.write_settings(entryScript="score_broken.py")
         told = first.up(fails=True)
         assert "RuntimeError: no weights" in told
+        assert_reason_first(told, "the new replicas of declared are not ready")
         assert "the old replica goes on serving" in told
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
         assert "RuntimeError: no weights" in first.up(fails=True)

@@ -9,7 +9,7 @@ import pytest
 from node_pool.alerts import alerts
 from node_pool.dashboard import dashboard
 from node_pool.names import FRONT_DOOR, REPLICA
-from node_pool.watch import RolloutError, await_rollout, measure
+from node_pool.watch import Rollout, RolloutError, await_rollout
 from settings.node_pool import Monitoring
 from tests.cluster.images import PROJECT
 from tests.cluster.kube import KINDS, await_fit_node
@@ -123,7 +123,7 @@ def test_what_does_not_start_never_takes_traffic_and_the_failure_says_why(servic
             await_rollout(service.cluster, rollout, print)
         with pytest.raises(RolloutError):  # and so it does when asked again
             await_rollout(service.cluster, rollout, print)
-        assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
+        assert service.measured()[0] == "Unhealthy"
     text = str(failure.value)
     for words in [*reasons, "events of pod", "the old replica goes on serving", "logs pod/digits-"]:
         assert words in text
@@ -140,9 +140,34 @@ def test_where_the_old_replica_had_to_stop_it_starts_again_when_the_new_one_fail
         assert "the version of before starts again" in str(failure.value)
         service.await_answers()
         assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
-        assert measure(service.cluster, service.namespace, service.name)[0] == "Unhealthy"
+        assert service.measured()[0] == "Unhealthy"
     service.deploy(*built.good)
-    assert measure(service.cluster, service.namespace, service.name)[0] == "Healthy"
+    assert service.measured()[0] == "Healthy"
+
+
+def test_replicas_that_somebody_scaled_away_are_missed_and_come_back(service, built):
+    service.cluster.patch("deployments", service.namespace, service.name, {"spec": {"replicas": 0}})
+    assert service.measured() == (
+        "Unhealthy",
+        [f"the Deployment {service.name} is scaled to 0, declared are 1; up mends it"],
+    )
+    said = []
+    rollout = Rollout(service.namespace, service.name, 60, 120, 60, service.needs)
+    await_rollout(service.cluster, rollout, said.append)
+    assert said[0] == f"{service.name} is scaled to 0: back to 1"
+    assert service.measured() == ("Healthy", [])
+
+
+@pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
+def test_what_traffic_needs_is_missed(service, built, kind):
+    gone = [manifest for manifest in service.manifests if manifest["kind"] == kind]
+    gone = [one for one in gone if one["metadata"]["name"] in (*service.needs.services, *service.needs.policies)]
+    service.kube.delete(gone)
+    (name,) = [one["metadata"]["name"] for one in gone]
+    told = f"there is no {kind} {name} in the namespace {service.namespace}"
+    eventually(lambda: service.measured() == ("Unhealthy", [told]), "it is missed", 30)
+    service.kube.apply(gone)
+    eventually(lambda: service.measured() == ("Healthy", []), "it is found again", 30)
 
 
 def test_a_deleted_pod_is_replaced(service):
@@ -183,7 +208,7 @@ def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, 
     rollout = greedy.apply(*built.good, gpuCores=2)
     with pytest.raises(RolloutError, match=r"Unschedulable: .*Insufficient nvidia\.com/gpu") as failure:
         await_rollout(greedy.cluster, replace(rollout, provision=10), print)
-    assert "no taint against the pod" in str(failure.value)
+    assert "logs pod/" not in str(failure.value)  # none has started
     assert "no replica serves" in str(failure.value)
     greedy.remove()
     left = [name for name in greedy.kube.names(service.namespace, KINDS) if "/greedy" in name]

@@ -79,6 +79,8 @@ class Outputs(mocks.Mocks):
         "RemoteImage": {"imageId": f"sha256:{'f' * 64}"},
         "DockerService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
         "DockerFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790},
+        "NodePoolCluster": {"identity": {"context": "prod", "server": "https://one", "uid": "u-1"}},
+        "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
         "SmokeCheck": {"checks": 5},

@@ -1,5 +1,6 @@
 """A service on a node pool under Pulumi's mocks."""
 
+import contextlib
 import json
 
 import fsspec
@@ -9,15 +10,18 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from components import node_pool_gateway
+from components import node_pool_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
 from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
 from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
+from components.providers import node_pool_rollout
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.node_pool_rollout import NodePoolRolloutProvider
 from machine.service import ServiceError
+from node_pool.cluster import ClusterError
+from tests.certificates import make_certificate
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
 
@@ -93,13 +97,41 @@ def test_the_replicas_run_the_image_and_their_rollout_is_watched(deployed):
     assert "svc-dep-pods" in declared["svc-dep-deployment"].depends_on
 
 
-def test_a_changed_deployment_calls_for_another_look_at_its_rollout(deployed):
+def test_a_changed_deployment_calls_for_another_look_at_its_rollout(deployed, monkeypatch):
+    measured = [("Healthy", [])]
+    monkeypatch.setattr(node_pool_rollout, "_measure", lambda _props: measured[-1])
     before, after = (deployed(deployment={"cpuCores": cores}).resources["svc-dep-rollout"].inputs for cores in (1, 2))
     provider = NodePoolRolloutProvider()
     healthy = {**before, "state": "Healthy", "problems": []}
     assert provider.diff("id", healthy, after).changes
     assert not provider.diff("id", healthy, before).changes
     assert provider.diff("id", {**healthy, "state": "Unhealthy"}, before).changes
+    measured.append(("Unhealthy", ["scaled to 0"]))  # whatever the state remembers
+    assert provider.diff("id", healthy, before).changes
+
+
+def test_objects_go_to_the_cluster_whose_identity_was_looked_at(deployed):
+    declared = deployed().resources
+    assert "svc-dep-cluster-identity" in declared["svc-dep-cluster"].depends_on
+    for name in ("svc-dep-rollout", "svc-dep-pods", "svc-gw-rollout", "svc-check-run"):
+        assert declared[name].inputs["cluster"]["uid"] == "u-1"
+
+
+def test_what_the_plugin_would_await_in_silence_is_awaited_by_us(deployed):
+    for found in deployed().resources.values():
+        if found.type.rpartition(":")[2] in ("Service", "Deployment", "Ingress"):
+            assert found.inputs["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_a_cluster_that_does_not_answer_fails_the_update_and_not_the_preview(settings_with, monkeypatch, preview):
+    def silent(_context):
+        raise ClusterError("the cluster does not answer")
+
+    monkeypatch.setattr(node_pool_deployment, "Cluster", silent)
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
+    with contextlib.nullcontext() if preview else pytest.raises(ClusterError):
+        node_pool_deployment.check_cluster(settings_with())
 
 
 def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):
@@ -147,11 +179,16 @@ def test_the_check_goes_by_port_forward_with_the_key(deployed):
     assert [bundle["name"] for bundle in check.inputs["bundles"]] == ["triton_model"]
 
 
-def test_a_private_load_balancer_is_passed_by(deployed, monkeypatch):
-    """The mocks give no load balancer an address; here every one has."""
-    monkeypatch.setattr(node_pool_gateway, "_address", lambda _status: "10.0.0.4")
-    exposure = {"kind": "loadBalancer", "internal": True}
-    assert deployed({"exposure": exposure}).resources["svc-check-run"].inputs["address"] == ""
+@pytest.mark.parametrize(("internal", "asked"), [(True, ""), (False, "203.0.113.7")])
+def test_a_private_load_balancer_is_passed_by(deployed, internal, asked, tmp_path):
+    made = make_certificate(tmp_path)
+    tls = dict(zip(("certificateFile", "keyFile"), map(str, made), strict=True))
+    exposure = {"kind": "loadBalancer", "internal": internal, "addressSeconds": 7}
+    declared = deployed({"exposure": exposure}, deployment={"maxRequestsPerSecond": 9}, tls=tls)
+    assert declared.resources["svc-check-run"].inputs["address"] == asked
+    assert declared.resources["svc-gw-address"].inputs["seconds"] == 7
+    assert "svc-gw-rollout" in declared.resources["svc-gw-address"].depends_on
+    assert declared.values["tritonUri"] == "https://203.0.113.7"
 
 
 def test_another_address_alone_calls_for_no_check(deployed):

@@ -1,10 +1,12 @@
 """The program as a whole: what it exports, and what a user's mistake looks like."""
 
 import runpy
+import signal
 
 import pulumi
 import pytest
 
+from components import node_pool_deployment
 from components import stack_settings as reading
 from processes.directory import ServiceDirectory
 
@@ -36,6 +38,7 @@ def program(request, monkeypatch, settings_with):
             return settings or settings_with()
 
         monkeypatch.setattr(reading, "stack_settings", given)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own interrupts stay theirs
         runpy.run_path(str(request.config.rootpath / "__main__.py"), run_name="__main__")
         return exported
 
@@ -50,7 +53,8 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
     assert declared.values["modelId"] == "triton_model:1"
 
 
-def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path):
+def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path, monkeypatch):
+    monkeypatch.setattr(node_pool_deployment, "check_cluster", lambda _settings: None)  # there is none
     settings = settings_with(
         stateDirectory=str(tmp_path / "var"),
         registry=str(tmp_path / "registry"),
@@ -58,7 +62,7 @@ def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settin
         image={"repository": "registry.example/team/triton"},
     )
     declared = declare(lambda: program(settings))
-    assert set(declared.values) == EXPORTS | {"logs", "portForward"}
+    assert set(declared.values) == EXPORTS | {"cluster", "logs", "portForward"}
     assert {name for name, secret in declared.secret.items() if secret} == {"primaryKey", "secondaryKey"}
     assert declared.values["scoringUri"] == "http://triton-webservice.default.svc"
     assert declared.values["portForward"].endswith(" port-forward service/triton-webservice 6789:80")

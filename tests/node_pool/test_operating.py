@@ -21,11 +21,12 @@ def screen():
 
 def test_status_shows_the_state_and_the_pods(options, screen, monkeypatch):
     broken = pod("svc-1", containers=[container("scorer", restarts=2, terminated={"exitCode": 3, "reason": "Error"})])
-    monkeypatch.setattr(node_pool, "Cluster", lambda context: Shown([deployment(0)], [broken]))
+    monkeypatch.setattr(node_pool, "expected_cluster", lambda context, known: Shown([deployment(0)], [broken]))
     assert node_pool.run("status", screen, options().settings, follow=False) == 1
     shown = screen.file.getvalue()
     assert "triton-webservice: Unhealthy" in shown
     assert "pod svc-1: scorer ended with exit code 3 (Error)" in shown
+    assert "there is no Service triton-webservice-replicas in the namespace serving" in shown
     assert [word for word in shown.splitlines() if "svc-1 " in word and " no " in word]
 
 

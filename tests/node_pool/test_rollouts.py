@@ -8,8 +8,10 @@ import pytest
 from node_pool import watch
 from node_pool.cluster import ClusterError
 from node_pool.diagnosis import is_ready, node_lines, troubles
+from node_pool.measure import measure
 from node_pool.model_storage import repository_url, triton_url
-from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout, measure
+from node_pool.needs import Needs
+from node_pool.watch import Rollout, RolloutError, await_gone, await_rollout
 
 ALL, LABELS = {"app": "m"}, {"app": "m", "pod-template-hash": "2"}
 ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=1)
@@ -47,11 +49,15 @@ def unhealthy(message, name="triton"):
 
 
 class Cluster:
-    """A cluster whose objects a test chooses; `deployments` are given one after the other, the last one for ever."""
+    """A cluster whose objects a test chooses; `deployments` are given one after the other, the last one for ever.
+
+    `others` are the objects of other kinds, by kind and name.
+    """
 
     context = "prod"
 
-    def __init__(self, deployments, pods, events=(), logs=(), nodes=(), log=("booting again",)):
+    def __init__(self, deployments, pods, events=(), logs=(), nodes=(), log=("booting again",), others=None):
+        self.others = others or {}
         self.deployments, self.pods, self._events, self._logs = list(deployments), pods, list(events), list(logs)
         self._nodes, self._log = nodes, list(log)
         self.patches = []
@@ -60,9 +66,13 @@ class Cluster:
         self.patches.append((kind, name, patch))
 
     def get(self, kind, namespace, name):
+        if kind != "deployments":
+            return self.others.get((kind, name))
         return self.deployments.pop(0) if len(self.deployments) > 1 else self.deployments[0]
 
     def select(self, kind, namespace, labels):
+        if kind == "endpointslices":
+            return [self.others[kind, labels["kubernetes.io/service-name"]]]
         return self.pods if kind == "pods" else [replica_set(1), replica_set(2)]
 
     def nodes(self, labels):
@@ -143,10 +153,8 @@ PRESSURE = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
 )
 def test_the_taints_that_keep_a_pod_off_a_node_are_told(toleration, kept_off):
     found = {"spec": {"tolerations": [toleration] if toleration else []}}
-    (line,) = node_lines(found, [node(SKU)])
-    assert line == "node gpu-0: " + (
-        "taints that the pod does not tolerate: sku=gpu:NoSchedule" if kept_off else "no taint against the pod"
-    )
+    lines = node_lines(found, [node(SKU)])
+    assert lines == ["node gpu-0: taints that the pod does not tolerate: sku=gpu:NoSchedule"] * kept_off
 
 
 def test_a_pod_without_a_node_is_told_with_the_pools_nodes():
@@ -243,7 +251,7 @@ def test_where_the_old_replica_had_to_stop_it_starts_again_when_the_new_one_fail
     ]
     fallen = recreated(paused=True)
     fallen["status"]["availableReplicas"] = 1
-    state, problems = measure(Cluster([fallen], []), "serving", "m")
+    state, problems = measure(Cluster([fallen], []), "serving", "m", Needs())
     assert (state, problems[0][:29]) == ("Unhealthy", "the new version did not start")
 
 
@@ -288,7 +296,7 @@ def test_a_service_that_sleeps_is_woken_for_its_rollout(fails):
     pods = [pod("a", containers=BROKEN)] if fails else [pod("a", ready=True)]
     cluster = Cluster([asleep, asleep, woken], pods)
     with pytest.raises(RolloutError) if fails else contextlib.nullcontext():
-        await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, sleeps=True), print)
+        await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, Needs(least=0, most=4)), print)
     assert cluster.patches[:2] == [
         ("scaledobjects.keda.sh", "m", {"metadata": {"annotations": {PAUSED: "1"}}}),
         ("deployments", "m", {"spec": {"replicas": 1}}),
@@ -298,7 +306,7 @@ def test_a_service_that_sleeps_is_woken_for_its_rollout(fails):
 
 def test_one_that_is_awake_is_left_to_its_autoscaler():
     cluster = Cluster([deployment(1)], [pod("a", ready=True)])
-    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, sleeps=True), print)
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, Needs(least=0, most=4)), print)
     assert {kind for kind, *_ in cluster.patches} == {"deployments"}
 
 
@@ -345,11 +353,44 @@ def test_the_command_for_the_whole_log_names_the_pod_that_failed():
     assert str(failure.value).endswith(f"  all of it: {command}")
 
 
+def test_no_log_is_pointed_to_where_nothing_started():
+    waiting = pod("a", scheduled=False)
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(Cluster([deployment(0)], [waiting]), ROLLOUT, print)
+    assert "logs" not in str(failure.value)
+
+
+def test_a_node_with_too_few_gpus_is_named_and_one_whose_gpus_are_taken_is_not():
+    asking = {"spec": {"containers": [{"resources": {"limits": {"cpu": "1", "nvidia.com/gpu": "4"}}}]}}
+    offered = node()
+    offered["status"]["allocatable"] = {"nvidia.com/gpu": "2", "cpu": "64"}
+    assert node_lines(asking, [offered]) == ["node gpu-0: offers 2 nvidia.com/gpu, the pod asks for 4"]
+    offered["status"]["allocatable"]["nvidia.com/gpu"] = "4"
+    assert node_lines(asking, [offered]) == []
+
+
+def test_the_exceptions_words_come_before_the_events_and_end_with_it():
+    log = ["Traceback (most recent call last):", "  File", "RuntimeError: no weights", "of the model", "", "E1125 more"]
+    cluster = Cluster([deployment(0)], [pod("a", containers=BROKEN)], [unhealthy("no answer", "scorer")], log)
+    with pytest.raises(RolloutError) as failure:
+        await_rollout(cluster, ROLLOUT, print)
+    lines = [line.strip() for line in str(failure.value).splitlines()]
+    assert lines.index("of the model") < lines.index("events of pod a:")
+    assert "E1125 more" not in lines
+
+
+def test_replicas_that_somebody_scaled_away_come_back():
+    scaled, again = deployment(0, wanted=0), deployment(1)
+    cluster = Cluster([scaled, again], [pod("a", ready=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 60, Needs(least=1, most=4)), print)
+    assert cluster.patches[0] == ("deployments", "m", {"spec": {"replicas": 1}})
+
+
 def test_a_new_replica_that_serves_is_no_old_one():
     """Of two that were wanted, one is there."""
     half = [pod("a", ready=True), pod("b", containers=BROKEN)]
     with pytest.raises(RolloutError, match="; 1 of them serve"):
-        await_rollout(Cluster([deployment(1, wanted=2)], half), ROLLOUT, print)
+        await_rollout(Cluster([deployment(1, wanted=2)], half), replace(ROLLOUT, needs=Needs(least=2, most=2)), print)
 
 
 def test_a_quota_that_refuses_pods_is_told():
@@ -396,7 +437,7 @@ def test_the_end_of_a_front_doors_old_pods_is_not_awaited():
     ],
 )
 def test_the_state_is_measured(cluster, state):
-    assert measure(cluster, "serving", "m")[0] == state
+    assert measure(cluster, "serving", "m", Needs())[0] == state
 
 
 def test_pods_that_do_not_end_are_noticed():
