@@ -53,3 +53,4 @@ class FrontDoorSpec(Part):
     max_request_megabytes: int = 64
     max_requests_per_second: int | None = None
     cpu_cores: float = 1
+    cors_origins: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ class FrontDoor(Group):
     image: str = Field(default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1)
     num_replicas: PositiveInt = 2
     cpu_cores: PositiveFloat = 0.5
-    memory_mb: PositiveInt = 256
+    memory_mb: PositiveInt = 512
     on_pool: bool = Field(default=False, description="run on the GPU pool too, for clusters that have no other nodes")
 
 
