@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.guard --rounds 5 --seconds 4
 
-Prints for each kind of body the median of the rounds' ratios, with their range, and what the guard adds to the processor
-time that Triton and Envoy take for a request: the sum decides the throughput where all cores are busy, and it stays the
-same where other work disturbs the measurement. The limit is 3 %.
+Prints for each kind of body the median of the rounds' ratios, with their range, and what the guard adds to the
+processor time that Triton and Envoy take for a request: that decides the throughput where all cores are busy, and other
+work on the machine disturbs it less. The limit is 3 %.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ def main() -> None:
                 print(
                     f"{name}: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
                     f"{statistics.median(rates):,.0f} requests/s with the guard, "
-                    f"processor time per request {1e6 * cost[True]:,.0f} us, {statistics.median(added):+.1%} ({min(added):+.1%} to {max(added):+.1%})",
+                    f"processor time per request {1e6 * cost[True]:,.0f} us, "
+                    f"{statistics.median(added):+.1%} ({min(added):+.1%} to {max(added):+.1%})",
                     flush=True,
                 )
 

@@ -8,12 +8,18 @@ from gateway.clusters import file_source, socket_address
 from gateway.listener import CONNECTION_MANAGER
 from gateway.options import Options
 
+_ADMIN = ("/ready", "/stats", "/stats/prometheus", "/clusters", "/drain_listeners", "/healthcheck/fail")
+
 
 def bootstrap(options: Options) -> dict[str, Any]:
     """The `Bootstrap` that Envoy is started with."""
     return {
         "node": {"id": "gateway", "cluster": "gateway"},
-        "admin": {"address": {"pipe": {"path": options.admin_socket, "mode": 0o600}}},
+        "admin": {
+            "address": {"pipe": {"path": options.admin_socket, "mode": 0o600}},
+            # Nothing that prints the configuration: the keys are part of it.
+            "allow_paths": [*({"exact": path} for path in _ADMIN), *({"prefix": f"{path}?"} for path in _ADMIN)],
+        },
         "dynamic_resources": {
             "cds_config": file_source(options.directory, "clusters.json"),
             "lds_config": file_source(options.directory, "listeners.json"),
