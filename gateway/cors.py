@@ -43,15 +43,34 @@ def cors() -> dict[str, Any]:
 
 def policy(allowed: tuple[str, ...]) -> dict[str, Any]:
     """The policy of a virtual host: these origins, compared without case."""
-    matches = [
-        {"safe_regex": {"regex": ".*"}} if origin == "*" else {"exact": origin, "ignore_case": True}
-        for origin in allowed
-    ]
     return {
         "@type": f"{_CORS}.CorsPolicy",
-        "allow_origin_string_match": matches,
+        "allow_origin_string_match": [_match(origin) for origin in allowed],
         "allow_methods": "GET, POST",
         "allow_headers": "*, Authorization",  # browsers let the asterisk stand for all headers but this one
         "expose_headers": "*",
         "max_age": "600",
     }
+
+
+def preflights(allowed: tuple[str, ...], cluster: str) -> list[dict[str, Any]]:
+    """Routes that preflights of these origins take, of any path. The filter answers them, and none gets to `cluster`.
+
+    It applies its policy only where a request has a route to somewhere.
+    """
+    asked = [
+        {"name": ":method", "string_match": {"exact": "OPTIONS"}},
+        {"name": "access-control-request-method", "string_match": {"safe_regex": {"regex": ".+"}}},
+    ]
+    return [
+        {
+            "name": "preflight",
+            "match": {"prefix": "/", "headers": [*asked, {"name": "origin", "string_match": _match(origin)}]},
+            "route": {"cluster": cluster},
+        }
+        for origin in allowed
+    ]
+
+
+def _match(origin: str) -> dict[str, Any]:
+    return {"safe_regex": {"regex": ".+"}} if origin == "*" else {"exact": origin, "ignore_case": True}

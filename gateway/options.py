@@ -14,7 +14,7 @@ MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
 MAX_REQUEST_BYTES = 2**32 - 1 - 2**20
 MAX_REQUESTS_PER_SECOND = 2**32 - 1
 
-_HIGHEST = {
+HIGHEST = {
     "timeout_seconds": MAX_SECONDS,
     "max_concurrent_requests": 2**32 - 1,
     "max_connections": 2**31 - 1,
@@ -184,7 +184,7 @@ class Options:
             )
         if self.health_path is not None and not self.health_path.startswith("/"):
             raise ValueError(f"health_path: {self.health_path} does not start with '/'")
-        for name, most in _HIGHEST.items():
+        for name, most in HIGHEST.items():
             value = getattr(self, name)
             if value is None:
                 continue

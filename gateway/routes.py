@@ -56,7 +56,7 @@ def served(options: Options) -> str:
 
 def route_configuration(options: Options) -> dict[str, Any]:
     """The front door's `RouteConfiguration`, named `ROUTES`."""
-    routes: list[dict[str, Any]] = []
+    routes: list[dict[str, Any]] = cors.preflights(options.cors_origins, next(iter(options.upstreams.by_cluster())))
     if options.upstreams.scorer is not None:
         routes += _scorer_routes(options)
     if options.upstreams.triton is not None:

@@ -35,6 +35,9 @@ class Triton:
 
     port: int
     log: Path
+    grpc_port: int
+    metrics_port: int
+    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -88,7 +91,9 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path) -> Iterator
         process = subprocess.Popen(
             launch.command, env=launch.variables, cwd=folder, stdout=stream, stderr=subprocess.STDOUT
         )
-    triton = Triton(generation.triton_http or 0, log)
+    triton = Triton(
+        generation.triton_http or 0, log, generation.triton_grpc or 0, generation.triton_metrics or 0, process
+    )
     try:
         _await_start(process, triton)
         yield triton
