@@ -116,9 +116,9 @@ class Machinery:
             environment_digest=self.ours.digest,
         )
         launch = triton(spec, generation, directory=self.folder, shared_memory=f"benchmark-{http}-")
-        server = self._start("triton", launch.command, launch.variables, f"http://127.0.0.1:{http}")
+        server = self.start("triton", launch.command, launch.variables, f"http://127.0.0.1:{http}")
         for model in models:
-            self._await(f"{server.url}/v2/models/{model.name}/ready", server)
+            self.await_ready(f"{server.url}/v2/models/{model.name}/ready", server)
         self.triton_port = http
         return server
 
@@ -145,8 +145,8 @@ class Machinery:
         command = [str(python), "-m", *module, "--port", str(port)]
         if peer:
             command += ["--entry_script", str(SCRIPTS / script)]
-        server = self._start(name, command, variables, f"http://127.0.0.1:{port}")
-        self._await(f"{server.url}/", server)
+        server = self.start(name, command, variables, f"http://127.0.0.1:{port}")
+        self.await_ready(f"{server.url}/", server)
         return server
 
     def start_envoy(self, scorer: Server) -> Server:
@@ -169,8 +169,8 @@ class Machinery:
         )
         files.install(directory, config.render(options) | config.render_keys(Keys(primary=KEY, secondary=KEY[::-1])))
         command = envoy.command(str(directory / config.BOOTSTRAP_FILE))
-        server = self._start(name, command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
-        self._await(f"{server.url}/v2/health/ready", server, {"Authorization": f"Bearer {KEY}"})
+        server = self.start(name, command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
+        self.await_ready(f"{server.url}/v2/health/ready", server, {"Authorization": f"Bearer {KEY}"})
         return server
 
     def start_bare_envoy(self) -> Server:
@@ -178,11 +178,12 @@ class Machinery:
         (port,) = free_ports(1)
         file = self.folder / "bare-envoy.json"
         file.write_text(json.dumps(_bare(port, self.triton_port)))
-        server = self._start("bare-envoy", envoy.command(str(file)), {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
-        self._await(f"{server.url}/v2/health/ready", server)
+        server = self.start("bare-envoy", envoy.command(str(file)), {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
+        self.await_ready(f"{server.url}/v2/health/ready", server)
         return server
 
-    def _start(self, name: str, command: Sequence[str], variables: Mapping[str, str], url: str) -> Server:
+    def start(self, name: str, command: Sequence[str], variables: Mapping[str, str], url: str) -> Server:
+        """Start a command in the folder; it ends when this is left."""
         log = self._running.enter_context((self.folder / f"{name}.log").open("wb"))
         process = subprocess.Popen(
             command, cwd=self.folder, env={"HOME": str(self.folder), **variables}, stdout=log, stderr=log
@@ -190,7 +191,8 @@ class Machinery:
         self._running.callback(_stop, process)
         return Server(name, url, psutil.Process(process.pid))
 
-    def _await(self, url: str, server: Server, headers: Mapping[str, str] | None = None) -> None:
+    def await_ready(self, url: str, server: Server, headers: Mapping[str, str] | None = None) -> None:
+        """Wait until a server answers 200."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and server.process.is_running():
             try:

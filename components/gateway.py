@@ -9,6 +9,7 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
 from components.providers.machine_service import state_directory
+from gateway.cors import VARIABLE, origins
 from machine.loopback import loopback_host
 from machine.service import overall
 from settings.schema import Settings
@@ -65,6 +66,9 @@ class Gateway(pulumi.ComponentResource):
         }
         if deployment.max_requests_per_second is not None:
             inputs["maxRequestsPerSecond"] = deployment.max_requests_per_second
+        allowed = origins(settings.environment.variables.get(VARIABLE, ""))
+        if allowed:
+            inputs["corsOrigins"] = list(allowed)
         if settings.tls is not None:
             inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
             inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())

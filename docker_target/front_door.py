@@ -16,7 +16,7 @@ from docker_target.record import Folder
 from docker_target.spec import FrontDoorSpec
 from gateway import config, envoy, files
 from gateway.keys import Keys
-from gateway.options import Address, Options, Tls, Upstreams
+from gateway.options import Address, Options, Tls, Upstreams, memory_for
 from machine.ports import free_ports, is_listening
 from machine.service import Measured, ServiceError
 
@@ -92,16 +92,15 @@ def options(spec: FrontDoorSpec, upstreams: Upstreams) -> Options:
         timeout_seconds=spec.scoring_timeout_ms / 1000,
         max_request_bytes=spec.max_request_megabytes * 1024 * 1024,
         requests_per_second=spec.max_requests_per_second,
+        memory_bytes=memory_for(spec.max_request_megabytes),
+        cors_origins=spec.cors_origins,
     )
 
 
 def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user: str) -> Container:
     """Envoy's container. It runs as `user` (`Engine.user`), whose files the keys are. Pure."""
-    command = envoy.command(
-        f"{CONFIGURATION}/{config.BOOTSTRAP_FILE}",
-        program="envoy",
-        concurrency=max(1, int(spec.cpu_cores)),
-        drain_seconds=DRAIN_SECONDS,
+    command = envoy.in_container(
+        f"{CONFIGURATION}/{config.BOOTSTRAP_FILE}", concurrency=max(1, int(spec.cpu_cores)), drain_seconds=DRAIN_SECONDS
     )
     host = "0.0.0.0" if spec.public else "127.0.0.1"
     mounts = [_mount(configuration, CONFIGURATION, writable=True)]  # the admin socket is in there
@@ -121,8 +120,8 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
             "NetworkMode": spec.network,
             "Mounts": mounts,
             "PortBindings": {port: [{"HostIp": ip, "HostPort": str(to)}] for port, (ip, to) in ports.items()},
-            "Memory": 512 * 2**20,
-            "MemorySwap": 512 * 2**20,
+            "Memory": memory_for(spec.max_request_megabytes),
+            "MemorySwap": memory_for(spec.max_request_megabytes),
         },
     }
     body["Labels"] = {

@@ -8,29 +8,58 @@ from gateway.clusters import file_source, socket_address
 from gateway.listener import CONNECTION_MANAGER
 from gateway.options import Options
 
+_ADMIN = ("/ready", "/stats", "/stats/prometheus", "/clusters", "/drain_listeners", "/healthcheck/fail")
+
 
 def bootstrap(options: Options) -> dict[str, Any]:
     """The `Bootstrap` that Envoy is started with."""
     return {
         "node": {"id": "gateway", "cluster": "gateway"},
-        "admin": {"address": {"pipe": {"path": options.admin_socket, "mode": 0o600}}},
+        "admin": {
+            "address": {"pipe": {"path": options.admin_socket, "mode": 0o600}},
+            # Nothing that prints the configuration: the keys are part of it.
+            "allow_paths": [*({"exact": path} for path in _ADMIN), *({"prefix": f"{path}?"} for path in _ADMIN)],
+        },
         "dynamic_resources": {
             "cds_config": file_source(options.directory, "clusters.json"),
             "lds_config": file_source(options.directory, "listeners.json"),
         },
         "static_resources": {"clusters": [_admin_cluster(options)], "listeners": [_stats_listener(options)]},
-        "overload_manager": {
-            "resource_monitors": [
-                {
-                    "name": "envoy.resource_monitors.global_downstream_max_connections",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.resource_monitors"
-                        ".downstream_connections.v3.DownstreamConnectionsConfig",
-                        "max_active_downstream_connections": options.max_connections,
-                    },
-                }
-            ]
-        },
+        "overload_manager": _overload_manager(options),
+    }
+
+
+def _overload_manager(options: Options) -> dict[str, Any]:
+    """Bounds: connections; and memory, where the streams that hold most of it are reset before Envoy is killed."""
+    monitors = "type.googleapis.com/envoy.extensions.resource_monitors"
+    heap = "envoy.resource_monitors.fixed_heap"
+
+    def at(name: str, threshold: dict[str, Any]) -> dict[str, Any]:
+        return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": heap, **threshold}]}
+
+    return {
+        "refresh_interval": "0.1s",
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": f"{monitors}.downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": options.max_connections,
+                },
+            },
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": f"{monitors}.fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": options.memory_bytes * 3 // 4,  # the guard's text is not counted
+                },
+            },
+        ],
+        "actions": [
+            at("reset_high_memory_stream", {"scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95}}),
+            at("stop_accepting_requests", {"threshold": {"value": 0.95}}),
+        ],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
     }
 
 

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from gateway import bootstrap, clusters, listener, routes
-from gateway.keys import Keys
+from gateway.keys import Keys, key_filter
 from gateway.options import Options, Upstreams
 
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -59,8 +59,7 @@ def render_endpoints(
 
 def render_keys(keys: Keys) -> dict[str, str]:
     """The file of the keys: secret, readable by Envoy and its owner only."""
-    filter_config = listener.api_key_auth([("primary", keys.primary), ("secondary", keys.secondary)])
-    resource = {"name": listener.KEYS, "typed_config": filter_config}
+    resource = {"name": listener.KEYS, "typed_config": key_filter(keys)}
     return {listener.KEYS_FILE: _discovery(listener.KEYS_FILE, [resource])}
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.clusters import file_source, socket_address
+from gateway.cors import cors
+from gateway.guard import GUARD, REFUSED, guard
+from gateway.keys import FILTER_TYPE
 from gateway.options import Options
-from gateway.routes import BODY_LIMIT, RATE_LIMIT, ROUTES, seconds
+from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
 
 FRONT_DOOR = "front_door"
 KEYS = "keys"
@@ -18,8 +21,9 @@ HOW_TO_SEND_THE_KEY = "the key is missing or wrong; send one of the service's tw
 CONNECTION_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 )
+_FIRST_BYTES = "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"
+SILENT_SECONDS = 10
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
-API_KEY_AUTH = "envoy.extensions.filters.http.api_key_auth.v3.ApiKeyAuth"
 
 
 def front_door(options: Options) -> dict[str, Any]:
@@ -34,25 +38,21 @@ def front_door(options: Options) -> dict[str, Any]:
     }
     if options.tls is not None:
         chain["transport_socket"] = _tls(options)
+        chain["transport_socket_connect_timeout"] = f"{SILENT_SECONDS}s"
     return {
         "name": FRONT_DOOR,
         "address": socket_address(options.listen),
-        "per_connection_buffer_limit_bytes": 1024 * 1024,
+        # What is read at once. It bounds what a packed body unpacks to before its limit is looked at: 64 MiB.
+        "per_connection_buffer_limit_bytes": 64 * 1024,
+        # The filter looks at the first bytes, and the listener closes connections that send none. It is the one that
+        # reads them and is fit for strangers'; a connection without TLS passes it.
+        "listener_filters": [{"name": "first_bytes", "typed_config": {"@type": _FIRST_BYTES}}],
+        "listener_filters_timeout": f"{SILENT_SECONDS}s",
         # With SO_REUSEPORT a second Envoy of the same user would silently share the port; without it, it is refused.
         "enable_reuse_port": False,
         # Few long-lived connections (gRPC) must not all land on one worker thread.
         "connection_balance_config": {"exact_balance": {}},
         "filter_chains": [chain],
-    }
-
-
-def api_key_auth(keys: list[tuple[str, str]]) -> dict[str, Any]:
-    """The key filter for pairs of (client, key); the key is taken off the request before it goes upstream."""
-    return {
-        "@type": f"type.googleapis.com/{API_KEY_AUTH}",
-        "credentials": [{"client": client, "key": key} for client, key in keys],
-        "key_sources": [{"header": "Authorization"}],
-        "forwarding": {"hide_credentials": True},
     }
 
 
@@ -81,6 +81,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "server_header_transformation": "PASS_THROUGH",
         "request_headers_timeout": "10s",
         "stream_idle_timeout": seconds(options.timeout_seconds + 5),
+        "common_http_protocol_options": {"idle_timeout": seconds(options.idle_seconds)},
         "http2_protocol_options": {"max_concurrent_streams": 1024},
     }
 
@@ -100,6 +101,8 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
                 },
             }
         )
+    if options.cors_origins:
+        filters.append(cors())
     if options.auth_enabled:
         # Discovered, not inline: a rotated key replaces this filter's configuration and touches no connection.
         # Until a first one is there, the listener does not open.
@@ -108,7 +111,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
                 "name": KEYS,
                 "config_discovery": {
                     "config_source": file_source(options.secrets_directory, KEYS_FILE),
-                    "type_urls": [f"type.googleapis.com/{API_KEY_AUTH}"],
+                    "type_urls": [FILTER_TYPE],
                 },
             }
         )
@@ -122,16 +125,19 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
                 },
             }
         )
-    if options.max_request_bytes is not None:
-        filters.append(
-            {
-                "name": BODY_LIMIT,
-                "typed_config": {
-                    "@type": f"{_FILTERS}.body_size_limit.v3.BodySizeLimit",
-                    "max_request_bytes": options.max_request_bytes,
-                },
-            }
-        )
+    if options.upstreams.triton is not None:
+        filters.append(_gunzip())  # before the limit, which then counts what it unpacks to
+    filters.append(
+        {
+            "name": BODY_LIMIT,
+            "typed_config": {
+                "@type": f"{_FILTERS}.body_size_limit.v3.BodySizeLimit",
+                "max_request_bytes": options.max_request_bytes,
+            },
+        }
+    )
+    if options.upstreams.triton is not None:
+        filters.append(guard(options.max_request_bytes))
     filters.append(
         {
             "name": "envoy.filters.http.router",
@@ -141,12 +147,36 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
     return filters
 
 
+def _gunzip() -> dict[str, Any]:
+    """The filter that unpacks requests, on the routes that turn it on."""
+    gzip = "type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip"
+    off = {"common_config": {"enabled": {"default_value": False, "runtime_key": "gunzip.responses"}}}
+    return {
+        "name": GUNZIP,
+        "disabled": True,
+        "typed_config": {
+            "@type": f"{_FILTERS}.decompressor.v3.Decompressor",
+            "decompressor_library": {
+                "name": "gzip",
+                # The limit of bodies takes care of bombs; by default zeros, which are ordinary data, are taken for one.
+                "typed_config": {"@type": gzip, "window_bits": 15, "chunk_size": 65536, "max_inflate_ratio": 1032},
+            },
+            "request_direction_config": {"advertise_accept_encoding": False},
+            "response_direction_config": off,
+        },
+    }
+
+
 def _local_replies(options: Options) -> dict[str, Any]:
     """JSON bodies for the answers that Envoy gives itself; the first mapper that fits is used."""
     not_ready = "the service is not ready: no model server answers; try again in a few seconds"
     mappers = [
         *([] if options.health_path is None else _health_replies()),
-        _mapper(_status(401), HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": 'Bearer realm="service"'}),
+        {"filter": _refused_by_the_guard()},
+        {
+            **_mapper(_status(403), HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": 'Bearer realm="service"'}),
+            "status_code": 401,
+        },
         _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
         _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
         _mapper(_flags("UO"), "the service is overloaded; try again in a few seconds", {"Retry-After": "1"}),
@@ -176,6 +206,11 @@ def _status(code: int) -> dict[str, Any]:
     # A runtime key is mandatory here; nothing sets it.
     value = {"default_value": code, "runtime_key": f"local_reply.{code}"}
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _refused_by_the_guard() -> dict[str, Any]:
+    matcher = {"filter": GUARD, "path": [{"key": REFUSED}], "value": {"bool_match": True}}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 
 def _flags(*flags: str) -> dict[str, Any]:

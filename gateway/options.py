@@ -7,7 +7,28 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from gateway.cors import check_origin
+
 UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
+MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
+MAX_REQUEST_BYTES = 2**32 - 1 - 2**20
+MAX_REQUESTS_PER_SECOND = 2**32 - 1
+
+HIGHEST = {
+    "timeout_seconds": MAX_SECONDS,
+    "max_concurrent_requests": 2**32 - 1,
+    "max_connections": 2**31 - 1,
+    "upstream_idle_seconds": MAX_SECONDS,
+    "idle_seconds": MAX_SECONDS,
+    "max_request_bytes": MAX_REQUEST_BYTES,
+    "memory_bytes": 2**63 - 1,
+    "requests_per_second": MAX_REQUESTS_PER_SECOND,
+}
+
+
+def memory_for(request_megabytes: int) -> int:
+    """The least memory (bytes) for requests of so many megabytes: two of them, held whole and looked at at once."""
+    return max(512, 256 + 4 * request_megabytes) * 2**20
 
 
 @dataclass(frozen=True)
@@ -117,9 +138,12 @@ class Options:
         tls: Certificate and key of the front door; plain HTTP when None.
         timeout_seconds: Longest time from the request's last byte to the response's last byte; for streamed
             responses, longest silence.
-        max_request_bytes: Largest request body; larger ones get 413. None: no limit.
+        max_request_bytes: Largest request body, unpacked where it is packed; larger ones get 413.
         max_concurrent_requests: Requests in flight to each upstream, and as many waiting; more get 503.
-        max_connections: Client connections; more are refused.
+        max_connections: Client connections; more are refused. Must be below the file limit that Envoy runs under.
+        idle_seconds: How long a client's connection without a request stays open.
+        memory_bytes: What Envoy may take, bodies of requests among it: where it runs short, it drops the largest.
+        cors_origins: Web pages that may call the service (`cors.check_origin`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
@@ -136,11 +160,14 @@ class Options:
     health_path: str | None = None
     tls: Tls | None = None
     timeout_seconds: float = 60.0
-    max_request_bytes: int | None = 256 * 1024 * 1024
+    max_request_bytes: int = 64 * 1024 * 1024
     max_concurrent_requests: int = 8192
     max_connections: int = 16384
     requests_per_second: int | None = None
     upstream_idle_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    memory_bytes: int = 512 * 1024 * 1024
+    cors_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:
@@ -157,13 +184,16 @@ class Options:
             )
         if self.health_path is not None and not self.health_path.startswith("/"):
             raise ValueError(f"health_path: {self.health_path} does not start with '/'")
-        for name in ("timeout_seconds", "max_concurrent_requests", "max_connections", "upstream_idle_seconds"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: {getattr(self, name)} is not above 0")
-        for name in ("max_request_bytes", "requests_per_second"):
+        for name, most in HIGHEST.items():
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name}: {value} is not above 0; leave it out for no limit")
+            if value is None:
+                continue
+            if value <= 0:
+                raise ValueError(f"{name}: {value} is not above 0")
+            if value > most:
+                raise ValueError(f"{name}: {value} is above {most}, the most that Envoy takes")
+        for origin in self.cors_origins:
+            check_origin(origin)
         for address in (self.listen, self.stats):
             if not address.is_ip:
                 raise ValueError(f"listener {address.host}:{address.port}: Envoy listens on IP addresses, not on names")

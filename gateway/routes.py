@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway import cors, guard
 from gateway.options import Options
 
 ROUTES = "front_door"
 BODY_LIMIT = "body_size_limit"
 RATE_LIMIT = "local_ratelimit"
+GUNZIP = "gunzip"
 
 # A segment is one name as a client writes it: no slash, and nothing that some parsers cut off (";", "?", "#").
 # Escaped slashes never get here: the listener refuses them.
@@ -31,6 +33,7 @@ _GRPC_READS = (
 )
 
 _FILTER_OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
+_FILTER_ON = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
 
 
 def served(options: Options) -> str:
@@ -53,7 +56,7 @@ def served(options: Options) -> str:
 
 def route_configuration(options: Options) -> dict[str, Any]:
     """The front door's `RouteConfiguration`, named `ROUTES`."""
-    routes: list[dict[str, Any]] = []
+    routes: list[dict[str, Any]] = cors.preflights(options.cors_origins, next(iter(options.upstreams.by_cluster())))
     if options.upstreams.scorer is not None:
         routes += _scorer_routes(options)
     if options.upstreams.triton is not None:
@@ -77,10 +80,23 @@ def route_configuration(options: Options) -> dict[str, Any]:
             },
         }
     )
-    host: dict[str, Any] = {"name": "service", "domains": ["*"], "routes": routes, "retry_policy": _retry_policy()}
+    filters: dict[str, Any] = {}
+    host: dict[str, Any] = {
+        "name": "service",
+        "domains": ["*"],
+        "routes": routes,
+        "retry_policy": _retry_policy(),
+        "typed_per_filter_config": filters,
+    }
+    if options.auth_enabled:
+        host["request_headers_to_remove"] = ["authorization"]  # a key goes no further
     if options.requests_per_second is not None:
-        host["typed_per_filter_config"] = {RATE_LIMIT: rate_limit(options.requests_per_second)}
+        filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
         routes[-1]["typed_per_filter_config"] = {RATE_LIMIT: _FILTER_OFF}
+    if options.cors_origins:
+        filters[cors.CORS] = cors.policy(options.cors_origins)
+        vary = {"header": {"key": "Vary", "value": "Origin"}, "append_action": "ADD_IF_ABSENT"}
+        host["response_headers_to_add"] = [vary]
     return {"name": ROUTES, "virtual_hosts": [host]}
 
 
@@ -110,22 +126,62 @@ def _scorer_routes(options: Options) -> list[dict[str, Any]]:
 
 
 def _triton_routes(options: Options) -> list[dict[str, Any]]:
-    stream = _route(options, "generate_stream", _regex(rf"{_MODEL}/generate_stream"), "triton", "POST", streamed=True)
-    return [
-        _route(options, "infer", _regex(rf"{_MODEL}/(infer|generate)"), "triton", "POST"),
-        stream,
+    taken = {"string_match": {"safe_regex": {"regex": "(?i:gzip|identity)"}}}
+    packed = {"name": "content-encoding", **taken, "invert_match": True}
+    words = "the Content-Encoding is not taken here; send the body as it is, or with gzip"
+    routes = [
+        {
+            "name": "content_encoding",
+            "match": {**_regex(rf"{_MODEL}/(infer|generate|generate_stream)"), "headers": [packed]},
+            "direct_response": {"status": 415, "body": {"inline_string": words}},
+        },
+        _route(options, "infer", _regex(rf"{_MODEL}/infer"), "triton", "POST", guarded=guard.INFER),
+        _route(options, "generate", _regex(rf"{_MODEL}/generate"), "triton", "POST", guarded=guard.GENERATE),
+        _route(
+            options,
+            "generate_stream",
+            _regex(rf"{_MODEL}/generate_stream"),
+            "triton",
+            "POST",
+            guarded=guard.GENERATE,
+            streamed=True,
+        ),
         _route(options, "server", _regex("/v2(/health/(live|ready))?"), "triton", "GET", limited=False),
         _route(options, "model", _regex(rf"{_MODEL}(/(ready|config|stats))?"), "triton", "GET", limited=False),
     ]
+    for route in routes:
+        _keep_from_forms(route)
+    return routes
+
+
+def _keep_from_forms(route: dict[str, Any]) -> None:
+    """Give requests to Triton a type of content: it reads none, but its HTTP library dies of taking forms apart."""
+    content_type = {"header": {"key": "Content-Type", "value": "application/octet-stream"}}
+    route["request_headers_to_add"] = [{**content_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
 
 
 def _grpc_routes(options: Options) -> list[dict[str, Any]]:
-    def grpc(name: str, match: dict[str, Any], **kwargs: bool) -> dict[str, Any]:
+    def grpc(name: str, match: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return _route(options, name, {**match, "grpc": {}}, "triton_grpc", "POST", **kwargs)
 
+    # How much a packed message unpacks to is known only to Triton, when it has. gRPC's word for that is UNIMPLEMENTED.
+    packed = {"name": "grpc-encoding", "string_match": {"exact": "identity"}, "invert_match": True}
+    words = "compressed messages are not taken here; send them without compression"
+    refused = {
+        "name": "grpc_compressed",
+        "match": {"prefix": f"/{GRPC_SERVICE}/", "grpc": {}, "headers": [packed]},
+        "direct_response": {"status": 404, "body": {"inline_string": words}},
+    }
     return [
+        refused,
         grpc("grpc_infer", {"path": f"/{GRPC_SERVICE}/ModelInfer"}),
-        grpc("grpc_stream_infer", {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"}, streamed=True),
+        grpc(
+            "grpc_stream_infer",
+            {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"},
+            streamed=True,
+            endless=True,
+            guarded=guard.MESSAGES,
+        ),
         *(grpc("grpc_read", {"path": f"/{GRPC_SERVICE}/{method}"}, limited=False) for method in _GRPC_READS),
     ]
 
@@ -138,8 +194,22 @@ def _route(
     *methods: str,
     limited: bool = True,
     streamed: bool = False,
+    endless: bool = False,
+    guarded: str = "",
 ) -> dict[str, Any]:
-    """One route. `limited`: it counts against the rate limit. `streamed`: the timeout bounds silence, not the whole."""
+    """One route.
+
+    Args:
+        options: Those of the front door.
+        name: For the access log.
+        match: Path and more of the requests that it is for.
+        cluster: Where they go.
+        methods: Those that it takes; all, where none is given.
+        limited: It counts against the rate limit.
+        streamed: The timeout bounds silence, not the whole.
+        endless: The request is a stream too, which has no end to measure.
+        guarded: The script of the guard that looks at its bodies.
+    """
     if methods:
         exact = {"exact": methods[0]} if len(methods) == 1 else {"safe_regex": {"regex": "|".join(methods)}}
         match = {**match, "headers": [{"name": ":method", "string_match": exact}]}
@@ -154,13 +224,18 @@ def _route(
             "idle_timeout": seconds(timeout if streamed else timeout + 5),
         },
     }
-    off = []
+    filters: dict[str, Any] = {}
     if not limited and options.requests_per_second is not None:
-        off.append(RATE_LIMIT)
-    if streamed and "grpc" in match and options.max_request_bytes is not None:
-        off.append(BODY_LIMIT)  # a stream of requests has no end to measure
-    if off:
-        route["typed_per_filter_config"] = dict.fromkeys(off, _FILTER_OFF)
+        filters[RATE_LIMIT] = _FILTER_OFF
+    if guarded:
+        filters[guard.GUARD] = guard.guarded(guarded)
+    if endless:
+        filters[BODY_LIMIT] = _FILTER_OFF
+    elif guarded:
+        filters[GUNZIP] = _FILTER_ON
+        route["request_body_buffer_limit"] = options.max_request_bytes
+    if filters:
+        route["typed_per_filter_config"] = filters
     return route
 
 

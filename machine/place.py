@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from environment.files import write_atomically
+from common.files import write_whole
 
 __all__ = ["place_of"]
 
@@ -27,7 +27,7 @@ def place_of(state_directory: Path) -> str:
     else:
         place = known["place"]
     if {**known, **here, "place": place} != known:
-        write_atomically(state_directory / FILE, json.dumps({**here, "place": place}, indent=2))
+        write_whole(state_directory / FILE, json.dumps({**here, "place": place}, indent=2), mode=0o600)
     return str(place)
 
 

@@ -55,3 +55,4 @@ class FrontDoorSpec(Part):
     max_requests_per_second: int | None = None
     cpu_cores: float = 1
     memory_mb: int = 4096
+    cors_origins: tuple[str, ...] = ()

@@ -105,9 +105,8 @@ def _deployment(options: Options) -> Manifest:
 
 def _envoy(options: Options) -> dict[str, Any]:
     settings, drain = options.pool.front_door, _drain_seconds(options)
-    command = envoy.command(
+    command = envoy.in_container(
         f"{CONFIGURATION_FOLDER}/{BOOTSTRAP_FILE}",
-        program="envoy",
         concurrency=max(1, round(settings.cpu_cores)),
         drain_seconds=drain,
     )

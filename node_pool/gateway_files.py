@@ -5,6 +5,7 @@ from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway import config
+from gateway.cors import VARIABLE, origins
 from gateway.listener import CONNECTION_MANAGER
 from gateway.options import Address, Tls, Triton, Upstreams
 from gateway.options import Options as GatewayOptions
@@ -66,6 +67,9 @@ def _gateway_options(options: Options) -> GatewayOptions:
         max_request_bytes=deployment.max_request_megabytes * 1024 * 1024,
         # Each Envoy counts for itself.
         requests_per_second=None if rate is None else -(-rate // options.pool.front_door.num_replicas),
+        idle_seconds=620,  # longer than load balancers keep connections for their next request, Google's for 600 s
+        memory_bytes=options.pool.front_door.memory_mb * 2**20,
+        cors_origins=origins(settings.environment.variables.get(VARIABLE, "")),
     )
 
 

@@ -1,6 +1,7 @@
 """The front door of the `process` target: Envoy under the service's supervisor."""
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ import psutil
 from common.files import write_whole
 from gateway import config, envoy, files
 from gateway.keys import Keys
-from gateway.options import Address, Options, Tls, loopback
+from gateway.options import Address, Options, Tls, loopback, memory_for
 from machine.ports import free_ports, is_listening
 from machine.service import Measured, ServiceError
 from machine.spec import FrontDoorSpec
@@ -24,6 +25,7 @@ __all__ = ["apply", "check_port", "measure", "remove"]
 PROGRAM = "envoy"
 LAUNCH = "envoy.launch"
 DRAIN_SECONDS = 10
+_OTHER_FILES = 256  # Envoy's own
 
 
 def apply(spec: FrontDoorSpec) -> int:
@@ -179,7 +181,18 @@ def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -
         timeout_seconds=spec.scoring_timeout_ms / 1000,
         max_request_bytes=spec.max_request_megabytes * 1024 * 1024,
         requests_per_second=spec.max_requests_per_second,
+        max_connections=_most_connections(),
+        memory_bytes=memory_for(spec.max_request_megabytes),
+        cors_origins=spec.cors_origins,
     )
+
+
+def _most_connections() -> int:
+    """As many clients as `launch.py` leaves Envoy files for: each may need another one, to a server."""
+    _, files_allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files_allowed == resource.RLIM_INFINITY:
+        return Options.max_connections
+    return max(16, min(Options.max_connections, (files_allowed - _OTHER_FILES) // 2))
 
 
 def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:

@@ -36,7 +36,7 @@ class FrontDoor(Group):
     image: str = Field(default="docker.io/envoyproxy/envoy:v1.40.0", min_length=1, description="Envoy's image")
     num_replicas: PositiveInt = Field(default=2, description="pods")
     cpu_cores: PositiveFloat = Field(default=0.5, description="of a pod")
-    memory_mb: PositiveInt = Field(default=256, description="of a pod")
+    memory_mb: PositiveInt = Field(default=512, description="of a pod")
     on_pool: bool = Field(default=False, description="run on the GPU pool too, for clusters that have no other nodes")
 
 

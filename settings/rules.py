@@ -8,6 +8,7 @@ from pathlib import Path
 
 from environment import Environment, SpecError
 from settings.errors import Mistake
+from settings.front_door_rules import front_door_rules
 from settings.image_rules import image_rules
 from settings.machine import machine_rules
 from settings.model_rules import model_rules, read_bundles
@@ -35,6 +36,7 @@ def broken_rules(settings: Settings, *, project: Path, secret: Collection[str]) 
         *script_rules(settings, bundles, project),
         *tls_rules(settings, project),
         *protection_rules(settings, secret),
+        *front_door_rules(settings),
         *machine_rules(settings),
         *image_rules(settings, secret),
         *node_pool_rules(settings),

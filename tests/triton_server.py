@@ -37,6 +37,9 @@ class Triton:
 
     port: int
     log: Path
+    grpc_port: int
+    metrics_port: int
+    process: "subprocess.Popen[bytes]"
 
     @property
     def url(self) -> str:
@@ -92,7 +95,9 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_m
     with log.open("wb") as stream:
         command = [sys.executable, str(LAUNCH), str(folder / "triton.json"), str(folder / "pid")]
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-    triton = Triton(generation.triton_http or 0, log)
+    triton = Triton(
+        generation.triton_http or 0, log, generation.triton_grpc or 0, generation.triton_metrics or 0, process
+    )
     try:
         _await_start(process, triton)
         yield triton

@@ -11,6 +11,7 @@ from node_pool.dashboard import dashboard
 from node_pool.names import FRONT_DOOR, REPLICA
 from node_pool.watch import Rollout, RolloutError, await_rollout
 from settings.node_pool import Monitoring
+from tests.attacks import attacks
 from tests.cluster.images import PROJECT
 from tests.cluster.kube import KINDS, await_fit_node
 from tests.cluster.service import DEPLOYMENT, Service
@@ -38,6 +39,25 @@ def test_score_and_triton_answer_with_a_key_and_refuse_without(service):
             401,
         ]
     assert service.get("/v2/repository/index") == 404
+
+
+def test_one_request_does_not_end_the_service(service):
+    def restarts():
+        pods = [service.replica(), *service.kube.pods(service.namespace, service.labels(FRONT_DOOR))]
+        statuses = [(*pod.status.get("initContainerStatuses", ()), *pod.status.containerStatuses) for pod in pods]
+        return {
+            (pod.name, status.name): status.restartCount
+            for pod, found in zip(pods, statuses, strict=True)
+            for status in found
+        }
+
+    before = restarts()
+    with service.client() as client:
+        for attack in attacks("image", 64):
+            answer = client.post(f"/v2/models/digits/{attack.verb}", content=attack.body, headers=dict(attack.headers))
+            assert answer.status_code in attack.statuses, (attack.name, answer.text)
+    assert service.score(GOLDEN["request"]) == (200, GOLDEN["response"])
+    assert restarts() == before
 
 
 def test_pods_run_hardened_with_their_shared_memory(service):

@@ -21,6 +21,12 @@ def test_keys_go_in_as_secrets(declare_service, settings_with):
     assert door.secrets == {"primaryKey", "secondaryKey"}
 
 
+def test_pages_that_may_call_the_service_go_to_the_front_door(declare_service, settings_with):
+    variables = {"AML_CORS_ORIGINS": "https://a.example, https://b.example"}
+    declared = declare_service(settings_with(environment={"variables": variables}))
+    assert declared.resources["svc-gw-front-door"].inputs["corsOrigins"] == ["https://a.example", "https://b.example"]
+
+
 def test_with_a_script_the_scoring_uri_is_score(declare_service, settings_with, scripts):
     port = free_ports(1)[0]
     values = declare_service(settings_with(entryScript="score.py", deployment={"port": port})).values

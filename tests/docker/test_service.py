@@ -6,6 +6,7 @@ import shutil
 import httpx
 import pytest
 
+from tests.attacks import attacks
 from tests.docker.project import DockerProject
 from tests.e2e.conftest import SCORE
 from tests.e2e.project import SOURCE, hammering
@@ -26,6 +27,19 @@ def test_triton_and_the_script_answer_those_who_have_a_key(deployed: DockerProje
         assert client.post("/v2/models/digits/infer", json=golden["request"]).status_code == 200
         assert "digit" in client.post("/score", json={"row": 0}).json()
     assert httpx.get(f"{deployed.url}/v2/health/ready").status_code == 401
+
+
+def test_one_request_does_not_end_the_service(deployed: DockerProject) -> None:
+    golden = json.loads((SOURCE / "model_repository/triton/digits/golden.json").read_text())
+    started = {role: deployed.container(role).attrs["State"]["StartedAt"] for role in ("triton", "front-door")}
+    with deployed.client() as client:
+        for attack in attacks("image", 64):
+            answer = client.post(f"/v2/models/digits/{attack.verb}", content=attack.body, headers=dict(attack.headers))
+            assert answer.status_code in attack.statuses, (attack.name, answer.text)
+        assert client.post("/v2/models/digits/infer", json=golden["request"]).status_code == 200
+    for role, at in started.items():
+        state = deployed.container(role).attrs["State"]
+        assert (state["StartedAt"], state["OOMKilled"]) == (at, False)
 
 
 def test_the_outputs_are_those_of_the_other_targets(deployed: DockerProject) -> None:

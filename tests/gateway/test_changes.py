@@ -118,10 +118,10 @@ def test_an_envoy_that_does_not_run_is_said_to(tmp_path: Path) -> None:
 
 
 def test_authentication_is_turned_on_and_off_live(changing: Gateway) -> None:
-    assert install(changing, auth_enabled=False) == ["listeners.json", "keys.json"]
+    assert install(changing, auth_enabled=False) == ["routes.json", "listeners.json", "keys.json"]
     eventually(lambda: changing.ask("GET", "/", key=None).status == 200)
     assert not (changing.directory / "keys.json").exists()
-    assert install(changing) == ["keys.json", "listeners.json"]
+    assert install(changing) == ["keys.json", "routes.json", "listeners.json"]
     eventually(lambda: changing.ask("GET", "/", key=None).status == 401)
     assert changing.ask("GET", "/").status == 200
 

@@ -135,3 +135,28 @@ def test_a_slow_call_ends_at_the_timeout(behind: Gateway, channel: grpc.Channel)
         channel.unary_unary(SERVICE + "ModelInfer")(b"wait", metadata=key_of(behind), timeout=10)
     assert refused.value.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     assert "no answer within the limit of 1 seconds" in refused.value.details()
+
+
+def test_a_message_of_a_stream_is_bounded_and_the_stream_is_not(behind: Gateway, channel: grpc.Channel) -> None:
+    call = channel.stream_stream(f"{SERVICE}ModelStreamInfer")
+    metadata = (("authorization", f"Bearer {behind.keys.primary}"),)
+    sizes = [0, 1, 99_999, 100_000, *range(1, 400, 7), 100_000, 100_000]
+    answers = [answer.split()[-1] for answer in call((b"x" * size for size in sizes), metadata=metadata, timeout=20)]
+    assert answers == [str(size).encode() for size in sizes]
+    for before in ([], [5], [70_000, 3]):
+        stream = call((b"x" * size for size in [*before, 100_001, 5]), metadata=metadata, timeout=20)
+        answers = []
+        with pytest.raises(grpc.RpcError) as refused:
+            answers.extend(stream)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert refused.value.details() == "a message is larger than the limit of 100000 bytes"
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer", "ServerReady"])
+def test_compressed_messages_are_refused_in_grpcs_words(behind: Gateway, channel: grpc.Channel, method: str) -> None:
+    metadata = (("authorization", f"Bearer {behind.keys.primary}"),)
+    call = channel.stream_stream(f"{SERVICE}{method}")
+    with pytest.raises(grpc.RpcError) as refused:
+        list(call(iter([b"x" * 1000]), metadata=metadata, timeout=20, compression=grpc.Compression.Gzip))
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert "send them without compression" in refused.value.details()

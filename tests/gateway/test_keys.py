@@ -8,12 +8,16 @@ import http.client
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway import config, files
 from gateway.admin import RejectedError
 from gateway.keys import MAX_LENGTH, Keys, check_key, make_key, make_keys
 from gateway.options import Upstreams
 from tests.gateway.conftest import Gateway, Hammer, Upstream, running
+
+SCHEMES = ("Bearer ", "bearer ", "Basic ", "")
 
 
 def test_a_made_key_passes_the_check_and_is_never_the_same() -> None:
@@ -85,11 +89,35 @@ def test_nothing_but_a_whole_key_in_the_header_opens(gateway: Gateway) -> None:
         {"Authorization": ""},
         {"Cookie": f"Authorization={key}"},
         {"X-Api-Key": key},
+        {"Authorization": key},
+        {"Authorization": f"Bearer{key}"},
+        {"Authorization": f"Bearer x {key}"},
+        {"Authorization": f"Bearer x,{key}"},
+        {"Authorization": f"Bearer {key},Bearer {key}"},
+        {"Authorization": f"x Bearer {key}"},
+        {"Authorization": f"Bearer\t{key}"},
+        {"Proxy-Authorization": f"Bearer {key}"},
     ]
     opened = [header for header in headers if gateway.ask("GET", "/", headers=header, key=None).status != 401]
     # Blanks around a header's value are not part of it.
     assert opened == [{"Authorization": f"Bearer {key} "}]
     assert gateway.ask("GET", f"/?Authorization={key}&key={key}", key=None).status == 401
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+def test_the_scheme_is_taken_in_any_case(gateway: Gateway, scheme: str) -> None:
+    assert (
+        gateway.ask("GET", "/", headers={"Authorization": f"{scheme} {gateway.keys.primary}"}, key=None).status == 200
+    )
+
+
+@given(text=st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=60), scheme=st.sampled_from(SCHEMES))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_other_text_opens(gateway: Gateway, text: str, scheme: str) -> None:
+    key = gateway.keys.primary
+    for value in (text, text + key, key + text, key[: len(text)], f"{text} {key}"):
+        expected = 200 if value == key and scheme.lower() == "bearer " else 401
+        assert gateway.ask("GET", "/", headers={"Authorization": scheme + value}, key=None).status == expected
 
 
 def test_the_key_goes_no_further_than_envoy(gateway: Gateway) -> None:
@@ -116,9 +144,14 @@ def test_without_authentication_nobody_needs_a_key(tmp_path: Path, scorer_echo: 
         assert not (tmp_path / "keys.json").exists()
 
 
+def unusable(keys: Keys) -> str:
+    """The file of these keys, with a pattern that Envoy does not take."""
+    return config.render_keys(keys)["keys.json"].replace("(?i:bearer)", "(?i:bearer")
+
+
 def test_the_front_door_stays_shut_without_usable_keys(tmp_path: Path, scorer_echo: Upstream) -> None:
     keys = make_keys()
-    text = config.render_keys(keys)["keys.json"].replace(keys.secondary, keys.primary)
+    text = unusable(keys)
     with (
         pytest.raises(RejectedError, match=r"refused (keys|listeners)\.json at its start") as refused,
         running(tmp_path, Upstreams(scorer=scorer_echo.address), rewritten={"keys.json": text}),
@@ -132,7 +165,7 @@ def test_keys_that_envoy_refuses_leave_those_of_before_and_are_not_quoted(
 ) -> None:
     with running(tmp_path, Upstreams(scorer=scorer_echo.address)) as gateway:
         keys = make_keys()
-        text = config.render_keys(keys)["keys.json"].replace(keys.secondary, keys.primary)
+        text = unusable(keys)
         with pytest.raises(RejectedError, match=r"refused keys\.json") as refused:
             files.replace(tmp_path, {"keys.json": text}, gateway.admin)
         assert keys.primary not in str(refused.value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
+import resource
 import socket
 import threading
 from collections import Counter
@@ -14,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from gateway import config, files
-from gateway.options import Address, Upstreams
+from gateway.listener import SILENT_SECONDS
+from gateway.options import HIGHEST, Address, Options, Upstreams, loopback
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
 from tests.waiting import eventually
 
@@ -122,6 +125,71 @@ def test_a_request_whose_headers_never_end_is_408(limited: Gateway) -> None:
     with contextlib.closing(limited.connect()) as connection:
         connection.sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         assert connection.sock.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def silent(gateway: Gateway, stack: contextlib.ExitStack, count: int) -> list[socket.socket]:
+    """Connections that send nothing."""
+    address = gateway.options.listen
+    opened = [socket.create_connection((address.host, address.port), 10) for _ in range(count)]
+    for connection in opened:
+        stack.callback(connection.close)
+    return opened
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """As many files for the tests' own process as it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+def test_silent_connections_shut_nobody_out(tmp_path: Path, server: Upstream) -> None:
+    with (
+        contextlib.ExitStack() as stack,
+        running(tmp_path, Upstreams(scorer=server.address)) as gateway,
+    ):
+        silent(gateway, stack, 1500)
+        assert gateway.ask("GET", "/").status == 200
+
+
+@pytest.mark.usefixtures("many_files")
+def test_neither_do_they_under_a_small_file_limit_for_long(tmp_path: Path, server: Upstream) -> None:
+    options = Options(Upstreams(scorer=server.address), str(tmp_path))
+    rendered = config.render(dataclasses.replace(options, listen=loopback(1), stats=loopback(2)))
+    assert f'"listener_filters_timeout": "{SILENT_SECONDS}s"' in rendered["listeners.json"]
+    assert SILENT_SECONDS <= 10
+    with (
+        contextlib.ExitStack() as stack,
+        running(tmp_path, Upstreams(scorer=server.address), max_connections=384) as gateway,
+    ):
+        resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
+        text = (tmp_path / "listeners.json").read_text()
+        hurried = text.replace('"listener_filters_timeout": "10s"', '"listener_filters_timeout": "1s"')
+        files.replace(tmp_path, {"listeners.json": hurried.replace(config.version(text), "hurried")}, gateway.admin)
+        connections = silent(gateway, stack, 1500)
+        eventually(lambda: _opens(gateway))
+        assert [connection.recv(1) for connection in connections[:10]] == [b""] * 10
+        assert "Too many open files" not in gateway.log.read_text()
+
+
+def test_a_connection_that_was_used_is_closed_when_it_is_idle(tmp_path: Path, server: Upstream) -> None:
+    with (
+        running(tmp_path, Upstreams(scorer=server.address), idle_seconds=0.5) as gateway,
+        contextlib.closing(gateway.connect()) as connection,
+    ):
+        assert gateway.ask("GET", "/", connection=connection).status == 200
+        connection.sock.settimeout(10)
+        assert connection.sock.recv(1) == b""
+
+
+def test_envoy_takes_the_highest_numbers(tmp_path: Path, server: Upstream) -> None:
+    highest = {name: most for name, most in HIGHEST.items() if name != "max_concurrent_requests"}
+    with running(tmp_path, Upstreams(triton_of(server), server.address), **highest) as gateway:
+        assert gateway.ask("GET", "/v2/health/ready").status == 200
+        assert gateway.ask("POST", "/v2/models/digits/infer", b"{}").status == 200
 
 
 def test_a_servers_headers_say_nothing_of_envoy(gateway: Gateway) -> None:

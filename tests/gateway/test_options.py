@@ -30,8 +30,10 @@ def options(**changes: Any) -> Options:
         ({"timeout_seconds": 0}, "timeout_seconds: 0 is not above 0"),
         ({"max_connections": -1}, "max_connections: -1 is not above 0"),
         ({"max_concurrent_requests": 0}, "max_concurrent_requests: 0 is not above 0"),
-        ({"max_request_bytes": 0}, "max_request_bytes: 0 is not above 0; leave it out for no limit"),
-        ({"requests_per_second": 0}, "requests_per_second: 0 is not above 0; leave it out for no limit"),
+        ({"max_request_bytes": 0}, "max_request_bytes: 0 is not above 0"),
+        ({"requests_per_second": 0}, "requests_per_second: 0 is not above 0"),
+        ({"timeout_seconds": 2**32}, f"timeout_seconds: {2**32} is above 31536000, the most that Envoy takes"),
+        ({"cors_origins": ("www.example.com",)}, "'www.example.com' is no origin; write it as browsers send it"),
         (
             {"listen": Address("localhost", 6789)},
             "listener localhost:6789: Envoy listens on IP addresses, not on names",

@@ -197,3 +197,18 @@ def test_a_door_needs_a_service_and_leaves_nothing_when_it_is_closed(door: Door)
     assert list(door.service.directory.envoy.iterdir()) == []
     with pytest.raises(ServiceError, match="service 'other' does not run; there is nothing to open a door to"):
         door.open(service_name="other")
+
+
+@pytest.mark.parametrize(("files", "connections"), [(1024, 384), (10_000, 4872), (10**6, 16384), (300, 22), (100, 16)])
+def test_envoy_takes_no_more_clients_than_it_has_files_for(
+    monkeypatch: pytest.MonkeyPatch, files: int, connections: int
+) -> None:
+    monkeypatch.setattr(front_door.resource, "getrlimit", lambda _: (256, files))
+    assert front_door._most_connections() == connections
+
+
+def test_pages_of_allowed_origins_may_call_the_service(door: Door) -> None:
+    door.open(cors_origins=("https://www.example.com",))
+    asked = {"Origin": "https://www.example.com", "Access-Control-Request-Method": "POST"}
+    answer = httpx.options(f"http://127.0.0.1:{door.port}/score", headers=asked)
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://www.example.com")

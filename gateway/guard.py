@@ -1,0 +1,47 @@
+"""The guard: scripts in Envoy that look at inference requests before Triton does.
+
+`guard.lua` reads the JSON of HTTP requests, `messages.lua` the lengths of messages in a gRPC stream; each says why. The
+filter is Lua's, as it reads bodies, is stable, and stands in Envoy's security policy as fit for strangers' requests.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+GUARD = "guard"
+INFER = "infer"
+GENERATE = "generate"
+MESSAGES = "messages"
+REFUSED = "refused"
+
+_LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
+MAX_DEPTH = 200
+"""Brackets in each other: numpy ends at 64 dimensions, Triton's stack somewhere beyond 20,000."""
+
+
+def guard(max_bytes: int) -> dict[str, Any]:
+    """The HTTP filter: it does nothing but on routes that name one of its scripts. `max_bytes` bounds a message."""
+    scripts = {
+        INFER: _script("guard.lua", CHECK_SHAPES="true", MAX_DEPTH=MAX_DEPTH),
+        # What `generate` takes has the model's own names: an input may well be called "shape".
+        GENERATE: _script("guard.lua", CHECK_SHAPES="false", MAX_DEPTH=MAX_DEPTH),
+        MESSAGES: _script("messages.lua", MAX_BYTES=max_bytes),
+    }
+    return {
+        "name": GUARD,
+        "typed_config": {
+            "@type": f"{_LUA}.Lua",
+            "source_codes": {name: {"inline_string": text} for name, text in scripts.items()},
+        },
+    }
+
+
+def guarded(script: str) -> dict[str, Any]:
+    """What a route says that wants its requests looked at by a script."""
+    return {"@type": f"{_LUA}.LuaPerRoute", "name": script}
+
+
+def _script(name: str, **constants: str | int) -> str:
+    text = Path(__file__).with_name(name).read_text("utf-8")
+    return "".join(f"local {constant} = {value}\n" for constant, value in constants.items()) + text

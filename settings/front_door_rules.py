@@ -1,0 +1,44 @@
+"""Rules over what ends in Envoy's configuration: numbers that it takes, and the web pages that may call the service."""
+
+from collections.abc import Iterator
+
+from gateway.cors import VARIABLE, check_origin, origins
+from gateway.options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
+from settings.errors import Mistake
+from settings.schema import Settings, Target
+
+__all__ = ["front_door_rules"]
+
+_MEBIBYTE = 2**20
+
+
+def front_door_rules(settings: Settings) -> Iterator[Mistake]:
+    """Yield the settings that Envoy could not be started with."""
+    deployment, pool = settings.deployment, settings.node_pool.front_door
+    highest: tuple[tuple[str, int | None, int], ...] = (
+        ("scoringTimeoutMs", deployment.scoring_timeout_ms, MAX_SECONDS * 1000),
+        ("maxRequestMegabytes", deployment.max_request_megabytes, MAX_REQUEST_BYTES // _MEBIBYTE),
+        ("maxRequestsPerSecond", deployment.max_requests_per_second, MAX_REQUESTS_PER_SECOND),
+        ("rollout.drainSeconds", deployment.rollout.drain_seconds, MAX_SECONDS),
+    )
+    for name, value, most in highest:
+        if value is not None and value > most:
+            yield Mistake(
+                path=f"deployment.{name}",
+                value=str(value),
+                expected=f"expected at most {most}, the most that the front door takes",
+            )
+    for origin in origins(settings.environment.variables.get(VARIABLE, "")):
+        try:
+            check_origin(origin)
+        except ValueError as error:
+            yield Mistake(path=f"environment.variables.{VARIABLE}", expected=str(error))
+    if deployment.target is Target.NODE_POOL:
+        least = memory_for(deployment.max_request_megabytes) // _MEBIBYTE
+        if pool.memory_mb < least:
+            yield Mistake(
+                path="nodePool.frontDoor.memoryMb",
+                value=str(pool.memory_mb),
+                expected=f"expected at least {least}: the front door holds requests as a whole, of up to "
+                f"deployment.maxRequestMegabytes {deployment.max_request_megabytes} each",
+            )

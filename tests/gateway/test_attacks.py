@@ -1,0 +1,77 @@
+"""Requests that ended Triton, or took all memory, sent through the front door to a real one, which goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from gateway.options import Triton as Addresses
+from gateway.options import Upstreams, loopback
+from tests import attacks, onnx_models
+from tests.attacks import Attack
+from tests.gateway.conftest import Gateway, running
+from tests.triton_server import Triton, build_environment, serve
+
+COLUMNS = 13
+PATH = "/v2/models/measurements"
+ROW = [1.0] * COLUMNS
+LIMIT = 8 * attacks.MEBIBYTE
+
+
+@pytest.fixture(scope="module")
+def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
+    bundle = tmp_path_factory.mktemp("attacked")
+    onnx_models.save_scaling(bundle / "triton" / "measurements" / "1", 2, ("batch", COLUMNS))
+    with serve(build_environment(tmp_path_factory), bundle, tmp_path_factory.mktemp("run")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def door(triton: Triton, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    upstreams = Upstreams(Addresses(loopback(triton.port), loopback(triton.grpc_port), loopback(triton.metrics_port)))
+    with running(tmp_path_factory.mktemp("door"), upstreams, max_request_bytes=LIMIT) as gateway:
+        yield gateway
+
+
+def serves(door: Gateway) -> bool:
+    answer = door.ask("POST", f"{PATH}/infer", attacks.inference("x", [1, COLUMNS], ROW))
+    return answer.status == 200 and answer.json()["outputs"][0]["data"] == [2.0] * COLUMNS
+
+
+@pytest.mark.parametrize("attack", list(attacks.attacks("x", COLUMNS)), ids=str)
+def test_one_request_does_not_end_the_service(door: Gateway, triton: Triton, attack: Attack) -> None:
+    answer = door.ask("POST", f"{PATH}/{attack.verb}", attack.body, attack.headers)
+    assert answer.status in attack.statuses, answer.body
+    assert answer.json()["error"]
+    assert serves(door)
+    assert triton.process.poll() is None
+
+
+@pytest.mark.parametrize("shape", [[10**9, COLUMNS], [2**62, COLUMNS], [2**62, 4], [-1, COLUMNS], [-1, -COLUMNS]])
+@pytest.mark.parametrize("typed", [False, True], ids=["raw", "typed"])
+def test_neither_does_a_shape_by_grpc(door: Gateway, triton: Triton, shape: list[int], typed: bool) -> None:
+    request = service_pb2.ModelInferRequest(model_name="measurements")
+    tensor = request.inputs.add(name="x", datatype="FP32", shape=shape)
+    if typed:
+        tensor.contents.fp32_contents.extend(ROW)
+    else:
+        request.raw_input_contents.append(b"\0" * 4 * COLUMNS)
+    metadata = (("authorization", f"Bearer {door.keys.primary}"),)
+    with (
+        grpc.insecure_channel(f"127.0.0.1:{door.options.listen.port}") as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        service_pb2_grpc.GRPCInferenceServiceStub(channel).ModelInfer(request, metadata=metadata, timeout=20)
+    assert refused.value.code() in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL)
+    assert serves(door)
+    assert triton.process.poll() is None
+
+
+def test_what_triton_says_of_a_model_stays_as_it_is(door: Gateway) -> None:
+    assert door.ask("POST", "/v2/models/nowhere/infer", attacks.inference("x", [1, COLUMNS], ROW)).status == 404
+    answer = door.ask("POST", f"{PATH}/infer", attacks.inference("y", [1, COLUMNS], ROW))
+    assert answer.status == 400
+    assert answer.json()["error"].startswith("unexpected inference input 'y'")
