@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serving import probe, process_tree
+from serving.judging import Unreachable
 
 __all__ = ["Revival"]
 
@@ -96,7 +97,7 @@ class Revival:
                 pause = min(2 * pause, LONGEST_PAUSE)
             say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
             self._reviving.discard(model)
-        except probe.Unreachable as error:  # it does not answer yet, or it ends with all its models
+        except Unreachable as error:  # it does not answer yet, or it ends with all its models
             if model is not None:
                 say(f"model {model}: did not come back: {error}")
 
@@ -110,7 +111,7 @@ class Revival:
         """The state of each model: of its versions', the one that has most to do with requests."""
         status, body = probe.request(f"{self._url}/v2/repository/index", method="POST", body={}, timeout=CALL_SECONDS)
         if status != 200:
-            raise probe.Unreachable(f"repository index: {status}")
+            raise Unreachable(f"repository index: {status}")
         states: dict[str, str] = {}
         for entry in json.loads(body):
             state = entry.get("state", "")
