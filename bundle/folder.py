@@ -232,11 +232,16 @@ def _check_versions(
                 intact = False
                 continue
             found.problems.extend(_graph_problems(tree, graph, target, runtime, model_file, found))
-    if config is not None and not completes:
-        found.problems.extend(incomplete_problems(config, found.config_path))
+    incomplete = list(incomplete_problems(config, found.config_path)) if config is not None else []
+    if not completes:
+        found.problems.extend(incomplete)
     if not intact:
         return
+    # What completes a configuration when it is loaded may add inputs, and a batch dimension to all of them.
+    added = completes and (framework.backend == PYTHON or bool(incomplete))
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
+    if added:
+        found.model = replace(found.model, inputs=(), outputs=())
     _read_labels(tree, folder, found.model, found)
     if graph is not None and model_file is not None and not found.problems:
         size = found.model.max_batch_size
