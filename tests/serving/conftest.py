@@ -33,8 +33,7 @@ def script_environment() -> BuiltEnvironment:
     Of `serving` it holds the dependencies only: the servers run this checkout's code, by PYTHONPATH.
     """
     project = CACHE / "project"
-    shutil.rmtree(project, ignore_errors=True)
-    project.mkdir(parents=True)
+    project.mkdir(parents=True, exist_ok=True)  # other workers of this run may be at it
     for name in ("pyproject.toml", "README.md", "__init__.py"):
         shutil.copy(PROJECT / "serving" / name, project)
     wanted = Environment.get("AzureML-Triton")
