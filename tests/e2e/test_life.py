@@ -175,20 +175,19 @@ def test_a_killed_process_comes_back(deployed, kind):
 def test_a_model_whose_own_process_died_comes_back(deployed):
     name = next(name for name in deployed.pids if name.startswith("triton"))
     triton = deployed.pids[name]
-    (own,) = [child for child in psutil.Process(triton).children() if "digits_0" in " ".join(child.cmdline())]
+    family = psutil.Process(triton).children(recursive=True)
+    (own,) = [child for child in family if "digits_0" in " ".join(child.cmdline())]
     own.kill()
+    log = deployed.directory.logs / f"{name}.log"
     with deployed.client() as client:
-        eventually(
-            lambda: deployed.pids[name] not in (0, triton) and ask_score(client) is None,
-            "the model answers again",
-            60,
-            ignoring=NOBODY_ANSWERS,
-        )
+        eventually(lambda: "model digits: is back after" in log.read_text(errors="replace"), "the model is back", 60)
+        assert ask_score(client) is None
+    assert deployed.pids[name] == triton
 
 
 def test_a_killed_worker_comes_back(deployed):
     name = next(name for name in deployed.pids if name.startswith("scorer"))
-    worker = psutil.Process(deployed.pids[name]).children()[-1]
+    worker = psutil.Process(deployed.pids[name]).children(recursive=True)[-1]
     worker.kill()
     with deployed.client() as client:
         eventually(

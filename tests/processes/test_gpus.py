@@ -66,7 +66,8 @@ def test_processes_see_as_many_gpus_as_the_service_has(
 
 
 class _Server:
-    server, backend_directory, library_path = Path("/tritonserver"), Path("/backends"), "/libs"
+    server, backend_directory, cache_directory = Path("/tritonserver"), Path("/backends"), Path("/caches")
+    library_path = "/libs"
 
 
 @pytest.fixture
