@@ -300,7 +300,7 @@ def test_a_renamed_service_takes_the_place_of_the_one_before_and_is_called_by_it
     outputs = deployed.outputs()
     assert (outputs["state"], outputs["primaryKey"]) == ("Healthy", key)
     assert outputs["scoringUri"] == f"https://models.example:{deployed.port}/score"
-    assert not former.root.exists()
+    assert (deployed.directory.root, former.name) == (former.root, "renamed")
 
     shown = deployed.operate("outputs", given=json.dumps(outputs))
     (command,) = [line for line in shown.text.splitlines() if line.startswith("  curl") and "/score " in line]

@@ -43,6 +43,7 @@ def test_a_process_has_the_files_variables_and_no_other(
     assert {name: value for name, value in variables.items() if name != "LC_CTYPE"} == {
         "LANG": "C.UTF-8",
         "WORKER_COUNT": "2",
+        "TRITON_SERVING_PROGRAM": "program",
     }
     assert folder == str(tmp_path)
     assert soft == hard == resource.getrlimit(resource.RLIMIT_NOFILE)[1]
