@@ -47,6 +47,7 @@ def await_way_in(
     cluster: Cluster, exposure: str, namespace: str, name: str, seconds: int, say: Callable[[str], None]
 ) -> WayIn:
     """Wait until what leads in is there, and say what is waited for; raises `RolloutError` after `seconds`."""
+    called = LEADING[exposure][1]
     started, said, last = time.monotonic(), 0.0, ""
     while (way := WayIn.measure(cluster, exposure, namespace, name)).problem:
         now = time.monotonic()
@@ -55,7 +56,7 @@ def await_way_in(
             say(f"{way.problem} yet; waiting for {left:.0f} s more at the most")
             said, last = now, way.problem
         if not left:
-            told = [_failure(way.problem, exposure, seconds), *_events(cluster, namespace, name)]
+            told = [_failure(way.problem, exposure, seconds), *_events(cluster, called, namespace, name)]
             raise RolloutError("\n".join(told))
         time.sleep(_POLL_SECONDS)
     return way
@@ -68,9 +69,10 @@ def _failure(problem: str, exposure: str, seconds: int) -> str:
     )
 
 
-def _events(cluster: Cluster, namespace: str, name: str) -> list[str]:
-    events = event_lines(cluster.events(namespace, name))
-    return [f"  events of {name}:", *(f"    {line}" for line in events)] if events else []
+def _events(cluster: Cluster, called: str, namespace: str, name: str) -> list[str]:
+    found = [event for event in cluster.events(namespace, name) if event["involvedObject"]["kind"] == called]
+    events = event_lines(found)
+    return [f"  events of the {called} {name}:", *(f"    {line}" for line in events)] if events else []
 
 
 def _refusals(route: Manifest, name: str) -> Iterator[str]:

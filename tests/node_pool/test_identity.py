@@ -26,7 +26,8 @@ class Cluster:
         return self.objects.get((kind, name))
 
     def events(self, namespace, name):
-        return [{"reason": "SyncFailed", "message": "quota exceeded"}]
+        said = {"Service": "quota exceeded", "Deployment": "scaled up"}
+        return [{"reason": "Told", "message": text, "involvedObject": {"kind": kind}} for kind, text in said.items()]
 
 
 def owned(owner):
@@ -109,4 +110,5 @@ def test_a_balancer_that_never_comes_is_waited_for_aloud_and_not_for_ever(monkey
         await_way_in(Cluster({("services", "svc"): {"status": {}}}), "loadBalancer", "serving", "svc", 0, said.append)
     assert "no address yet; waiting for 0 s more at the most" in said[0]
     assert "after 0 s (nodePool.exposure.addressSeconds)" in str(failure.value)
-    assert "1x SyncFailed: quota exceeded" in str(failure.value)
+    assert "1x Told: quota exceeded" in str(failure.value)
+    assert "scaled up" not in str(failure.value)
