@@ -94,11 +94,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--models", nargs="+", default=["digits", "identity", "densenet"])
     arguments = parser.parse_args()
     environment = build_environment(PROJECT / ".var")
     with tempfile.TemporaryDirectory(dir=PROJECT / ".var") as temporary:
         folder = Path(temporary)
-        models = [DIGITS, _identity(folder), DENSENET]
+        models = [model for model in (DIGITS, _identity(folder), DENSENET) if model.name in arguments.models]
         for model in models:
             version = folder / "triton" / model.name / "1"
             version.mkdir(parents=True)
@@ -116,8 +117,10 @@ def main() -> None:
                         before = triton.cpu_seconds() + doors[guarded].cpu_seconds()
                         request = load.Request(f"{doors[guarded].url}/v2/models/{model.name}/infer", body, headers)
                         done = load.run(request, concurrency=arguments.concurrency, seconds=arguments.seconds)
-                        if done.refused or done.broken:
-                            raise RuntimeError(f"{name}: {done.refused} refused, {done.broken} broken")
+                        if done.refused or done.broken or not done.requests:
+                            raise RuntimeError(
+                                f"{name}: {done.refused} refused, {done.broken} broken; try more seconds"
+                            )
                         rate[guarded] = done.requests / done.seconds
                         after = triton.cpu_seconds() + doors[guarded].cpu_seconds()
                         cost[guarded] = (after - before) / done.requests
