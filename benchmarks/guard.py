@@ -94,11 +94,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=4)
+    parser.add_argument("--models", nargs="+", default=["digits", "identity", "densenet"])
     arguments = parser.parse_args()
     environment = build_environment(PROJECT / ".var")
     with tempfile.TemporaryDirectory(dir=PROJECT / ".var") as temporary:
         folder = Path(temporary)
-        models = [DIGITS, _identity(folder), DENSENET]
+        models = [model for model in (DIGITS, _identity(folder), DENSENET) if model.name in arguments.models]
         for model in models:
             version = folder / "triton" / model.name / "1"
             version.mkdir(parents=True)
@@ -109,26 +110,28 @@ def main() -> None:
             for server in doors.values():
                 machinery.await_ready(f"{server.url}/v2/health/ready", server)
             for name, model, body, headers in _bodies(folder, models):
-                ratios, rates, added = [], [], []
+                ratios, rates, costs = [], [], []
                 for turn in range(arguments.rounds):
                     rate, cost = {}, {}
                     for guarded in (True, False) if turn % 2 else (False, True):
                         before = triton.cpu_seconds() + doors[guarded].cpu_seconds()
                         request = load.Request(f"{doors[guarded].url}/v2/models/{model.name}/infer", body, headers)
                         done = load.run(request, concurrency=arguments.concurrency, seconds=arguments.seconds)
-                        if done.refused or done.broken:
-                            raise RuntimeError(f"{name}: {done.refused} refused, {done.broken} broken")
+                        if done.refused or done.broken or not done.requests:
+                            raise RuntimeError(
+                                f"{name}: {done.refused} refused, {done.broken} broken; try more seconds"
+                            )
                         rate[guarded] = done.requests / done.seconds
                         after = triton.cpu_seconds() + doors[guarded].cpu_seconds()
                         cost[guarded] = (after - before) / done.requests
                     ratios.append(rate[True] / rate[False])
                     rates.append(rate[True])
-                    added.append(cost[True] / cost[False] - 1)
+                    costs.append((cost[True], cost[False]))
+                with_guard, without = (statistics.median(column) for column in zip(*costs, strict=True))
                 print(
                     f"{name}: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
                     f"{statistics.median(rates):,.0f} requests/s with the guard, "
-                    f"processor time per request {1e6 * cost[True]:,.0f} us, "
-                    f"{statistics.median(added):+.1%} ({min(added):+.1%} to {max(added):+.1%})",
+                    f"processor time per request {1e6 * without:,.0f} us, {with_guard / without - 1:+.1%} with it",
                     flush=True,
                 )
 

@@ -30,7 +30,10 @@ def bootstrap(options: Options) -> dict[str, Any]:
 
 
 def _overload_manager(options: Options) -> dict[str, Any]:
-    """Bounds: connections; and memory, where the streams that hold most of it are reset before Envoy is killed."""
+    """Bounds: connections; and memory, of which Envoy gives back what it does not use, and then refuses requests (503).
+
+    Requests that it has accepted grow all the same: whoever starts Envoy sets a limit at which it ends.
+    """
     monitors = "type.googleapis.com/envoy.extensions.resource_monitors"
     heap = "envoy.resource_monitors.fixed_heap"
 
@@ -38,7 +41,7 @@ def _overload_manager(options: Options) -> dict[str, Any]:
         return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": heap, **threshold}]}
 
     return {
-        "refresh_interval": "0.1s",
+        "refresh_interval": "0.02s",
         "resource_monitors": [
             {
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
@@ -56,10 +59,9 @@ def _overload_manager(options: Options) -> dict[str, Any]:
             },
         ],
         "actions": [
-            at("reset_high_memory_stream", {"scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95}}),
+            at("shrink_heap", {"threshold": {"value": 0.7}}),
             at("stop_accepting_requests", {"threshold": {"value": 0.95}}),
         ],
-        "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
     }
 
 

@@ -42,8 +42,8 @@ def front_door(options: Options) -> dict[str, Any]:
     return {
         "name": FRONT_DOOR,
         "address": socket_address(options.listen),
-        # What is read at once. It bounds what a packed body unpacks to before its limit is looked at: 64 MiB.
-        "per_connection_buffer_limit_bytes": 64 * 1024,
+        # What is read at once. It bounds what a packed body unpacks to before its limit is looked at: 32 MiB.
+        "per_connection_buffer_limit_bytes": 32 * 1024,
         # The filter looks at the first bytes, and the listener closes connections that send none. It is the one that
         # reads them and is fit for strangers'; a connection without TLS passes it.
         "listener_filters": [{"name": "first_bytes", "typed_config": {"@type": _FIRST_BYTES}}],

@@ -142,7 +142,7 @@ class Options:
         max_concurrent_requests: Requests in flight to each upstream, and as many waiting; more get 503.
         max_connections: Client connections; more are refused. Must be below the file limit that Envoy runs under.
         idle_seconds: How long a client's connection without a request stays open.
-        memory_bytes: What Envoy may take, bodies of requests among it: where it runs short, it drops the largest.
+        memory_bytes: What Envoy should take, bodies of requests among it: where it runs short, new ones get 503.
         cors_origins: Web pages that may call the service (`cors.check_origin`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the

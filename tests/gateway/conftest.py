@@ -252,7 +252,7 @@ def running(
         admin = Admin(options.admin_socket, log)
         process = subprocess.Popen(arguments, stdout=stdout, stderr=stderr)
     try:
-        admin.await_ready()
+        admin.await_ready(30)
         yield Gateway(options, keys, admin, process, directory, access_log, log)
     finally:
         process.terminate()

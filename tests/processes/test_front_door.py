@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -212,3 +214,9 @@ def test_pages_of_allowed_origins_may_call_the_service(door: Door) -> None:
     asked = {"Origin": "https://www.example.com", "Access-Control-Request-Method": "POST"}
     answer = httpx.options(f"http://127.0.0.1:{door.port}/score", headers=asked)
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://www.example.com")
+
+
+def test_envoys_memory_is_bounded(door: Door) -> None:
+    limits = Path(f"/proc/{door.pid}/limits").read_text()
+    assert re.search(rf"Max data size +{2**30} ", limits)
+    assert "envoy" in Path(f"/proc/{door.pid}/cmdline").read_text().partition("\0")[0]
