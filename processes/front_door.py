@@ -201,12 +201,10 @@ def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
         concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
         drain_seconds=DRAIN_SECONDS,
     )
-<<<<<<< HEAD
-    variables = {"PATH": os.defpath}
-    return Launch(command=command, directory=directory.root, variables=variables, memory_mb=spec.memory_mb)
-=======
-    # Requests are held in memory: too many large ones at once end Envoy, which starts again, and not the machine.
-    kibibytes = 2 * memory_for(spec.max_request_megabytes) // 1024
-    command = ["/bin/sh", "-c", f'ulimit -d {kibibytes}; exec "$@"', "sh", *command]
-    return Launch(command=command, directory=directory.root, variables={"PATH": os.defpath})
->>>>>>> door
+    return Launch(
+        command=command,
+        directory=directory.root,
+        variables={"PATH": os.defpath},
+        # Requests are held in memory: too many large ones at once end Envoy, which starts again, and not the machine.
+        memory_mb=min(spec.memory_mb, 2 * memory_for(spec.max_request_megabytes) // (1024 * 1024)),
+    )
