@@ -3,7 +3,7 @@
 FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}, "memoryMb": ..., "triton": ...}`. The
 variables and a mark are the process's whole environment; in a file of its owner's they stay out of process listings
 and of the supervisor's configuration. The last two are `serving.keeper`'s, which starts the process and ends with it.
-They die with their supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed supervisor leaves
+They die with their supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed one leaves
 nobody on the ports that the next one needs. Standard library only, so that it costs little at start.
 """
 
