@@ -1,10 +1,10 @@
 """Become a service's process: `python launch.py FILE PIDFILE`, which the supervisor runs for each of its programs.
 
 FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}}`. The variables and a mark are all of the
-process's environment; in a file of its owner's they stay out of process listings and of the supervisor's configuration. The
-process dies with its supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed supervisor
-leaves nobody on the ports that the next one needs. Standard library only, and no module of the project, so that it
-costs nothing at start.
+process's environment; in a file of its owner's they stay out of process listings and of the supervisor's
+configuration. The process dies with its supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a
+killed supervisor leaves nobody on the ports that the next one needs. Standard library only, and no module of the
+project, so that it costs nothing at start.
 """
 
 import ctypes
