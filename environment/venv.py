@@ -112,9 +112,10 @@ def build(
     )
     digest = _digest(environment, lock, interpreter, serving, backends if triton else None)
     path = root / f"{environment.name}-{digest[:12]}"
-    if not path.is_dir():
+    if not is_usable(path):
         with _one_at_a_time(root, progress) as descriptor:
-            if not path.is_dir():
+            if not is_usable(path):
+                shutil.rmtree(path, ignore_errors=True)
                 progress(f"building {path.name}: {len(lock.packages)} packages")
                 staging = root / f".{path.name}.partial"
                 builder = _Builder(staging, interpreter, progress, descriptor)
@@ -130,6 +131,11 @@ def build(
     return BuiltEnvironment(
         name=environment.name, path=path, digest=digest, lock=lock, triton=triton_in(path) if triton else None
     )
+
+
+def is_usable(path: Path) -> bool:
+    """Tell whether an environment is there, and the Python that it stands on too: that may have been removed."""
+    return (path / "bin" / "python").exists()
 
 
 def remove_unused(root: Path, used: Collection[Path]) -> list[Path]:

@@ -29,7 +29,7 @@ class EnvironmentVenvProvider(Provider):
         return UpdateResult(outs=_build(_news))
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
-        return not Path(outputs["path"]).is_dir()
+        return not venv.is_usable(Path(outputs["path"]))
 
 
 def _build(props: dict[str, Any]) -> dict[str, Any]:

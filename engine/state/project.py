@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from common.files import write_whole
 from engine.errors import CLI_HINT, EngineError
@@ -143,4 +144,4 @@ def _backend_url(root: Path, document: dict[str, Any], environment: Mapping[str,
     except (OSError, ValueError):
         credentials = {}
     current = credentials.get("current") if isinstance(credentials, dict) else None
-    return str(current) if current else f"file://{root / '.var' / 'backend'}"
+    return str(current) if current else f"file://{quote(str(root / '.var' / 'backend'))}"

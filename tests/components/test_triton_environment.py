@@ -54,6 +54,14 @@ def test_an_unknown_curated_environment_ends_before_anything_is_declared(declare
     assert "svc-env" not in declare(declared).resources
 
 
-def test_an_environment_whose_folder_is_gone_is_built_again():
-    olds = {"name": "e", "path": "/nowhere"}
-    assert EnvironmentVenvProvider().diff("e", olds, {"name": "e", "path": None}).changes
+def test_an_environment_whose_folder_or_python_is_gone_is_built_again(tmp_path):
+    def changes():
+        return EnvironmentVenvProvider().diff("e", {"name": "e", "path": str(tmp_path)}, {"name": "e"}).changes
+
+    assert changes()
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(tmp_path / "python3.12")
+    assert changes()
+    (tmp_path / "python3.12").touch()
+    assert not changes()
