@@ -43,7 +43,17 @@ pytestmark = pytest.mark.skipif(
 
 
 FRONT = {"app.kubernetes.io/instance": "declared", "app.kubernetes.io/component": "front-door"}
-NAMESPACES = {"name": "namespaces", "singularName": "namespace", "kind": "Namespace", "namespaced": False}
+APPS = {"groupVersion": "apps/v1", "version": "v1"}
+
+
+def kinds(version: str, *kinds: str) -> dict[str, Any]:
+    """An API's list of its kinds."""
+    found = [
+        {"name": f"{kind.lower()}s", "singularName": kind.lower(), "kind": kind, "namespaced": kind != "Namespace"}
+        for kind in kinds
+    ]
+    resources = [{**one, "verbs": ["get", "list"]} for one in found]
+    return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
 
 
 class OtherApi(http.server.BaseHTTPRequestHandler):
@@ -54,11 +64,12 @@ class OtherApi(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         system = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "kube-system", "uid": self.uid}}
         answers = {
-            "/api/v1": {
-                "kind": "APIResourceList",
-                "groupVersion": "v1",
-                "resources": [{**NAMESPACES, "verbs": ["get"]}],
+            "/api/v1": kinds("v1", "Namespace", "ServiceAccount", "Service"),
+            "/apis": {
+                "kind": "APIGroupList",
+                "groups": [{"name": "apps", "versions": [APPS], "preferredVersion": APPS}],
             },
+            "/apis/apps/v1": kinds("apps/v1", "Deployment"),
             "/api": {"kind": "APIVersions", "versions": ["v1"]},
             "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.4"},
             "/api/v1/namespaces": {"kind": "NamespaceList", "apiVersion": "v1", "items": [system]},
