@@ -180,10 +180,9 @@ def test_replicas_that_somebody_scaled_away_are_missed_and_come_back(service, bu
 
 @pytest.mark.parametrize("kind", ["Service", "NetworkPolicy"])
 def test_what_traffic_needs_is_missed(service, built, kind):
-    gone = [manifest for manifest in service.manifests if manifest["kind"] == kind]
-    gone = [one for one in gone if one["metadata"]["name"] in (*service.needs.services, *service.needs.policies)]
+    (name,) = {"Service": service.needs.services, "NetworkPolicy": service.needs.policies}[kind]
+    gone = [one for one in service.manifests if (one["kind"], one["metadata"]["name"]) == (kind, name)]
     service.kube.delete(gone)
-    (name,) = [one["metadata"]["name"] for one in gone]
     told = f"there is no {kind} {name} in the namespace {service.namespace}"
     eventually(lambda: service.measured() == ("Unhealthy", [told]), "it is missed", 30)
     service.kube.apply(gone)
