@@ -42,7 +42,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-FRONT = {"app.kubernetes.io/instance": "declared", "app.kubernetes.io/component": "front-door"}
 APPS = {"groupVersion": "apps/v1", "version": "v1"}
 
 
@@ -195,8 +194,8 @@ def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared,
 
         Cluster().patch("deployments", namespace, "declared", {"spec": {"replicas": 0}})
         assert "declared is scaled to 0: back to 1" in first.up()
-        (policy,) = [one for one in Cluster().select("networkpolicies", namespace, FRONT) if one]
-        Kube().delete([policy])
+        policy = {"name": "declared-front-door", "namespace": namespace}
+        Kube().delete([{"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": policy}])
         told = first.up(fails=True)
         assert "there is no NetworkPolicy declared-front-door" in told
         assert_reason_first(told, "declared-front-door gets no traffic")
