@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.advice import import_advice
 from serving.judging import (
     Answer,
     Ask,
@@ -183,7 +184,9 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
             )
         state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
         failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
-        return Problem(f"{asked}, received state {state}" + (f": {reason}" if reason else ""), final=failed)
+        words = ": ".join(text for text in (state, reason) if text)
+        advice = import_advice(reason)
+        return Problem(f"{asked}, received state {words}" + (f"; {advice}" if advice else ""), final=failed)
     if entries:
         loaded = ", ".join(f"{entry.get('version')} ({entry.get('state', 'UNKNOWN')})" for entry in entries)
         return Problem(f"{asked}, received: Triton knows these versions: {loaded}")
