@@ -185,8 +185,9 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
         state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
         failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
         words = ": ".join(text for text in (state, reason) if text)
-        advice = import_advice(reason)
-        return Problem(f"{asked}, received state {words}" + (f"; {advice}" if advice else ""), final=failed)
+        if advice := import_advice(reason):
+            words += f"; {advice}, or to the environment that the model brings"
+        return Problem(f"{asked}, received state {words}", final=failed)
     if entries:
         loaded = ", ".join(f"{entry.get('version')} ({entry.get('state', 'UNKNOWN')})" for entry in entries)
         return Problem(f"{asked}, received: Triton knows these versions: {loaded}")
