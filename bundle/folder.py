@@ -17,6 +17,7 @@ from bundle.graph_rules import PROCESS, graph_target_problems, load_problems
 from bundle.labels import label_notes, unix_lines
 from bundle.model import BundleFile, Model
 from bundle.modelfile import find_model_file, unrecognised
+from bundle.named_files import environment_problems, named_file_problems
 from bundle.names import folder_problems, has_execution_environment
 from bundle.onnx_backend import batching_note, unserved_problems
 from bundle.problems import listed, nearest
@@ -58,7 +59,8 @@ def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = No
         found.problems.extend(config_problems(found.config, found.config_path, name))
         if runtime is not None:
             found.problems.extend(runtime.config_problems(found.config, found.config_path))
-    found.problems.extend(_reference_problems(tree, folder, found.config, found.config_path))
+    if found.config is not None:
+        found.problems.extend(named_file_problems(tree, folder, found.config, found.config_path))
     if not versions.versions or not parsed:
         return found
     loaded = loaded_versions(versions.versions, found.config)
@@ -78,6 +80,8 @@ def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = No
     framework = _framework(tree, folder, versions.versions, target, found)
     if framework is not None:
         found.problems.extend(_intruders(tree, folder, framework, found))
+        if framework.backend == PYTHON and found.config is not None:
+            found.problems.extend(environment_problems(tree, folder, found.config, found.config_path, target))
         _check_versions(tree, folder, loaded, framework, target, runtime, found)
     for version in versions.versions:
         if not tree.has_files_below(f"{folder}/{version}"):
@@ -118,29 +122,6 @@ def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: Mode
         elif place != beside:
             found.notes.append(f"{place}: put beside the versions as {beside}, where Triton reads it")
     return True
-
-
-def _reference_problems(tree: Tree, folder: str, config: ModelConfig | None, shown: str) -> Iterator[str]:
-    if config is None:
-        return
-    references = [(f"output '{t.name}' names the labels file", "", t.label_filename) for t in config.output]
-    for warmup in config.model_warmup:
-        references += [
-            (f"model_warmup '{warmup.name}' names the file", "warmup/", t.input_data_file)
-            for t in warmup.inputs.values()
-        ]
-    for state in config.sequence_batching.state:
-        references += [
-            (f"state '{state.input_name}' names the file", "initial_state/", s.data_file) for s in state.initial_state
-        ]
-    for subject, place, file in references:
-        path = f"{folder}/{place}{file}"
-        if file and path not in tree.files and path not in tree.refused:
-            elsewhere = next(
-                (other for other in tree.files if other.startswith(f"{folder}/") and other.endswith(f"/{file}")), None
-            )
-            fix = f"move {elsewhere} there" if elsewhere else "add it or correct the name"
-            yield f"{shown}: {subject} '{file}', which is missing; expected it at {path}; {fix}"
 
 
 def _framework(tree: Tree, folder: str, versions: tuple[int, ...], target: str, found: ModelFolder) -> Framework | None:

@@ -15,8 +15,8 @@ from bundle.config import ModelConfig
 PLAIN_PATH = re.compile(r"[A-Za-z0-9._/-]+")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _WHY = "Triton's Python backend puts it on a shell's command line"
-_EXECUTION_ENVIRONMENT = "EXECUTION_ENV_PATH"
-_MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
+EXECUTION_ENVIRONMENT = "EXECUTION_ENV_PATH"
+MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
 
 
 def folder_problems(folder: str, name: str) -> Iterator[str]:
@@ -33,8 +33,7 @@ def setting_problems(config: ModelConfig, shown: str) -> Iterator[str]:
     named = [("default_model_filename", config.default_model_filename)]
     named += [(f"cc_model_filenames['{key}']", file) for key, file in sorted(config.cc_model_filenames.items())]
     named += [("the name of an instance_group", group.name) for group in config.instance_group]
-    packed = config.parameters[_EXECUTION_ENVIRONMENT].string_value if has_execution_environment(config) else ""
-    named.append((f"parameter {_EXECUTION_ENVIRONMENT}", packed.replace(_MODEL_DIRECTORY, "", 1)))
+    named.append((f"parameter {EXECUTION_ENVIRONMENT}", execution_environment(config).replace(MODEL_DIRECTORY, "", 1)))
     for setting, value in named:
         if value and not PLAIN_PATH.fullmatch(value):
             yield (
@@ -47,7 +46,12 @@ def setting_problems(config: ModelConfig, shown: str) -> Iterator[str]:
 
 def has_execution_environment(config: ModelConfig) -> bool:
     """Whether a model brings the Python environment that its backend is to activate."""
-    return _EXECUTION_ENVIRONMENT in config.parameters
+    return EXECUTION_ENVIRONMENT in config.parameters
+
+
+def execution_environment(config: ModelConfig) -> str:
+    """Where that environment is, as the configuration says it; an empty text where it says nothing."""
+    return config.parameters[EXECUTION_ENVIRONMENT].string_value if has_execution_environment(config) else ""
 
 
 def plain(name: str) -> str:

@@ -17,6 +17,11 @@ _OURS = {
     "azureml_inference_server_http.api.aml_response": ("serving.rawhttp", "AMLResponse"),
     "azureml_inference_server_http.log_config": ("serving.logs", "AMLLogFormatter", "RootAccessFilter"),
 }
+# The same where no installed distribution has it: Azure's own has more.
+_SUBSTITUTES = {
+    "azureml.core": ("serving.azure_model", "Model"),
+    "azureml.core.model": ("serving.azure_model", "Model"),
+}
 _PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
 
 
@@ -37,17 +42,19 @@ class _NameFinder(importlib.abc.MetaPathFinder):
 
 
 class _PackageFinder(importlib.abc.MetaPathFinder):
-    """Comes last: empty packages, where no distribution has them."""
+    """Comes last: substitutes and empty packages, where no distribution has them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in _SUBSTITUTES:
+            return importlib.machinery.ModuleSpec(fullname, _NameLoader(), is_package=fullname == "azureml.core")
         return importlib.machinery.ModuleSpec(fullname, None, is_package=True) if fullname in _PACKAGES else None
 
 
 class _NameLoader(importlib.abc.Loader):
     def exec_module(self, module: ModuleType) -> None:
-        ours_name, *names = _OURS[module.__name__]
+        ours_name, *names = (_OURS | _SUBSTITUTES)[module.__name__]
         ours = importlib.import_module(ours_name)
         for name in names:
             setattr(module, name, getattr(ours, name))

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from serving import azure_names, child_processes, logs, redirect, script, triton_hooks
+from serving.advice import import_advice
 from serving.settings import Settings
 
 logger = logging.getLogger("azmlinfsrv")
@@ -61,7 +62,8 @@ def boot(settings: Settings, *, call_init: bool) -> script.Script:
 def report(message: str, error: BaseException, settings: Settings) -> None:
     """Print the script's own traceback to stderr, without the server's frames, and the files of the model folder."""
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error, settings)))
-    print(f"{message}:\n{text}", file=sys.stderr, flush=True)
+    advice = import_advice(text)
+    print(f"{message}:\n{text}" + (f"({advice})\n" if advice else ""), file=sys.stderr, flush=True)
     if settings.model_dir and Path(settings.model_dir).is_dir():
         logger.info("Model Directory Contents:")
         for line in logs.walk(Path(settings.model_dir)):

@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from serving.advice import import_advice
 from serving.judging import (
     Answer,
     Ask,
@@ -183,7 +184,10 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
             )
         state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
         failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
-        return Problem(f"{asked}, received state {state}" + (f": {reason}" if reason else ""), final=failed)
+        words = ": ".join(text for text in (state, reason) if text)
+        if advice := import_advice(reason):
+            words += f"; {advice}, or to the environment that the model brings"
+        return Problem(f"{asked}, received state {words}", final=failed)
     if entries:
         loaded = ", ".join(f"{entry.get('version')} ({entry.get('state', 'UNKNOWN')})" for entry in entries)
         return Problem(f"{asked}, received: Triton knows these versions: {loaded}")

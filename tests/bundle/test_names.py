@@ -63,6 +63,7 @@ def test_the_environment_of_a_python_model_may_be_named_by_its_own_folder(tmp_pa
     config = f'backend: "python" parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{packed}" }} }}'
     model(tmp_path / "triton" / "m", config)
     python_file(tmp_path / "triton" / "m" / "1")
+    (tmp_path / "triton" / "m" / "packed.tar.gz").touch()
     assert check_layout(tmp_path, target="process").models[0].backend == "python"
 
 

@@ -83,6 +83,12 @@ BAD_SCRIPTS = {
     "no argument": ("def init(): pass\ndef run(): pass", "run() needs to accept an argument for input data"),
     "any arguments": ("def init(): pass\ndef run(*data): pass", "run() cannot accept positional-only arguments"),
     "syntax": ("def init(:", "SyntaxError"),
+    "not_installed": (
+        "import something.inner",
+        "(no installed package has 'something': add the one that does to environment.pipPackages)",
+    ),
+    "relative": ("from .helper import x", "(the script belongs to no package: import what lies beside it by its name"),
+    "azure_core": ("from azureml.core import Workspace", "(of azureml.core, the server has Model.get_model_path alone"),
 }
 INIT_RAISES = "def init():\n    raise RuntimeError('no model here')\ndef run(data): pass"
 

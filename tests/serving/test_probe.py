@@ -53,6 +53,18 @@ def test_a_model_that_is_not_loaded_is_a_problem(name: str, version: int, expect
     assert expected in problem
 
 
+def test_a_package_that_a_python_model_lacks_is_named_with_what_to_do() -> None:
+    reason = "Internal: ModuleNotFoundError: No module named 'pandas'\n\nAt:\n  /models/m/1/model.py(1): <module>\n"
+    model = {"name": "m", "version": 1, "golden": None}
+    index = [{"name": "m", "version": "1", "state": "UNAVAILABLE", "reason": reason}]
+    problem = probe._unready_problem("http://127.0.0.1:1", model, index)
+    assert problem.final
+    assert "No module named 'pandas'" in problem.text
+    assert problem.text.endswith(
+        "; no installed package has 'pandas': add the one that does to environment.pipPackages"
+    )
+
+
 def test_a_model_that_triton_refused_unread_is_a_final_problem() -> None:
     """Its repository index names it, without a version, a state or a reason."""
     model = {"name": "m", "version": 1, "golden": None}
