@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from serving.azure_model import Model
+
 # Azure's module, ours, and what it has.
 _OURS = {
     "azureml.contrib.services.aml_request": ("serving.rawhttp", "AMLRequest", "rawhttp"),
@@ -18,10 +20,8 @@ _OURS = {
     "azureml_inference_server_http.log_config": ("serving.logs", "AMLLogFormatter", "RootAccessFilter"),
 }
 # The same where no installed distribution has it: Azure's own has more.
-_SUBSTITUTES = {
-    "azureml.core": ("serving.azure_model", "Model"),
-    "azureml.core.model": ("serving.azure_model", "Model"),
-}
+_MODEL = "azureml.core.model"
+_SUBSTITUTES = {"azureml.core": ("serving.azure_model", "Model"), _MODEL: ("serving.azure_model", "Model")}
 _PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
 
 
@@ -38,6 +38,11 @@ class _NameFinder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
+        if fullname == _MODEL:
+            spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+            if spec is not None and spec.loader is not None:
+                spec.loader = _AzureModelLoader(spec.loader)
+            return spec
         return importlib.machinery.ModuleSpec(fullname, _NameLoader()) if fullname in _OURS else None
 
 
@@ -58,3 +63,28 @@ class _NameLoader(importlib.abc.Loader):
         ours = importlib.import_module(ours_name)
         for name in names:
             setattr(module, name, getattr(ours, name))
+
+
+class _AzureModelLoader(importlib.abc.Loader):
+    """Loads an installed `azureml.core.model`, and shows its `get_model_path` where the models lie.
+
+    Azure's own looks below the working directory, or asks a workspace.
+    """
+
+    def __init__(self, installed: importlib.abc.Loader) -> None:
+        self._installed = installed
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        return self._installed.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._installed.exec_module(module)
+        theirs = module.Model.get_model_path
+
+        def get_model_path(model_name: str, version: int | None = None, _workspace: object = None) -> str:
+            try:
+                return Model.get_model_path(model_name, version)
+            except FileNotFoundError:
+                return str(theirs(model_name, version, _workspace))
+
+        module.Model.get_model_path = staticmethod(get_model_path)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.conftest import StartServer
+from tests.serving.servers import PROJECT
 
 SCRIPT = """
 import json
@@ -53,3 +54,20 @@ def test_the_only_model_is_found_by_its_name(start: StartServer, models: Path) -
     assert server.score('["one"]').json() == {
         "error": "model 'one' is not deployed with this script; deployed are: two:1"
     }
+
+
+def test_an_installed_sdk_finds_them_too_and_keeps_the_rest(start: StartServer, models: Path, tmp_path: Path) -> None:
+    installed = tmp_path / "installed" / "azureml" / "core"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text("from azureml.core.model import Model\n")
+    (installed / "model.py").write_text(
+        "class Model:\n"
+        "    rest = 'kept'\n"
+        "    @staticmethod\n"
+        "    def get_model_path(model_name, version=None, _workspace=None):\n"
+        "        return ['theirs', model_name, version, Model.rest]\n"
+    )
+    paths = f"{PROJECT}:{installed.parents[1]}"
+    server = start(SCRIPT, variables={"AZUREML_MODEL_DIR": str(models), "PYTHONPATH": paths})
+    assert server.score('["one"]').json() == str(models / "one/10/model.pkl")
+    assert server.score('["elsewhere", 2]').json() == "['theirs', 'elsewhere', 2, 'kept']"
