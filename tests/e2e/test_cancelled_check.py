@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from serving.command import SERVER
 from tests.e2e.project import Project
 from tests.waiting import eventually
 
@@ -57,7 +58,7 @@ def start(made: Project, *around: str) -> subprocess.Popen[bytes]:
 
 def servers(made: Project) -> set[int]:
     """The processes that serve the script."""
-    return {process.pid for process in made.processes() if "serving" in process.info["cmdline"]}
+    return {process.pid for process in made.processes() if SERVER[1] in process.info["cmdline"]}
 
 
 def nothing_left(made: Project) -> bool:
