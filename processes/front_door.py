@@ -161,9 +161,9 @@ def _described(process: psutil.Process | None) -> str:
     if process is None:
         return "another process"
     found = f"process {process.pid} ({process.name()})"
-    parent = process.parent()
-    if parent is not None and family.is_supervisor(parent):
-        return f"{found} of the service in {family.place(parent)}, whose supervisor is process {parent.pid}"
+    supervisor = next(filter(family.is_supervisor, process.parents()), None)
+    if supervisor is not None:
+        return f"{found} of the service in {family.place(supervisor)}, whose supervisor is process {supervisor.pid}"
     return found
 
 
