@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER, model_directory
 from environment.spec import Environment
+from environment.venv import UTF8
 
 __all__ = [
     "BUILD_ARGUMENTS",
@@ -56,7 +57,7 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
 FROM {base_image} AS packages
 USER root
 RUN python3 -m venv --system-site-packages --without-pip {ENVIRONMENT} \\
- && printf '%s\\n' {SERVING} "import serving.utf8" > "{packages}/serving.pth"
+ && printf '%s\\n' {SERVING} '{UTF8}' > "{packages}/serving.pth"
 {arguments}
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
 COPY {CURATED_LOCK} /tmp/

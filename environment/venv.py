@@ -30,6 +30,9 @@ from environment.lock import Lock, resolve
 from environment.spec import Environment
 from environment.uv_command import Progress, UvError, run_uv
 
+UTF8 = 'import sys; sys.flags.isolated and __import__("serving.utf8")'
+"""The line of a `.pth` file that has Triton's Python models read UTF-8: see `serving.utf8`."""
+
 __all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "remove_unused", "triton_in"]
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -169,7 +172,7 @@ class _Builder:
         # uv keeps what it built of a folder until its pyproject.toml changes; the sources may have changed alone
         self._install("--no-deps", "--reinstall", str(serving))
         (packages,) = self.staging.glob("lib/python3.*/site-packages")
-        (packages / "serving.pth").write_text("import serving.utf8\n", encoding="utf-8")
+        (packages / "serving.pth").write_text(f"{UTF8}\n", encoding="utf-8")
 
     def install_triton(self, wheel: Wheel, backends: Path) -> None:
         """Add Triton's server, its Python backend for this interpreter, and the Python-based backends."""

@@ -100,7 +100,7 @@ def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
     if ours or not is_listening(port):
         return
     listener = _listener(port)
-    supervisor = listener.parent() if listener else None
+    supervisor = _supervisor_of(listener) if listener else None
     if supervisor is not None and supervisor == family.supervisor(directory.root, owner):
         return  # of a folder that was moved or deleted: the rollout ends what it left
     for other, found in _at_port(directory, port):
@@ -161,10 +161,14 @@ def _described(process: psutil.Process | None) -> str:
     if process is None:
         return "another process"
     found = f"process {process.pid} ({process.name()})"
-    supervisor = next(filter(family.is_supervisor, process.parents()), None)
+    supervisor = _supervisor_of(process)
     if supervisor is not None:
         return f"{found} of the service in {family.place(supervisor)}, whose supervisor is process {supervisor.pid}"
     return found
+
+
+def _supervisor_of(process: psutil.Process) -> psutil.Process | None:
+    return next(filter(family.is_supervisor, process.parents()), None)
 
 
 def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:

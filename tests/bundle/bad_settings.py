@@ -102,11 +102,13 @@ SCHEDULERS = (
         "batch_input_of_nothing",
         configured(f'{BATCHED} batch_input [ {{ target_name: "n" data_type: TYPE_FP32 }} ]'),
         ("{m}/config.pbtxt: batch_input 'n' has 0 values of source_input; expected 1",),
+        target="docker",
     ),
     Case(
         "batch_input_of_nobody",
         configured(f'{BATCHED} batch_input [ {{ target_name: "n" data_type: TYPE_FP32 source_input: "xx" }} ]'),
         ("{m}/config.pbtxt: batch_input 'n' has the source_input 'xx', which is no input; expected one of x; did you",),
+        target="docker",
     ),
     Case(
         "batch_output_for_nobody",
@@ -118,6 +120,7 @@ SCHEDULERS = (
             r"{m}/config.pbtxt: batch_output 'y' is there 2 times in target_name; expected it once",
             "{m}/config.pbtxt: batch_output 'z' is no output; expected one of y",
         ),
+        target="docker",
     ),
 )
 """What Triton's core refuses in the settings of a scheduler."""

@@ -22,6 +22,8 @@ class Case:
     problems: tuple[str, ...]
     triton_refuses: bool = True
     """Whether Triton itself does not serve the model; False where it would serve another than what was meant."""
+    target: str = "process"
+    """Where the model is to be served."""
 
 
 def model(folder: Path, config: str | None = None, *, file: str = "1/model.onnx") -> None:

@@ -22,7 +22,7 @@ def test_a_bad_model_is_refused_with_its_reason(case: Case, tmp_path: Path) -> N
     folder = f"triton/{case.name}"
     case.build(tmp_path / folder)
     with pytest.raises(LayoutError) as raised:
-        check_layout(tmp_path, target="process")
+        check_layout(tmp_path, target=case.target)
     problems = raised.value.problems
     assert len(problems) == len(case.problems), "\n".join(problems)
     for problem, expected in zip(problems, case.problems, strict=True):

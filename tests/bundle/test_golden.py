@@ -29,8 +29,8 @@ def write_golden(bundle: Path, golden: Any) -> None:
     (bundle / "triton" / "m" / "golden.json").write_text(golden if isinstance(golden, str) else json.dumps(golden))
 
 
-def checked(bundle: Path) -> Model:
-    return check_layout(bundle, target="process").models[0]
+def checked(bundle: Path, target: str = "process") -> Model:
+    return check_layout(bundle, target=target).models[0]
 
 
 def changed(**tensor: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def sequence(bundle: Path, *, initial: str, reset: bool = False) -> Model:
     onnx_models.save(folder / "1", nodes, inputs, dict.fromkeys(("y", "after"), dims), id=TensorProto.INT64)
     one = f"{INPUT} {OUTPUT}".replace("[ 2 ]", "[ 1 ]")
     (folder / "config.pbtxt").write_text(f"max_batch_size: 4 {one} {SEQUENCE.format(type='INT64', initial=initial)}")
-    return checked(bundle)
+    return checked(bundle, "docker")  # target process has no implicit state
 
 
 @pytest.mark.parametrize(("initial", "reset"), [(ZERO, False), ("", True)])
@@ -188,7 +188,7 @@ def test_a_committed_golden_inference_of_a_sequence_model_names_a_sequence(tmp_p
     one = json.dumps(GOLDEN).replace("[1, 2]", "[1, 1]", 1).replace('"data": [1, 2]', '"data": [1]')
     (tmp_path / "triton" / "m" / "golden.json").write_text(one.replace("[1, 2]", "[1, 1]").replace("[2, 4]", "[2]"))
     with pytest.raises(LayoutError, match=r"request has no sequence_id, and the model has sequence_batching; expected"):
-        checked(tmp_path)
+        checked(tmp_path, "docker")
 
 
 def test_a_golden_inference_of_halves_holds_plain_numbers(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
-from serving.probe import golden_score_problems
+from serving.judging import score_problems
+from serving.probe import asking
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
@@ -101,7 +102,7 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
 def test_the_deployments_own_golden_requests_are_marked(start: StartServer) -> None:
     server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
     server.score("1")
-    assert golden_score_problems(server.url, {"request": 2, "response": {"value": 2}}, 30) == []
+    assert score_problems(asking(server.url, 30), server.url, {"request": 2, "response": {"value": 2}}) == []
 
     assert [(record["input"], record["check"]) for record in records(server)] == [("1", False), ("2", True)]
 
