@@ -216,10 +216,14 @@ def test_a_triton_that_ends_is_told_with_its_exit_code(
 
 
 def kill_triton() -> None:
-    """Kill the service's Triton as soon as there is one."""
+    """Kill the service's Triton as soon as there is one that has said something."""
     engine = docker.from_env()
     filters = {"label": [f"triton-serving.service={SERVICE}", "triton-serving.role=triton"], "status": "running"}
-    eventually(lambda: engine.containers.list(filters=filters), "a Triton to kill", 60)[0].kill()
+
+    def talking() -> list[Any]:
+        return [found for found in engine.containers.list(filters=filters) if found.logs()]
+
+    eventually(talking, "a Triton to kill", 60, ignoring=(docker.errors.NotFound,))[0].kill()
 
 
 def test_an_image_without_the_models_is_refused(network: str, images: Images, tmp_path: Path) -> None:

@@ -216,7 +216,8 @@ def test_pages_of_allowed_origins_may_call_the_service(door: Door) -> None:
 
 
 def test_envoys_memory_is_bounded(door: Door) -> None:
-    launch = json.loads((door.directory.envoy / front_door.LAUNCH).read_text())
+    folder = ServiceDirectory.of(door.service.folder / "state", "web").envoy
+    launch = json.loads((folder / front_door.LAUNCH).read_text())
     assert launch["memoryMb"] == 1024
     [envoy] = psutil.Process(door.pid).children()
     assert envoy.name() == "envoy"

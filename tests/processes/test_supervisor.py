@@ -215,10 +215,12 @@ def test_a_process_that_has_the_id_of_a_supervisor_of_before_is_left_alone(tmp_p
 
 
 def test_programs_that_outlive_a_killed_supervisor_are_stopped(own_programs: Programs) -> None:
-    stubborn = "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\nsignal.pause()"
-    own_programs.add("worker", stubborn)
+    code = "import os, signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\nsignal.pause()"
+    own_programs.add("worker", code)
     pid = own_programs.await_start("worker")
     eventually(lambda: own_programs.log("worker").is_file() and own_programs.log("worker").read_text())
     os.kill(supervisor_pid(own_programs.directory), signal.SIGKILL)
+    [stubborn] = psutil.Process(pid).children()
     own_programs.supervisor.stop(seconds=0.1)
-    assert is_gone(pid)
+    assert not stubborn.is_running()
+    eventually(lambda: is_gone(pid), "what kept it ends with it")
