@@ -22,7 +22,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,9 +31,7 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from bundle.content import Change, changes, copy_out
-from bundle.derive import RULES, NotDerivable, derive
 from bundle.directory_store import DirectoryStore
-from bundle.frameworks import ONNXRUNTIME
 from bundle.manifest import (
     NAME,
     FileRecord,
@@ -44,10 +42,11 @@ from bundle.manifest import (
     parse_manifest,
     properties_of,
 )
-from bundle.model import Bundle, BundleFile, Model
+from bundle.model import Bundle, BundleFile
 from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
 from bundle.stores import MANIFEST, MODELS, PROPERTIES, ChangedError, Store
+from bundle.told import tells, told
 from common.redaction import redacted
 
 _OTHER_CONTENT = "has other content than was registered"
@@ -157,7 +156,7 @@ class Registry:
         digest: str,
         properties: Mapping[str, Any],
     ) -> Registered:
-        models = tuple(_with_golden(model, bundle) for model in bundle.models)
+        models = tuple(told(model, bundle) for model in bundle.models)
         with self._store.stage(name, bundle.files, records) as staged:
             for _ in range(_ATTEMPTS):
                 version = self._store.next_version(name)
@@ -187,8 +186,8 @@ class Registry:
 
     def _found(self, name: str, version: int, bundle: Bundle, properties: Mapping[str, Any]) -> Registered:
         found = self.get(name, version)
-        if not _is_current(found.models, bundle.models):
-            found = replace(found, models=tuple(_with_golden(model, bundle) for model in bundle.models))
+        if not tells(found.models, bundle.models):
+            found = replace(found, models=tuple(told(model, bundle) for model in bundle.models))
             with self._errors():
                 self._store.write(name, version, MODELS, (json.dumps(found.models, indent=1) + "\n").encode())
         if {"tags": found.tags, "description": found.description, "framework": found.framework} == properties:
@@ -391,30 +390,3 @@ def content_digest(bundle: Bundle) -> str:
 def _record(file: BundleFile) -> FileRecord:
     with file.open() as stream:
         return FileRecord(file.path, *hash_stream(stream))
-
-
-def _with_golden(model: Model, bundle: Bundle) -> dict[str, Any]:
-    document: dict[str, Any] = {**model.to_json(), "goldenReason": None, "goldenRules": RULES}
-    if model.golden is None:
-        if model.backend != ONNXRUNTIME or model.model_file is None:
-            document["goldenReason"] = "it has no golden.json, and one is derived for ONNX models only"
-        else:
-            source = next(file.source for file in bundle.files if file.path == model.model_file)
-            try:
-                document["golden"] = derive(source, model).to_json()
-            except NotDerivable as error:
-                document["goldenReason"] = f"it has no golden.json, and none can be derived: {error}"
-    return document
-
-
-def are_current(models: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the models of a registered version were told by the rules of this release."""
-    return all(model.get("goldenRules") == RULES for model in models)
-
-
-def _is_current(registered: Sequence[Mapping[str, Any]], models: Sequence[Model]) -> bool:
-    def interface(document: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in document.items() if not key.startswith("golden")}
-
-    told = [interface(document) for document in registered]
-    return are_current(registered) and told == [interface(model.to_json()) for model in models]

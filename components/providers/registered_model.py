@@ -9,7 +9,8 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
 from bundle.probe import without_golden
-from bundle.registry import Registered, Registry, RegistryError, are_current
+from bundle.registry import Registered, Registry, RegistryError
+from bundle.told import are_current
 from components.providers.base import Provider, say
 
 __all__ = ["RegisteredModel"]

@@ -18,7 +18,8 @@ from bundle.content import changes
 from bundle.layout import check_files, check_layout
 from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, parse_manifest
 from bundle.model import Bundle
-from bundle.registry import Registry, RegistryError, are_current
+from bundle.registry import Registry, RegistryError
+from bundle.told import are_current
 from tests import onnx_models
 from tests.bundle.bundles import model
 
@@ -65,7 +66,7 @@ def test_models_that_an_older_release_told_are_told_anew_and_the_version_stays(
 ) -> None:
     bundle = scaling(tmp_path / "a", 1)
     with monkeypatch.context() as older:
-        older.setattr("bundle.registry.RULES", 1)
+        older.setattr("bundle.told.RULES", 1)
         registry.register("m", bundle)
     assert not are_current(registry.get("m").models)
     again = registry.register("m", bundle)
