@@ -3,11 +3,11 @@
 It takes the CLI's verbs and flags, speaks Pulumi's gRPC interfaces and writes Pulumi's file backend, so that either
 can go on where the other stopped. It does what this project needs and nothing more. Each folder uses those below it:
 
-    cli/        the command line: `arguments`, the verbs, what they show (`display`, `json_preview`), `masking` of secrets
-    run/        one update, refresh or destroy (`operation`): the program and its gRPC service (`program`, `monitor`), and
-                what becomes of resources (`registration`, `deletion`, `reading`, `recognition`); `goals` and `work` are
-                what these share
+    cli/        the command line: `arguments`, the verbs, what they show (`display`, `json_preview`, `masking`)
+    run/        one update, refresh or destroy (`operation`): the program and its gRPC service (`program`, `monitor`),
+                and what becomes of resources (`registration`, `deletion`, `reading`, `recognition`); `goals` and `work`
+                are what these share
     providers/  who does it: processes of plugins and of dynamic providers (`registry`, `provider`, `plugins`), stack
                 references (`builtin`), `children` that never outlive the engine
-    state/      what lies on disk: the project, a stack's settings and secrets, the backend, checkpoints and their values
+    state/      what lies on disk: the project, a stack's settings and secrets, the backend, checkpoints
 """
