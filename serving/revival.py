@@ -78,34 +78,38 @@ class Revival:
             threading.Thread(target=self._revive, args=(instance,), daemon=True).start()
 
     def _revive(self, instance: _Instance) -> None:
+        """Load an instance's model again, however long that takes: this thread ends with its Triton."""
         started = time.monotonic()
-        model = None
-        try:
-            model = instance.model([name for name, state in self._states().items() if state == "READY"])
-            with self._lock:
-                if model is None or model in self._reviving:
-                    return
-                self._reviving.add(model)
-            say(f"model {model}: its process ended; loading it again")
-            # The unloading may never end: a request that met the dead process keeps the old instance.
-            self._ask(model, "unload", CALL_SECONDS)
-            time.sleep(self._patience(model, started))
-            pause = 1.0
-            while problem := self._ask(model, "load", LOAD_SECONDS):
-                say(f"model {model}: did not come back: {problem}; trying again in {pause:g} s")
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
-            self._reviving.discard(model)
-        except Unreachable as error:  # it does not answer yet, or it ends with all its models
-            if model is not None:
-                say(f"model {model}: did not come back: {error}")
+        model = instance.model([name for name, state in self._awaited_states().items() if state == "READY"])
+        with self._lock:
+            if model is None or model in self._reviving:
+                return
+            self._reviving.add(model)
+        say(f"model {model}: its process ended; loading it again")
+        # The unloading may never end: a request that met the dead process keeps the old instance.
+        self._ask(model, "unload", CALL_SECONDS)
+        time.sleep(self._patience(model, started))
+        pause = 1.0
+        while problem := self._ask(model, "load", LOAD_SECONDS):
+            say(f"model {model}: did not come back: {problem}; trying again in {pause:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
+        self._reviving.discard(model)
 
     def _patience(self, model: str, now: float) -> float:
         """How long to wait with a model that dies again and again: each time costs Triton a little memory."""
         recent = [before for before in self._revived.get(model, []) if now - before < LOOP_SECONDS]
         self._revived[model] = [*recent, now]
         return LONGEST_PAUSE if len(recent) >= LOOP else 0.0
+
+    def _awaited_states(self) -> dict[str, str]:
+        """The state of each model, once Triton answers: it may be starting, or too busy."""
+        while True:
+            try:
+                return self._states()
+            except Unreachable:
+                time.sleep(1.0)
 
     def _states(self) -> dict[str, str]:
         """The state of each model: of its versions', the one that has most to do with requests."""
@@ -120,9 +124,12 @@ class Revival:
         return states
 
     def _ask(self, model: str, what: str, seconds: float) -> str:
-        """Ask Triton to load or unload a model; gives what went wrong, in its words."""
+        """Ask Triton to load or unload a model; gives what went wrong, in its words where it answers."""
         url = f"{self._url}/v2/repository/models/{urllib.parse.quote(model, safe='')}/{what}"
-        status, body = probe.request(url, method="POST", body={}, timeout=seconds)
+        try:
+            status, body = probe.request(url, method="POST", body={}, timeout=seconds)
+        except Unreachable as error:
+            return str(error)
         return "" if status == 200 else " ".join(_error(body).split())
 
 
