@@ -12,24 +12,10 @@ from typing import Any
 
 from pulumi.dynamic import CheckResult, DiffResult, ResourceProvider
 
+from common.bugs import BUGS
 from common.redaction import redacted
 
 __all__ = ["Provider", "reason", "say"]
-
-# Exceptions that are mistakes in our code: their traceback is what tells most.
-_BUGS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    SyntaxError,
-    TypeError,
-    UnicodeError,
-)
 
 
 def say(line: str) -> None:
@@ -64,7 +50,7 @@ class Provider(ResourceProvider):
 def reason() -> str:
     """The words of the exception that is being handled; its whole traceback where it is a mistake in our code."""
     error = sys.exc_info()[1]
-    return traceback.format_exc() if isinstance(error, _BUGS) or not str(error) else str(error)
+    return traceback.format_exc() if isinstance(error, BUGS) or not str(error) else str(error)
 
 
 def _tell_reasons_alone() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from common.bugs import BUGS
 from engine.errors import EngineError
 from engine.providers.proto import status_pb2
 from engine.state.values import Properties
@@ -57,19 +58,6 @@ def error_details(error: grpc.RpcError) -> list[Any]:
 
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n", re.MULTILINE)
 _EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
-_BUGS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    NameError,
-    NotImplementedError,
-    SyntaxError,
-    TypeError,
-    UnicodeError,
-)
 
 
 def exception_message(details: str) -> str:
@@ -87,4 +75,4 @@ def exception_message(details: str) -> str:
     if match is None or not match["message"]:
         return details.strip()
     kind = getattr(builtins, match["name"], None)
-    return details.strip() if isinstance(kind, type) and issubclass(kind, _BUGS) else match["message"]
+    return details.strip() if isinstance(kind, type) and issubclass(kind, BUGS) else match["message"]
