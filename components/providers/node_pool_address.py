@@ -7,7 +7,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
-from node_pool.identity import expected_cluster
+from components.providers.node_pool_cluster import cluster_of
 from node_pool.way_in import WayIn, await_way_in
 
 __all__ = ["NodePoolAddress"]
@@ -36,12 +36,12 @@ class NodePoolAddressProvider(Provider):
 
 
 def _measure(props: Mapping[str, Any]) -> WayIn:
-    cluster = expected_cluster(props["context"], props.get("cluster"))
+    cluster = cluster_of(props)
     return WayIn.measure(cluster, props["exposure"], props["namespace"], props["service"])
 
 
 def _await(props: dict[str, Any]) -> dict[str, Any]:
-    cluster = expected_cluster(props["context"], props.get("cluster"))
+    cluster = cluster_of(props)
     where = props["exposure"], props["namespace"], props["service"]
     way = await_way_in(cluster, *where, int(props["seconds"]), say)
     return {**props, "address": way.address, "problem": ""}

@@ -13,8 +13,8 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers import smoke_check
 from components.providers.base import Provider, say
+from components.providers.node_pool_cluster import cluster_of
 from components.providers.smoke_check import SmokeCheckError
-from node_pool.identity import expected_cluster
 from node_pool.owners import check_holder
 from node_pool.sleep import awake
 
@@ -40,7 +40,7 @@ class NodePoolCheckProvider(Provider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Refuse what must not be destroyed: it is deleted before everything that it checks."""
-        cluster = expected_cluster(_props["context"], _props.get("cluster"))
+        cluster = cluster_of(_props)
         check_holder(cluster, _props["namespace"], _props["service"], _props.get("owner", ""))
 
 
@@ -59,7 +59,7 @@ def _held_awake(props: dict[str, Any]) -> Iterator[None]:
     if not props.get("sleeps"):
         yield
         return
-    with awake(expected_cluster(props["context"], props.get("cluster")), props["namespace"], props["service"]):
+    with awake(cluster_of(props), props["namespace"], props["service"]):
         yield
 
 
@@ -74,7 +74,7 @@ def _way_in(props: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield address, url
             return
         say(f"no connection to {address} from here ({refusal}): it may let others in; asking by port-forward")
-    cluster = expected_cluster(props["context"], props.get("cluster"))
+    cluster = cluster_of(props)
     with cluster.forwarded(props["namespace"], props["service"], int(props["containerPort"])) as port:
         yield "a port-forward", f"{props['scheme']}://127.0.0.1:{port}"
 

@@ -1,14 +1,21 @@
 """The cluster of a service on a node pool: the stack keeps its identity, and takes no other one for it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider
+from node_pool.cluster import Cluster
 from node_pool.identity import Identity, expected_cluster, identity
 
-__all__ = ["NodePoolCluster"]
+__all__ = ["NodePoolCluster", "cluster_of"]
+
+
+def cluster_of(props: Mapping[str, Any]) -> Cluster:
+    """The cluster of a resource's inputs. Raises where the kubeconfig now leads to another one."""
+    return expected_cluster(props["context"], props.get("cluster"))
 
 
 class NodePoolClusterProvider(Provider):

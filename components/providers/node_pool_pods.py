@@ -6,7 +6,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers.base import Provider
-from node_pool.identity import expected_cluster
+from components.providers.node_pool_cluster import cluster_of
 from node_pool.watch import RolloutError, await_gone
 
 __all__ = ["NodePoolPods"]
@@ -23,7 +23,7 @@ class NodePoolPodsProvider(Provider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         namespace, name, seconds = _props["namespace"], _props["service"], int(_props["graceSeconds"])
-        cluster = expected_cluster(_props["context"], _props.get("cluster"))
+        cluster = cluster_of(_props)
         if not await_gone(cluster, namespace, name, _props["labels"], seconds):
             raise RolloutError(
                 f"pods of {name} in the namespace {namespace} have not ended after {seconds} s; "

@@ -7,8 +7,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
-from node_pool.cluster import Cluster
-from node_pool.identity import expected_cluster
+from components.providers.node_pool_cluster import cluster_of
 from node_pool.measure import await_measured, measure
 from node_pool.needs import Needs
 from node_pool.owners import check_holder, holder_of
@@ -41,18 +40,14 @@ class NodePoolRolloutProvider(Provider):
         return ReadResult(id_, {**props, "state": state, "problems": problems})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        check_holder(_cluster(_props), _props["namespace"], _props["deployment"], _props.get("owner", ""))
+        check_holder(cluster_of(_props), _props["namespace"], _props["deployment"], _props.get("owner", ""))
 
     def drifted(self, outputs: Mapping[str, Any]) -> bool:
         return not _measure(outputs)[0] == outputs.get("state") == "Healthy"
 
 
-def _cluster(props: Mapping[str, Any]) -> Cluster:
-    return expected_cluster(props["context"], props.get("cluster"))
-
-
 def _measure(props: Mapping[str, Any]) -> tuple[str, list[str]]:
-    cluster, where = _cluster(props), (props["namespace"], props["deployment"])
+    cluster, where = cluster_of(props), (props["namespace"], props["deployment"])
     holder = holder_of(cluster, *where)
     if holder and holder != props.get("owner", holder):
         return "Stopped", [f"the stack {holder} has it now; make up takes it back where deployment.overwrite is true"]
@@ -68,7 +63,7 @@ def _await(props: dict[str, Any]) -> dict[str, Any]:
         grace=int(props["graceSeconds"]),
         needs=Needs.model_validate(props.get("needs", {})),
     )
-    cluster = _cluster(props)
+    cluster = cluster_of(props)
     await_rollout(cluster, rollout, say)
     state, problems = await_measured(cluster, rollout.namespace, rollout.name, rollout.needs, say)
     return {**props, "state": state, "problems": problems}

@@ -143,7 +143,7 @@ def asked(monkeypatch):
             with serving() as address:
                 yield int(address.rpartition(":")[2])
 
-    monkeypatch.setattr(node_pool_check, "expected_cluster", lambda context, known: Cluster())
+    monkeypatch.setattr(node_pool_check, "cluster_of", lambda props: Cluster())
     return asked
 
 
