@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import Resource
 
-from components.providers.docker_service import owned
+from components.providers.docker_service import owned, stack_of
 from components.providers.machine_service import FrontDoorProvider, where
 from docker_target import front_door
 from docker_target.record import Folder
@@ -23,8 +23,7 @@ class DockerFrontDoorProvider(FrontDoorProvider):
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(owned(props)))}
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        holder = Folder.of(*where(props)).record().door_owner
-        return props["owner"] if holder == owned(props)["owner"] else holder
+        return stack_of(Folder.of(*where(props)).record().door_owner, props)
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return front_door.measure(*where(props))

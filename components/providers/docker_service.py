@@ -15,12 +15,17 @@ from docker_target.record import Folder
 from docker_target.spec import ServiceSpec
 from machine.service import Measured
 
-__all__ = ["DockerService", "owned"]
+__all__ = ["DockerService", "owned", "stack_of"]
 
 
 def owned(props: Mapping[str, Any]) -> dict[str, Any]:
     """A resource's inputs as they are on this machine, with the owner by which its containers are found."""
     return {**here(props), "owner": owner_of(props["owner"], where(props)[0])}
+
+
+def stack_of(owner: str, props: Mapping[str, Any]) -> str:
+    """A recorded owner as a stack's inputs name it: this stack's own name where the containers are its own."""
+    return props["owner"] if owner == owned(props)["owner"] else owner
 
 
 class DockerServiceProvider(ServiceProvider):
@@ -39,8 +44,7 @@ class DockerServiceProvider(ServiceProvider):
         return Folder.of(*where(props))
 
     def holder(self, props: Mapping[str, Any]) -> str:
-        holder = self.folder(props).record().owner
-        return props["owner"] if holder == owned(props)["owner"] else holder
+        return stack_of(self.folder(props).record().owner, props)
 
     def measure(self, props: Mapping[str, Any]) -> Measured:
         return service.measure(*where(props))
