@@ -100,7 +100,7 @@ class DockerDeployment(MachineDeployment):
             "variables": settings.environment.variables,
             "gpuCores": deployment.gpu_cores,
             "cpuCores": deployment.cpu_cores,
-            "memoryMb": round(deployment.memory_gb * 1024),
+            "memoryMb": deployment.memory_mb,
             "scorerShare": settings.docker.scorer_share,
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,

@@ -61,7 +61,7 @@ class Gateway(pulumi.ComponentResource):
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "maxRequestMegabytes": deployment.max_request_megabytes,
             "cpuCores": deployment.cpu_cores,
-            "memoryMb": round(deployment.memory_gb * 1024),
+            "memoryMb": deployment.memory_mb,
             "shape": args.deployment.shape,
         }
         if deployment.max_requests_per_second is not None:

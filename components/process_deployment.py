@@ -57,7 +57,7 @@ class ProcessDeployment(MachineDeployment):
             "variables": dict(args.environment.variables),
             "gpuCores": deployment.gpu_cores,
             "cpuCores": deployment.cpu_cores,
-            "memoryMb": round(deployment.memory_gb * 1024),
+            "memoryMb": deployment.memory_mb,
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,

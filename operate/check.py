@@ -66,7 +66,7 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             entry_script=EntryScript.model_validate(script) if script else None,
             cpu_cores=settings.deployment.cpu_cores,
             gpu_cores=settings.deployment.gpu_cores,
-            memory_mb=round(settings.deployment.memory_gb * 1024),
+            memory_mb=settings.deployment.memory_mb,
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )

@@ -93,7 +93,7 @@ def _run_check(console: Console, settings: Settings, project: Path) -> int:
                 variables=settings.environment.variables,
                 gpu_cores=deployment.gpu_cores,
                 cpu_cores=deployment.cpu_cores,
-                memory_mb=round(deployment.memory_gb * 1024),
+                memory_mb=deployment.memory_mb,
                 shared_memory_mb=settings.docker.shm_mb,
                 deadline_seconds=deployment.rollout.deadline_seconds,
             ),

@@ -190,6 +190,11 @@ class Deployment(Group):
         given = self.rollout.drain_seconds
         return math.ceil(self.scoring_timeout_ms / 1000) if given is None else given
 
+    @property
+    def memory_mb(self) -> int:
+        """MiB of `memory_gb`."""
+        return round(self.memory_gb * 1024)
+
 
 class Tls(Group):
     """The front door's certificate: PEM files, relative to the project, read again when they change."""
