@@ -21,7 +21,7 @@ from environment.image_layout import (
     TRITON_HTTP_PORT,
     TRITON_METRICS_PORT,
 )
-from serving.command import PROBE, SERVER
+from serving.command import KEEPER, PROBE, RELOADABLE, SERVER
 
 __all__ = [
     "PROBES",
@@ -112,14 +112,11 @@ def _containers(spec: ServiceSpec, number: int) -> list[Container]:
     return containers
 
 
-_KEEPER = ["python", "-I", "-m", "serving.keeper", f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
+_KEEPER = ["python", *KEEPER, f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
 
 
 def triton_command(repositories: tuple[str, ...]) -> list[str]:
-    """Triton's command line. It stays up when a model does not load, so that the probe can say why.
-
-    Every model is loaded at the start, and one whose process died can be loaded again: `serving.keeper` does that.
-    """
+    """Triton's command line. It stays up when a model does not load, so that the probe can say why."""
     return [
         "tritonserver",
         *(f"--model-repository={repository}" for repository in repositories),
@@ -128,8 +125,7 @@ def triton_command(repositories: tuple[str, ...]) -> list[str]:
         f"--metrics-port={TRITON_METRICS_PORT}",
         "--exit-on-error=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
-        "--model-control-mode=explicit",
-        "--load-model=*",
+        *RELOADABLE,
     ]
 
 

@@ -21,7 +21,7 @@ from node_pool.resources import (
     triton_share,
 )
 from node_pool.security import container_security
-from serving.command import SERVER
+from serving.command import KEEPER, RELOADABLE, SERVER
 
 __all__ = ["replica_containers", "replica_volumes"]
 
@@ -64,14 +64,7 @@ def replica_volumes(options: Options) -> list[dict[str, Any]]:
 def _triton(options: Options) -> dict[str, Any]:
     times = Times.of(options)
     container = _container(options, "triton", triton_share(options))
-    container["command"] = [
-        "python",
-        "-I",
-        "-m",
-        "serving.keeper",
-        f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}",
-        "--",
-    ]
+    container["command"] = ["python", *KEEPER, f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
     container["args"] = [
         "tritonserver",
         *(word for repository in options.contents.repositories for word in ("--model-repository", repository)),
@@ -81,9 +74,7 @@ def _triton(options: Options) -> dict[str, Any]:
         # It stays up when a model does not load, so that the probe can say why.
         "--exit-on-error=false",
         f"--exit-timeout-secs={times.triton_exit}",
-        # Every model is loaded at the start, and one whose process died can be loaded again: the keeper does that.
-        "--model-control-mode=explicit",
-        "--load-model=*",
+        *RELOADABLE,
     ]
     container["ports"] = [
         {"name": "http", "containerPort": TRITON_HTTP_PORT},

@@ -8,7 +8,7 @@ from pathlib import Path
 from environment.venv import triton_in
 from processes.directory import Generation
 from processes.spec import ServiceSpec
-from serving.command import SERVER
+from serving.command import RELOADABLE, SERVER
 
 __all__ = ["Launch", "scorer", "triton"]
 
@@ -71,9 +71,7 @@ def triton(
         "--exit-on-error=false",
         f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory}",
-        # Every model is loaded at the start, and one whose process died can be loaded again.
-        "--model-control-mode=explicit",
-        "--load-model=*",
+        *RELOADABLE,
     ]
     variables = {
         **_inherited(),

@@ -1,4 +1,4 @@
-"""The command lines that start the server and its probe, in whatever folder: behind the interpreter's path.
+"""The command lines that start the server, its probe and the keeper, in whatever folder: behind the interpreter's path.
 
 `python -m serving` looks for every module in the working directory first, which is the script's folder: a `types.py`
 there would take the place of the standard library's. (`-P` keeps Python from that, but not before 3.11.)
@@ -14,3 +14,6 @@ _START = (
 SERVER = ("-c", _START)
 # The probe reads no variable of Python's.
 PROBE = ("-I", "-m", "serving.probe")
+KEEPER = ("-I", "-m", "serving.keeper")
+# Triton loads every model at the start, and loads one again whose process died: `serving.keeper` asks for that.
+RELOADABLE = ("--model-control-mode=explicit", "--load-model=*")
