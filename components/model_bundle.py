@@ -76,9 +76,12 @@ class ModelBundle(pulumi.ComponentResource):
         registry = Registry(args.registry, cache=args.cache)
         registered = registry.get(model.name, model.version)
         path = registry.local_path(registered) if args.cache else registered.path
+        notes: list[str] = []
         if args.cache and registered.framework == Framework.MULTI.value:
-            check_layout(Path(path), target=args.target.value, runtime=args.runtime)
+            notes = list(check_layout(Path(path), target=args.target.value, runtime=args.runtime).notes)
         super().__init__("triton:index:ModelBundle", name, None, opts)
+        for note in notes:
+            pulumi.log.info(note, self)
         # A rollback is an update of what was registered before, not its end.
         self._declare(
             name,

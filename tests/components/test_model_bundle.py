@@ -60,6 +60,22 @@ def test_a_rollback_updates_what_was_registered_and_its_outputs_are_known_at_pre
     assert (taken["version"], taken["models"][0]["name"]) == (1, "digits")
 
 
+def test_a_registered_version_shows_the_notes_that_its_folder_showed(
+    declare, settings_with, tmp_path, bundle_folder, monkeypatch
+):
+    (bundle_folder / "triton" / "digits" / "1" / "golden.json").write_text("{}")
+    Registry(str(tmp_path / "registry")).register(
+        "triton_model", check_layout(bundle_folder, target="process"), framework="Multi"
+    )
+    shown: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lambda note, resource: shown.append(note))
+    declare(outputs_of(settings_with(registry="registry"), tmp_path))
+    of_the_folder, shown[:] = list(shown), []
+    declare(outputs_of(settings_with(models=["triton_model:1"], registry="registry"), tmp_path))
+    assert shown == of_the_folder
+    assert [note.partition(":")[0] for note in shown] == ["triton/digits/1/golden.json"]
+
+
 def test_the_registry_keeps_a_version_that_a_stack_no_longer_has(declare, settings_with, tmp_path):
     assert declare(outputs_of(settings_with(), tmp_path)).resources["svc-m-version"].retained
 
