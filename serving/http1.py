@@ -14,6 +14,7 @@ from serving import __version__
 SERVER_NAME = f"serving/{__version__}"
 MAX_HEADER_BYTES = 65536
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+NO_BODY = (204, 304)  # statuses whose answers have none
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -230,7 +231,7 @@ def response(
     is_head: bool = False,
 ) -> bytes:
     """The bytes of an answer. `is_head`: the client wants the headers only."""
-    has_body = status not in (204, 304)
+    has_body = status not in NO_BODY
     framing = b"Content-Length: %d\r\n" % len(body) if has_body else b""
     start = head(status, headers, content_type=content_type, keep_alive=keep_alive, framing=framing)
     return start + body if has_body and not is_head else start

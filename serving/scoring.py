@@ -283,7 +283,7 @@ class Scorer:
             length = len(body) if stream is None else "N/A"
             self._access.write(request.method, target, status, seconds, length)
         if stream is not None:
-            framing = http1.CHUNKED if stream.is_chunked and status not in (204, 304) else b""
+            framing = http1.CHUNKED if stream.is_chunked and status not in http1.NO_BODY else b""
             return http1.head(
                 status, all_headers, content_type=stream.content_type, keep_alive=call.keep_alive, framing=framing
             )

@@ -16,10 +16,9 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from serving.contract import Headers
-from serving.http1 import Request
+from serving.http1 import NO_BODY, Request
 
 LAST_CHUNK = b"0\r\n\r\n"
-_NO_BODY = (204, 304)
 
 
 class StreamBroken(ConnectionAbortedError):
@@ -37,7 +36,7 @@ class Stream:
         self.headers = headers
         self.is_open = False  # the head is sent
         self.is_chunked = request.http_version != "1.0"
-        self.has_body = request.method != "HEAD" and status not in _NO_BODY
+        self.has_body = request.method != "HEAD" and status not in NO_BODY
         self._response = response
         self._parts: Iterator[Any] | AsyncIterator[Any] | None = None
 
