@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import psutil
 
+from common.files import write_whole
 from machine.service import ServiceError
 from processes import family
 from processes.directory import ServiceDirectory
@@ -108,8 +109,7 @@ def write_unit(project: Path, stack: str, say: Callable[[str], object]) -> int:
     text = unit(project, stack)
     if file.is_file() and f"WorkingDirectory={_folder(text)}\n" not in file.read_text():
         raise ServiceError(f"{file} is the unit of another folder, {_folder(file.read_text())}; remove it first")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+    write_whole(file, text)
     say(f"{file} is written. To start it, now and at each login:")
     say(f"  systemctl --user daemon-reload && systemctl --user enable --now {file.stem}")
     say("To have it start with the machine, without a login:")
