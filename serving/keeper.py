@@ -32,7 +32,7 @@ CANNOT_START = 127  # a shell's status for a command that it does not find
 # Signals that are handed on. The others keep their meaning: a keeper that is killed takes its command along.
 HANDED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 
-Look = Callable[[], None]
+Look = Callable[[Sequence[int]], None]  # at the processes below this one
 
 
 def keep(
@@ -70,8 +70,9 @@ def keep(
     while (status := _reap(child)) is None:
         arrived = signal.sigtimedwait(waited_for, LOOK_SECONDS)
         if arrived is None:
+            below = process_tree.descendants(os.getpid()) if looks else []
             for look in looks:
-                look()
+                look(below)
         elif arrived.si_signo in HANDED_ON:
             os.kill(child, arrived.si_signo)
     _end_the_rest()

@@ -10,9 +10,9 @@ processes before others.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,9 +34,8 @@ class MemoryBound:
         with suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(_VICTIM)
 
-    def look(self) -> None:
-        """Kill the largest process where all of them use too much."""
-        pids = process_tree.descendants(os.getpid())
+    def look(self, pids: Sequence[int]) -> None:
+        """Kill the largest of these processes where all of them use too much."""
         # Counted quickly first, which counts twice what forks share with their parent.
         if _roughly_kb(pids) <= self._megabytes * 1024:
             return
@@ -61,7 +60,7 @@ def used_kb(pid: int) -> int:
     return sum(map(int, _PROPORTIONAL.findall(process_tree.read(f"/proc/{pid}/smaps_rollup"))))
 
 
-def _roughly_kb(pids: list[int]) -> int:
+def _roughly_kb(pids: Sequence[int]) -> int:
     """Never less than what the processes use: those of one server share one and the same memory, if any."""
     statuses = [process_tree.read(f"/proc/{pid}/status") for pid in pids]
     unshared = [int(found[1]) for status in statuses if (found := _UNSHARED.search(status))]

@@ -13,7 +13,6 @@ It must have been started with `--model-control-mode=explicit`, in which it unlo
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 import time
@@ -63,10 +62,10 @@ class Revival:
         self._revived: dict[str, list[float]] = {}
         self._lock = threading.Lock()
 
-    def look(self) -> None:
+    def look(self, pids: Sequence[int]) -> None:
         """Take notice of the processes that ended since the last look, and revive the models of those before."""
         suspects, self._ended = self._ended, set()
-        alive = {pid for pid in process_tree.descendants(os.getpid()) if not process_tree.has_ended(pid)}
+        alive = {pid for pid in pids if not process_tree.has_ended(pid)}
         for pid in self._running.keys() - alive:
             if instance := self._running.pop(pid):
                 self._ended.add(instance)
