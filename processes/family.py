@@ -48,7 +48,7 @@ def is_supervisor(process: psutil.Process) -> bool:
 
 
 def programs(root: Path) -> Iterator[psutil.Process]:
-    """What was started from the folder `root`, or one of that path that was deleted, by whichever supervisord."""
+    """The processes that any supervisord started from the folder `root`, or from a deleted folder of that path."""
     for process in psutil.process_iter():
         was = place(process)
         if not was or not Path(was.removesuffix(_DELETED)).is_relative_to(root):

@@ -206,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=float,
         default=INFER_TIMEOUT,
         metavar="SECONDS",
-        help=f"for one golden answer: as long as a client's request has, {INFER_TIMEOUT:g} s where nothing is said",
+        help=f"for one golden answer: as long as a client's request has, {INFER_TIMEOUT:g} s by default",
     )
     options = parser.parse_args(arguments)
     try:

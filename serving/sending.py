@@ -27,6 +27,7 @@ def send_at_once(client: GeventSocket, answer: bytes) -> memoryview | None:
 
 
 def send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:
+    """Send the rest of an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
     client.settimeout(seconds)
     while rest:
         unread = unread_by(client)
