@@ -36,7 +36,7 @@ export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup installed git-filter setup-dev up preview refresh outputs key destroy purge check logs status service-unit \
-        test test-docker test-cluster soak lint docs format lock benchmark-engine benchmark-serving
+        test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -160,6 +160,9 @@ test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 
 test-cluster: setup-dev ## run the tests that need a Kubernetes cluster (KUBECONFIG) and a Docker engine
 	@$(PYTHON) -m pytest tests/cluster
+
+fuzz: setup-dev ## run the property tests with other examples each time, EXAMPLES of each (1000)
+	@$(PYTHON) -m pytest $$(grep -rl "from hypothesis import" tests) -p tests.fuzz --hypothesis-profile=fuzz
 
 soak: setup-dev ## kill the embedded engine a hundred times, at random moments
 	@$(PYTHON) -m tests.engine.soak --kills 100

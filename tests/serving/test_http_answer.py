@@ -69,8 +69,10 @@ def test_headers_are_sent_as_given_or_refused(way: str, name: str, value: str) -
         "content-type",
         "content-length",
     }
+    # Spaces around a value are no part of it (RFC 9110, section 5.5); Python's reader keeps those at the end.
     sent = [part.encode("latin-1", "replace").decode("latin-1").strip(" \t") for _, part in given]
-    assert [part for part in read.get_all(name, []) if part in sent][-len(sent) :] == sent
+    received = [part.strip(" \t") for part in read.get_all(name, [])]
+    assert [part for part in received if part in sent][-len(sent) :] == sent
 
 
 @given(st.integers())
