@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle common components docker_target engine environment examples gateway machine node_pool operate processes pulumi_yaml serving settings training
+PACKAGES := bundle common components engine environment examples gateway operate serving settings targets
 
 # One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
 # the same files: `$(LOCKED) command`.
@@ -172,7 +172,7 @@ lint: setup-dev ## check format, style, types and workflows
 	@$(VENV)/bin/ruff check .
 	@$(PYTHON) -m mypy $(PACKAGES) __main__.py
 	@$(PYTHON) -c 'from importlinter.cli import lint_imports_command as run; run()' --no-cache --no-logo >.var/imports.log || { cat .var/imports.log; exit 1; }
-	@MYPYPATH=processes/backends/onnxruntime $(PYTHON) -m mypy processes/backends/onnxruntime/*.py
+	@MYPYPATH=targets/process/backends/onnxruntime $(PYTHON) -m mypy targets/process/backends/onnxruntime/*.py
 	@$(PYTHON) -m mypy .github/scripts/*.py
 	@$(PYTHON) -m mypy benchmarks/*.py
 	@$(VENV)/bin/zizmor --offline --quiet .github

@@ -22,9 +22,9 @@ from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_settings
 from environment.spec import SpecError
-from machine.service import ServiceError
 from settings import Settings, SettingsError
 from settings.schema import Target
+from targets.machine.service import ServiceError
 
 if TYPE_CHECKING:
     from components.machine_deployment import MachineDeployment

@@ -29,7 +29,7 @@ from gateway import config, envoy, files
 from gateway.guard import GUARD
 from gateway.options import Options, Triton, Upstreams, loopback
 from gateway.routes import GUNZIP
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 
 PROJECT = Path(__file__).resolve().parents[1]
 VALUES = 20_000

@@ -23,10 +23,10 @@ from environment import BuiltEnvironment, venv
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Options, Triton, Upstreams, loopback
-from machine.ports import free_ports
-from processes.directory import Generation
-from processes.programs import triton
-from processes.spec import ServedBundle, ServiceSpec
+from targets.machine.ports import free_ports
+from targets.process.directory import Generation
+from targets.process.programs import triton
+from targets.process.spec import ServedBundle, ServiceSpec
 
 __all__ = ["KEY", "Machinery", "Server", "build_environment", "build_peer"]
 

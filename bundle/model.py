@@ -72,10 +72,11 @@ class Golden:
     """A golden inference: a request, the response it must get, and how far off the response may be.
 
     `request` is the body of `POST /v2/models/<model>/infer`, `response` holds `outputs`; data are plain JSON lists, so
-    both can be sent as they are, but for FP16 and BF16: Triton takes these as binary data only, and `serving.tensors`
-    makes them so. A value passes when `|actual - expected| <= absolute + relative * |expected|`. It belongs to the
-    model's highest version that Triton loads: the one that answers a request without a version. `derived` says with
-    what it was made, where nobody wrote it.
+    both can be sent as they are, but for FP16 and BF16: Triton takes these as binary data only, and
+    `serving.triton.tensors` makes them so. A value passes when
+    `|actual - expected| <= absolute + relative * |expected|`. It belongs to the model's highest version that Triton
+    loads: the one that answers a request without a version. `derived` says with what it was made, where nobody wrote
+    it.
     """
 
     request: dict[str, Any]

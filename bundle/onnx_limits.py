@@ -1,7 +1,7 @@
 """What the ONNX backend of target `process` cannot serve, though NVIDIA's, which the other targets have, can.
 
-Its file is the backend's too (`processes/backends/onnxruntime/backend_limits.py` is a link to it), so that preview and
-backend say the same.
+The backend has this file too, as a link, `targets/process/backends/onnxruntime/backend_limits.py`: preview and backend
+say the same.
 """
 
 from __future__ import annotations

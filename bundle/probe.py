@@ -10,7 +10,7 @@ __all__ = ["declared_versions", "without_golden"]
 
 
 def declared_versions(registered: Registered) -> list[dict[str, Any]]:
-    """The declared model versions in the form of `serving.probe`.
+    """The declared model versions in the form of `serving.probing.probe`.
 
     Interface and golden inference are the newest version's: the one that answers a request without a version.
     """

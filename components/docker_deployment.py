@@ -15,16 +15,16 @@ from components.providers.docker_front_door import DockerFrontDoor
 from components.providers.docker_service import DockerService
 from components.providers.machine_service import state_directory
 from components.stack_settings import stack_name
-from docker_target.containers import Labels
-from docker_target.engine import Engine
-from docker_target.front_door import check_port
-from docker_target.owner import owner_of, stack_and_place
-from docker_target.record import Folder
-from docker_target.rollout import check_owner
 from environment.dockerfile import held
 from environment.image_layout import repository
-from machine.service import ServiceError
 from settings.schema import Framework, Settings
+from targets.docker.containers import Labels
+from targets.docker.engine import Engine
+from targets.docker.front_door import check_port
+from targets.docker.owner import owner_of, stack_and_place
+from targets.docker.record import Folder
+from targets.docker.rollout import check_owner
+from targets.machine.service import ServiceError
 
 __all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
 

@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from bundle.registry import Registry
+from bundle.triton_storage import repository_url
 from components.model_bundle import ModelBundle
 from components.node_pool_objects import ObjectSet, cluster_provider, digest
 from components.providers.node_pool_cluster import NodePoolCluster
@@ -16,19 +17,18 @@ from components.providers.node_pool_pods import NodePoolPods
 from components.providers.node_pool_rollout import NodePoolRollout
 from components.stack_settings import stack_name
 from environment.image_layout import repository
-from machine.service import ServiceError
-from node_pool.addresses import logs_command
-from node_pool.cluster import Cluster, ClusterError
-from node_pool.image_pull import docker_configuration
-from node_pool.lifecycle import Times
-from node_pool.model_storage import repository_url
-from node_pool.names import REPLICA, Names
-from node_pool.needs import Needs
-from node_pool.objects import objects_of
-from node_pool.options import Contents, Options
-from node_pool.owners import check_owner
-from node_pool.rollout import lacks_spare_gpus
 from settings.schema import Framework, Model, RegisteredModelId, Settings
+from targets.machine.service import ServiceError
+from targets.node_pool.addresses import logs_command
+from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.owners import check_owner
+from targets.node_pool.lifecycle import Times
+from targets.node_pool.needs import Needs
+from targets.node_pool.object_names import REPLICA, Names
+from targets.node_pool.objects.every_object import objects_of
+from targets.node_pool.objects.image_pull import docker_configuration
+from targets.node_pool.objects.strategy import lacks_spare_gpus
+from targets.node_pool.rendering import Contents, Options
 
 __all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs", "check_cluster"]
 

@@ -17,16 +17,16 @@ from components.providers.node_pool_rollout import NodePoolRollout
 from gateway import config
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
-from machine.service import overall
-from node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
-from node_pool.front_door import STARTUP_SECONDS
-from node_pool.gateway_files import gateway_files
-from node_pool.lifecycle import Times
-from node_pool.names import FRONT_DOOR, Names
-from node_pool.needs import Needs
-from node_pool.objects import objects_of
-from node_pool.options import Contents, Options
 from settings.schema import Settings
+from targets.machine.service import overall
+from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
+from targets.node_pool.lifecycle import Times
+from targets.node_pool.needs import Needs
+from targets.node_pool.object_names import FRONT_DOOR, Names
+from targets.node_pool.objects.every_object import objects_of
+from targets.node_pool.objects.front_door import STARTUP_SECONDS
+from targets.node_pool.objects.gateway_files import gateway_files
+from targets.node_pool.rendering import Contents, Options
 
 __all__ = ["NodePoolGateway", "NodePoolGatewayArgs"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from node_pool.options import Manifest, Options
 from settings.schema import Settings
+from targets.node_pool.rendering import Manifest, Options
 
 __all__ = ["ObjectSet", "cluster_provider", "digest"]
 

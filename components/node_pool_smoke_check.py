@@ -13,10 +13,10 @@ from components.node_pool_deployment import NodePoolDeployment
 from components.node_pool_gateway import NodePoolGateway
 from components.providers.node_pool_check import NodePoolCheck
 from components.smoke_check import questions, server_name
-from node_pool.exposure import scheme
-from node_pool.lifecycle import Times
-from node_pool.names import FRONT_DOOR_PORT, Names
 from settings.schema import Settings
+from targets.node_pool.lifecycle import Times
+from targets.node_pool.object_names import FRONT_DOOR_PORT, Names
+from targets.node_pool.objects.exposure import scheme
 
 __all__ = ["NodePoolSmokeCheck", "NodePoolSmokeCheckArgs"]
 

@@ -15,10 +15,10 @@ from components.providers.process_front_door import ProcessFrontDoor
 from components.providers.process_service import ProcessService
 from components.stack_settings import stack_name
 from components.triton_environment import TritonEnvironment
-from processes.directory import ServiceDirectory, check_owner
-from processes.front_door import check_port
-from processes.supervisor import check_path
 from settings.schema import Settings
+from targets.process.directory import ServiceDirectory, check_owner
+from targets.process.front_door import check_port
+from targets.process.supervisor import check_path
 
 __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
 

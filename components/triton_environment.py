@@ -17,7 +17,7 @@ __all__ = ["TritonEnvironment", "TritonEnvironmentArgs"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 # What becomes part of an environment besides packages: a change here is a change of the environment.
-_SOURCES = ("serving", "processes/backends")
+_SOURCES = ("serving", "targets/process/backends")
 
 
 @dataclass(frozen=True, kw_only=True)

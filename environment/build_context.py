@@ -97,7 +97,7 @@ def service_context(
     source_directory: Path | None = None,
     holds_models: bool = True,
 ) -> BuildContext:
-    """The context of a service's image; `probes` are the files of `serving.probe`, by their paths in the image.
+    """The context of a service's image; `probes` are the files of `serving.probing.probe`, by their paths in the image.
 
     Without `holds_models` the bundles' files are left out, for a Triton that reads them from an object store.
     """

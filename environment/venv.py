@@ -86,7 +86,7 @@ def build(
     gpu: bool = False,
     python: Path | None = None,
     serving: Path = PROJECT / "serving",
-    backends: Path = PROJECT / "processes" / "backends",
+    backends: Path = PROJECT / "targets" / "process" / "backends",
     progress: Progress = lambda line: None,
 ) -> BuiltEnvironment:
     """Build an environment under `root`, or find it there.

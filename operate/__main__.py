@@ -14,11 +14,11 @@ from bundle.registry import RegistryError
 from common.redaction import redacted
 from common.streams import keep_open
 from environment import BuildError, ResolutionError, SpecError
-from machine.service import ServiceError
 from operate.signals import end_in_order
 from settings import Settings, SettingsError, read_stack_file
 from settings.golden import GoldenError
 from settings.schema import Target
+from targets.machine.service import ServiceError
 
 PROJECT = Path(__file__).resolve().parents[1]
 MISTAKES = (

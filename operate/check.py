@@ -18,12 +18,12 @@ from components.entry_script import entry_script, source_notes
 from components.providers.environment_venv import declared_environment
 from environment import venv
 from operate.trial import SERVICE, trial_folder
-from processes import rollout
-from processes.spec import EntryScript, ServedBundle, ServiceSpec
 from settings import Settings
 from settings.model_rules import layout_of, registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variable_rules import served_variables
+from targets.process import rollout
+from targets.process.spec import EntryScript, ServedBundle, ServiceSpec
 
 __all__ = ["run", "verdict"]
 

@@ -11,14 +11,14 @@ from rich.table import Table
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
 from components.providers.environment_venv import declared_environment
-from docker_target import check, front_door, logs, service
-from docker_target.engine import Engine
-from docker_target.spec import ServiceSpec
-from machine.service import ServiceError, overall
 from operate.check import verdict
 from settings import Settings
 from settings.model_rules import layout_of, registry_url
 from settings.schema import Framework, Model, RegisteredModelId
+from targets.docker import check, front_door, logs, service
+from targets.docker.engine import Engine
+from targets.docker.spec import ServiceSpec
+from targets.machine.service import ServiceError, overall
 
 __all__ = ["run"]
 

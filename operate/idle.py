@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from docker_target.record import Folder
-from machine.service import ServiceError
-from processes.directory import ServiceDirectory
 from settings import Settings
+from targets.docker.record import Folder
+from targets.machine.service import ServiceError
+from targets.process.directory import ServiceDirectory
 
 __all__ = ["check"]
 

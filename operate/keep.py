@@ -13,11 +13,11 @@ from typing import NoReturn
 import psutil
 
 from common.files import write_whole
-from machine.service import ServiceError
-from processes import family
-from processes.directory import ServiceDirectory
-from processes.supervisor import Supervisor
 from settings import Settings, SettingsError
+from targets.machine.service import ServiceError
+from targets.process import family
+from targets.process.directory import ServiceDirectory
+from targets.process.supervisor import Supervisor
 
 __all__ = ["unit", "watch", "write_unit"]
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from machine.service import ServiceError
-from processes.directory import Record, ServiceDirectory
 from settings import Settings
+from targets.machine.service import ServiceError
+from targets.process.directory import Record, ServiceDirectory
 
 __all__ = ["show"]
 

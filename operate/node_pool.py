@@ -9,15 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from machine.service import ServiceError, overall
-from node_pool.addresses import logs_command
-from node_pool.diagnosis import is_ready
-from node_pool.identity import expected_cluster
-from node_pool.measure import measure
-from node_pool.names import FRONT_DOOR, REPLICA, Names
-from node_pool.needs import Needs
-from node_pool.way_in import LEADING, WayIn
 from settings import Settings
+from targets.machine.service import ServiceError, overall
+from targets.node_pool.addresses import logs_command
+from targets.node_pool.cluster.diagnosis import is_ready
+from targets.node_pool.cluster.identity import expected_cluster
+from targets.node_pool.cluster.measure import measure
+from targets.node_pool.cluster.way_in import LEADING, WayIn
+from targets.node_pool.needs import Needs
+from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names
 
 __all__ = ["run"]
 

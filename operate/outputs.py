@@ -15,13 +15,13 @@ from rich.table import Table
 from bundle.probe import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.files import write_whole
-from machine.loopback import loopback_host
-from node_pool.addresses import LOCAL_PORT
-from serving.tensors import needs_binary
+from serving.triton.tensors import needs_binary
 from settings import Settings
 from settings.golden import golden_request, request_file
 from settings.model_rules import registry_url
 from settings.schema import Target
+from targets.machine.loopback import loopback_host
+from targets.node_pool.addresses import LOCAL_PORT
 
 __all__ = ["commands", "show"]
 

@@ -10,12 +10,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from machine.service import ServiceError, overall
-from processes import front_door, service
-from processes.directory import Record, ServiceDirectory
-from processes.supervisor import Supervisor
-from serving.probe import problems
+from serving.probing.probe import problems
 from settings import Settings
+from targets.machine.service import ServiceError, overall
+from targets.process import front_door, service
+from targets.process.directory import Record, ServiceDirectory
+from targets.process.supervisor import Supervisor
 
 __all__ = ["show"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import service
+from targets.process import service
 
 __all__ = ["SERVICE", "trial_folder"]
 

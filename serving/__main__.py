@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from serving import paths
+from serving.script import paths
 
 
 def start() -> None:

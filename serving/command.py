@@ -13,7 +13,7 @@ _START = (
 )
 SERVER = ("-c", _START)
 # The probe reads no variable of Python's.
-PROBE = ("-I", "-m", "serving.probe")
-KEEPER = ("-I", "-m", "serving.keeper")
-# Triton loads every model at the start, and loads one again whose process died: `serving.keeper` asks for that.
+PROBE = ("-I", "-m", "serving.probing.probe")
+KEEPER = ("-I", "-m", "serving.keeping.keeper")
+# Triton loads every model at the start, and loads one again whose process died: `serving.keeping.keeper` asks for that.
 RELOADABLE = ("--model-control-mode=explicit", "--load-model=*")

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving import script
+from serving.script import script
 from serving.settings import Settings
 
 FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"

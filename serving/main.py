@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 
-from serving import arguments, azure_names, logs, script, settings, shadowed, start_log
-from serving.arbiter import ScriptArbiter
+from serving import arguments, logs, settings, start_log
 from serving.arguments import BAD_ARGUMENTS
+from serving.azure import names as azure_names
+from serving.front.arbiter import ScriptArbiter
+from serving.script import script, shadowed
 
 
 def main() -> None:

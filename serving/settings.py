@@ -180,7 +180,7 @@ VARIABLES: dict[str, Variable] = {
     "TRITON_HTTP_PORT": _PORT,
     "TRITON_GRPC_PORT": _PORT,
     "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
-    "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probe`, whose models the script needs"),
+    "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probing.probe`, whose models the script needs"),
     "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
     "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
     "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
@@ -256,7 +256,7 @@ def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:
         triton = json.loads(Path(file).read_text(encoding="utf-8"))["triton"]
         return triton["url"], tuple((model["name"], str(model["version"])) for model in triton["models"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"TRITON_PROBE_FILE: expected a file of `serving.probe` with Triton in it, received {file!r}"
+        problem = f"TRITON_PROBE_FILE: expected a file of `serving.probing.probe` with Triton in it, received {file!r}"
         raise SettingsError([f"{problem}: {type(error).__name__}: {error}"]) from None
 
 

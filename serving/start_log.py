@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from serving import __version__, http1
-from serving.script import locate
+from serving import __version__
+from serving.http import http1
+from serving.script.script import locate
 from serving.settings import Settings
 
 _FORM = """

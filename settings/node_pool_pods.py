@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from node_pool.model_storage import triton_url
+from bundle.triton_storage import triton_url
 from settings.errors import Mistake
 from settings.schema import Framework, Model, Settings
 

@@ -4,7 +4,7 @@ import difflib
 import ipaddress
 from collections.abc import Iterator
 
-from node_pool.presets import OWN_POOL, presets
+from settings.compute_targets import OWN_POOL, presets
 from settings.errors import Mistake
 from settings.node_pool_pods import pod_rules
 from settings.schema import Framework, RegisteredModelId, Settings, Target

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-import pulumi_yaml
+from common import pulumi_yaml
 from settings.errors import Mistake, SettingsError
 
 __all__ = ["StackFile", "read"]

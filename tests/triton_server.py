@@ -15,11 +15,11 @@ import pytest
 from tritonclient.http import InferenceServerClient
 
 from environment import BuiltEnvironment, Environment, build
-from machine.ports import free_ports
-from processes import programs
-from processes.directory import Generation
-from processes.spec import ServedBundle, ServiceSpec
-from processes.supervisor import LAUNCH
+from targets.machine.ports import free_ports
+from targets.process import programs
+from targets.process.directory import Generation
+from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.supervisor import LAUNCH
 
 SECONDS = 60
 START_SECONDS = 180  # each model starts a Python process of its own

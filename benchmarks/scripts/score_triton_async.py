@@ -5,7 +5,7 @@ import json
 import numpy as np
 from shape import INPUT, MODEL, OUTPUT, SHAPE
 
-from serving.triton import Triton
+from serving.triton.client import Triton
 
 
 def init():

@@ -137,7 +137,7 @@ def _registered(bundle: Mapping[str, Any]) -> tuple[Registry, Registered]:
 
 
 def _probes(bundles: list[dict[str, Any]], script: dict[str, Any] | None) -> dict[str, str]:
-    """The files of `serving.probe`, by their paths in the image."""
+    """The files of `serving.probing.probe`, by their paths in the image."""
     models = [
         model
         for bundle in bundles

@@ -8,16 +8,16 @@ from pulumi.dynamic import Resource
 
 from components.providers.docker_service import owned, stack_of
 from components.providers.machine_service import FrontDoorProvider, where
-from docker_target import front_door
-from docker_target.record import Folder
-from docker_target.spec import FrontDoorSpec
-from machine.service import Measured
+from targets.docker import front_door
+from targets.docker.record import Folder
+from targets.docker.spec import FrontDoorSpec
+from targets.machine.service import Measured
 
 __all__ = ["DockerFrontDoor"]
 
 
 class DockerFrontDoorProvider(FrontDoorProvider):
-    """Envoy's container: `docker_target.front_door`."""
+    """Envoy's container: `targets.docker.front_door`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(owned(props)))}

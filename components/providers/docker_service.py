@@ -8,12 +8,12 @@ from pulumi.dynamic import Resource
 
 from components.providers.base import say
 from components.providers.machine_service import ServiceProvider, here, where
-from docker_target import rollout, service
-from docker_target.containers import digest_of
-from docker_target.owner import owner_of
-from docker_target.record import Folder
-from docker_target.spec import ServiceSpec
-from machine.service import Measured
+from targets.docker import rollout, service
+from targets.docker.containers import digest_of
+from targets.docker.owner import owner_of
+from targets.docker.record import Folder
+from targets.docker.spec import ServiceSpec
+from targets.machine.service import Measured
 
 __all__ = ["DockerService", "owned", "stack_of"]
 
@@ -29,7 +29,7 @@ def stack_of(owner: str, props: Mapping[str, Any]) -> str:
 
 
 class DockerServiceProvider(ServiceProvider):
-    """Containers: `docker_target.rollout`, `docker_target.service`."""
+    """Containers: `targets.docker.rollout`, `targets.docker.service`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         record = rollout.apply(ServiceSpec.model_validate(owned(props)), say)

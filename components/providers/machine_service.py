@@ -8,7 +8,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from components.providers.base import Provider, say
-from machine.service import Measured, ServiceFolder, renaming
+from targets.machine.service import Measured, ServiceFolder, renaming
 
 __all__ = ["FrontDoorProvider", "ServiceProvider", "here", "state_directory", "where"]
 

@@ -8,7 +8,7 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from components.providers.node_pool_cluster import cluster_of
-from node_pool.way_in import WayIn, await_way_in
+from targets.node_pool.cluster.way_in import WayIn, await_way_in
 
 __all__ = ["NodePoolAddress"]
 

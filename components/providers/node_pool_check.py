@@ -15,8 +15,8 @@ from components.providers import smoke_check
 from components.providers.base import Provider, say
 from components.providers.node_pool_cluster import cluster_of
 from components.providers.smoke_check import SmokeCheckError
-from node_pool.owners import check_holder
-from node_pool.sleep import awake
+from targets.node_pool.cluster.owners import check_holder
+from targets.node_pool.cluster.sleep import awake
 
 __all__ = ["NodePoolCheck"]
 

@@ -7,8 +7,8 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider
-from node_pool.cluster import Cluster
-from node_pool.identity import Identity, expected_cluster, identity
+from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.identity import Identity, expected_cluster, identity
 
 __all__ = ["NodePoolCluster", "cluster_of"]
 

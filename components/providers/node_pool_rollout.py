@@ -8,10 +8,10 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from components.providers.node_pool_cluster import cluster_of
-from node_pool.measure import await_measured, measure
-from node_pool.needs import Needs
-from node_pool.owners import check_holder, holder_of
-from node_pool.watch import Rollout, await_rollout
+from targets.node_pool.cluster.measure import await_measured, measure
+from targets.node_pool.cluster.owners import check_holder, holder_of
+from targets.node_pool.cluster.watch import Rollout, await_rollout
+from targets.node_pool.needs import Needs
 
 __all__ = ["NodePoolRollout"]
 
@@ -20,7 +20,7 @@ class NodePoolRolloutProvider(Provider):
     """Waits until the replicas of a Deployment that changed are ready, and fails with the reason why they are not.
 
     Kubernetes keeps the old replicas as long as the new ones are not ready, and where they had to stop first they are
-    started again: see `node_pool.fallback`. What is found unhealthy is awaited again by the next `up`.
+    started again: see `targets.node_pool.cluster.fallback`. What is found unhealthy is awaited again by the next `up`.
 
     It is deleted before the objects: where they are in another cluster, or another stack has them now, it refuses.
     """

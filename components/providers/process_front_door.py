@@ -7,16 +7,16 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.machine_service import FrontDoorProvider, here, where
-from machine.service import Measured
-from machine.spec import FrontDoorSpec
-from processes import front_door
-from processes.directory import ServiceDirectory
+from targets.machine.service import Measured
+from targets.machine.spec import FrontDoorSpec
+from targets.process import front_door
+from targets.process.directory import ServiceDirectory
 
 __all__ = ["ProcessFrontDoor"]
 
 
 class ProcessFrontDoorProvider(FrontDoorProvider):
-    """A supervised Envoy: `processes.front_door`."""
+    """A supervised Envoy: `targets.process.front_door`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"metricsPort": front_door.apply(FrontDoorSpec.model_validate(here(props)))}

@@ -8,16 +8,16 @@ from pulumi.dynamic import Resource
 
 from components.providers.base import say
 from components.providers.machine_service import ServiceProvider, here, where
-from machine.service import Measured
-from processes import rollout, service
-from processes.directory import ServiceDirectory
-from processes.spec import ServiceSpec
+from targets.machine.service import Measured
+from targets.process import rollout, service
+from targets.process.directory import ServiceDirectory
+from targets.process.spec import ServiceSpec
 
 __all__ = ["ProcessService"]
 
 
 class ProcessServiceProvider(ServiceProvider):
-    """Supervised processes: `processes.rollout`, `processes.service`."""
+    """Supervised processes: `targets.process.rollout`, `targets.process.service`."""
 
     def apply(self, props: dict[str, Any]) -> dict[str, Any]:
         return {"generation": rollout.apply(ServiceSpec.model_validate(here(props)), say).model_dump()}

@@ -12,8 +12,8 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 from bundle.probe import declared_versions
 from bundle.registry import Registry
 from components.providers.base import Provider, say
-from serving.judging import Answer, Unreachable, model_path, model_problems, score_problems
-from serving.probe import CHECK_HEADER
+from serving.probing.judging import Answer, Unreachable, model_path, model_problems, score_problems
+from serving.probing.probe import CHECK_HEADER
 
 __all__ = ["SmokeCheck", "SmokeCheckError", "check", "client", "problems"]
 
@@ -86,7 +86,7 @@ class _NamedTransport(httpx.HTTPTransport):
 
 
 class _Check:
-    """The questions of `serving.judging`, asked through the front door, and those that only a front door can answer."""
+    """The questions of `serving.probing.judging`, asked through the front door, and those for the front door itself."""
 
     def __init__(self, props: Mapping[str, Any]) -> None:
         self.count = 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-import pulumi_yaml
+from common import pulumi_yaml
 from common.files import write_whole
 from engine.errors import EngineError
 from engine.state.crypto import Crypter

@@ -16,8 +16,8 @@ from tritonclient.http import InferInput, InferRequestedOutput
 
 from bundle.layout import check_layout
 from bundle.registry import Registered, Registry
-from serving.judging import model_problems
-from serving.probe import asking
+from serving.probing.judging import model_problems
+from serving.probing.probe import asking
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, CPU, INPUT, LABELLED, OUTPUT, STEP, configure, ensemble, model
 from tests.triton_server import Triton, build_environment, serve

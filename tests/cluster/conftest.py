@@ -53,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     shutil.copytree(DIGITS, one / "triton" / "digits")
     shutil.copytree(DIGITS, two / "triton" / "digits")
     shutil.copytree(DIGITS / "1", two / "triton" / "digits" / "2")
-    shutil.copytree(PROJECT / "examples", scripts)
+    shutil.copytree(PROJECT / "examples" / "scripts", scripts)
     (scripts / "score_broken.py").write_text(
         "def init():\n    raise RuntimeError('no weights')\n\ndef run(data): ...\n"
     )

@@ -32,7 +32,7 @@ class Images:
     def base(self) -> str:
         """The stand-in of NVIDIA's Triton image."""
         context = self._folder / "standin"
-        backend = PROJECT / "processes" / "backends" / "onnxruntime"
+        backend = PROJECT / "targets" / "process" / "backends" / "onnxruntime"
         shutil.copytree(backend, context / "onnxruntime", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(STANDIN, context)
         wheel = Environment.get("AzureML-Triton").curated.wheel

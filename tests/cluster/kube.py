@@ -6,8 +6,8 @@ from typing import Any
 
 import kr8s
 
-from node_pool.diagnosis import obstacles
-from node_pool.options import Manifest
+from targets.node_pool.cluster.diagnosis import obstacles
+from targets.node_pool.rendering import Manifest
 from tests.waiting import eventually
 
 FIELD_MANAGER = "tests"

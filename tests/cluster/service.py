@@ -14,15 +14,15 @@ from environment.image_layout import repository
 from gateway.config import render_keys, version
 from gateway.keys import Keys, make_keys
 from gateway.listener import KEYS_FILE
-from node_pool.cluster import Cluster
-from node_pool.lifecycle import Times
-from node_pool.measure import measure
-from node_pool.names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names
-from node_pool.needs import Needs
-from node_pool.objects import objects
-from node_pool.options import Contents, Manifest, Options
-from node_pool.watch import Rollout, await_rollout
 from settings import load
+from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.measure import measure
+from targets.node_pool.cluster.watch import Rollout, await_rollout
+from targets.node_pool.lifecycle import Times
+from targets.node_pool.needs import Needs
+from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names
+from targets.node_pool.objects.every_object import objects
+from targets.node_pool.rendering import Contents, Manifest, Options
 from tests.cluster.kube import Kube
 from tests.waiting import eventually
 

@@ -16,14 +16,14 @@ import httpx
 import pytest
 import yaml
 
-from node_pool.cluster import Cluster
-from node_pool.names import FRONT_DOOR_PORT
+from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.object_names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import KINDS, Kube
 from tests.cluster.service import DEPLOYMENT, POOL, hammered
 from tests.e2e.project import Project, Result, by_pulumi
 
-GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
+GOLDEN = json.loads((PROJECT / "examples" / "scripts" / "score_digits.golden.json").read_text())
 
 
 def installed_plugins() -> set[str]:
@@ -127,7 +127,7 @@ class Declared(Project):
             "models": [{"path": "models", "name": "m"}],
             "image": {"baseImage": base_image, "repository": f"{REGISTRY}/tests/declared"},
             "entryScript": "score_digits.py",
-            "sourceDirectory": "examples",
+            "sourceDirectory": "examples/scripts",
             "deployment": {**DEPLOYMENT, "overwrite": False},
             "nodePool": {
                 **POOL,
@@ -220,7 +220,7 @@ def test_the_program_deploys_rolls_out_fails_safely_and_leaves_nothing(declared,
         assert ask(namespace, outputs["primaryKey"]) == (200, GOLDEN["response"])
 
         broken = "def init():\n    raise RuntimeError('no weights')\n\ndef run(data): ...\n"
-        (first.root / "examples" / "score_broken.py").write_text(broken)
+        (first.root / "examples" / "scripts" / "score_broken.py").write_text(broken)
         first.write_settings(entryScript="score_broken.py")
         told = first.up(fails=True)
         assert "RuntimeError: no weights" in told

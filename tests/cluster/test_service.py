@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from node_pool.alerts import alerts
-from node_pool.dashboard import dashboard
-from node_pool.names import FRONT_DOOR, REPLICA
-from node_pool.watch import Rollout, RolloutError, await_rollout
 from settings.node_pool import Monitoring
+from targets.node_pool.cluster.watch import Rollout, RolloutError, await_rollout
+from targets.node_pool.object_names import FRONT_DOOR, REPLICA
+from targets.node_pool.objects.alerts import alerts
+from targets.node_pool.objects.dashboard import dashboard
 from tests.attacks import attacks
 from tests.cluster.images import PROJECT
 from tests.cluster.kube import KINDS, await_fit_node
 from tests.cluster.service import DEPLOYMENT, Service
 from tests.waiting import eventually
 
-GOLDEN = json.loads((PROJECT / "examples" / "score_digits.golden.json").read_text())
+GOLDEN = json.loads((PROJECT / "examples" / "scripts" / "score_digits.golden.json").read_text())
 
 
 def test_pods_run_on_the_pool_with_the_gpu_allotted(service):

@@ -7,8 +7,8 @@ from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.providers.docker_service import DockerServiceProvider
-from docker_target.engine import Found
-from machine.service import ServiceError
+from targets.docker.engine import Found
+from targets.machine.service import ServiceError
 
 IMAGE = f"sha256:{'c' * 64}"
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from components.providers import node_pool_check
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.smoke_check import SmokeCheckError
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 
 KEY = "k" * 43
 

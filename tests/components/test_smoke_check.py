@@ -10,7 +10,7 @@ from bundle.layout import check_layout
 from bundle.probe import declared_versions
 from bundle.registry import Registry
 from components.providers.smoke_check import SmokeCheckError, SmokeCheckProvider, problems
-from serving import probe
+from serving.probing import probe
 
 KEY = "k" * 43
 

@@ -63,7 +63,10 @@ def run(sdk: docker.DockerClient, image: Any, command: str) -> str:
 
 
 def test_scripts_find_their_packages_and_the_server(sdk: docker.DockerClient, image: Any) -> None:
-    assert run(sdk, image, "python -c 'import nltk, tritonhttpclient, serving.probe; print(nltk.__name__)'") == "nltk"
+    assert (
+        run(sdk, image, "python -c 'import nltk, tritonhttpclient, serving.probing.probe; print(nltk.__name__)'")
+        == "nltk"
+    )
     assert run(sdk, image, "command -v tritonserver") == "/opt/tritonserver/bin/tritonserver"
 
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 import yaml
 
-from docker_target import traffic
-from docker_target.record import Folder
 from gateway.options import Upstreams
+from targets.docker import traffic
+from targets.docker.record import Folder
 from tests.docker.conftest import Base
 from tests.docker.project import DockerProject
 

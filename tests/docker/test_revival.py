@@ -9,10 +9,10 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from docker_target import rollout
-from docker_target.engine import Engine
-from docker_target.spec import ServiceSpec
 from environment.image_layout import PROBE_TRITON, repository
+from targets.docker import rollout
+from targets.docker.engine import Engine
+from targets.docker.spec import ServiceSpec
 from tests.cluster.images import Images
 from tests.waiting import eventually
 
@@ -85,7 +85,7 @@ def ask(triton: Container, value: float) -> object:
 
 
 def is_ready(triton: Container) -> bool:
-    return triton.exec_run(["python", "-m", "serving.probe", PROBE_TRITON]).exit_code == 0
+    return triton.exec_run(["python", "-m", "serving.probing.probe", PROBE_TRITON]).exit_code == 0
 
 
 def test_a_model_whose_process_dies_comes_back_and_its_triton_goes_on(triton: Container) -> None:

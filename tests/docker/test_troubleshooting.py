@@ -14,11 +14,11 @@ from typing import Any
 import docker
 import pytest
 
-from docker_target import front_door, rollout
-from docker_target.engine import Engine
-from docker_target.spec import ServiceSpec
 from environment.image_layout import repository
-from machine.service import ServiceError
+from targets.docker import front_door, rollout
+from targets.docker.engine import Engine
+from targets.docker.spec import ServiceSpec
+from targets.machine.service import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.waiting import eventually
 
@@ -94,7 +94,7 @@ def python_model(folder: Path, initialize: str) -> Path:
 
 def test_no_engine_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DOCKER_HOST")
-    monkeypatch.setattr("docker_target.engine.DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr("targets.docker.engine.DEFAULT_HOST", f"unix://{tmp_path}/docker.sock")
     with pytest.raises(ServiceError) as failed:
         Engine()
     documented(failed.value, 1, socket=tmp_path / "docker.sock")

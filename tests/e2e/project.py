@@ -17,9 +17,9 @@ import httpx
 import psutil
 import yaml
 
-from machine.ports import free_ports
-from processes.directory import Record, ServiceDirectory
-from processes.supervisor import Supervisor
+from targets.machine.ports import free_ports
+from targets.process.directory import Record, ServiceDirectory
+from targets.process.supervisor import Supervisor
 
 SOURCE = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")

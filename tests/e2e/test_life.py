@@ -12,7 +12,7 @@ import psutil
 import pytest
 import tritonclient.http
 
-from processes.supervisor import Supervisor
+from targets.process.supervisor import Supervisor
 from tests.certificates import make_certificate
 from tests.e2e.conftest import SCORE, golden_digit
 from tests.e2e.project import hammering

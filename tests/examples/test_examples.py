@@ -22,7 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         made.write_settings(
             models=[{"path": "model_repository", "name": "triton_model"}],
             environment=NLTK,
-            sourceDirectory="examples",
+            sourceDirectory="examples/scripts",
             entryScript="score_bidaf.py",
         )
         made.up()
@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 
 def golden(project: Project, script: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((project.root / "examples" / f"{script}.golden.json").read_text())
+    found: dict[str, Any] = json.loads((project.root / "examples" / "scripts" / f"{script}.golden.json").read_text())
     return found
 
 
@@ -76,7 +76,7 @@ def test_a_question_without_its_texts_is_the_clients_error(service: Project, req
 
 
 def test_a_long_text_is_answered_from_the_sentence_that_has_the_answer(service: Project) -> None:
-    passages = (service.root / "training" / "data" / "questions.txt").read_text().split("\n\n")[1:]
+    passages = (service.root / "examples" / "training" / "data" / "questions.txt").read_text().split("\n\n")[1:]
     text = " ".join(passage.strip().splitlines()[0] for passage in passages)  # 2,000 words
     with service.client() as client:
         answer = client.post("/score", json={"query": "Who patented the telephone?", "context": text})

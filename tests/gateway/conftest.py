@@ -23,7 +23,7 @@ from gateway import config, envoy, files
 from gateway.admin import Admin
 from gateway.keys import Keys, make_keys
 from gateway.options import Address, Options, Triton, Upstreams, loopback
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 from tests.waiting import eventually
 
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from machine.service import ServiceError
 from operate import idle
-from processes.directory import ServiceDirectory
 from settings import Settings
+from targets.machine.service import ServiceError
+from targets.process.directory import ServiceDirectory
 
 SETTINGS = Settings.model_validate({"models": ["m:1"]})
 STACK = {"type": "pulumi:pulumi:Stack"}

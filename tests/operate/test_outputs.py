@@ -12,8 +12,8 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from operate.check import verdict
 from operate.outputs import commands, show
-from processes.spec import EntryScript
 from settings import Settings, load
+from targets.process.spec import EntryScript
 from tests import onnx_models
 
 SCORING, TRITON = "http://localhost:6789/score", "http://localhost:6789"

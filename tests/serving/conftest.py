@@ -14,7 +14,7 @@ import pytest
 import uv
 
 from environment import BuiltEnvironment, Environment, build, remove_unused
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.servers import PROJECT, Server
 from tests.waiting import eventually

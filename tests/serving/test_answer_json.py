@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.datastructures import MultiDict
 
-from serving.answer_json import to_json
+from serving.script.answer_json import to_json
 
 # A value, and what a client reads of it.
 Pair = tuple[Any, Any]

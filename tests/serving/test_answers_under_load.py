@@ -52,7 +52,7 @@ def run(data):
 """,
     "asynchronous, with our client": """
 import json
-from serving.triton import Triton
+from serving.triton.client import Triton
 
 triton = Triton("http://localhost:8000")
 

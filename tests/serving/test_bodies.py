@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from environment import BuiltEnvironment
-from serving.http1 import Request
-from serving.inputs import is_too_deep
+from serving.http.http1 import Request
+from serving.script.inputs import is_too_deep
 from tests.serving.conftest import start_in
 from tests.serving.servers import Server
 

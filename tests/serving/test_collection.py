@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
-from serving.judging import score_problems
-from serving.probe import asking
+from serving.probing.judging import score_problems
+from serving.probing.probe import asking
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server

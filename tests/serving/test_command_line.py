@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from environment import BuiltEnvironment
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
@@ -161,7 +161,7 @@ def test_the_traceback_of_init_is_the_scripts_own(script_environment: BuiltEnvir
     script = tmp_path / "score.py"
     assert "User's init function failed:\nTraceback (most recent call last):\n" in ended.stderr
     assert f'File "{script}", line 2, in init' in ended.stderr
-    assert "serving/boot.py" not in ended.stderr
+    assert "serving/script/boot.py" not in ended.stderr
 
 
 def test_the_files_of_the_model_folder_are_shown_when_init_fails(

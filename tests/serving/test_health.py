@@ -14,7 +14,7 @@ import pytest
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Options, Upstreams, loopback
-from machine.ports import free_ports
+from targets.machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import Server
@@ -280,7 +280,7 @@ def test_metrics_count_what_happened(start: StartServer, triton: Server) -> None
 
 def test_the_request_id_is_in_tritons_log(start: StartServer, triton: Server) -> None:
     source = """
-    from serving.triton import Triton
+    from serving.triton.client import Triton
 
     triton = Triton()
 

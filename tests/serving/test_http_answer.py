@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from werkzeug.wrappers import Response
 
 from environment import BuiltEnvironment
-from serving import http1
-from serving.http_answer import AnswerError, parts_of
-from serving.rawhttp import AMLResponse
+from serving.azure.rawhttp import AMLResponse
+from serving.http import http1
+from serving.http.http_answer import AnswerError, parts_of
 from tests.serving.conftest import start_in
 from tests.serving.servers import Server
 

@@ -11,7 +11,7 @@ from textwrap import dedent
 import psutil
 import pytest
 
-from serving.response_cache import with_cache
+from serving.keeping.response_cache import with_cache
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 def keep(code: str, *options: str) -> subprocess.Popen[str]:
     """A keeper of a Python program."""
-    command = [sys.executable, "-m", "serving.keeper", *options, "--", sys.executable, "-c", dedent(code)]
+    command = [sys.executable, "-m", "serving.keeping.keeper", *options, "--", sys.executable, "-c", dedent(code)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -41,7 +41,7 @@ def test_it_ends_with_its_commands_status(code: str, status: int) -> None:
 
 
 def test_a_command_that_does_not_exist_is_named() -> None:
-    command = [sys.executable, "-m", "serving.keeper", "--", "/no/such/server"]
+    command = [sys.executable, "-m", "serving.keeping.keeper", "--", "/no/such/server"]
     ended = subprocess.run(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
     assert (ended.returncode, ended.stderr) == (127, "/no/such/server cannot be started: No such file or directory\n")
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from environment import BuiltEnvironment
-from serving.http1 import RequestParser
+from serving.http.http1 import RequestParser
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
 from tests.waiting import eventually

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from environment import BuiltEnvironment
-from serving import shadowed
 from serving.command import PROBE
+from serving.script import shadowed
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import PROJECT, Server
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from machine.ports import free_ports
-from serving import probe
+from serving.probing import probe
+from targets.machine.ports import free_ports
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
 
@@ -90,7 +90,7 @@ def test_a_server_is_ready_or_says_why_not(start: StartServer) -> None:
 
 def run_probe(content: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (folder / "probe.json").write_text(content)
-    command = [sys.executable, "-S", "-m", "serving.probe", str(folder / "probe.json"), *arguments]
+    command = [sys.executable, "-S", "-m", "serving.probing.probe", str(folder / "probe.json"), *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from serving import probe, revival
-from serving.judging import Unreachable
+from serving.keeping import revival
+from serving.probing import probe
+from serving.probing.judging import Unreachable
 
 INDEX = json.dumps([{"name": "slow", "version": "1", "state": "READY"}]).encode()
 

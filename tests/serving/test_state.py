@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving import state
+from serving.script import state
 from tests.serving.servers import PROJECT
 
 KEPT = {
@@ -44,6 +44,8 @@ def test_what_is_no_state_is_not_taken_for_it(name: str, tmp_path: Path) -> None
     assert not state.is_kept_by(tmp_path / "score.py")
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "examples").glob("score_*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((PROJECT / "examples" / "scripts").glob("score_*.py")), ids=lambda path: path.stem
+)
 def test_the_examples_keep_none(path: Path) -> None:
     assert not state.is_kept_by(path)

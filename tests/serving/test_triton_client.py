@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from machine.ports import free_ports
-from serving import redirect
-from serving.triton import Triton, TritonError
+from serving.triton import redirect
+from serving.triton.client import Triton, TritonError
+from targets.machine.ports import free_ports
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
 
@@ -172,7 +172,7 @@ def run(data):
 ASYNCHRONOUS = """
 import asyncio
 import aiohttp
-from serving.triton import Triton
+from serving.triton.client import Triton
 
 async def init():
     _, writer = await asyncio.open_connection("localhost", 8000)

@@ -1,0 +1,101 @@
+"""Trains the model `wine`: from which of three grapes a wine was made, by 13 measurements of its chemistry.
+
+Data: scikit-learn's copy of the UCI set "Wine" (178 real wines of Piedmont), 75 % for training, 25 % held out. The set
+numbers its cultivars; their names, in its order, are those of the study it comes from (Forina and others, PARVUS).
+Model: multinomial logistic regression on standardized measurements.
+
+    python -m examples.training.wine
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from examples.training import export
+from examples.training.graph import Array, Graph
+
+MODEL = "wine"
+LABELS = ("Barolo", "Grignolino", "Barbera")
+GOLDEN_WINES = 3
+INPUTS = [export.float_tensor("measurements", ["batch", 13])]
+OUTPUTS = [export.float_tensor("cultivar", ["batch", 3])]
+
+CONFIG = """\
+# Which grape a wine was made from; with labels, so that clients may ask for the likeliest classes by name.
+platform: "onnxruntime_onnx"
+max_batch_size: 64
+input [ { name: "measurements" data_type: TYPE_FP32 dims: [ 13 ] } ]
+output [ { name: "cultivar" data_type: TYPE_FP32 dims: [ 3 ] label_filename: "cultivars.txt" } ]
+dynamic_batching { max_queue_delay_microseconds: 200 }
+instance_group [ { kind: KIND_CPU count: 1 } ]
+"""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Measurements `[n, 13]` and the number of the cultivar `[n]`, for training and held out."""
+
+    training: Array
+    training_cultivars: Array
+    held_out: Array
+    held_out_cultivars: Array
+
+
+def load_split() -> Split:
+    """The fixed split: every cultivar equally represented on both sides."""
+    data = load_wine()
+    split = train_test_split(data.data, data.target, test_size=0.25, stratify=data.target, random_state=0)
+    return Split(training=split[0], held_out=split[1], training_cultivars=split[2], held_out_cultivars=split[3])
+
+
+def train(split: Split) -> Pipeline:
+    """The classifier."""
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(split.training, split.training_cultivars)
+
+
+def save(classifier: Pipeline, accuracy: float) -> None:
+    """Write the ONNX graph, `measurements` [batch, 13] to the probabilities `cultivar` [batch, 3], and its labels."""
+    scaler, regression = (step for _, step in classifier.steps)
+    graph = Graph()
+    standardized = graph.op("Div", graph.op("Sub", "measurements", scaler.mean_), scaler.scale_)
+    logits = graph.op("Add", graph.op("MatMul", standardized, regression.coef_.T), regression.intercept_)
+    graph.output("cultivar", graph.op("Softmax", logits, axis=1))
+    description = f"The grape of a wine; held-out accuracy {accuracy:.4f}."
+    export.save_model(MODEL, graph.build(MODEL, INPUTS, OUTPUTS), description)
+    export.save_text(MODEL, "config.pbtxt", CONFIG)
+    export.save_text(MODEL, "cultivars.txt", "".join(f"{label}\n" for label in LABELS))
+
+
+def save_samples(classifier: Pipeline, split: Split) -> None:
+    """Write the golden inference, as scikit-learn itself predicts it, and the held-out wines for the examples."""
+    wines = split.held_out[:GOLDEN_WINES]
+    probabilities = classifier.predict_proba(wines).astype(np.float32)
+    export.save_golden(MODEL, {"measurements": wines.astype(np.float32)}, {"cultivar": probabilities})
+    export.save_rows(
+        "wine_held_out.json",
+        "Wines of the UCI set that training did not see: 13 measurements, and the cultivar they were made from.",
+        [
+            {"cultivar": LABELS[cultivar], "measurements": wine.tolist()}
+            for cultivar, wine in zip(split.held_out_cultivars, split.held_out, strict=True)
+        ],
+    )
+
+
+def main() -> None:
+    split = load_split()
+    classifier = train(split)
+    accuracy = float(classifier.score(split.held_out, split.held_out_cultivars))
+    save(classifier, accuracy)
+    save_samples(classifier, split)
+    print(f"{MODEL}: accuracy {accuracy:.4f} on {len(split.held_out)} held-out wines")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-../../../bundle/onnx_limits.py

@@ -1,1 +1,0 @@
-../../../../bundle/row_proof/walk.py

@@ -1,0 +1,1 @@
+"""Azure's names for what entry scripts import."""

@@ -1,0 +1,1 @@
+"""Data collection: a sample of requests and answers, written as files."""

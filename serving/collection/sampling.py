@@ -1,0 +1,90 @@
+"""Data collection, the workers' side: a sample of requests and answers goes to the collector process, see `collector`.
+
+A record travels as one message over a socket that never makes a worker wait: a record that does not fit is dropped, and
+counted. It holds the body of the request (of a GET, the query), the body of the answer, ids, time, status and duration;
+no header is in it, and so no key.
+"""
+
+from __future__ import annotations
+
+import marshal
+import random
+import socket
+import time
+from dataclasses import dataclass
+
+from serving.front.scoreboard import Row
+from serving.settings import Collection
+
+
+@dataclass(frozen=True)
+class Record:
+    """One call of run(). `input` and `output` may be cut; their full lengths are with them."""
+
+    time: float
+    request_id: str
+    client_request_id: str
+    status: int
+    seconds: float
+    input: bytes
+    input_bytes: int
+    output: bytes
+    output_bytes: int
+    check: bool
+
+    def pack(self) -> bytes:
+        """The record as a message."""
+        return marshal.dumps(tuple(self.__dict__.values()))
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Record:
+        """The record of a message."""
+        return cls(*marshal.loads(message))
+
+
+class Sampler:
+    """Offers records of one worker to the collector."""
+
+    def __init__(self, sink: socket.socket, row: Row, collection: Collection) -> None:
+        self._sink = sink
+        self._row = row
+        self._rate = collection.sample
+        self._limit = collection.max_record_bytes // 2
+
+    def offer(
+        self,
+        request_id: str,
+        client_request_id: str,
+        status: int,
+        seconds: float,
+        content: bytes,
+        answer: bytes,
+        *,
+        check: bool,
+    ) -> None:
+        """Record a call, if it is one of the sample; `check` says that the deployment made it of itself."""
+        if self._rate < 1.0 and random.random() >= self._rate:
+            return
+        record = Record(
+            time=time.time(),
+            request_id=request_id,
+            client_request_id=client_request_id,
+            status=status,
+            seconds=seconds,
+            input=content[: self._limit],
+            input_bytes=len(content),
+            output=answer[: self._limit],
+            output_bytes=len(answer),
+            check=check,
+        )
+        try:
+            self._sink.send(record.pack(), socket.MSG_DONTWAIT)
+        except OSError:
+            self._row.add("collection_dropped")
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """The collector's end and the workers' end. The former reads an end when nobody holds the latter any more."""
+    source, sink = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+    return source, sink

@@ -1,0 +1,1 @@
+"""The front process and the master: the port, health, metrics, and the workers' supervision."""

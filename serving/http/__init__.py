@@ -1,0 +1,1 @@
+"""HTTP as bytes, and what the server promises its clients."""

@@ -1,0 +1,1 @@
+"""The keeper: a server's processes kept together, within a bound of memory, with their models alive."""

@@ -1,0 +1,150 @@
+"""Models of a Triton whose processes died, loaded again.
+
+Triton's Python backend runs each instance of a model in a process of its own. When one dies, of a fault in a library or
+for want of memory, Triton calls the model ready ever after and answers each of its requests with "Stub process ... is
+not healthy". Seen from outside, the process has ended and Triton has not:
+
+    runs ──► ended, model READY ──► unload ──► UNAVAILABLE ──► load ──► runs
+
+Where the model is not READY, Triton ended the process itself: it unloads the model, stops, or the model did not load.
+It must have been started with `--model-control-mode=explicit`, in which it unloads and loads when asked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import urllib.parse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from serving.keeping import process_tree
+from serving.probing import probe
+from serving.probing.judging import Unreachable
+
+__all__ = ["Revival"]
+
+STUB = "triton_python_backend_stub"
+CALL_SECONDS = 10
+LOAD_SECONDS = 600
+LONGEST_PAUSE = 30
+LOOP, LOOP_SECONDS = 5, 60  # a model that dies more often is dying for good
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """A model's instance: the model's file, and the instance's name."""
+
+    file: str
+    name: str
+
+    def model(self, models: Sequence[str]) -> str | None:
+        """Whose instance it is: the file lies in a folder of the model's name, unless it was downloaded.
+
+        Then the instance's name begins with the model's. Nobody's, where the name is the model's: such a process
+        completes a configuration, and ends.
+        """
+        folder = next((part for part in reversed(self.file.split("/")[:-2]) if part in models), None)
+        model = folder or max((name for name in models if self.name.startswith(f"{name}_")), key=len, default=None)
+        return None if self.name == model else model
+
+
+class Revival:
+    """Looks after the models' processes of the Triton at `url`, which is below this process."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._running: dict[int, _Instance | None] = {}
+        self._ended: set[_Instance] = set()
+        self._reviving: set[str] = set()
+        self._revived: dict[str, list[float]] = {}
+        self._lock = threading.Lock()
+
+    def look(self, pids: Sequence[int]) -> None:
+        """Take notice of the processes that ended since the last look, and revive the models of those before."""
+        suspects, self._ended = self._ended, set()
+        alive = {pid for pid in pids if not process_tree.has_ended(pid)}
+        for pid in self._running.keys() - alive:
+            if instance := self._running.pop(pid):
+                self._ended.add(instance)
+        for pid in alive - self._running.keys():
+            arguments = process_tree.arguments(pid)
+            if arguments and arguments[0].endswith(STUB):
+                self._running[pid] = _instance(arguments)
+        for instance in suspects - set(self._running.values()):
+            threading.Thread(target=self._revive, args=(instance,), daemon=True).start()
+
+    def _revive(self, instance: _Instance) -> None:
+        """Load an instance's model again, however long that takes: this thread ends with its Triton."""
+        started = time.monotonic()
+        model = instance.model([name for name, state in self._awaited_states().items() if state == "READY"])
+        with self._lock:
+            if model is None or model in self._reviving:
+                return
+            self._reviving.add(model)
+        say(f"model {model}: its process ended; loading it again")
+        # The unloading may never end: a request that met the dead process keeps the old instance.
+        self._ask(model, "unload", CALL_SECONDS)
+        time.sleep(self._patience(model, started))
+        pause = 1.0
+        while problem := self._ask(model, "load", LOAD_SECONDS):
+            say(f"model {model}: did not come back: {problem}; trying again in {pause:g} s")
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
+        self._reviving.discard(model)
+
+    def _patience(self, model: str, now: float) -> float:
+        """How long to wait with a model that dies again and again: each time costs Triton a little memory."""
+        recent = [before for before in self._revived.get(model, []) if now - before < LOOP_SECONDS]
+        self._revived[model] = [*recent, now]
+        return LONGEST_PAUSE if len(recent) >= LOOP else 0.0
+
+    def _awaited_states(self) -> dict[str, str]:
+        """The state of each model, once Triton answers: it may be starting, or too busy."""
+        while True:
+            try:
+                return self._states()
+            except Unreachable:
+                time.sleep(1.0)
+
+    def _states(self) -> dict[str, str]:
+        """The state of each model: of its versions', the one that has most to do with requests."""
+        status, body = probe.request(f"{self._url}/v2/repository/index", method="POST", body={}, timeout=CALL_SECONDS)
+        if status != 200:
+            raise Unreachable(f"repository index: {status}")
+        states: dict[str, str] = {}
+        for entry in json.loads(body):
+            state = entry.get("state", "")
+            if states.get(entry["name"], "UNAVAILABLE") in ("", "UNAVAILABLE"):
+                states[entry["name"]] = state
+        return states
+
+    def _ask(self, model: str, what: str, seconds: float) -> str:
+        """Ask Triton to load or unload a model; gives what went wrong, in its words where it answers."""
+        url = f"{self._url}/v2/repository/models/{urllib.parse.quote(model, safe='')}/{what}"
+        try:
+            status, body = probe.request(url, method="POST", body={}, timeout=seconds)
+        except Unreachable as error:
+            return str(error)
+        return "" if status == 200 else " ".join(_error(body).split())
+
+
+def _instance(arguments: Sequence[str]) -> _Instance | None:
+    """The instance of a model's process: its file comes first, its name last but one."""
+    return _Instance(arguments[1], arguments[-2]) if len(arguments) > 3 else None
+
+
+def _error(body: bytes) -> str:
+    try:
+        answer: Any = json.loads(body)
+        return str(answer["error"])
+    except (ValueError, LookupError, TypeError):
+        return body.decode(errors="replace")
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,224 @@
+"""The readiness probe: asks Triton and the entry script server whether a deployment may take traffic.
+
+Every declared model version must be loaded and give its golden answer, and the scorer must be ready. The same checks
+run beside Triton on every target, so this module needs nothing but the standard library:
+
+    python -m serving.probing.probe FILE [--wait SECONDS] [--timeout SECONDS]
+
+FILE is JSON:
+
+    {"triton": {"url": "http://127.0.0.1:8000", "models": [{"name": "digits", "version": 1, "golden": {...}}]},
+     "scorer": {"url": "http://127.0.0.1:5001", "golden": {"request": ..., "response": ...}}}
+
+`triton`, `scorer` and `golden` may be null. A golden inference is {"request": body of Triton's infer request,
+"response": {"outputs": [...]}, "tolerance": {"relative": 1e-4, "absolute": 1e-5}}; a model may also have `inputs` and
+`outputs`, its declared interface. `serving.probing.judging` says which answers are right. The exit status is 0 when
+everything is ready and 1 otherwise, with one line for each problem: what was asked, expected and received.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serving.probing.judging import (
+    Answer,
+    Ask,
+    Problem,
+    Unreachable,
+    excerpt,
+    model_path,
+    model_problems,
+    score_problems,
+)
+from serving.script.advice import import_advice
+
+READY_TIMEOUT = 5.0
+INFER_TIMEOUT = 60.0
+POLL_SECONDS = 0.25
+# Marks a request that a deployment makes of itself: collected data tell it from a client's by this.
+CHECK_HEADER = "x-service-check"
+
+
+def run(spec: Mapping[str, Any]) -> list[str]:
+    """The problems of a deployment, one line each; an empty list says that it is ready."""
+    return [problem.text for problem in problems(spec)]
+
+
+def wait(spec: Mapping[str, Any], seconds: float, infer_timeout: float = INFER_TIMEOUT) -> list[str]:
+    """The problems left when everything is ready, when `seconds` are over, or when a model has failed for good."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = max(1.0, deadline - time.monotonic())
+        found = problems(spec, infer_timeout=min(infer_timeout, left) if seconds else infer_timeout)
+        if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
+            return [problem.text for problem in found]
+        time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+
+
+def problems(spec: Mapping[str, Any], *, infer_timeout: float = INFER_TIMEOUT) -> list[Problem]:
+    """The problems of a deployment, as :class:`Problem`; a golden answer may take `infer_timeout` seconds."""
+    found: list[Problem] = []
+    if spec.get("triton"):
+        found += triton_problems(spec["triton"], infer_timeout)
+    if spec.get("scorer"):
+        # A script that asks a Triton which is not ready yet does not answer wrongly.
+        found += scorer_problems(spec["scorer"], infer_timeout, with_golden=not found)
+    return found
+
+
+def scorer_problems(scorer: Mapping[str, Any], infer_timeout: float, *, with_golden: bool) -> list[Problem]:
+    """The entry script server's problem, if it has one: it is not ready, or answers its golden request wrongly."""
+    url = scorer["url"].rstrip("/") + "/ready"
+    try:
+        status, body = request(url, timeout=READY_TIMEOUT)
+    except Unreachable as error:
+        return [Problem(f"scorer: GET {url}: expected 200, received no answer: {error}")]
+    if status != 200:
+        return [Problem(f"scorer: GET {url}: expected 200, received {status}: {excerpt(body)}")]
+    if not (with_golden and scorer.get("golden")):
+        return []
+    url = scorer["url"].rstrip("/")
+    try:
+        return score_problems(asking(url, infer_timeout), url, scorer["golden"])
+    except Unreachable as error:
+        return [Problem(f"scorer: golden request: POST {url}/score: expected 200, received no answer: {error}")]
+
+
+def triton_problems(triton: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
+    """The problems of Triton's declared model versions: not loaded, or a wrong golden answer."""
+    url = triton["url"].rstrip("/")
+    models = triton.get("models") or []
+    try:
+        status, _ = request(f"{url}/v2/health/live", timeout=READY_TIMEOUT)
+        if status != 200:
+            # It answers once it is initialised: a server that answers and is not live has failed, or is exiting.
+            return [Problem(f"triton: GET {url}/v2/health/live: expected 200, received {status}", final=True)]
+        unready = [model for model in models if not _is_ready(url, model)]
+        found = [_unready_problem(url, model, _index(url)) for model in unready]
+        for model in models:
+            if model not in unready:
+                found += _judged(url, model, infer_timeout)
+    except Unreachable as error:
+        return [Problem(f"triton: no answer from {url}: {error}")]
+    return found
+
+
+def _judged(url: str, model: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
+    try:
+        return model_problems(asking(url, infer_timeout), url, model)
+    except Unreachable as error:
+        late = isinstance(error.__cause__, TimeoutError)
+        hint = f" within {infer_timeout:g} s (clients' requests end after scoringTimeoutMs)" if late else ""
+        return [Problem(f"triton: no answer from {url} to the golden inference of '{model['name']}'{hint}: {error}")]
+
+
+def asking(url: str, timeout: float) -> Ask:
+    """The server at a URL, as the judge asks it."""
+
+    def ask(method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        return send(f"{url}{path}", method, headers, body, timeout=timeout)
+
+    return ask
+
+
+def request(url: str, *, method: str = "GET", body: Any = None, timeout: float) -> tuple[int, bytes]:
+    """The status and body of the answer to one HTTP request with a JSON body. Raises :class:`Unreachable`."""
+    content = None if body is None else json.dumps(body).encode()
+    answer = send(url, method, {} if body is None else {"Content-Type": "application/json"}, content, timeout=timeout)
+    return answer.status, answer.body
+
+
+def send(url: str, method: str, headers: Mapping[str, str], body: bytes | None, *, timeout: float) -> Answer:
+    """The answer to one HTTP request. Raises :class:`Unreachable`."""
+    parts = urllib.parse.urlsplit(url)
+    https = parts.scheme == "https"
+    connection = (http.client.HTTPSConnection if https else http.client.HTTPConnection)(
+        parts.hostname or "", parts.port, timeout=timeout
+    )
+    target = parts.path or "/"
+    if parts.query:
+        target += f"?{parts.query}"
+    try:
+        # A kept-alive connection would delay Triton's own shutdown.
+        connection.request(method, target, body, {**headers, "Connection": "close", CHECK_HEADER: "true"})
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.read(), dict(answer.getheaders()))
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+
+
+def _is_ready(url: str, model: Mapping[str, Any]) -> bool:
+    status, _ = request(f"{url}{model_path(model)}/ready", timeout=READY_TIMEOUT)
+    return status == 200
+
+
+def _index(url: str) -> list[dict[str, Any]]:
+    """Triton's repository index: the state of each model version, and the reason why one failed."""
+    status, body = request(f"{url}/v2/repository/index", method="POST", body={}, timeout=READY_TIMEOUT)
+    return json.loads(body) if status == 200 else []
+
+
+def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping[str, Any]]) -> Problem:
+    name, version = model["name"], str(model["version"])
+    asked = f"model {name} version {version}: GET {url}{model_path(model)}/ready: expected ready"
+    entries = [entry for entry in index if entry.get("name") == name]
+    exact = [entry for entry in entries if entry.get("version") == version]
+    if not entries and index:
+        known = ", ".join(sorted({str(entry.get("name")) for entry in index}))
+        return Problem(f"{asked}, received: Triton's repository holds no such model, only {known}", final=True)
+    # A model that fails before its versions are read is listed once, without a version.
+    for entry in exact or [entry for entry in entries if not entry.get("version")]:
+        if not entry.get("state"):  # it read the repository before it answered anybody, and will not again
+            return Problem(
+                f"{asked}, received: Triton refused it when it read its repository; its log says why", final=True
+            )
+        state, reason = entry["state"], " ".join(str(entry.get("reason", "")).split())
+        failed = state == "UNAVAILABLE" and reason not in ("", "unloaded")
+        words = ": ".join(text for text in (state, reason) if text)
+        if advice := import_advice(reason):
+            words += f"; {advice}, or to the environment that the model brings"
+        return Problem(f"{asked}, received state {words}", final=failed)
+    if entries:
+        loaded = ", ".join(f"{entry.get('version')} ({entry.get('state', 'UNKNOWN')})" for entry in entries)
+        return Problem(f"{asked}, received: Triton knows these versions: {loaded}")
+    return Problem(f"{asked}, received: not ready, and no repository index")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the probe from the command line; the result is the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m serving.probing.probe", description="Is this deployment ready?")
+    parser.add_argument("file", type=Path, help="what to probe, as JSON")
+    parser.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="poll until ready, at most this long"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=INFER_TIMEOUT,
+        metavar="SECONDS",
+        help=f"for one golden answer: as long as a client's request has, {INFER_TIMEOUT:g} s by default",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        spec = json.loads(options.file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        print(f"{options.file}: expected a probe file in JSON: {error}", file=sys.stderr)
+        return 1
+    found = wait(spec, options.wait, options.timeout)
+    for problem in found:
+        print(problem)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

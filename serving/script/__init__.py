@@ -1,0 +1,1 @@
+"""The entry script: found, imported, called, and its answers."""

@@ -1,0 +1,82 @@
+"""The start of a script in a process: hooks, import, init(); and how it ends when the script cannot be served."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import sys
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from serving import logs
+from serving.azure import names as azure_names
+from serving.script import child_processes, script
+from serving.script.advice import import_advice
+from serving.settings import Settings
+from serving.triton import hooks as triton_hooks
+from serving.triton import redirect
+
+logger = logging.getLogger("azmlinfsrv")
+
+# Gunicorn's arbiter stops the server when a worker exits with this.
+BOOT_ERROR = 3
+
+
+class BootError(Exception):
+    """A script that failed to import or to initialise; its traceback has been printed."""
+
+
+def boot(settings: Settings, *, call_init: bool) -> script.Script:
+    """Import the script, and call its init(), unless that is to follow in a loop. Raises :class:`BootError`."""
+    logs.redirect_print()
+    redirect.install(redirect.ports(os.environ))
+    triton_hooks.install(settings)
+    azure_names.install()
+    child_processes.install()
+    try:
+        loaded = script.load(settings)
+        if call_init and loaded.is_async:
+            raise script.ScriptError(
+                f"{loaded.path}: run() is asynchronous, which its text does not show, so that its worker is not. "
+                "Write `async def run(data)` in it, which awaits the other."
+            )
+    except script.ScriptError as error:
+        logger.error("%s", error)
+        print(error, file=sys.stderr, flush=True)
+        raise BootError from error
+    except BaseException as error:
+        report("The entry script failed to import", error, settings)
+        raise BootError from error
+    if call_init:
+        logger.info("Invoking user's init function")
+        try:
+            result = loaded.init()
+            if inspect.iscoroutine(result):
+                asyncio.run(result)
+        except BaseException as error:
+            report("User's init function failed", error, settings)
+            raise BootError from error
+        logger.info("User's init has completed successfully")
+    return loaded
+
+
+def report(message: str, error: BaseException, settings: Settings) -> None:
+    """Print the script's own traceback to stderr, without the server's frames, and the files of the model folder."""
+    text = "".join(traceback.format_exception(type(error), error, _own_frames(error, settings)))
+    advice = import_advice(text)
+    print(f"{message}:\n{text}" + (f"({advice})\n" if advice else ""), file=sys.stderr, flush=True)
+    if settings.model_dir and Path(settings.model_dir).is_dir():
+        logger.info("Model Directory Contents:")
+        for line in logs.walk(Path(settings.model_dir)):
+            logger.info(line)
+
+
+def _own_frames(error: BaseException, settings: Settings) -> TracebackType | None:
+    path = str(script.locate(settings))
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_code.co_filename != path:
+        frame = frame.tb_next
+    return frame or error.__traceback__

@@ -1,0 +1,140 @@
+"""What a request gives to `run()`: its arguments, by the rules of Azure's server."""
+
+from __future__ import annotations
+
+import codecs
+import inspect
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from serving.http.http1 import Request
+from serving.script.script import InputKind, Script
+
+_AS_IT_STANDS = "serving.as-it-stands"  # how bytes are decoded that are no UTF-8
+TOO_DEEP = "The JSON is nested too deeply."
+
+# Of Python's 1,000 calls, one value inside of another may take several.
+_SAFE_DEPTH = 200
+_SEARCHED_BYTES = 1 << 20
+_NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+
+Arguments = dict[str, Any]
+
+
+class InputError(Exception):
+    """A request that run() is not called for; `status` is the answer it gets."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def reader(script: Script) -> Callable[[Request], Arguments]:
+    """The function that turns a request into the script's arguments. It raises :class:`InputError`."""
+    name = script.parameters[0].name
+    if script.kind is InputKind.RAW:
+        from serving.azure.rawhttp import AMLRequest
+
+        return lambda request: {name: AMLRequest.of(request)}
+    if script.kind is InputKind.OBJECT:
+        return lambda request: _object_arguments(request, script.parameters)
+    return lambda request: {name: _text(request)}
+
+
+def is_too_deep(request: Request) -> bool:
+    """Whether the body nests JSON beyond what Python's functions can follow, which is no fault of theirs."""
+    depth = 0
+    for found in _NESTING.finditer(request.body, 0, _SEARCHED_BYTES):
+        start = found[0][:1]
+        depth += start in b"[{"
+        depth -= start in b"]}"
+        if depth > _SAFE_DEPTH:
+            return True
+    return False
+
+
+def query_values(query: str) -> dict[str, Any]:
+    """The parameters of a URL, each as JSON where it is JSON; one that is repeated becomes a list.
+
+    `a=1&b=[1,2]&c=a&d=null` is `{"a": 1, "b": [1, 2], "c": "a", "d": None}`.
+    """
+    values: dict[str, list[Any]] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True, errors=_AS_IT_STANDS):
+        values.setdefault(name, []).append(_json_or_text(text))
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    """Bytes of a query that are no UTF-8, as they stood there."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_AS_IT_STANDS, _escaped)
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+    except RecursionError:
+        raise InputError(400, TOO_DEEP) from None
+
+
+def _refuse_encoded(request: Request) -> None:
+    """Nothing here decompresses: a few bytes could become any number. @rawhttp has the body as it came."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise InputError(415, f"Content-Encoding {encoding!r} is not supported: send the body as it is")
+
+
+def _text(request: Request) -> str:
+    if request.method == "GET":
+        return json.dumps(query_values(request.query))
+    _refuse_encoded(request)
+    try:
+        return request.body.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(400, f"Input cannot be decoded as UTF-8: {error}") from None
+
+
+def _object_arguments(request: Request, parameters: tuple[inspect.Parameter, ...]) -> Arguments:
+    values = query_values(request.query) if request.method == "GET" else _json_object(request)
+    arguments = {}
+    for parameter in parameters:
+        value = values.get(parameter.name, parameter.default)
+        if value is inspect.Parameter.empty:
+            raise InputError(400, f"A value is not provided for the {parameter.name!r} parameter.")
+        arguments[parameter.name] = value
+    return arguments
+
+
+def _json_object(request: Request) -> dict[str, Any]:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
+        raise InputError(415, "Expects Content-Type to be application/json")
+    _refuse_encoded(request)
+    if not request.body:
+        raise InputError(400, "POST body is empty. Expecting a JSON dictionary.")
+    try:
+        # orjson refuses NaN and Infinity, and integers beyond 64 bits become floats: json has the last word.
+        content = orjson.loads(request.body)
+    except ValueError:
+        try:
+            content = json.loads(request.body)
+        except ValueError as error:
+            raise InputError(400, f"POST body could not be decoded as JSON: {error}") from None
+        except RecursionError:
+            raise InputError(400, TOO_DEEP) from None
+    if not isinstance(content, dict):
+        raise InputError(400, "POST body should be a JSON dictionary.")
+    return content

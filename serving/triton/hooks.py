@@ -1,0 +1,142 @@
+"""Hooks into `tritonclient`, so that a script's one global client is safe, concurrent and traceable.
+
+- Its HTTP client shares a pool of connections that belongs to the thread that made it: used by another thread it hangs,
+  and by default the pool holds one connection. Here every thread has a pool of its own, with room for every request.
+- The id of the request at hand becomes the id of the inference, where the script gives none: Triton logs it.
+- The time that a request waits for Triton goes into the metrics, and meanwhile another run() may have its turn.
+- Whether an idle connection is still open is asked of the system itself. gevent's select() takes a good part of the
+  whole request's time for that, and knows no file descriptor above 1023.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from _thread import _local as ThreadLocal  # before gevent replaces it: a pool belongs to a thread, not to a greenlet
+from collections.abc import Callable
+from select import POLLIN, poll  # the system's, for the same reason
+from types import ModuleType
+from typing import Any
+
+from serving.script import imports
+from serving.script.call import add_triton_seconds, request_id
+from serving.settings import Settings
+from serving.workers import turns
+
+# Where `request_id` stands among the arguments of infer(), `self` included.
+_ID_POSITION = 5
+
+
+def install(settings: Settings) -> None:
+    """Hook the client modules once they are imported."""
+    connections = settings.max_concurrent_requests
+
+    def hook_http(module: Any) -> None:
+        module.HTTPClient = _Factory(module.HTTPClient, connections)
+        for name in ("infer", "async_infer", "_get", "_post"):
+            _hook(module.InferenceServerClient, name)
+        _hook(module.InferAsyncRequest, "get_result")
+
+    imports.when_imported("tritonclient.http._client", hook_http)
+
+    def hook_pool(module: ModuleType) -> None:
+        module.ConnectionPool._is_socket_alive = staticmethod(_is_open)
+
+    imports.when_imported("geventhttpclient.connectionpool", hook_pool)
+    imports.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
+    for name in ("tritonclient.http.aio", "tritonclient.grpc.aio"):
+        imports.when_imported(name, _hook_async_infer)
+
+
+def _is_open(connection: socket.socket | None) -> bool:
+    """Whether an idle connection can be used: one that has something to read was closed, or is out of step."""
+    if connection is None or connection.fileno() < 0:
+        return False
+    ready = poll()
+    ready.register(connection.fileno(), POLLIN)
+    return not ready.poll(0)
+
+
+class ClientPerThread:
+    """Stands for one `geventhttpclient.HTTPClient`: each thread that uses it has its own."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._local = ThreadLocal()
+
+    def get(self, *arguments: Any, **options: Any) -> Any:
+        """GET, on a connection of this thread."""
+        return self._client().get(*arguments, **options)
+
+    def post(self, *arguments: Any, **options: Any) -> Any:
+        """POST, on a connection of this thread."""
+        return self._client().post(*arguments, **options)
+
+    def close(self) -> None:
+        """Close this thread's connections; those of other threads end with them."""
+        client = getattr(self._local, "client", None)
+        if client is not None:
+            client.close()
+
+    def _client(self) -> Any:
+        try:
+            return self._local.client
+        except AttributeError:
+            client = self._local.client = self._make()
+            return client
+
+
+class _Factory:
+    """Stands for the class `geventhttpclient.HTTPClient`, of which tritonclient calls nothing but `from_url`."""
+
+    def __init__(self, client_class: Any, connections: int) -> None:
+        self._client_class = client_class
+        self._connections = connections
+
+    def from_url(self, url: Any, *, concurrency: int = 1, **options: Any) -> ClientPerThread:
+        size = max(concurrency, self._connections)
+        return ClientPerThread(lambda: self._client_class.from_url(url, concurrency=size, **options))
+
+
+def _hook(client_class: Any, name: str) -> None:
+    """Have a method that waits for Triton give its turn away, be timed and, where it infers, carry the request's id."""
+    original = getattr(client_class, name)
+    infers = name in ("infer", "async_infer")
+
+    @functools.wraps(original)
+    def call(*arguments: Any, **options: Any) -> Any:
+        if infers:
+            _add_id(arguments, options)
+        # False for a method that another of these calls.
+        has_left = turns.leave()
+        started = time.perf_counter()
+        try:
+            return original(*arguments, **options)
+        finally:
+            if infers or has_left:
+                add_triton_seconds(time.perf_counter() - started)
+            if has_left:
+                turns.come_back()
+
+    setattr(client_class, name, call)
+
+
+def _hook_async_infer(module: Any) -> None:
+    original = module.InferenceServerClient.infer
+
+    @functools.wraps(original)
+    async def infer(*arguments: Any, **options: Any) -> Any:
+        _add_id(arguments, options)
+        started = time.perf_counter()
+        try:
+            return await original(*arguments, **options)
+        finally:
+            add_triton_seconds(time.perf_counter() - started)
+
+    module.InferenceServerClient.infer = infer
+
+
+def _add_id(arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    if len(arguments) <= _ID_POSITION and not options.get("request_id"):
+        options["request_id"] = request_id()

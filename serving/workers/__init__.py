@@ -1,0 +1,1 @@
+"""The workers: processes that hold the connections and call the script."""

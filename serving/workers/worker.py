@@ -1,0 +1,238 @@
+"""What both kinds of worker share: how a worker starts, keeps its link to the front process, and ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import struct
+import sys
+import termios
+import time
+import traceback
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from gunicorn.workers.base import Worker
+
+from serving.collection.sampling import Sampler
+from serving.front import channel
+from serving.front.companion import die_with
+from serving.front.scoreboard import Row
+from serving.script import child_processes
+from serving.script.boot import BOOT_ERROR, BootError
+from serving.script.call import Call, current_call
+from serving.script.scoring import Scorer, ScoringTimeout
+from serving.script.script import Script, ScriptError
+from serving.settings import Settings
+
+RESTART_SECONDS = 1.0
+RECEIVE_BYTES = 65536
+TICK_SECONDS = 1.0
+# Calls of run() that have the worker for themselves for this long on average: its other clients would wait.
+BLOCKING_SECONDS = 0.005
+BLOCKING_WEIGHT = 0.2
+
+
+class ScriptWorker(Worker):  # type: ignore[misc]
+    """A worker process that runs the entry script."""
+
+    row_index: int
+    scorer: Scorer
+    link: socket.socket
+    _blocking = 0.0
+    _excess = 0
+
+    @property
+    def settings(self) -> Settings:
+        """The server's settings."""
+        return self.app.settings  # type: ignore[no-any-return]
+
+    @property
+    def row(self) -> Row:
+        """This worker's numbers."""
+        return self.app.scoreboard.row(self.row_index)  # type: ignore[no-any-return]
+
+    def init_process(self) -> None:
+        """Runs in the new process, until its end."""
+        die_with(self.ppid)
+        super().init_process()
+        signal.setitimer(signal.ITIMER_REAL, 0)  # the interpreter's end would not know what to do with it
+
+    def load_wsgi(self) -> None:
+        """Import the script and call init(). Ends the process when that fails."""
+        try:
+            child_processes.part_from(self, self.own_descriptors)  # init() may start some
+            loaded = self.load_script()
+            self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
+        except (BootError, ScriptError) as error:
+            if isinstance(error, ScriptError):
+                print(error, file=sys.stderr, flush=True)
+            # The first workers' failure ends the server; a later one must not take down the others.
+            if not self.app.scoreboard.opened:
+                sys.exit(BOOT_ERROR)
+            time.sleep(RESTART_SECONDS)
+            sys.exit(1)
+
+    def load_script(self) -> Script:
+        """The script, imported and initialised. Raises :class:`BootError`."""
+        raise NotImplementedError
+
+    def _sampler(self) -> Sampler | None:
+        wanted = self.settings.collection
+        return None if wanted is None else Sampler(self.app.records_sink, self.row, wanted)
+
+    def clients(self) -> list[Any]:
+        """The sockets of the open connections."""
+        raise NotImplementedError
+
+    def own_descriptors(self) -> list[int]:
+        """The files that a process which the script forks must not hold open."""
+        if not self.row.get("ready"):
+            return []
+        descriptors = [open_socket.fileno() for open_socket in (self.link, *self.clients())]
+        return [descriptor for descriptor in descriptors if descriptor >= 0]
+
+    def connect(self) -> None:
+        """Connect to the front process and say that this worker is ready."""
+        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.link.connect(self.app.rendezvous.getsockname())
+        channel.send(self.link, channel.HELLO + str(self.row_index).encode())
+        self.link.setblocking(False)
+        self.row.set("ready", 1.0)
+        self.row.set("blocks", 1.0)
+
+    def received(self) -> Iterator[tuple[int, float]]:
+        """The connections that the front process has sent, each with the time when its request came.
+
+        Raises EOFError when the front process is gone, or has nothing more to send.
+        """
+        while True:
+            try:
+                message, descriptor = channel.receive(self.link)
+            except BlockingIOError:
+                return
+            except OSError:
+                raise EOFError from None
+            if descriptor is None:
+                raise EOFError
+            yield descriptor, struct.unpack("d", message[1:])[0]
+
+    def awaits_front(self) -> bool:
+        """Whether, after the end of the link, another front process is to come: not when the server or we end."""
+        if self.alive:
+            self.link.close()
+        return bool(self.alive and not self.app.scoreboard.is_stopping)
+
+    def say_taken(self) -> bool:
+        """Tell the front process that a connection is taken and the loop turns; False when that is to be retried."""
+        try:
+            channel.send(self.link, channel.TAKEN)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass  # the front process is gone, and its successor has sent nothing
+        return True
+
+    def has_blocked(self, call: Call, seconds: float) -> bool:
+        """Whether calls have the worker for themselves; the front process reads it in the scoreboard.
+
+        `seconds` is how long this one had. It goes by a moving average: on a busy machine, any call may lose the
+        processor for a moment.
+        """
+        if call.started:
+            self._blocking += BLOCKING_WEIGHT * (seconds - self._blocking)
+            self.row.set("blocks", float(self._blocking > BLOCKING_SECONDS))
+        return self._blocking > BLOCKING_SECONDS
+
+    def watch_blocking_runs(self) -> None:
+        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers see only those that wait."""
+        limit = self.settings.scoring_timeout_ms / 1000
+
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            call = current_call.get()
+            is_due = call is not None and call.is_running and time.perf_counter() - call.since > limit
+            if is_due and self.may_interrupt():
+                raise ScoringTimeout
+
+        signal.signal(signal.SIGALRM, interrupt)
+        interval = min(TICK_SECONDS, limit / 4)
+        signal.setitimer(signal.ITIMER_REAL, interval, interval)
+
+    def may_interrupt(self) -> bool:
+        """Whether nothing of the server's own would be left half done."""
+        return True
+
+    def count_excess(self) -> None:
+        """See, once in a while, how many connections more than its share this worker has: it gives these back."""
+        counts = [row.get("connections") for row in self.app.scoreboard.rows() if row.get("ready")]
+        share, own = sum(counts) / len(counts), self.row.get("connections")
+        self._excess = int(own - share) if own > 1.25 * share + 4 else 0
+
+    def should_give_back(self, call: Call, seconds: float) -> bool:
+        """Whether the connection of an answered call is better off with another worker."""
+        if self.has_blocked(call, seconds):
+            return True
+        self._excess -= self._excess > 0
+        return self._excess > 0
+
+    def give_back(self, connection: Any) -> bool:
+        """Hand a connection that is between two requests to the front process; False when that is gone, or about to be.
+
+        Raises BlockingIOError when the channel is full at the moment.
+        """
+        if self.app.scoreboard.is_stopping:
+            return False  # the link may lead to where nobody reads any more
+        try:
+            channel.send(self.link, channel.CONNECTION, connection.fileno())
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+        return True
+
+    def may_be_closed(self, connection: Any) -> bool:
+        """Whether a connection between two requests may end here, when the worker does.
+
+        While the server stops there is no front process to take it, and a request that has just come would be reset.
+        """
+        return not (self.app.scoreboard.is_stopping and has_unread(connection))
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End when what is under way is finished; at once while init() runs."""
+        if not self.booted:
+            os._exit(0)
+        super().handle_exit(sig, frame)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once."""
+        os._exit(0)
+
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None:
+        """WORKER_TIMEOUT is over: say where the script hangs, and end."""
+        print("WORKER_TIMEOUT: the script blocked its worker here:", file=sys.stderr)
+        traceback.print_stack(frame, file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+    def init_signals(self) -> None:
+        """Gunicorn's signals; SIGINT, which a terminal sends to all, is the master's to act on."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def has_unread(connection: Any) -> bool:
+    """Whether the client has sent something that nobody has read."""
+    return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
+
+
+def unread_by(client: Any) -> int:
+    """How many bytes of what was sent the client's machine has not taken yet."""
+    return int.from_bytes(fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def abandon(client: Any) -> None:
+    """Have the end of the connection drop what the client has not taken; the kernel would keep it, and try for long."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,0 +1,235 @@
+"""The containers of a generation, as the Docker Engine API's "create a container" takes them. Pure.
+
+A generation is up to three containers that share one network namespace, as the containers of a Kubernetes pod do: one
+that only holds it (what Kubernetes calls the pause container), Triton, and the entry script server, which finds Triton
+on localhost:8000. The namespace must not be Triton's own: a Triton that is restarted would come back in a new one, and
+leave the scorer in the old.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from environment.image_layout import (
+    PROBE_SCORER,
+    PROBE_TRITON,
+    SCORER_PORT,
+    TRITON_GRPC_PORT,
+    TRITON_HTTP_PORT,
+    TRITON_METRICS_PORT,
+)
+from serving.command import KEEPER, PROBE, RELOADABLE, SERVER
+from targets.docker.spec import ServiceSpec
+
+__all__ = [
+    "PROBES",
+    "Container",
+    "Labels",
+    "Role",
+    "digest_of",
+    "generation",
+    "hardened",
+    "probe_command",
+    "triton_command",
+]
+
+PREFIX = "triton-serving"
+# Triton waits this long for requests under way when it is told to stop, and the engine a little longer.
+EXIT_TIMEOUT_SECONDS = 20
+STOP_MARGIN_SECONDS = 10
+_MIB = 1024 * 1024
+_SECOND = 1_000_000_000  # the API's durations are in nanoseconds
+
+
+class Labels:
+    """The labels by which a service's containers are found."""
+
+    SERVICE = f"{PREFIX}.service"
+    OWNER = f"{PREFIX}.owner"
+    ROLE = f"{PREFIX}.role"
+    GENERATION = f"{PREFIX}.generation"
+    DIGEST = f"{PREFIX}.digest"
+
+
+class Role:
+    """What a container is to its service. Those of a generation come in the order in which they start."""
+
+    NETWORK = "network"
+    TRITON = "triton"
+    SCORER = "scorer"
+    FRONT_DOOR = "front-door"
+
+
+# What must be ready before it serves, and the file in the image that its probe reads.
+PROBES = {Role.TRITON: PROBE_TRITON, Role.SCORER: PROBE_SCORER}
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container to create: its name, its role and the API's body."""
+
+    name: str
+    role: str
+    body: dict[str, Any]
+
+
+def generation(spec: ServiceSpec, number: int) -> list[Container]:
+    """The containers of a generation in the order in which they start.
+
+    They are created without a restart policy: one that dies before its probe passed must stay as it is, to be asked
+    why. `Engine.keep_running` gives them theirs once they serve.
+    """
+    containers, digest = _containers(spec, number), digest_of(spec)
+    for container in containers:
+        container.body["Labels"] = {
+            Labels.SERVICE: spec.service_name,
+            Labels.OWNER: spec.owner,
+            Labels.ROLE: container.role,
+            Labels.GENERATION: str(number),
+            Labels.DIGEST: digest,
+        }
+    return containers
+
+
+def digest_of(spec: ServiceSpec) -> str:
+    """SHA-256 of the containers that a service is made of: a rollout is due when it changes.
+
+    It is of what is rendered, so that a service follows a new version of this project too.
+    """
+    bodies = [container.body for container in _containers(spec.essence, 0)]
+    return hashlib.sha256(json.dumps(bodies, sort_keys=True).encode()).hexdigest()
+
+
+def _containers(spec: ServiceSpec, number: int) -> list[Container]:
+    holder = f"{spec.service_name}-{number}-network"
+    containers = [_network(spec, holder)]
+    if spec.triton:
+        containers.append(_triton(spec, f"{spec.service_name}-{number}-triton", holder))
+    if spec.scorer:
+        containers.append(_scorer(spec, f"{spec.service_name}-{number}-scorer", holder))
+    return containers
+
+
+_KEEPER = ["python", *KEEPER, f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
+
+
+def triton_command(repositories: tuple[str, ...]) -> list[str]:
+    """Triton's command line. It stays up when a model does not load, so that the probe can say why."""
+    return [
+        "tritonserver",
+        *(f"--model-repository={repository}" for repository in repositories),
+        f"--http-port={TRITON_HTTP_PORT}",
+        f"--grpc-port={TRITON_GRPC_PORT}",
+        f"--metrics-port={TRITON_METRICS_PORT}",
+        "--exit-on-error=false",
+        f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
+        *RELOADABLE,
+    ]
+
+
+def _network(spec: ServiceSpec, name: str) -> Container:
+    body = _body(spec, ["sleep", "infinity"])
+    # `sleep` is process 1, which ignores signals that it does not handle.
+    body |= {"StopSignal": "SIGKILL", "NetworkingConfig": {"EndpointsConfig": {spec.network: {}}}}
+    body["HostConfig"] |= {"NetworkMode": spec.network, "Memory": 32 * _MIB, "MemorySwap": 32 * _MIB, "PidsLimit": 16}
+    return Container(name, Role.NETWORK, body)
+
+
+def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
+    share = 1 - spec.scorer_share if spec.scorer else 1.0
+    body = _body(
+        spec, [*_KEEPER, *triton_command(spec.repositories)], _threads(spec) | spec.variables, gpus=spec.gpu_cores
+    )
+    body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
+    # The Python backend passes tensors through shared memory, which counts as the container's memory.
+    shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)
+    body["HostConfig"]["ShmSize"] = shared * _MIB
+    body |= {"StopTimeout": EXIT_TIMEOUT_SECONDS + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.TRITON, spec)}
+    return Container(name, Role.TRITON, body)
+
+
+def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
+    share = spec.scorer_share if spec.triton else 1.0
+    drain = max(1, spec.drain_seconds)
+    variables = _threads(spec) | {
+        "SERVICE_NAME": spec.service_name,
+        "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
+        "GRACEFUL_TIMEOUT": str(drain),
+        **({"TRITON_PROBE_FILE": PROBE_TRITON} if spec.triton else {}),
+    }
+    command = ["python", *SERVER, "--host=0.0.0.0", f"--port={SCORER_PORT}"]
+    body = _body(spec, command, variables | spec.variables, gpus=0 if spec.triton else spec.gpu_cores)
+    body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
+    body |= {"StopTimeout": drain + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.SCORER, spec)}
+    return Container(name, Role.SCORER, body)
+
+
+def _body(
+    spec: ServiceSpec, command: list[str], variables: Mapping[str, str] | None = None, *, gpus: int = 0
+) -> dict[str, Any]:
+    environment = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
+    if not gpus:
+        # NVIDIA's images ask its runtime for every GPU of the machine unless told otherwise.
+        environment["NVIDIA_VISIBLE_DEVICES"] = "void"
+    return {
+        "Image": spec.image,
+        "Entrypoint": command[:1],
+        "Cmd": command[1:],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
+        "HostConfig": hardened() | _gpus(gpus),
+    }
+
+
+def hardened() -> dict[str, Any]:
+    """What every container is denied, and how its log is kept: rotated, 30 MB at most.
+
+    `/tmp` counts as the container's memory, which bounds it. Libraries may be loaded from there, as Triton does with
+    the environment that a Python model brings along (`EXECUTION_ENV_PATH`), and Docker would forbid it.
+    """
+    return {
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges"],
+        "ReadonlyRootfs": True,
+        "Tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777"},
+        "PidsLimit": 4096,
+        "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}},
+        "RestartPolicy": {"Name": "no"},
+    }
+
+
+def _limits(spec: ServiceSpec, share: float) -> dict[str, Any]:
+    """A part of the service's memory, and all of its CPU: a script that waits for its Triton leaves it to Triton."""
+    memory = round(spec.memory_mb * share) * _MIB
+    return {"NanoCpus": round(spec.cpu_cores * 1e9), "Memory": memory, "MemorySwap": memory}
+
+
+def _gpus(count: int) -> dict[str, Any]:
+    """What `docker run --gpus COUNT` sends."""
+    request = {"Driver": "", "Count": count, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
+    return {"DeviceRequests": [request]} if count else {}
+
+
+def _threads(spec: ServiceSpec) -> dict[str, str]:
+    """Libraries that count cores see the machine's, not the container's."""
+    return {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores)))}
+
+
+def probe_command(role: str, *, wait: float = 0, timeout: float = 0) -> list[str]:
+    """The command that asks, inside a container of this role, whether it is ready.
+
+    It waits so many seconds for it; a golden answer may take `timeout`.
+    """
+    waits = ["--wait", f"{wait:.0f}"] if wait else []
+    return ["python", *PROBE, PROBES[role], *waits, *(["--timeout", f"{timeout:g}"] if timeout else [])]
+
+
+def _health(role: str, spec: ServiceSpec) -> dict[str, Any]:
+    return {
+        "Test": ["CMD", *probe_command(role)],
+        "Interval": 30 * _SECOND,
+        "Timeout": 60 * _SECOND,
+        "StartPeriod": spec.deadline_seconds * _SECOND,
+        "Retries": 3,
+    }

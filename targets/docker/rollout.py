@@ -1,0 +1,202 @@
+"""The gated rollout of the `docker` target.
+
+The new generation's containers start beside the old one's, are probed from inside, get the traffic, and only then the
+old ones are drained, stopped and removed. A generation that fails its probe never gets traffic: it is removed, the old
+one serves on, and the error says why in Triton's or the script's own words. Every step can be repeated: the next
+rollout takes up one that was killed.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from environment.dockerfile import LABELS
+from targets.docker import traffic
+from targets.docker.containers import PROBES, Container, Role, digest_of, generation, probe_command
+from targets.docker.engine import Engine, Found
+from targets.docker.failure import explain
+from targets.docker.record import Folder, Record
+from targets.docker.spec import ServiceSpec
+from targets.machine.service import ServiceError
+
+__all__ = ["apply", "check_owner"]
+
+Progress = Callable[[str], None]
+_END_SECONDS = 5.0
+
+
+def apply(spec: ServiceSpec, progress: Progress) -> Record:
+    """Bring the service to what `spec` says and give the record of the generation that has the traffic.
+
+    Does nothing where that generation runs already, and starts what is stopped of it. Raises `ServiceError` where the
+    name belongs to another stack, where the image does not hold the bundles, or where the new generation does not pass
+    its probe within `deadline_seconds`.
+    """
+    folder = Folder.of(spec.state_directory, spec.service_name)
+    with folder.locked(), Engine() as engine:
+        check_owner(engine, spec.service_name, spec.owner, overwrite=spec.overwrite)
+        engine.check_gpus(spec.gpu_cores)
+        _check_image(engine, spec)
+        return _Rollout(spec, folder, engine, progress).run()
+
+
+def check_owner(engine: Engine, service: str, owner: str, *, overwrite: bool) -> None:
+    """Raise `ServiceError` where the engine runs a service of that name for another stack."""
+    others = {found.owner for found in engine.containers(service)} - {owner}
+    if others and not overwrite:
+        raise ServiceError(
+            f"serviceName '{service}' is taken on this Docker engine by the stack {', '.join(sorted(others))}; choose "
+            "another serviceName, or set deployment.overwrite to true to replace that service"
+        )
+
+
+def _check_image(engine: Engine, spec: ServiceSpec) -> None:
+    held = engine.image_labels(spec.image).get(f"{LABELS}.models", "")
+    missing = [bundle for bundle in spec.bundles if bundle not in held.split(",")]
+    if missing:
+        raise ServiceError(
+            f"image.reference {spec.image} holds {held or 'no model'}, and models asks for {', '.join(missing)}; name "
+            "an image that was built from these models"
+        )
+
+
+class _Rollout:
+    def __init__(self, spec: ServiceSpec, folder: Folder, engine: Engine, progress: Progress) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.engine = engine
+        self.progress = progress
+        self.record = folder.record()
+        self.digest = digest_of(spec)
+        found = [c for c in engine.containers(spec.service_name, spec.owner) if c.role != Role.FRONT_DOOR]
+        self.old = [c for c in found if (c.owner, c.generation) == self.record.serving]
+        self.foreign = [c for c in found if c.owner != spec.owner and c not in self.old]
+        self.leftovers = [c for c in found if c not in self.old and c not in self.foreign]
+        self.last_number = max([self.record.generation, *(c.generation for c in found)])
+
+    def run(self) -> Record:
+        self._point_back()
+        self._remove(self.leftovers)
+        if self.record.digest == self.digest and self._restored():
+            return self.record
+        number = self.last_number + 1
+        new = generation(self.spec, number)
+        recreate = self.spec.strategy == "recreate" and bool(self.old)
+        if recreate:
+            self.progress(f"stopping generation {self.record.generation} first (rollout.strategy is 'recreate')")
+            self._stop(self.old)
+        try:
+            self._start(new)
+        except BaseException:
+            for container in reversed(new):
+                self.engine.remove(container.name)
+            if recreate:
+                self.progress(f"starting generation {self.record.generation} again")
+                with suppress(ServiceError):  # why the new one failed is what has to be told
+                    self._revive()
+            raise
+        self._switch(new, number, drain=not recreate)
+        self._remove(self.old)
+        # What another stack deployed served until now (`overwrite`).
+        self._remove(self.foreign)
+        return self.record
+
+    def _point_back(self) -> None:
+        """Send the traffic to the recorded generation: a killed rollout may have sent it to what is removed next."""
+        holder = next((c for c in self.old if c.role == Role.NETWORK and c.running and c.address), None)
+        if holder is not None and self.leftovers:
+            shape = [c.role for c in self.old if c.role in PROBES]
+            traffic.send_to(self.folder, traffic.upstreams(shape, holder.address))
+
+    def _start(self, containers: list[Container]) -> None:
+        """Start a generation and wait until each of its containers passed its probe, within one deadline."""
+        self.progress(f"starting {', '.join(container.name for container in containers)}")
+        started = time.monotonic()
+        for container in containers:
+            self.engine.start(container)
+        for container in containers:
+            # A golden answer has the time that the front door gives to a request.
+            self._await_ready(container, started + self.spec.deadline_seconds, self.spec.scoring_timeout_ms / 1000)
+        for container in containers:
+            self.engine.keep_running(container.name)
+        self.progress(f"ready after {time.monotonic() - started:.1f} s")
+
+    def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
+        if container.role not in PROBES:
+            return
+        seconds = max(1.0, deadline - time.monotonic())
+        try:
+            command = probe_command(container.role, wait=seconds, timeout=timeout)
+            code, said = self.engine.run(container.name, command, seconds)
+        except ServiceError as error:  # it ended before anything could be asked
+            code, said = None, str(error)
+        if code == 0:
+            return
+        if not said:  # the probe was cut off, as by the end of the container that it ran in
+            self.engine.await_end(container.name, _END_SECONDS)
+        if code is not None and time.monotonic() > deadline - 1:
+            said = f"not ready within {self.spec.deadline_seconds} s: {said}"
+        raise ServiceError(explain(self.engine, container, said, self.folder.logs))
+
+    def _switch(self, new: list[Container], number: int, *, drain: bool) -> None:
+        serving = traffic.upstreams(self.spec.shape, self._address(new[0].name))
+        before = next((c.address for c in self.old if c.role == Role.NETWORK), "")
+        old = traffic.upstreams(self.spec.shape, before) if before else None
+        draining = old if drain else None
+        traffic.send_to(self.folder, serving, draining=draining)
+        changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
+        self.record = self.record.model_copy(update=changed)
+        self.folder.write(self.record)
+        self.progress(f"generation {number} has the traffic")
+        if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.drain_seconds):
+            self.progress(f"the generation before has requests left after {self.spec.drain_seconds} s")
+        traffic.send_to(self.folder, serving, stopped=old)
+
+    def _restored(self) -> bool:
+        """Make the recorded generation run as it should; false where containers of it are gone or do not come back."""
+        wanted = generation(self.spec, self.record.generation)
+        if {container.name for container in wanted} != {found.name for found in self.old}:
+            return False
+        try:
+            self._revive()
+            for container in wanted:
+                self._await_ready(container, time.monotonic() + self.spec.deadline_seconds)
+        except ServiceError as error:
+            self.progress(f"generation {self.record.generation} did not come back: {error}")
+            return False
+        return True
+
+    def _revive(self) -> None:
+        """Start what does not run of the old generation, or runs in a network namespace that is no longer its own.
+
+        Gives it the traffic once it is ready, or as it is after the deadline: nobody else could have it.
+        """
+        by_role = {found.role: found for c in self.old if (found := self.engine.find(c.name)) is not None}
+        holder = by_role.pop(Role.NETWORK, None)
+        if holder is None:
+            raise ServiceError(f"the container that holds the network of generation {self.record.generation} is gone")
+        if not holder.running:
+            self.engine.restart(holder.name)
+            holder = self.engine.find(holder.name) or holder
+        for container in sorted(by_role.values(), key=lambda c: -c.stop_rank):
+            if not container.running or container.started < holder.started:
+                self.progress(f"restarting {container.name}")
+                self.engine.restart(container.name)
+        for container in by_role.values():
+            seconds = self.spec.deadline_seconds
+            self.engine.run(container.name, probe_command(container.role, wait=seconds), seconds)
+        traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), self._address(holder.name)))
+
+    def _address(self, name: str) -> str:
+        found = self.engine.find(name)
+        if found is None or not found.address:
+            raise ServiceError(f"container {name} has no address in the network {self.spec.network}")
+        return found.address
+
+    def _stop(self, containers: list[Found]) -> None:
+        for container in sorted(containers, key=lambda c: c.stop_rank):
+            self.engine.stop(container.name)
+
+    def _remove(self, containers: list[Found]) -> None:
+        for container in sorted(containers, key=lambda c: c.stop_rank):
+            self.engine.remove(container.name)

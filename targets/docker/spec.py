@@ -1,0 +1,48 @@
+"""What a service is made of on the `docker` target: the input of a rollout and of the front door."""
+
+from pathlib import Path
+
+from targets.machine import spec
+
+__all__ = ["FrontDoorSpec", "ServiceSpec"]
+
+
+class ServiceSpec(spec.ServiceSpec):
+    """A service to run from one image, named by digest or id, in the Docker network `network`.
+
+    `bundles` are those that the image must hold (`name:version@sha256:...`), `repositories` Triton's model repositories
+    in it (none: no Triton), `scorer` says whether it runs an entry script.
+    """
+
+    network: str
+    image: str
+    bundles: tuple[str, ...]
+    repositories: tuple[str, ...] = ()
+    scorer: bool = False
+    shared_memory_mb: int | None = None
+    scorer_share: float = 0.25
+
+    @property
+    def essence(self) -> "ServiceSpec":
+        """This service without what may change while its containers go on as they are."""
+        unimportant = {"owner": "", "overwrite": False, "strategy": "surge", "deadline_seconds": 0}
+        return self.model_copy(update={**unimportant, "state_directory": Path()})
+
+    @property
+    def triton(self) -> bool:
+        """Whether Triton is part of the service."""
+        return bool(self.repositories)
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        """Who serves: `triton`, `scorer` or both."""
+        return ("triton",) * self.triton + ("scorer",) * self.scorer
+
+
+class FrontDoorSpec(spec.FrontDoorSpec):
+    """The front door of a service; `shape` lists who is behind it: `triton`, `scorer` or both."""
+
+    owner: str
+    network: str
+    image: str
+    shape: tuple[str, ...]

@@ -1,0 +1,41 @@
+"""Which generation the front door sends requests to: files that Envoy watches."""
+
+from collections.abc import Collection
+
+from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from gateway import config, files
+from gateway.options import Address, Triton, Upstreams
+from targets.docker.record import Folder
+
+__all__ = ["await_idle", "send_to", "upstreams"]
+
+
+def upstreams(shape: Collection[str], address: str) -> Upstreams:
+    """The servers of a generation of this shape (`triton`, `scorer`) at its address in the service's network."""
+    triton = None
+    if "triton" in shape:
+        triton = Triton(
+            http=Address(address, TRITON_HTTP_PORT),
+            grpc=Address(address, TRITON_GRPC_PORT),
+            metrics=Address(address, TRITON_METRICS_PORT),
+        )
+    return Upstreams(triton=triton, scorer=Address(address, SCORER_PORT) if "scorer" in shape else None)
+
+
+def send_to(
+    folder: Folder, serving: Upstreams, *, draining: Upstreams | None = None, stopped: Upstreams | None = None
+) -> None:
+    """Send new requests to `serving`, let those to `draining` finish and close the connections to `stopped`.
+
+    Returns when Envoy does so. Where Envoy does not run yet, the files wait for it.
+    """
+    envoy = folder.admin
+    files.replace(
+        folder.envoy, config.render_endpoints(serving, draining, stopped), envoy if envoy.is_ready() else None
+    )
+
+
+def await_idle(folder: Folder, draining: Upstreams, seconds: float) -> bool:
+    """Tell whether a draining generation ran out of requests within `seconds`."""
+    envoy = folder.admin
+    return not envoy.is_ready() or envoy.await_idle(draining, seconds)

@@ -1,0 +1,58 @@
+"""How a service is reached: its URLs, and the commands of `kubectl` that show its logs and lead to it."""
+
+from environment.image_layout import TRITON_METRICS_PORT
+from targets.node_pool.object_names import REPLICA, STATISTICS_PORT, Names
+from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
+from targets.node_pool.rendering import Options
+
+__all__ = ["LOCAL_PORT", "grpc_uri", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+
+LOCAL_PORT = 6789
+_LOG_LINES = 1000
+_LOG_STREAMS = 100
+
+
+def public_url(options: Options, address: str) -> str:
+    """The front door's base URI for the clients it is for; `address` is a load balancer's, or "" without one."""
+    exposure = options.pool.exposure
+    if exposure.kind in ("ingress", "gateway"):
+        return f"https://{exposure.host}"
+    names = Names.of(options)
+    host = exposure.host or address if exposure.kind == "loadBalancer" else ""
+    return f"{scheme(options)}://{host or f'{names.service}.{names.namespace}.svc'}"
+
+
+def grpc_uri(options: Options, address: str) -> str | None:
+    """Host and port for clients of Triton's gRPC; none behind an Ingress, which need not speak it."""
+    kind = options.pool.exposure.kind
+    if kind == "ingress":
+        return None
+    port = HTTPS_PORT if kind == "gateway" else service_port(options)
+    return f"{public_url(options, address).partition('://')[2]}:{port}"
+
+
+def metrics_uri(options: Options) -> str:
+    """Triton's metrics of one replica after the other, inside the cluster; Envoy's statistics without a Triton."""
+    names = Names.of(options)
+    if options.triton:
+        return f"http://{names.replicas}.{names.namespace}.svc:{TRITON_METRICS_PORT}/metrics"
+    return f"http://{names.front_door}.{names.namespace}.svc:{STATISTICS_PORT}/stats/prometheus"
+
+
+def logs_command(names: Names, context: str | None) -> list[str]:
+    """The command that shows what the replicas write."""
+    selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
+    # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
+    whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
+    return [*kubectl(context, names.namespace), "logs", "--selector", selector, *whole]
+
+
+def port_forward_command(options: Options) -> list[str]:
+    """The command that leads from a port of one's own machine to the front door."""
+    names, ports = Names.of(options), f"{LOCAL_PORT}:{service_port(options)}"
+    return [*kubectl(options.pool.context, names.namespace), "port-forward", f"service/{names.service}", ports]
+
+
+def kubectl(context: str | None, namespace: str) -> list[str]:
+    """The start of a command of `kubectl` in a namespace of a context (`None` and `""`: the current one)."""
+    return ["kubectl", *(["--context", context] if context else []), "--namespace", namespace]

@@ -1,0 +1,123 @@
+"""Names, labels and ports of a service's objects."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from targets.node_pool.rendering import Manifest, Options
+
+__all__ = [
+    "FRONT_DOOR",
+    "FRONT_DOOR_PORT",
+    "OWNER_ANNOTATION",
+    "REPLICA",
+    "STATISTICS_PORT",
+    "Names",
+    "manifest",
+]
+
+FRONT_DOOR_PORT = 8080
+STATISTICS_PORT = 9901
+
+OWNER_ANNOTATION = "triton-serving/stack"
+
+# The components of a service, as labels name them.
+REPLICA = "replica"
+FRONT_DOOR = "front-door"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a service's objects: its own for what clients and people look for, suffixed ones for the rest.
+
+    The Service of the service's name is the front door's, the Deployment of that name is the replicas'.
+    """
+
+    service: str
+    namespace: str
+
+    @classmethod
+    def of(cls, options: Options) -> "Names":
+        return cls(options.settings.service_name, options.pool.namespace)
+
+    @property
+    def front_door(self) -> str:
+        """Envoy: its Deployment, ServiceAccount, ConfigMap and what guards it."""
+        return f"{self.service}-front-door"
+
+    @property
+    def replicas(self) -> str:
+        """The headless Service whose DNS name gives the addresses of all ready replicas."""
+        return f"{self.service}-replicas"
+
+    @property
+    def keys(self) -> str:
+        """The Secret of the two keys."""
+        return f"{self.service}-keys"
+
+    @property
+    def image_pull(self) -> str:
+        """The Secret with the password of the image's registry."""
+        return f"{self.service}-image-pull"
+
+    @property
+    def certificate(self) -> str:
+        """The Secret of the front door's certificate."""
+        return f"{self.service}-tls"
+
+    @property
+    def statistics(self) -> str:
+        """The headless Service of Envoy's statistics, for a ServiceMonitor."""
+        return f"{self.service}-statistics"
+
+    @property
+    def adapter_rule(self) -> str:
+        """The ConfigMap with the Prometheus adapter's rule."""
+        return f"{self.service}-prometheus-adapter"
+
+    @property
+    def dashboard(self) -> str:
+        """The ConfigMap with Grafana's dashboard."""
+        return f"{self.service}-dashboard"
+
+    def metrics_of(self, component: str) -> str:
+        """The labels, in PromQL, of the metrics of a component's pods, whose names start with their Deployment's."""
+        name = self.service if component == REPLICA else self.front_door
+        return f'namespace="{self.namespace}",pod=~"{name}-[0-9a-z]+-[0-9a-z]+"'
+
+    def selector(self, component: str) -> dict[str, str]:
+        """The labels that find the pods of a component: `replica` or `front-door`."""
+        return {"app.kubernetes.io/instance": self.service, "app.kubernetes.io/component": component}
+
+    def labels(self, component: str) -> dict[str, str]:
+        """The labels of an object of a component."""
+        return {
+            "app.kubernetes.io/name": "triton-serving",
+            "app.kubernetes.io/managed-by": "pulumi",
+            **self.selector(component),
+        }
+
+
+def manifest(
+    options: Options,
+    api_version: str,
+    kind: str,
+    name: str,
+    component: str,
+    *,
+    labels: dict[str, str] | None = None,
+    annotations: dict[str, str] | None = None,
+    **fields: Any,
+) -> Manifest:
+    """An object in the service's namespace, with its labels and its owner's name; `fields` are `spec`, `data`, ..."""
+    names = Names.of(options)
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": name,
+            "namespace": names.namespace,
+            "labels": {**names.labels(component), **(labels or {})},
+            "annotations": {OWNER_ANNOTATION: options.owner, **(annotations or {})},
+        },
+        **fields,
+    }

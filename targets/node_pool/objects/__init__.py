@@ -1,0 +1,1 @@
+"""The service's Kubernetes objects, rendered from its settings. Nothing here asks a cluster."""

@@ -1,0 +1,97 @@
+"""A Grafana dashboard, in the ConfigMap that Grafana's sidecar looks for."""
+
+import json
+from typing import Any
+
+from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names, manifest
+from targets.node_pool.objects.queries import FRONT_DOOR_PREFIX, RATE_WINDOW, error_ratio, failure_ratio, queue_ms
+from targets.node_pool.rendering import Manifest, Options
+
+__all__ = ["dashboard"]
+
+_WIDTH, _HEIGHT = 8, 8  # of Grafana's grid, 24 wide
+
+
+def dashboard(options: Options) -> list[Manifest]:
+    """The dashboard; nothing where `nodePool.monitoring.dashboard` is not set."""
+    if not options.pool.monitoring.dashboard:
+        return []
+    name = Names.of(options).dashboard
+    data = {f"{name}.json": json.dumps(_dashboard(options), indent=1) + "\n"}
+    return [manifest(options, "v1", "ConfigMap", name, REPLICA, labels={"grafana_dashboard": "1"}, data=data)]
+
+
+def _dashboard(options: Options) -> dict[str, Any]:
+    panels = [*_front_door_panels(options), *(_triton_panels(options) if options.triton else [])]
+    for index, panel in enumerate(panels):
+        panel["id"] = index + 1
+        panel["gridPos"] = {"x": index % 3 * _WIDTH, "y": index // 3 * _HEIGHT, "w": _WIDTH, "h": _HEIGHT}
+    return {
+        "title": f"Triton serving: {options.settings.service_name}",
+        "uid": f"triton-{options.settings.service_name}"[:40],
+        "schemaVersion": 39,
+        "tags": ["triton"],
+        "time": {"from": "now-1h", "to": "now"},
+        "refresh": "30s",
+        "templating": {"list": [{"name": "datasource", "type": "datasource", "query": "prometheus"}]},
+        "panels": panels,
+    }
+
+
+def _front_door_panels(options: Options) -> list[dict[str, Any]]:
+    envoy = Names.of(options).metrics_of(FRONT_DOOR)
+    answers = f"{envoy},{FRONT_DOOR_PREFIX}"
+    by_class = f"sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx{{{answers}}}[{RATE_WINDOW}]))"
+    seconds = f"envoy_http_downstream_rq_time_bucket{{{answers}}}"
+    late = f"histogram_quantile(0.99, sum by (le) (rate({seconds}[{RATE_WINDOW}])))"
+    middle = f"histogram_quantile(0.5, sum by (le) (rate({seconds}[{RATE_WINDOW}])))"
+    healthy = f"max by (envoy_cluster_name) (envoy_cluster_membership_healthy{{{envoy}}})"
+    return [
+        _panel("Answers a second, by class", "reqps", (by_class, "{{envoy_response_code_class}}xx")),
+        _panel("Answer time", "ms", (middle, "median"), (late, "99 of 100")),
+        _panel("5xx of all answers", "percentunit", (error_ratio(envoy), "errors")),
+        _panel("Replicas that Envoy sends to", "none", (healthy, "{{envoy_cluster_name}}")),
+    ]
+
+
+def _triton_panels(options: Options) -> list[dict[str, Any]]:
+    selector = Names.of(options).metrics_of(REPLICA)
+
+    def rate(metric: str) -> str:
+        return f"sum by (model) (rate({metric}{{{selector}}}[{RATE_WINDOW}]))"
+
+    def mean_ms(metric: str) -> str:
+        return f"{rate(metric)} / clamp_min({rate('nv_inference_request_success')}, 1e-9) / 1000"
+
+    batch = f"{rate('nv_inference_count')} / clamp_min({rate('nv_inference_exec_count')}, 1e-9)"
+    return [
+        _panel("Inferences a second", "reqps", (rate("nv_inference_count"), "{{model}}")),
+        _panel("Batch size", "none", (batch, "{{model}}")),
+        _panel("Queue time of a request, by replica", "ms", (queue_ms(selector, "pod"), "{{pod}}")),
+        _panel("Time in the model", "ms", (mean_ms("nv_inference_compute_infer_duration_us"), "{{model}}")),
+        _panel(
+            "Requests waiting", "none", (_sum("nv_inference_pending_request_count", selector, "model"), "{{model}}")
+        ),
+        _panel("Failed requests of all", "percentunit", (failure_ratio(selector), "{{model}}")),
+        _panel("GPU in use", "percentunit", (f"nv_gpu_utilization{{{selector}}}", "{{pod}} {{gpu_uuid}}")),
+        _panel("GPU memory", "bytes", (f"nv_gpu_memory_used_bytes{{{selector}}}", "{{pod}} {{gpu_uuid}}")),
+        _panel("CPU memory in use", "bytes", (f"nv_cpu_memory_used_bytes{{{selector}}}", "{{pod}}")),
+    ]
+
+
+def _sum(metric: str, selector: str, by: str) -> str:
+    return f"sum by ({by}) ({metric}{{{selector}}})"
+
+
+def _panel(title: str, unit: str, *queries: tuple[str, str]) -> dict[str, Any]:
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    return {
+        "title": title,
+        "type": "timeseries",
+        "datasource": source,
+        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + index), "datasource": source, "expr": query, "legendFormat": legend}
+            for index, (query, legend) in enumerate(queries)
+        ],
+    }

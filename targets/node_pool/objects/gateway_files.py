@@ -1,0 +1,103 @@
+"""Envoy's configuration for its pods: what `gateway` renders, and the way in for the hook that drains it."""
+
+import json
+from typing import Any
+
+from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from gateway import config
+from gateway.cors import VARIABLE, origins
+from gateway.listener import CONNECTION_MANAGER
+from gateway.options import Address, Tls, Triton, Upstreams
+from gateway.options import Options as GatewayOptions
+from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
+from targets.node_pool.rendering import Options
+
+__all__ = [
+    "ADMIN_FOLDER",
+    "CERTIFICATE_FOLDER",
+    "CONFIGURATION_FOLDER",
+    "DRAIN_PORT",
+    "HEALTH_PATH",
+    "KEYS_FOLDER",
+    "gateway_files",
+]
+
+CONFIGURATION_FOLDER = "/etc/gateway/configuration"
+KEYS_FOLDER = "/etc/gateway/keys"
+CERTIFICATE_FOLDER = "/etc/gateway/certificate"
+ADMIN_FOLDER = "/run/gateway"
+DRAIN_PORT = 9902
+HEALTH_PATH = "/healthz"
+
+
+def gateway_files(options: Options) -> dict[str, str]:
+    """Envoy's files by name, those of the keys aside."""
+    files = config.render(_gateway_options(options))
+    bootstrap = json.loads(files[config.BOOTSTRAP_FILE])
+    bootstrap["static_resources"]["listeners"].append(_drain_listener())
+    return {**files, config.BOOTSTRAP_FILE: json.dumps(bootstrap, indent=2) + "\n"}
+
+
+def _gateway_options(options: Options) -> GatewayOptions:
+    settings = options.settings
+    deployment = settings.deployment
+    host = Names.of(options).replicas  # short: the pods' own search path knows the cluster's domain
+    rate = deployment.max_requests_per_second
+    return GatewayOptions(
+        upstreams=Upstreams(
+            triton=Triton(
+                http=Address(host, TRITON_HTTP_PORT),
+                grpc=Address(host, TRITON_GRPC_PORT),
+                metrics=Address(host, TRITON_METRICS_PORT),
+            )
+            if options.triton
+            else None,
+            scorer=Address(host, SCORER_PORT) if options.scorer else None,
+        ),
+        directory=CONFIGURATION_FOLDER,
+        secrets_directory=KEYS_FOLDER,
+        discovery="dns",
+        listen=Address("0.0.0.0", FRONT_DOOR_PORT),
+        stats=Address("0.0.0.0", STATISTICS_PORT),
+        admin_socket=f"{ADMIN_FOLDER}/admin.sock",
+        auth_enabled=deployment.auth_enabled,
+        health_path=HEALTH_PATH,
+        tls=Tls(f"{CERTIFICATE_FOLDER}/tls.crt", f"{CERTIFICATE_FOLDER}/tls.key") if settings.tls else None,
+        timeout_seconds=deployment.scoring_timeout_ms / 1000,
+        max_request_bytes=deployment.max_request_megabytes * 1024 * 1024,
+        # Each Envoy counts for itself.
+        requests_per_second=None if rate is None else -(-rate // options.pool.front_door.num_replicas),
+        idle_seconds=620,  # longer than load balancers keep connections for their next request, Google's for 600 s
+        memory_bytes=options.pool.front_door.memory_mb * 2**20,
+        cors_origins=origins(settings.environment.variables.get(VARIABLE, "")),
+    )
+
+
+def _drain_listener() -> dict[str, Any]:
+    """A listener for the pod's own loopback: the paths of the admin socket that its preStop hook needs."""
+    wanted = (("POST", "/healthcheck/fail"), ("POST", "/drain_listeners"), ("GET", "/stats"))
+    routes = [
+        {
+            "match": {"path": path, "headers": [{"name": ":method", "string_match": {"exact": method}}]},
+            "route": {"cluster": "admin"},
+        }
+        for method, path in wanted
+    ]
+    manager = {
+        "@type": CONNECTION_MANAGER,
+        "stat_prefix": "drain",
+        "route_config": {"name": "drain", "virtual_hosts": [{"name": "drain", "domains": ["*"], "routes": routes}]},
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    return {
+        "name": "drain",
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": DRAIN_PORT}},
+        "filter_chains": [
+            {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+        ],
+    }

@@ -1,0 +1,47 @@
+"""Who may connect: clients to Envoy, only Envoy to the replicas, and the monitoring namespace to the metrics."""
+
+from typing import Any
+
+from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, STATISTICS_PORT, Names, manifest
+from targets.node_pool.rendering import Manifest, Options
+
+__all__ = ["network_policies"]
+
+
+def network_policies(options: Options) -> list[Manifest]:
+    """A policy for the replicas and one for the front door; kubelets' probes are always let in."""
+    names = Names.of(options)
+    envoy = {"podSelector": {"matchLabels": names.selector(FRONT_DOOR)}}
+    served = [TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT] if options.triton else []
+    served += [SCORER_PORT] if options.scorer else []
+    replica_rules = [_allow(served, envoy)]
+    # The scorer's metrics share their port with requests: it is open to nobody unless somebody is to scrape it.
+    scraped = [TRITON_METRICS_PORT] * options.triton
+    scraped += [SCORER_PORT] * (options.scorer and options.pool.monitoring.scrape is not None)
+    if scraped:
+        replica_rules.append(_allow(scraped, _monitoring(options)))
+    front_door_rules = [_allow([FRONT_DOOR_PORT]), _allow([STATISTICS_PORT], _monitoring(options))]
+    return [
+        _policy(options, names.service, REPLICA, replica_rules),
+        _policy(options, names.front_door, FRONT_DOOR, front_door_rules),
+    ]
+
+
+def _policy(options: Options, name: str, component: str, ingress: list[dict[str, Any]]) -> Manifest:
+    spec = {
+        "podSelector": {"matchLabels": Names.of(options).selector(component)},
+        "policyTypes": ["Ingress"],
+        "ingress": ingress,
+    }
+    return manifest(options, "networking.k8s.io/v1", "NetworkPolicy", name, component, spec=spec)
+
+
+def _allow(ports: list[int], *peers: dict[str, Any]) -> dict[str, Any]:
+    rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port} for port in ports]}
+    return {**rule, "from": list(peers)} if peers else rule
+
+
+def _monitoring(options: Options) -> dict[str, Any]:
+    namespace = {"kubernetes.io/metadata.name": options.pool.monitoring.namespace}
+    return {"namespaceSelector": {"matchLabels": namespace}}

@@ -1,0 +1,97 @@
+"""The replicas: their Deployment, the headless Service that Envoy finds them by, and what guards them."""
+
+from typing import Any
+
+from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
+from targets.node_pool.lifecycle import Times
+from targets.node_pool.object_names import REPLICA, Names, manifest
+from targets.node_pool.objects.containers import replica_containers, replica_volumes
+from targets.node_pool.objects.image_pull import image_pull, pull_secrets
+from targets.node_pool.objects.scheduling import replica_placement
+from targets.node_pool.objects.security import pod_security
+from targets.node_pool.objects.strategy import strategy
+from targets.node_pool.rendering import Manifest, Options
+
+__all__ = ["disruption_budget", "service_account", "workload"]
+
+
+def workload(options: Options) -> list[Manifest]:
+    """The objects of the replicas."""
+    names = Names.of(options)
+    return [
+        service_account(options, names.service, REPLICA, annotations=options.pool.service_account_annotations),
+        *image_pull(options),
+        _headless_service(options),
+        _deployment(options),
+        disruption_budget(options, names.service, REPLICA),
+    ]
+
+
+def service_account(options: Options, name: str, component: str, annotations: dict[str, str] | None = None) -> Manifest:
+    """An account of the pods' own, whose token they do not get: they never call Kubernetes."""
+    account = manifest(options, "v1", "ServiceAccount", name, component, annotations=annotations)
+    return {**account, "automountServiceAccountToken": False}
+
+
+def disruption_budget(options: Options, name: str, component: str) -> Manifest:
+    """Drains take one pod of a component at a time, and never wait for one that is broken anyway."""
+    spec = {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": Names.of(options).selector(component)},
+    }
+    return manifest(options, "policy/v1", "PodDisruptionBudget", name, component, spec=spec)
+
+
+def _headless_service(options: Options) -> Manifest:
+    names = Names.of(options)
+    # By number: up to 1.32 Kubernetes does not find the names of a sidecar's ports.
+    ports: list[dict[str, Any]] = []
+    if options.triton:
+        ports += [
+            {"name": "http", "port": TRITON_HTTP_PORT, "targetPort": TRITON_HTTP_PORT},
+            {
+                "name": "grpc",
+                "port": TRITON_GRPC_PORT,
+                "targetPort": TRITON_GRPC_PORT,
+                "appProtocol": "kubernetes.io/h2c",
+            },
+            {"name": "metrics", "port": TRITON_METRICS_PORT, "targetPort": TRITON_METRICS_PORT},
+        ]
+    if options.scorer:
+        ports.append({"name": "score", "port": SCORER_PORT, "targetPort": SCORER_PORT})
+    spec = {"clusterIP": "None", "selector": names.selector(REPLICA), "ports": ports}
+    return manifest(options, "v1", "Service", names.replicas, REPLICA, spec=spec)
+
+
+def _deployment(options: Options) -> Manifest:
+    names, times, pool, secrets = Names.of(options), Times.of(options), options.pool, pull_secrets(options)
+    pod: dict[str, Any] = {
+        "serviceAccountName": names.service,
+        "automountServiceAccountToken": False,
+        # Variables named after Services would meet those of the same prefix that the scorer reads.
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": times.grace,
+        "securityContext": pod_security(USER),
+        **replica_placement(options),
+        **({"imagePullSecrets": secrets} if secrets else {}),
+        **replica_containers(options),
+        "volumes": replica_volumes(options),
+    }
+    spec = {
+        # An autoscaler's number is not ours to set back.
+        **({"replicas": pool.num_replicas} if pool.autoscale is None else {}),
+        # Room for versions that failed: the one that served before them is kept.
+        "revisionHistoryLimit": 10,
+        "progressDeadlineSeconds": times.progress,
+        "strategy": strategy(options),
+        "selector": {"matchLabels": names.selector(REPLICA)},
+        "template": {
+            "metadata": {
+                "labels": {**names.labels(REPLICA), **pool.pod_labels},
+                "annotations": {"kubectl.kubernetes.io/default-container": options.main_container},
+            },
+            "spec": pod,
+        },
+    }
+    return manifest(options, "apps/v1", "Deployment", names.service, REPLICA, spec=spec)

@@ -1,0 +1,1 @@
+../../../../bundle/onnx_limits.py

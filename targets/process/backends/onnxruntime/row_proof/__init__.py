@@ -1,0 +1,1 @@
+../../../../../bundle/row_proof/__init__.py

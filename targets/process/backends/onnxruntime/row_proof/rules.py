@@ -1,0 +1,1 @@
+../../../../../bundle/row_proof/rules.py

@@ -1,0 +1,242 @@
+"""The gated rollout of the `process` target.
+
+The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
+stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
+why in Triton's or the script's own words. Every step can be repeated: the next rollout takes up one that was killed.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common.files import write_whole
+from environment.source import copy_source
+from targets.machine.ports import free_ports, is_listening
+from targets.machine.service import ServiceError
+from targets.process import front_door, models, programs, traffic
+from targets.process.directory import Generation, Record, ServiceDirectory
+from targets.process.probe import GenerationProbe, probe_file
+from targets.process.spec import ServiceSpec
+from targets.process.supervisor import Supervisor
+
+__all__ = ["apply"]
+
+Progress = Callable[[str], None]
+LOGS_KEPT = 20
+PATIENCE_SECONDS = 15  # with one that is ill although it had the time to start
+
+
+def apply(spec: ServiceSpec, progress: Progress) -> Generation:
+    """Bring the service to what `spec` says and give the generation that has the traffic.
+
+    Does nothing where that generation runs already. Raises `ServiceError` where the name belongs to another stack, or
+    where the new generation does not pass its probe within `deadline_seconds`.
+    """
+    directory = ServiceDirectory.of(spec.state_directory, spec.service_name)
+    with directory.locked():
+        record = directory.claim(spec.owner, overwrite=spec.overwrite)
+        rollout = _Rollout(spec, directory, record, progress)
+        try:
+            return rollout.run()
+        except BaseException:
+            if rollout.record.current is None:  # a first deployment that failed leaves nothing to destroy
+                rollout.supervisor.stop()
+                directory.remove()
+            raise
+
+
+class _Rollout:
+    def __init__(self, spec: ServiceSpec, directory: ServiceDirectory, record: Record, progress: Progress) -> None:
+        self.spec = spec
+        self.directory = directory
+        self.record = record
+        self.progress = progress
+        self.supervisor = Supervisor(directory)
+
+    def run(self) -> Generation:
+        moved = self.record.root not in ("", str(self.directory.root))
+        if moved:
+            self.progress(f"the folder was {self.record.root} before: the service starts anew in {self.directory.root}")
+        restarted = self.supervisor.start(keep="" if moved else front_door.PROGRAM)
+        old = self.record.current
+        if moved or (old is not None and not self.directory.generation(old.number).is_dir()):
+            old = None  # its files are gone, or name other files by paths of before
+        unchanged = old is not None and old.digest == self.spec.digest
+        healthy = old is not None and (not (restarted or unchanged) or self._comes_back(old, restarted=restarted))
+        serves = healthy or (old is not None and not restarted)  # one that is ill may still serve in part
+        if old is not None:
+            # A rollout that was killed may have sent the traffic elsewhere, to what is removed next.
+            traffic.send_to(self.directory, old)
+        self._remove_leftovers(keep=old)
+        if old is not None and healthy and unchanged:
+            self._record(old)
+            return old
+
+        new: Generation | None = None
+        try:
+            new = self._prepare(old if serves else None)
+            if old is not None and serves and self.spec.strategy == "recreate":
+                self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
+                self._stop(old)
+            self._start(new)
+            self._await_ready(new)
+        except BaseException:
+            if new is not None:
+                self._remove(new)
+            if old is not None:
+                self._leave(old, healthy=healthy)
+            raise
+        surge = old if serves and self.spec.strategy == "surge" else None
+        traffic.send_to(self.directory, new, draining=surge)
+        self._record(new)
+        self.progress(f"generation {new.number} has the traffic")
+        if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.drain_seconds):
+            self.progress(f"generation {surge.number} has requests left after {self.spec.drain_seconds} s")
+        traffic.send_to(self.directory, new, stopped=old)
+        if old is not None:
+            self._remove(old)
+        self._prune_logs()
+        return new
+
+    def _record(self, current: Generation) -> None:
+        """Write down what has the traffic, and whose it is by that."""
+        changed = {"current": current, "owner": self.spec.owner, "root": str(self.directory.root)}
+        self.record = self.record.model_copy(update=changed)
+        self.directory.write_record(self.record)
+
+    def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
+        """Start what does not run of the old generation: all of it after a reboot or a killed supervisor.
+
+        One that then does not come back is stopped, so that its ports and its GPU are free for another.
+        """
+        if restarted:
+            self.progress(f"the supervisor was not running: starting generation {old.number} again")
+            if any(is_listening(port) for port in old.ports):
+                self.progress(f"generation {old.number} cannot start: another process listens on its ports")
+                return False
+        try:
+            if restarted and old.digest == self.spec.digest:
+                models.lay_out(self.spec, self.directory.generation(old.number))
+            self._start(old)
+            self._await_ready(
+                old,
+                max(PATIENCE_SECONDS, self.spec.deadline_seconds - self._age(old)),
+                told=None if restarted else "serves",
+            )
+        except ServiceError as error:
+            self.progress(f"generation {old.number} did not come back: {error}")
+            if restarted:
+                self._stop(old)
+            return False
+        return True
+
+    def _leave(self, old: Generation, *, healthy: bool) -> None:
+        """Leave the old generation to the supervisor, which goes on trying with one that did not come back."""
+        try:
+            self._start(old)
+            if healthy:
+                self._await_ready(old, told="serves on")
+        except ServiceError as error:
+            self.progress(f"generation {old.number} did not come back: {error}")
+
+    def _prepare(self, beside: Generation | None) -> Generation:
+        """Write the files of the new generation, which starts `beside` another one on ports of its own.
+
+        Its number is spent even if nothing comes of it.
+        """
+        number = self.record.next_number
+        self.record = self.record.model_copy(update={"next_number": number + 1})
+        self.directory.write_record(self.record)
+
+        spec = self.spec
+        last = self.record.current if beside is None else None
+        with_triton, with_script = bool(spec.triton_bundles), spec.entry_script is not None
+        remembered = (last.triton_http, last.triton_grpc, last.triton_metrics, last.scorer) if last else ()
+        ports = free_ports(3 * with_triton + with_script, preferred=remembered)
+        generation = Generation(number=number, digest=spec.digest)
+        if with_triton:
+            http, grpc, metrics = (ports.pop(0) for _ in range(3))
+            generation = generation.model_copy(
+                update={"triton_http": http, "triton_grpc": grpc, "triton_metrics": metrics}
+            )
+        if with_script:
+            generation = generation.model_copy(update={"scorer": ports.pop(0)})
+
+        folder = self.directory.generation(number)
+        folder.mkdir(parents=True)
+        self.progress(f"copying {', '.join(f'{b.name}:{b.version}' for b in spec.bundles)} to generation {number}")
+        try:
+            served = models.lay_out(spec, folder)
+        except BaseException:
+            self.directory.remove_generation(number)
+            raise
+        if with_triton:
+            launch = programs.triton(
+                served, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
+            )
+            write_whole(folder / "triton.json", launch.to_json(), mode=0o600)
+        if spec.entry_script is not None:
+            copy_source(spec.entry_script.source_directory, folder / "source")
+            launch = programs.scorer(
+                spec,
+                generation,
+                source_directory=folder / "source",
+                model_directory=models.model_directory(spec, folder),
+                probe=folder / "probe.json",
+            )
+            write_whole(folder / "scorer.json", launch.to_json(), mode=0o600)
+        write_whole(folder / "probe.json", probe_file(spec, generation), mode=0o600)
+        return generation
+
+    def _start(self, generation: Generation) -> None:
+        """Start what does not run of a generation."""
+        folder = self.directory.generation(generation.number)
+        known = self.supervisor.processes()
+        if missing := [name for name in generation.programs if name not in known]:
+            self.progress(f"starting generation {generation.number}: {', '.join(missing)}")
+        for name in generation.programs:
+            if name in known:
+                self.supervisor.restart(name)
+            else:
+                launch = folder / f"{name.rpartition('-')[0]}.json"
+                self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
+
+    def _age(self, generation: Generation) -> int:
+        """For how many seconds the whole of a generation has run."""
+        processes = self.supervisor.processes()
+        return min((processes[name].seconds for name in generation.programs if name in processes), default=0)
+
+    def _await_ready(self, generation: Generation, seconds: float | None = None, *, told: str | None = None) -> None:
+        """Wait until a generation is ready, and tell how long it took, or in other words that it is."""
+        probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
+        started = time.monotonic()
+        probe.wait(seconds or self.spec.deadline_seconds, self.progress, self.spec.scoring_timeout_ms / 1000)
+        told = told or f"is ready after {time.monotonic() - started:.1f} s"
+        self.progress(f"generation {generation.number} {told}")
+
+    def _stop(self, generation: Generation) -> None:
+        # The scorer first: one idle connection of a client makes Triton wait for its whole exit timeout.
+        for name in reversed(generation.programs):
+            self.supervisor.remove(name)
+
+    def _remove(self, generation: Generation) -> None:
+        self._stop(generation)
+        self.directory.remove_generation(generation.number)
+
+    def _remove_leftovers(self, *, keep: Generation | None) -> None:
+        """Remove what a killed rollout left: programs and folders of generations without traffic."""
+        kept = set(keep.programs) if keep else set()
+        for name in sorted(self.supervisor.processes()):
+            if name.startswith(("triton-", "scorer-")) and name not in kept:
+                self.supervisor.remove(name)
+        for number in self.directory.generation_numbers():
+            if keep is None or number != keep.number:
+                self.directory.remove_generation(number)
+
+    def _log(self, program: str) -> Path:
+        return self.directory.logs / f"{program}.log"
+
+    def _prune_logs(self) -> None:
+        logs = sorted(self.directory.logs.glob("*-*.log*"), key=lambda path: path.stat().st_mtime)
+        for log in logs[:-LOGS_KEPT]:
+            log.unlink()

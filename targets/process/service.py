@@ -1,0 +1,53 @@
+"""A service of the `process` target as a whole: measured, and removed."""
+
+from pathlib import Path
+
+from targets.machine.service import Measured
+from targets.process.directory import ServiceDirectory
+from targets.process.probe import GenerationProbe
+from targets.process.supervisor import Supervisor
+
+__all__ = ["measure", "remove"]
+
+
+def measure(directory: ServiceDirectory) -> Measured:
+    """Ask a service's processes, its models and its golden inferences how they are; not its front door.
+
+    That one opens once these are healthy: see `targets.process.front_door.measure`.
+    """
+    record = directory.record()
+    if record is None or record.current is None:
+        return Measured("Stopped", ("no service of that name runs here",))
+    if not directory.generation(record.current.number).is_dir():
+        return Measured(
+            "Stopped", (f"the files of its generation {record.current.number} are gone; `make up` makes another",)
+        )
+    supervisor = Supervisor(directory)
+    if not supervisor.is_running():
+        return Measured("Stopped", ("its supervisor does not run or answer; `make up` starts the service again",))
+    processes = supervisor.processes()
+    down = [
+        f"{name} is {processes[name].state if name in processes else 'missing'}"
+        for name in record.current.programs
+        if name not in processes or processes[name].state not in ("STARTING", "RUNNING")
+    ]
+    if down:
+        return Measured("Unhealthy", tuple(down))
+    probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
+    return Measured.of(problem.text for problem in probe.problems())
+
+
+def remove(state_directory: Path, service_name: str, owner: str) -> None:
+    """Stop a service's processes and remove its folder; what another stack took over is left alone.
+
+    Nothing happens where there is none. Raises `ServiceError` that names what does not end.
+    """
+    directory = ServiceDirectory.of(state_directory, service_name)
+    if not directory.root.is_dir():
+        Supervisor(directory, owner).stop()  # what a deleted folder left running
+        return
+    with directory.locked():
+        if directory.is_taken_from(owner):
+            return
+        Supervisor(directory, owner).stop()
+        directory.remove()

@@ -1,0 +1,90 @@
+"""`make status`, `make logs`, `make check` and `make outputs` for a service on a node pool."""
+
+import io
+
+import pytest
+import yaml
+from rich.console import Console
+
+from operate import node_pool
+from operate.outputs import commands
+from targets.machine.service import ServiceError
+from targets.node_pool.cluster.client import Cluster, ClusterError
+from tests.targets.node_pool.test_rollouts import Cluster as Shown
+from tests.targets.node_pool.test_rollouts import container, deployment, pod
+
+
+@pytest.fixture
+def screen():
+    return Console(file=io.StringIO(), width=120)
+
+
+def test_status_shows_the_state_and_the_pods(options, screen, monkeypatch):
+    broken = pod("svc-1", containers=[container("scorer", restarts=2, terminated={"exitCode": 3, "reason": "Error"})])
+    monkeypatch.setattr(node_pool, "expected_cluster", lambda context, known: Shown([deployment(0)], [broken]))
+    assert node_pool.run("status", screen, options().settings, follow=False) == 1
+    shown = screen.file.getvalue()
+    assert "triton-webservice: Unhealthy" in shown
+    assert "pod svc-1: scorer ended with exit code 3 (Error)" in shown
+    assert "there is no Service triton-webservice-replicas in the namespace serving" in shown
+    assert [word for word in shown.splitlines() if "svc-1 " in word and " no " in word]
+
+
+def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 3\n')
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
+    settings = options(pool={"context": "prod", "namespace": "serving"}).settings
+    assert node_pool.run("logs", screen, settings, follow=True) == 3
+    asked = (tmp_path / "asked").read_text()
+    assert asked.startswith("--context prod --namespace serving logs --selector ")
+    assert asked.endswith("--follow\n")
+
+
+def test_without_kubectl_the_command_is_told(options, screen, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ServiceError, match="kubectl is not on PATH; the command is: kubectl --namespace default logs"):
+        node_pool.run("logs", screen, options().settings, follow=False)
+
+
+def test_check_says_where_it_can_be_run(options, screen):
+    with pytest.raises(ServiceError, match="target 'process' or 'docker'"):
+        node_pool.run("check", screen, options().settings, follow=False)
+
+
+def test_outputs_lead_to_a_service_inside_the_cluster(options, tmp_path):
+    values = {
+        "scoringUri": "http://triton-webservice.default.svc",
+        "tritonUri": "http://triton-webservice.default.svc",
+        "metricsUri": "http://triton-webservice-replicas.default.svc:8002/metrics",
+        "portForward": "kubectl port-forward …",
+    }
+    lines = list(commands(values, options().settings, tmp_path, "aks-gpu"))
+    assert "  kubectl port-forward …" in lines
+    (health,) = [line for line in lines if "/v2/health/ready" in line]
+    assert "--connect-to ::localhost:6789 http://triton-webservice.default.svc/v2/health/ready" in health
+    assert not any("8002" in line for line in lines)
+
+
+def test_an_expired_login_is_told_in_one_line(tmp_path, monkeypatch):
+    login = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": ["-c", "echo 'ERROR: your token expired' >&2; echo run: az login >&2; exit 1"],
+    }
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": login}}],
+    }
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    with pytest.raises(ClusterError) as failure:
+        Cluster("").select("pods", "default", {})
+    assert "login failed: " in str(failure.value)
+    assert str(failure.value).endswith("ERROR: your token expired run: az login; log in again")
