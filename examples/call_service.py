@@ -146,7 +146,7 @@ def classify_photographs(service: Service) -> float:
     table = Table("file", "shows", "answer", title="densenet_onnx: held-out crops of photographs")
     headers = {"Content-Type": "application/octet-stream", **service.headers}
     right = []
-    for file in sorted((DATA / "photographs").glob("*.jpg")):
+    for file in sorted((PROJECT / "examples" / "scripts" / "photographs").glob("*.jpg")):
         answer = httpx.post(service.scoring_uri, content=file.read_bytes(), headers=headers, timeout=60)
         answer.raise_for_status()
         shown = file.stem.replace("_", " ").upper()

@@ -1,4 +1,4 @@
-"""Presets of node pools: how each cloud labels and taints its GPU nodes. The data is in `presets.yaml`."""
+"""Presets of node pools: how each cloud labels and taints its GPU nodes. The data is in `compute_targets.yaml`."""
 
 from functools import cache
 from pathlib import Path
@@ -12,7 +12,7 @@ __all__ = ["OWN_POOL", "Preset", "presets"]
 
 
 class Preset(BaseModel):
-    """A family of node pools; the fields are explained at the head of `presets.yaml`."""
+    """A family of node pools; the fields are explained at the head of `compute_targets.yaml`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, validate_by_name=True)
 
@@ -32,6 +32,6 @@ OWN_POOL = Preset()
 @cache
 def presets() -> dict[str, Preset]:
     """Every preset, by the name that `deployment.computeTargetName` gives."""
-    text = Path(__file__).with_name("presets.yaml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("compute_targets.yaml").read_text(encoding="utf-8")
     entries: dict[str, Any] = yaml.safe_load(text)
     return {name: Preset.model_validate(entry) for name, entry in entries.items()}

@@ -1,7 +1,7 @@
 """Entry script: says what an image file shows, by the model `densenet_onnx` on Triton.
 
     curl $scoringUri -H "Authorization: Bearer $key" -H "Content-Type: application/octet-stream" \
-        --data-binary @examples/data/photographs/tabby.jpg
+        --data-binary @examples/scripts/photographs/tabby.jpg
 
 answers `281 : TABBY`, the likeliest of ImageNet's classes. Azure Machine Learning's script of that name in shape: the
 request is the file as it is, Triton puts the labels to the classes.

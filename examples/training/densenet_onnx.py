@@ -178,7 +178,7 @@ def main() -> None:
     classifier, held_out, numbers = train()
     accuracy = float(classifier.score(read_features(held_out), numbers))
     save(FOLDER, classifier, accuracy)
-    save_photographs(export.EXAMPLE_DATA / "photographs", held_out)
+    save_photographs(export.PHOTOGRAPHS, held_out)
     print(f"{MODEL}: accuracy {accuracy:.4f} on {len(held_out)} held-out crops")
 
 

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORY = PROJECT / "model_repository" / "triton"
 EXAMPLE_DATA = PROJECT / "examples" / "data"
+PHOTOGRAPHS = PROJECT / "examples" / "scripts" / "photographs"
 
 # Old enough for the ONNX Runtime of every Triton since 20.09, and read by the newest.
 OPSETS = [helper.make_opsetid("", 12), helper.make_opsetid("ai.onnx.ml", 2)]

@@ -60,7 +60,7 @@ class Application(BaseApplication):  # type: ignore[misc]
         worker = "asyncio_worker.AsyncioWorker" if self.is_async else "gevent_worker.GeventWorker"
         for name, value in {
             "workers": self.settings.worker_count,
-            "worker_class": f"serving.{worker}",
+            "worker_class": f"serving.workers.{worker}",
             "timeout": self.settings.worker_timeout,
             "graceful_timeout": self.settings.graceful_timeout,
             "logger_class": _Logger,

@@ -236,7 +236,7 @@ def test_more_gpus_than_the_pool_has_spare_end_in_the_schedulers_words(service, 
 
 
 def test_an_image_file_gets_its_class_through_the_interface_of_densenet(service, built):
-    photograph = (PROJECT / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    photograph = (PROJECT / "examples" / "scripts" / "photographs" / "espresso.jpg").read_bytes()
     service.model = "densenet_onnx"
     try:
         service.deploy(*built.densenet)

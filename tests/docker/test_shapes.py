@@ -86,7 +86,7 @@ def test_an_image_file_gets_its_class_through_the_interface_of_densenet(
     shared = ("models", "environment", "entryScript", "sourceDirectory")
     project.write_settings(**{name: stack[f"triton-serving:{name}"] for name in shared})
     project.up()
-    photograph = (SOURCE / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    photograph = (SOURCE / "examples" / "scripts" / "photographs" / "espresso.jpg").read_bytes()
     with project.client() as client:
         answer = client.post("/score", content=photograph, headers={"Content-Type": "application/octet-stream"})
         made = client.get("/v2/models/densenet_onnx").json()["outputs"]

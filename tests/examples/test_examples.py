@@ -105,7 +105,7 @@ def test_photographs_are_told_apart_through_the_interface_of_densenet(service: P
     done = call_service(service, service.stack)
     assert done.returncode == 0, done.stderr
     assert "densenet_onnx: 6 of 6 photographs right" in done.stdout
-    photograph = (service.root / "examples" / "data" / "photographs" / "espresso.jpg").read_bytes()
+    photograph = (service.root / "examples" / "scripts" / "photographs" / "espresso.jpg").read_bytes()
     with service.client() as client:
         metadata = client.get("/v2/models/densenet_onnx").json()
         (given,), (made,) = metadata["inputs"], metadata["outputs"]

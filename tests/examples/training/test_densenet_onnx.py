@@ -14,7 +14,7 @@ from bundle.layout import check_layout
 from examples.training import densenet_onnx, export
 from serving.azure import names as azure_names
 
-PHOTOGRAPHS = export.EXAMPLE_DATA / "photographs"
+PHOTOGRAPHS = export.PHOTOGRAPHS
 
 
 def scores(model: Path, images: list[Image.Image]) -> np.ndarray:
