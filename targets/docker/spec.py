@@ -40,9 +40,7 @@ class ServiceSpec(spec.ServiceSpec):
 
 
 class FrontDoorSpec(spec.FrontDoorSpec):
-    """The front door of a service; `shape` lists who is behind it: `triton`, `scorer` or both."""
+    """The front door of a service: Envoy of `image`, in the Docker network `network`."""
 
-    owner: str
     network: str
     image: str
-    shape: tuple[str, ...]

@@ -3,16 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
-from pydantic.alias_generators import to_camel
+from pydantic import SecretStr
 
-__all__ = ["FrontDoorSpec", "Part", "ServiceSpec"]
+from common.part import Part
 
-
-class Part(BaseModel):
-    """A part of a declaration, with its names as Pulumi's inputs have them; what it does not know is left out."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, extra="ignore")
+__all__ = ["FrontDoorSpec", "ServiceSpec"]
 
 
 class ServiceSpec(Part):
@@ -36,13 +31,15 @@ class ServiceSpec(Part):
 
 
 class FrontDoorSpec(Part):
-    """The front door that a service should have.
+    """The front door that a service of `owner` should have; `shape` lists who is behind it: `triton`, `scorer` or both.
 
     `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty.
     """
 
     service_name: str
+    owner: str
     state_directory: Path
+    shape: tuple[str, ...]
     port: int
     public: bool = False
     auth_enabled: bool = True

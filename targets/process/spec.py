@@ -3,37 +3,14 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
 
 from targets.machine import spec
+from targets.served import EntryScript, ServedBundle
 
-__all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
+__all__ = ["ServiceSpec"]
 
 # What may change without a new generation.
 _RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds", "drain_seconds"}
-
-
-class ServedBundle(spec.Part):
-    """A registered bundle as this machine sees it: `path` is its folder of files, `framework` says who serves it."""
-
-    registry: str
-    name: str
-    version: int
-    digest: str
-    path: Path
-    framework: Literal["Multi", "Custom"]
-
-
-class EntryScript(spec.Part):
-    """The entry script: its folder, its file in there, the digest of all the folder's files, and its golden request.
-
-    `golden` is JSON text, `{"request": ..., "response": ...}` or `{}`.
-    """
-
-    source_directory: Path
-    file: str
-    digest: str
-    golden: str = "{}"
 
 
 class ServiceSpec(spec.ServiceSpec):

@@ -1,0 +1,7 @@
+"""The Pulumi provider `triton`: what a program declares as `triton:index:...`, made, changed, measured and removed.
+
+    program ── CustomResource ──► engine ── gRPC ──► server ──► a resource type of `resources/` ──► targets, bundle, ...
+
+`declaration` is the program's side, `server` the engine's side, `resource_type` what both share: a resource's inputs and
+outputs are declared once, as pydantic models, and checked on both sides.
+"""

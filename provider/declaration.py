@@ -1,0 +1,51 @@
+"""The program's side of a resource: a `CustomResource` whose inputs are named as its type's model names them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pulumi
+from pydantic import BaseModel, SecretStr
+from pydantic.alias_generators import to_camel
+
+__all__ = ["Declaration"]
+
+
+class Declaration(pulumi.CustomResource):
+    """A resource `triton:index:<class name>`; its attributes are its inputs and outputs, named as in the models.
+
+    Args of a subclass are checked by name here, and by value when the engine asks the provider to check them.
+
+    Attributes:
+        Inputs: The model of the inputs.
+        Outputs: The model of the outputs.
+    """
+
+    Inputs: ClassVar[type[BaseModel]]
+    Outputs: ClassVar[type[BaseModel]]
+
+    def __init__(
+        self, name: str, inputs: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        known, made = self.Inputs.model_fields, self.Outputs.model_fields
+        unknown = sorted(set(inputs) - set(known))
+        missing = sorted(field for field, info in known.items() if info.is_required() and field not in inputs)
+        if unknown or missing:
+            raise TypeError(f"{type(self).__name__} {name!r}: unknown inputs {unknown}, missing inputs {missing}")
+        secret = [
+            to_camel(field) for field, info in {**known, **made}.items() if SecretStr in _types(info.annotation)
+        ]
+        props = {**{to_camel(field): None for field in made}, **{to_camel(key): inputs[key] for key in inputs}}
+        marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
+        super().__init__(
+            f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
+        )
+
+    def translate_output_property(self, prop: str) -> str:
+        """An output's name in Python: snake case."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", prop).lower()
+
+
+def _types(annotation: Any) -> set[Any]:
+    """The types that an annotation names, such as both of `SecretStr | None`."""
+    return {annotation, *getattr(annotation, "__args__", ())}

@@ -1,0 +1,111 @@
+"""A bundle's version in the registry."""
+
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from bundle.layout import check_files, check_layout
+from bundle.probe import without_golden
+from bundle.registry import Registered, Registry, RegistryError
+from bundle.told import are_current
+from provider.declaration import Declaration
+from common.part import Part
+from provider.resource_type import ResourceType, Say
+
+__all__ = ["RegisteredModel", "RegisteredModelType"]
+
+
+class Inputs(Part):
+    """A bundle to register.
+
+    `source` is its folder, "" where the registry holds the version of `digest` already; `cache` the folder that bundles
+    of an object store are downloaded to, "" where they stay there; `digest` the content's at preview, so that a change
+    shows there.
+    """
+
+    registry: str
+    cache: str
+    name: str
+    target: str
+    source: str
+    digest: str
+    framework: str
+    tags: dict[str, str]
+    description: str
+
+
+class Outputs(Part):
+    """The version that the content got, where its files are, and its models."""
+
+    version: int
+    digest: str
+    path: str
+    models: list[dict[str, Any]]
+
+
+class RegisteredModelType(ResourceType[Inputs, Outputs]):
+    """A registered bundle: same content, same version; changed content, the next one.
+
+    Registered versions are kept when the resource is deleted: other stacks and rollbacks need them.
+    """
+
+    inputs, outputs = Inputs, Outputs
+    # Where the bundle lay when it was registered says nothing about what is registered.
+    ignored = frozenset({"source", "cache"})
+
+    def id(self, inputs: Inputs) -> str:
+        return f"{inputs.registry}/{inputs.name}"
+
+    def create(self, inputs: Inputs, say: Say) -> Outputs:
+        registry = Registry(inputs.registry, cache=Path(inputs.cache) if inputs.cache else None)
+        if inputs.source:
+            registered = _register(registry, inputs)
+            say(f"{registered.model_id} is registered")
+        else:
+            registered = registry.with_digest(inputs.name, inputs.digest)
+            say(f"{registered.model_id} is in the registry")
+        for line in without_golden(registered):
+            say(line)
+        return Outputs(
+            version=registered.version,
+            digest=registered.digest,
+            path=str(registry.local_path(registered)) if inputs.cache else registered.path,
+            models=registered.summary,
+        )
+
+    def drifted(self, inputs: Inputs, known: Outputs) -> frozenset[str]:
+        if "://" in known.path:
+            return frozenset()
+        if not Path(known.path).is_dir():
+            return frozenset({"path"})
+        # A registry elsewhere is asked when the version is used.
+        there = "://" in inputs.registry or _is_sound(inputs, known)
+        return frozenset() if there else frozenset({"models"})
+
+
+def _is_sound(inputs: Inputs, known: Outputs) -> bool:
+    try:
+        registered = Registry(inputs.registry).get(inputs.name, known.version)
+    except RegistryError:
+        return False
+    return are_current(registered.models)
+
+
+def _register(registry: Registry, inputs: Inputs) -> Registered:
+    source = Path(inputs.source)
+    bundle = check_files(source) if inputs.framework == "Custom" else check_layout(source, target=inputs.target)
+    return registry.register(
+        inputs.name, bundle, tags=inputs.tags, description=inputs.description, framework=inputs.framework
+    )
+
+
+class RegisteredModel(Declaration):
+    """A registered bundle."""
+
+    Inputs, Outputs = Inputs, Outputs
+    version: pulumi.Output[int]
+    digest: pulumi.Output[str]
+    path: pulumi.Output[str]
+    framework: pulumi.Output[str]
+    models: pulumi.Output[list[dict[str, Any]]]

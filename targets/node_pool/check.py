@@ -1,0 +1,112 @@
+"""The check of a service on a node pool: through its front door, from outside or by port-forward."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+
+from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.sleep import awake
+from targets.smoke_check import Questions, SmokeCheckError, check, client, failure
+
+__all__ = ["FrontDoorPlace", "check_through"]
+
+_POLL_SECONDS = 1.0
+_BALANCER_SECONDS = 300.0  # for a cloud to make a load balancer and to publish its name
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontDoorPlace:
+    """How a front door on a node pool is reached.
+
+    Attributes:
+        address: A load balancer's own; "" for a port-forward.
+        sleeps: Whether the service may be scaled to zero.
+        patience: Seconds that the door and a replica behind it may take to answer.
+    """
+
+    namespace: str
+    service: str
+    port: int
+    scheme: str
+    address: str
+    sleeps: bool
+    patience: int
+
+
+def check_through(cluster: Cluster, door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]) -> int:
+    """Ask a service through its front door; gives how many things were asked.
+
+    Raises:
+        SmokeCheckError: It does not answer as it should.
+    """
+    with _held_awake(cluster, door), _way_in(cluster, door, say) as (way, url):
+        _await_answer(url, door.patience, questions)
+        count, found = check(questions.at(url))
+    if found:
+        raise failure(found)
+    say(f"{count} checks of {door.service} through {way} passed")
+    return count
+
+
+@contextlib.contextmanager
+def _held_awake(cluster: Cluster, door: FrontDoorPlace) -> Iterator[None]:
+    if not door.sleeps:
+        yield
+        return
+    with awake(cluster, door.namespace, door.service):
+        yield
+
+
+@contextlib.contextmanager
+def _way_in(cluster: Cluster, door: FrontDoorPlace, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """The way to the front door in words, and its URL."""
+    if door.address:
+        say(f"waiting until {door.address} takes connections, for {_BALANCER_SECONDS:.0f} s at the most")
+        url = f"{door.scheme}://{door.address}"
+        if (refusal := _await_connection(url)) is None:
+            yield door.address, url
+            return
+        say(f"no connection to {door.address} from here ({refusal}): it may let others in; asking by port-forward")
+    with cluster.forwarded(door.namespace, door.service, door.port) as port:
+        yield "a port-forward", f"{door.scheme}://127.0.0.1:{port}"
+
+
+def _await_connection(url: str) -> str | None:
+    """Wait until a new load balancer takes connections; why it does not take this machine's."""
+    parts = urlsplit(url)
+    deadline = time.monotonic() + _BALANCER_SECONDS
+    while True:
+        try:
+            with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), timeout=10):
+                return None
+        except OSError as error:
+            if time.monotonic() > deadline:
+                return str(error)
+        time.sleep(_POLL_SECONDS)
+
+
+def _await_answer(url: str, patience: int, questions: Questions) -> None:
+    """Wait until the front door and a replica behind it answer.
+
+    A new load balancer needs a while, and a service that was scaled to zero is woken by this very request.
+    """
+    deadline = time.monotonic() + patience
+    path = "/v2/health/ready" if questions.bundles else "/"
+    received = ""
+    with client(questions.at(url)) as asking:
+        while time.monotonic() < deadline:
+            try:
+                status = asking.get(path).status_code
+                if status not in (502, 503, 504):
+                    return
+                received = f"{status}"
+            except httpx.TransportError as error:
+                received = str(error)
+            time.sleep(_POLL_SECONDS)
+    raise SmokeCheckError(f"GET {url}{path}: no answer within {patience} s; the last was: {received}")
