@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.errors import EngineError
+from engine.providers import plugin_folder
 from engine.providers.children import Children
 from engine.providers.provider import Provider
 from engine.state.checkpoint import DYNAMIC_PACKAGE
@@ -19,30 +20,55 @@ class PluginMissing(EngineError):
 
 
 class Plugins:
-    """Finds and starts provider processes."""
+    """Finds and starts provider processes.
+
+    `folder` is the program's; `own` are the folders of the project's own providers, by package.
+    """
 
     def __init__(
         self,
         children: Children,
         folder: Path,
+        own: Mapping[str, Path],
         environment: Mapping[str, str],
         engine_address: str,
         on_line: Callable[[str], None],
     ) -> None:
         self._children = children
         self._folder = folder
+        self._own = own
         self._environment = environment
         self._engine_address = engine_address
         self._on_line = on_line
 
+    def is_own(self, package: str) -> bool:
+        """Tell whether the package's provider needs no installation: the project has it, or Pulumi's SDK."""
+        return package in self._own or package == DYNAMIC_PACKAGE
+
     def start(self, package: str, version: str = "") -> Provider:
-        """A new process of the package's provider. Raises PluginMissing when it is not installed."""
-        if package == DYNAMIC_PACKAGE:
+        """Start a new process of the package's provider.
+
+        Args:
+            package: The provider's name, such as `kubernetes`.
+            version: The version of the plugin, empty for any.
+
+        Returns:
+            The provider, which need not be ready yet.
+
+        Raises:
+            PluginMissing: The plugin is not installed.
+            EngineError: The folder of the project's own provider is not as expected.
+        """
+        root = self._folder
+        if package in self._own:
+            root = self._own[package]
+            command = [*plugin_folder.command(package, root), self._engine_address]
+        elif package == DYNAMIC_PACKAGE:
             command = [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address]
         else:
             command = [str(self._find(package, version)), self._engine_address]
         child = self._children.start(command, self._folder, self._environment, self._on_line)
-        return Provider(package, child, self._folder, self._engine_address)
+        return Provider(package, child, root, self._engine_address)
 
     def _find(self, package: str, version: str) -> Path:
         name = f"pulumi-resource-{package}"

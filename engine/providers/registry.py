@@ -79,9 +79,9 @@ class Registry:
         self._missing: set[str] = set()
 
     def prestart(self, resource: Resource) -> None:
-        """Starts the process of a provider that will be needed, ahead of that need."""
+        """Start the process of a provider that will be needed, ahead of that need, unless it may be missing."""
         with self._lock:
-            if resource.urn not in self._unconfigured:
+            if self._plugins.is_own(resource.package) and resource.urn not in self._unconfigured:
                 provider = self._start(resource.package, resource.inputs)
                 if provider is not None:
                     self._unconfigured[resource.urn] = provider

@@ -24,7 +24,7 @@ from engine.run.reading import Readings
 from engine.run.recognition import Recognition
 from engine.run.registration import Registrations
 from engine.run.work import Work
-from engine.state.checkpoint import DYNAMIC_PACKAGE, PROVIDER_PREFIX, State
+from engine.state.checkpoint import State
 from engine.state.project import Project
 from engine.state.snapshot import Journal, Snapshot
 from engine.state.stack_file import Configuration
@@ -88,7 +88,12 @@ class Operation:
         self._log_server = Server(self._log)
         self._snapshot = Snapshot(state, target.encrypt, target.secrets_state, journal)
         plugins = Plugins(
-            children, self._folder, self._environment, self._log_server.address, lambda line: reporter.line(line)
+            children,
+            self._folder,
+            target.project.provider_folders,
+            self._environment,
+            self._log_server.address,
+            lambda line: reporter.line(line),
         )
         self._registry = Registry(
             plugins,
@@ -144,7 +149,7 @@ class Operation:
     def _prepare(self) -> None:
         """Starts the providers that the state needs, and reads what has to be read."""
         for item in self._state.resources:
-            if item.type == PROVIDER_PREFIX + DYNAMIC_PACKAGE and not item.delete:
+            if item.is_provider and not item.delete:
                 self._registry.prestart(item)
         for operation in self._state.pending:
             self._name_pending(operation.type, operation.resource.urn)

@@ -22,7 +22,8 @@ class Project:
     """A folder with a `Pulumi.yaml`.
 
     `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files;
-    `config` what the project declares for all of them.
+    `config` what the project declares for all of them; `provider_folders` those of the providers that it has of its
+    own, by package.
     """
 
     root: Path
@@ -31,6 +32,7 @@ class Project:
     stacks: Path
     backend_url: str
     config: ProjectConfig
+    provider_folders: Mapping[str, Path]
 
     @classmethod
     def find(cls, start: Path, environment: Mapping[str, str] = os.environ) -> Project:
@@ -62,6 +64,7 @@ class Project:
             stacks=root / document.get("stackConfigDir", "."),
             backend_url=_backend_url(root, document, environment),
             config=ProjectConfig.read(path, document["name"], document.get("config")),
+            provider_folders=_provider_folders(path, document.get("plugins")),
         )
 
     @property
@@ -126,6 +129,22 @@ class Project:
         except (OSError, ValueError):
             settings = {}
         return settings if isinstance(settings, dict) else {}
+
+
+def _provider_folders(path: Path, plugins: Any) -> dict[str, Path]:
+    """The folders that `plugins.providers` of a project's file names, by the provider's name."""
+    providers = plugins.get("providers") if isinstance(plugins, dict) else plugins
+    entries = providers if isinstance(providers, list) else [] if providers is None else [providers]
+    folders = {}
+    for entry in entries:
+        name, folder = (entry.get("name"), entry.get("path")) if isinstance(entry, dict) else (None, None)
+        if not (isinstance(name, str) and name and isinstance(folder, str) and folder):
+            raise EngineError(
+                f"'{path}': plugins: {entry!r} is no provider. Expected a list 'providers:' of entries such as "
+                "{name: triton, path: provider}."
+            )
+        folders[name] = path.parent / folder
+    return folders
 
 
 def _home(environment: Mapping[str, str]) -> Path:
