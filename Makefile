@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle common components engine environment examples gateway operate serving settings targets
+PACKAGES := bundle common components engine environment examples gateway operate provider serving settings targets
 
 # One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
 # the same files: `$(LOCKED) command`.

@@ -26,7 +26,8 @@ from gateway.options import Options, Triton, Upstreams, loopback
 from targets.machine.ports import free_ports
 from targets.process.directory import Generation
 from targets.process.programs import triton
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
+from targets.served import ServedBundle
 
 __all__ = ["KEY", "Machinery", "Server", "build_environment", "build_peer"]
 

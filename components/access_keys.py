@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 from pydantic import SecretStr
 
-from components.providers.access_key import AccessKey
+from provider.resources.access_key import AccessKey
 from settings.schema import Settings
 
 __all__ = ["AccessKeys", "AccessKeysArgs"]
@@ -44,8 +44,10 @@ class AccessKeys(pulumi.ComponentResource):
     def __init__(self, name: str, args: AccessKeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:AccessKeys", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        primary = AccessKey(f"{name}-primary", edition=args.primary_edition, given=args.primary_key, opts=child)
-        secondary = AccessKey(f"{name}-secondary", edition=args.secondary_edition, given=args.secondary_key, opts=child)
+        primary = AccessKey(f"{name}-primary", {"edition": args.primary_edition, "given": args.primary_key}, child)
+        secondary = AccessKey(
+            f"{name}-secondary", {"edition": args.secondary_edition, "given": args.secondary_key}, child
+        )
         self.primary = pulumi.Output.secret(primary.key)
         self.secondary = pulumi.Output.secret(secondary.key)
         self.register_outputs({"primary": self.primary, "secondary": self.secondary})

@@ -11,12 +11,11 @@ import pulumi_docker as docker
 
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
-from components.providers.docker_front_door import DockerFrontDoor
-from components.providers.docker_service import DockerService
-from components.providers.machine_service import state_directory
 from components.stack_settings import stack_name
 from environment.dockerfile import held
 from environment.image_layout import repository
+from provider.place import state_directory
+from provider.resources.docker import DockerFrontDoor, DockerService
 from settings.schema import Framework, Settings
 from targets.docker.containers import Labels
 from targets.docker.engine import Engine
@@ -88,27 +87,27 @@ class DockerDeployment(MachineDeployment):
     def _inputs(self, served: pulumi.Output[list[dict[str, Any]]], *, scorer: bool) -> dict[str, Any]:
         settings, deployment = self._args.settings, self._args.settings.deployment
         inputs: dict[str, Any] = {
-            "serviceName": settings.service_name,
+            "service_name": settings.service_name,
             "owner": stack_name(),
             "overwrite": deployment.overwrite,
-            "stateDirectory": state_directory(self._args.project, settings.state_directory),
+            "state_directory": state_directory(self._args.project / settings.state_directory),
             "network": self._network.name,
             "image": self._args.image,
             "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
             "repositories": served.apply(_repositories),
             "scorer": scorer,
             "variables": settings.environment.variables,
-            "gpuCores": deployment.gpu_cores,
-            "cpuCores": deployment.cpu_cores,
-            "memoryMb": deployment.memory_mb,
-            "scorerShare": settings.docker.scorer_share,
-            "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "gpu_cores": deployment.gpu_cores,
+            "cpu_cores": deployment.cpu_cores,
+            "memory_mb": deployment.memory_mb,
+            "scorer_share": settings.docker.scorer_share,
+            "scoring_timeout_ms": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
-            "deadlineSeconds": deployment.rollout.deadline_seconds,
-            "drainSeconds": deployment.drain_seconds,
+            "deadline_seconds": deployment.rollout.deadline_seconds,
+            "drain_seconds": deployment.drain_seconds,
         }
         if settings.docker.shm_mb is not None:
-            inputs["sharedMemoryMb"] = settings.docker.shm_mb
+            inputs["shared_memory_mb"] = settings.docker.shm_mb
         return inputs
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.providers.build_context import EnvironmentContext, ServiceContext
-from components.providers.environment_venv import declared_environment
+from environment.declared import declared_environment
 from environment.files import digest_of
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
+from provider.resources.environment_context import EnvironmentContext
+from provider.resources.service_context import ServiceContext
 from settings.schema import Settings
 
 __all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
@@ -127,8 +128,8 @@ class EnvironmentImage(pulumi.ComponentResource):
             {
                 "name": args.name,
                 "clone": args.clone or "",
-                "pipPackages": list(args.pip_packages),
-                "baseImage": args.base_image or declared.curated.image.reference,
+                "pip_packages": list(args.pip_packages),
+                "base_image": args.base_image or declared.curated.image.reference,
                 "folder": str(args.folder),
                 "locks": str(args.locks),
                 "curated": declared.curated.model_dump(mode="json"),

@@ -8,8 +8,8 @@ import pulumi
 
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
-from components.providers.machine_service import state_directory
 from gateway.cors import VARIABLE, origins
+from provider.place import state_directory
 from settings.schema import Settings
 from settings.tls_files import certificate_host
 from targets.machine.loopback import loopback_host
@@ -51,27 +51,27 @@ class Gateway(pulumi.ComponentResource):
         settings, deployment = args.settings, args.settings.deployment
         super().__init__("triton:index:Gateway", name, None, opts)
         inputs: dict[str, Any] = {
-            "serviceName": settings.service_name,
-            "stateDirectory": state_directory(args.project, settings.state_directory),
+            "service_name": settings.service_name,
+            "state_directory": state_directory(args.project / settings.state_directory),
             "port": deployment.port,
             "public": deployment.public,
-            "authEnabled": deployment.auth_enabled,
-            "primaryKey": args.keys.primary,
-            "secondaryKey": args.keys.secondary,
-            "scoringTimeoutMs": deployment.scoring_timeout_ms,
-            "maxRequestMegabytes": deployment.max_request_megabytes,
-            "cpuCores": deployment.cpu_cores,
-            "memoryMb": deployment.memory_mb,
+            "auth_enabled": deployment.auth_enabled,
+            "primary_key": args.keys.primary,
+            "secondary_key": args.keys.secondary,
+            "scoring_timeout_ms": deployment.scoring_timeout_ms,
+            "max_request_megabytes": deployment.max_request_megabytes,
+            "cpu_cores": deployment.cpu_cores,
+            "memory_mb": deployment.memory_mb,
             "shape": args.deployment.shape,
         }
         if deployment.max_requests_per_second is not None:
-            inputs["maxRequestsPerSecond"] = deployment.max_requests_per_second
+            inputs["max_requests_per_second"] = deployment.max_requests_per_second
         allowed = origins(settings.environment.variables.get(VARIABLE, ""))
         if allowed:
-            inputs["corsOrigins"] = list(allowed)
+            inputs["cors_origins"] = list(allowed)
         if settings.tls is not None:
-            inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
-            inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())
+            inputs["certificate_file"] = str((args.project / settings.tls.certificate_file).resolve())
+            inputs["key_file"] = str((args.project / settings.tls.key_file).resolve())
         door = args.deployment.front_door(
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
@@ -84,6 +84,6 @@ class Gateway(pulumi.ComponentResource):
         self.triton_uri = args.deployment.shape.apply(lambda shape: self.url if "triton" in shape else None)
         address = self.url.partition("://")[2]
         self.grpc_uri = args.deployment.shape.apply(lambda shape: address if "triton" in shape else None)
-        self.metrics_uri = pulumi.Output.format("http://{0}:{1}/metrics", loopback_host(), door.metricsPort)
+        self.metrics_uri = pulumi.Output.format("http://{0}:{1}/metrics", loopback_host(), door.metrics_port)
         self.state = pulumi.Output.all(args.deployment.state, door.state).apply(lambda states: overall(*states))
         self.register_outputs({"url": self.url, "metricsUri": self.metrics_uri, "state": self.state})

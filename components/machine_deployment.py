@@ -9,10 +9,10 @@ __all__ = ["FrontDoor", "MachineDeployment"]
 
 
 class FrontDoor(Protocol):
-    """Envoy on this machine; `state` is measured, `metricsPort` leads to all metrics."""
+    """Envoy on this machine; `state` is measured, `metrics_port` leads to all metrics."""
 
     state: pulumi.Output[str]
-    metricsPort: pulumi.Output[int]
+    metrics_port: pulumi.Output[int]
 
 
 class MachineDeployment(pulumi.ComponentResource):

@@ -12,11 +12,11 @@ from bundle.registry import Registry
 from bundle.triton_storage import repository_url
 from components.model_bundle import ModelBundle
 from components.node_pool_objects import ObjectSet, cluster_provider, digest
-from components.providers.node_pool_cluster import NodePoolCluster
-from components.providers.node_pool_pods import NodePoolPods
-from components.providers.node_pool_rollout import NodePoolRollout
 from components.stack_settings import stack_name
 from environment.image_layout import repository
+from provider.resources.node_pool_cluster import NodePoolCluster
+from provider.resources.node_pool_pods import NodePoolPods
+from provider.resources.node_pool_rollout import NodePoolRollout
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.machine.service import ServiceError
 from targets.node_pool.addresses import logs_command
@@ -112,7 +112,7 @@ class NodePoolDeployment(pulumi.ComponentResource):
                 **self.where,
                 "service": names.service,
                 "labels": names.selector(REPLICA),
-                "graceSeconds": grace,
+                "grace_seconds": grace,
             },
             pulumi.ResourceOptions(parent=self),
         )
@@ -130,9 +130,9 @@ class NodePoolDeployment(pulumi.ComponentResource):
             **self.where,
             "deployment": names.service,
             "generation": generation,
-            "provisionSeconds": times.provision,
-            "startupSeconds": times.startup,
-            "graceSeconds": grace,
+            "provision_seconds": times.provision,
+            "startup_seconds": times.startup,
+            "grace_seconds": grace,
             "needs": Needs.of(REPLICA, self.options.settings).model_dump(),
         }
         return generation, NodePoolRollout(

@@ -12,11 +12,11 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.node_pool_deployment import NodePoolDeployment
 from components.node_pool_objects import ObjectSet, digest
-from components.providers.node_pool_address import NodePoolAddress
-from components.providers.node_pool_rollout import NodePoolRollout
 from gateway import config
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
+from provider.resources.node_pool_address import NodePoolAddress
+from provider.resources.node_pool_rollout import NodePoolRollout
 from settings.schema import Settings
 from targets.machine.service import overall
 from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
@@ -97,9 +97,9 @@ class NodePoolGateway(pulumi.ComponentResource):
             **deployment.where,
             "deployment": Names.of(options).front_door,
             "generation": generation,
-            "provisionSeconds": Times.of(options).provision,
-            "startupSeconds": STARTUP_SECONDS,
-            "graceSeconds": 0,  # an Envoy that ends has left its Service, and keeps no new one waiting
+            "provision_seconds": Times.of(options).provision,
+            "startup_seconds": STARTUP_SECONDS,
+            "grace_seconds": 0,  # an Envoy that ends has left its Service, and keeps no new one waiting
             "needs": Needs.of(FRONT_DOOR, options.settings).model_dump(),
         }
         opts = pulumi.ResourceOptions(parent=self, depends_on=list(made.values()))

@@ -11,8 +11,8 @@ from components.access_keys import AccessKeys
 from components.model_bundle import ModelBundle
 from components.node_pool_deployment import NodePoolDeployment
 from components.node_pool_gateway import NodePoolGateway
-from components.providers.node_pool_check import NodePoolCheck
 from components.smoke_check import questions, server_name
+from provider.resources.node_pool_check import NodePoolCheck
 from settings.schema import Settings
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.object_names import FRONT_DOOR_PORT, Names
@@ -48,12 +48,12 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
         inputs: dict[str, Any] = {
             **args.deployment.where,
             "service": names.service,
-            "containerPort": FRONT_DOOR_PORT,
+            "container_port": FRONT_DOOR_PORT,
             "scheme": scheme(options),
             "address": args.gateway.address if options.pool.exposure.reached_by_address else "",
             "sleeps": options.sleeps,
-            "serverName": _server_name(settings, args.project),
-            "patienceSeconds": times.progress,
+            "server_name": _server_name(settings, args.project),
+            "patience_seconds": times.progress,
             **questions(settings, args.project, args.bundles, args.keys),
             # What is behind the front door: another generation is another reason to ask.
             "generation": args.deployment.generation,

@@ -10,11 +10,10 @@ import pulumi
 from components.entry_script import entry_script
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
-from components.providers.machine_service import state_directory
-from components.providers.process_front_door import ProcessFrontDoor
-from components.providers.process_service import ProcessService
 from components.stack_settings import stack_name
 from components.triton_environment import TritonEnvironment
+from provider.place import state_directory
+from provider.resources.process import ProcessFrontDoor, ProcessService
 from settings.schema import Settings
 from targets.process.directory import ServiceDirectory, check_owner
 from targets.process.front_door import check_port
@@ -47,25 +46,25 @@ class ProcessDeployment(MachineDeployment):
         check_machine(settings, args.project)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
-            "serviceName": settings.service_name,
+            "service_name": settings.service_name,
             "owner": self._owner,
             "overwrite": deployment.overwrite,
-            "stateDirectory": state_directory(args.project, settings.state_directory),
+            "state_directory": state_directory(args.project / settings.state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
-            "environmentPath": args.environment.path,
-            "environmentDigest": args.environment.digest,
+            "environment_path": args.environment.path,
+            "environment_digest": args.environment.digest,
             "variables": dict(args.environment.variables),
-            "gpuCores": deployment.gpu_cores,
-            "cpuCores": deployment.cpu_cores,
-            "memoryMb": deployment.memory_mb,
-            "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "gpu_cores": deployment.gpu_cores,
+            "cpu_cores": deployment.cpu_cores,
+            "memory_mb": deployment.memory_mb,
+            "scoring_timeout_ms": deployment.scoring_timeout_ms,
             "strategy": deployment.rollout.strategy,
-            "deadlineSeconds": deployment.rollout.deadline_seconds,
-            "drainSeconds": deployment.drain_seconds,
+            "deadline_seconds": deployment.rollout.deadline_seconds,
+            "drain_seconds": deployment.drain_seconds,
         }
         script = entry_script(settings, args.project)
         if script is not None:
-            inputs["entryScript"] = script
+            inputs["entry_script"] = script
         service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
         self.state = service.state
         self.generation = service.generation

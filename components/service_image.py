@@ -11,8 +11,8 @@ import pulumi_docker as docker
 from components.entry_script import entry_script
 from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image
 from components.model_bundle import ModelBundle
-from components.providers.build_context import ServiceContext
 from environment.image_name import server_of
+from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
 
 __all__ = ["ServiceImage", "ServiceImageArgs"]
@@ -73,12 +73,12 @@ class ServiceImage(pulumi.ComponentResource):
         environment = EnvironmentImage(f"{name}-environment", args.environment, child)
         inputs: dict[str, Any] = {
             "bundles": [bundle.served for bundle in args.bundles],
-            "environmentImage": environment.reference,
+            "environment_image": environment.reference,
             "folder": str(args.folder),
-            "holdsModels": args.holds_models,
+            "holds_models": args.holds_models,
         }
         if args.script is not None:
-            inputs["entryScript"] = args.script
+            inputs["entry_script"] = args.script
         context = ServiceContext(f"{name}-context", inputs, child)
         image = built_image(f"{name}-image", args.environment.store, kind="service", context=context, parent=self)
         self.environment = pulumi.Output.all(name=args.environment.name, digest=environment.digest)

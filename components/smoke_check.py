@@ -12,7 +12,7 @@ from components.access_keys import AccessKeys
 from components.gateway import Gateway
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
-from components.providers import smoke_check
+from provider.resources import smoke_check
 from settings.golden import score_question
 from settings.schema import Framework, Settings
 from settings.tls_files import certificate_host
@@ -44,7 +44,7 @@ class SmokeCheck(pulumi.ComponentResource):
         super().__init__("triton:index:SmokeCheck", name, None, opts)
         inputs = {
             "url": args.gateway.local_url,
-            "serverName": server_name(args.settings, args.project),
+            "server_name": server_name(args.settings, args.project),
             **questions(args.settings, args.project, args.bundles, args.keys),
         }
         # What is behind the front door: another generation is another reason to ask.
@@ -63,7 +63,7 @@ def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle],
         "certificate": str((project / settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
         "score": score_question(settings, project),
-        "timeoutSeconds": settings.deployment.scoring_timeout_ms / 1000,
+        "timeout_seconds": settings.deployment.scoring_timeout_ms / 1000,
         "settings": _digest(settings),
     }
 

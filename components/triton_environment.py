@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 
 from components.model_bundle import ModelBundle
-from components.providers.environment_venv import EnvironmentVenv, declared_environment
+from environment.declared import declared_environment
 from environment.files import digest_of
+from provider.resources.environment_venv import EnvironmentVenv
 from settings.schema import Framework, Settings
 from settings.variable_rules import served_variables
 
@@ -70,7 +71,7 @@ class TritonEnvironment(pulumi.ComponentResource):
             {
                 "name": args.name,
                 "clone": args.clone or "",
-                "pipPackages": list(args.pip_packages),
+                "pip_packages": list(args.pip_packages),
                 "triton": args.triton,
                 "gpu": args.gpu,
                 "root": str(args.root),

@@ -15,15 +15,16 @@ from bundle.layout import check_files
 from bundle.probe import declared_versions, without_golden
 from bundle.registry import Registered, Registry
 from components.entry_script import entry_script, source_notes
-from components.providers.environment_venv import declared_environment
 from environment import venv
+from environment.declared import declared_environment
 from operate.trial import SERVICE, trial_folder
 from settings import Settings
 from settings.model_rules import layout_of, registry_url
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variable_rules import served_variables
 from targets.process import rollout
-from targets.process.spec import EntryScript, ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
+from targets.served import EntryScript, ServedBundle
 
 __all__ = ["run", "verdict"]
 

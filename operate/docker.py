@@ -10,7 +10,7 @@ from rich.table import Table
 
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
-from components.providers.environment_venv import declared_environment
+from environment.declared import declared_environment
 from operate.check import verdict
 from settings import Settings
 from settings.model_rules import layout_of, registry_url

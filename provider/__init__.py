@@ -2,6 +2,6 @@
 
     program ── CustomResource ──► engine ── gRPC ──► server ──► a resource type of `resources/` ──► targets, bundle, ...
 
-`declaration` is the program's side, `server` the engine's side, `resource_type` what both share: a resource's inputs and
-outputs are declared once, as pydantic models, and checked on both sides.
+`declaration` is the program's side and `server` the engine's. A resource's inputs and outputs are declared once, as
+pydantic models, and checked on both sides.
 """

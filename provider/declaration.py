@@ -32,14 +32,10 @@ class Declaration(pulumi.CustomResource):
         missing = sorted(field for field, info in known.items() if info.is_required() and field not in inputs)
         if unknown or missing:
             raise TypeError(f"{type(self).__name__} {name!r}: unknown inputs {unknown}, missing inputs {missing}")
-        secret = [
-            to_camel(field) for field, info in {**known, **made}.items() if SecretStr in _types(info.annotation)
-        ]
+        secret = [to_camel(field) for field, info in {**known, **made}.items() if SecretStr in _types(info.annotation)]
         props = {**{to_camel(field): None for field in made}, **{to_camel(key): inputs[key] for key in inputs}}
         marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
-        super().__init__(
-            f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
-        )
+        super().__init__(f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked))
 
     def translate_output_property(self, prop: str) -> str:
         """An output's name in Python: snake case."""

@@ -13,7 +13,7 @@ _PLAIN = {"string", "integer", "number", "boolean"}
 
 
 def schema(version: str) -> str:
-    """The package's schema as JSON, in the form of Pulumi's package schema (pulumi.com/docs/iac/guides/building-extending/packages/schema)."""
+    """The package's schema as JSON text, in the form of Pulumi's package schema."""
     types: dict[str, Any] = {}
     resources = {}
     for name in TYPES:

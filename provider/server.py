@@ -1,8 +1,8 @@
 """The engine's side: requests over gRPC, answered by the types of resources.
 
-Pulumi's own servicer (`pulumi.provider.experimental`) answers an exception with its traceback, knows no old inputs and no
-resource that was made half-way; what concerns resources is answered here, from the same protocol. Each request works in
-a thread of its own; `Cancel` ends the waits of all of them.
+Pulumi's own servicer (`pulumi.provider.experimental`) answers an exception with its traceback, and knows neither old
+inputs nor a resource that was made half-way. So the generated protocol is served here. Each request works in a thread
+of its own; `Cancel` ends the waits of all of them.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
     """Answer an exception by its words; by its whole traceback where it is a mistake in our code."""
 
     @wraps(method)
-    async def call(self: "TritonProvider", request: Any, context: grpc.aio.ServicerContext) -> Any:
+    async def call(self: "TritonProvider", request: Any, context: Any) -> Any:
         try:
             return await method(self, request, context)
         except IncompleteError as error:
@@ -211,7 +211,7 @@ def _state(inputs: Properties, outputs: BaseModel) -> Any:
     return PropertyValue.marshal_map({**inputs, **from_model(outputs)})
 
 
-async def _abort_incomplete(context: grpc.aio.ServicerContext, request: Any, error: IncompleteError) -> NoReturn:
+async def _abort_incomplete(context: Any, request: Any, error: IncompleteError) -> NoReturn:
     """Fail with what was made all the same, as `ErrorResourceInitFailed` says it."""
     given = request.properties if hasattr(request, "properties") else request.news
     inputs = PropertyValue.unmarshal_map(given)
@@ -225,9 +225,7 @@ async def _abort_incomplete(context: grpc.aio.ServicerContext, request: Any, err
         )
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason, details=[detail])
-    await context.abort(
-        grpc.StatusCode.UNKNOWN, reason, (("grpc-status-details-bin", status.SerializeToString()),)
-    )
+    await context.abort(grpc.StatusCode.UNKNOWN, reason, (("grpc-status-details-bin", status.SerializeToString()),))
     raise AssertionError("abort raises")
 
 

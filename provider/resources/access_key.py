@@ -3,9 +3,9 @@
 import pulumi
 from pydantic import SecretStr
 
+from common.part import Part
 from gateway.keys import make_key
 from provider.declaration import Declaration
-from common.part import Part
 from provider.resource_type import ResourceType, Say
 
 __all__ = ["AccessKey", "AccessKeyType"]

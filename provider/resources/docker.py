@@ -85,15 +85,13 @@ class DockerFrontDoor(Declaration):
     metrics_port: pulumi.Output[int]
 
 
-T = TypeVar("T", ServiceSpec, FrontDoorSpec)
+T = TypeVar("T", bound=ServiceSpec | FrontDoorSpec)
 
 
 def _owned(inputs: T) -> T:
     """Inputs as they are on this machine, with the owner by which containers are found."""
     directory = here(inputs.state_directory)
-    return inputs.model_copy(
-        update={"state_directory": directory, "owner": owner_of(inputs.owner, directory)}
-    )
+    return inputs.model_copy(update={"state_directory": directory, "owner": owner_of(inputs.owner, directory)})
 
 
 def _stack_of(owner: str, inputs: ServiceSpec | FrontDoorSpec) -> str:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pulumi
 
+from common.part import Part
 from environment.build_context import environment_context
 from environment.declared import declared_environment
 from environment.lock import resolve
 from environment.spec import Environment
 from provider.declaration import Declaration
-from common.part import Part
 from provider.resource_type import ResourceType, Say
 
 __all__ = ["EnvironmentContext", "EnvironmentContextType"]

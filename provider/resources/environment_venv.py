@@ -5,10 +5,10 @@ from typing import Any
 
 import pulumi
 
+from common.part import Part
 from environment import venv
 from environment.declared import declared_environment
 from provider.declaration import Declaration
-from common.part import Part
 from provider.resource_type import ResourceType, Say
 
 __all__ = ["EnvironmentVenv", "EnvironmentVenvType"]

@@ -9,8 +9,8 @@ from bundle.layout import check_files, check_layout
 from bundle.probe import without_golden
 from bundle.registry import Registered, Registry, RegistryError
 from bundle.told import are_current
-from provider.declaration import Declaration
 from common.part import Part
+from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
 
 __all__ = ["RegisteredModel", "RegisteredModelType"]

@@ -9,10 +9,10 @@ import pulumi
 
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
+from common.part import Part
 from environment.build_context import BuildContext, ServedFiles, service_context
 from environment.image_layout import MODELS, PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from provider.declaration import Declaration
-from common.part import Part
 from provider.resource_type import ResourceType, Say
 from targets.served import EntryScript, ServedBundle
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bundle.registry import Registry, RegistryError
 from targets.machine.service import ServiceError
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
+from targets.served import ServedBundle
 
 __all__ = ["lay_out", "model_directory"]
 

@@ -13,7 +13,7 @@ from bundle.registry import Registry
 from operate.check import verdict
 from operate.outputs import commands, show
 from settings import Settings, load
-from targets.process.spec import EntryScript
+from targets.served import EntryScript
 from tests import onnx_models
 
 SCORING, TRITON = "http://localhost:6789/score", "http://localhost:6789"

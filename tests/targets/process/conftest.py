@@ -23,8 +23,9 @@ from environment.files import digest_of
 from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.directory import Generation, ServiceDirectory
-from targets.process.spec import EntryScript, ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
 from targets.process.supervisor import Process, Supervisor
+from targets.served import EntryScript, ServedBundle
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[3]

@@ -14,8 +14,9 @@ import pytest
 from targets.process import programs
 from targets.process.directory import Generation, ServiceDirectory
 from targets.process.probe import GenerationProbe
-from targets.process.spec import EntryScript, ServiceSpec
+from targets.process.spec import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.served import EntryScript
 
 BACKEND = Path(__file__).resolve().parents[3] / "targets" / "process" / "backends" / "onnxruntime"
 

@@ -16,7 +16,8 @@ from environment import BuiltEnvironment, Environment, build
 from targets.machine.service import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
+from targets.served import ServedBundle
 from tests.targets.process.conftest import OWNER, PROJECT, Service
 
 # As a framework does that rewrites its own file and keeps what it compiled.

@@ -12,7 +12,8 @@ from environment import BuiltEnvironment
 from targets.machine.service import ServiceError
 from targets.process import rollout
 from targets.process.directory import ServiceDirectory
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.spec import ServiceSpec
+from targets.served import ServedBundle
 from tests.bundle.bundles import BATCHED, model
 from tests.triton_server import build_environment
 
