@@ -18,7 +18,7 @@ import httpx
 import psutil
 
 from benchmarks.models import Model
-from components.providers.environment_venv import declared_environment
+from environment.declared import declared_environment
 from environment import BuiltEnvironment, venv
 from gateway import config, envoy, files
 from gateway.keys import Keys

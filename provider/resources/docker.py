@@ -19,6 +19,9 @@ from targets.machine.service import Measured
 __all__ = ["DockerFrontDoor", "DockerFrontDoorType", "DockerService", "DockerServiceType"]
 
 
+S = TypeVar("S", ServiceSpec, FrontDoorSpec)
+
+
 class DockerServiceType(ServiceType[ServiceSpec]):
     """The containers of Triton and of the entry script server."""
 
@@ -85,10 +88,7 @@ class DockerFrontDoor(Declaration):
     metrics_port: pulumi.Output[int]
 
 
-T = TypeVar("T", bound=ServiceSpec | FrontDoorSpec)
-
-
-def _owned(inputs: T) -> T:
+def _owned(inputs: S) -> S:
     """Inputs as they are on this machine, with the owner by which containers are found."""
     directory = here(inputs.state_directory)
     return inputs.model_copy(update={"state_directory": directory, "owner": owner_of(inputs.owner, directory)})
@@ -96,4 +96,4 @@ def _owned(inputs: T) -> T:
 
 def _stack_of(owner: str, inputs: ServiceSpec | FrontDoorSpec) -> str:
     """A recorded owner as a stack's inputs name it: this stack's own name where the containers are its own."""
-    return inputs.owner if owner == _owned(inputs).owner else owner
+    return inputs.owner if owner == owner_of(inputs.owner, here(inputs.state_directory)) else owner
