@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pulumi.provider.experimental.property_value import Computed, PropertyValue
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.runtime import rpc
 from pydantic import BaseModel, SecretStr
 
 __all__ = ["UNKNOWN", "Properties", "from_model", "plain", "unknown_paths"]
@@ -26,11 +27,11 @@ def plain(value: PropertyValue | Mapping[str, PropertyValue]) -> Any:
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     content = value.value
-    if isinstance(content, Computed):
+    if content == rpc.UNKNOWN:
         return UNKNOWN
     if isinstance(content, Mapping):
         return plain(content)
-    if isinstance(content, float) and not isinstance(content, bool) and content.is_integer():
+    if isinstance(content, float) and content.is_integer():
         return int(content)
     if isinstance(content, Sequence) and not isinstance(content, str):
         return [plain(item) for item in content]
