@@ -1,6 +1,5 @@
 """The program's side of a resource: a `CustomResource` whose inputs are named as its type's model names them."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -37,9 +36,12 @@ class Declaration(pulumi.CustomResource):
         marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
         super().__init__(f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked))
 
-    def translate_output_property(self, prop: str) -> str:
-        """An output's name in Python: snake case."""
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", prop).lower()
+    def __getattr__(self, name: str) -> Any:
+        """Find an output by the field's name: Pulumi keeps it by its name on the wire."""
+        try:
+            return self.__dict__[to_camel(name)]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no output '{name}'") from None
 
 
 def _types(annotation: Any) -> set[Any]:
