@@ -23,6 +23,12 @@ class Declaration(pulumi.CustomResource):
     Inputs: ClassVar[type[BaseModel]]
     Outputs: ClassVar[type[BaseModel]]
 
+    def __init_subclass__(cls) -> None:
+        """Tell Pulumi the outputs' types by their names on the wire: it makes integers of JSON's numbers by them."""
+        super().__init_subclass__()
+        named = vars(cls).get("__annotations__", {})
+        named.update({to_camel(name): kind for name, kind in list(named.items())})
+
     def __init__(
         self, name: str, inputs: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions | None = None
     ) -> None:
