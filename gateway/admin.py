@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from common.waiting import wait_until
 from gateway.clusters import endpoints_file
 from gateway.config import SECRET_FILES
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
@@ -17,7 +17,6 @@ from gateway.log import Log
 from gateway.options import Upstreams
 from gateway.routes import ROUTES
 
-_T = TypeVar("_T")
 _POLL_SECONDS = 0.02
 
 # Prefix of the statistics of each file's subscription.
@@ -75,7 +74,7 @@ class Admin:
             end = self._log.end() if self._log is not None else None
             return AdminError(f"envoy: did not start: {end}") if end is not None else False
 
-        ready = _await(outcome, timeout)
+        ready = wait_until(outcome, seconds=timeout, every=_POLL_SECONDS)
         if not ready:
             raise AdminError(f"envoy: not ready within {timeout:g} s; its log says why")
         if isinstance(ready, AdminError):
@@ -109,7 +108,7 @@ class Admin:
         def decided() -> bool:
             return self.versions().get(name) == version or self.rejections().get(name, 0) > rejections
 
-        if not _await(decided, timeout):
+        if not wait_until(decided, seconds=timeout, every=_POLL_SECONDS):
             raise AdminError(f"envoy: {name} version {version} is not in use after {timeout:g} s")
         if self.versions().get(name) != version:
             raise RejectedError(f"envoy: refused {name} and goes on with the one before{self._reason(name)}")
@@ -135,7 +134,7 @@ class Admin:
             quiet = quiet + 1 if self.in_flight(upstreams) == 0 else 0
             return quiet > 3
 
-        return _await(idle, timeout)
+        return wait_until(idle, seconds=timeout, every=_POLL_SECONDS)
 
     def active_requests(self) -> int:
         """Requests that clients are waiting for at the front door."""
@@ -146,7 +145,7 @@ class Admin:
         """Close the front door to new connections; whether the open requests ended within `timeout` seconds."""
         self._post("/drain_listeners?graceful&skip_exit")  # tells clients to close their connections
         self._post("/drain_listeners")
-        return _await(lambda: self.active_requests() == 0, timeout)
+        return wait_until(lambda: self.active_requests() == 0, seconds=timeout, every=_POLL_SECONDS)
 
     def _refused_at_start(self) -> str | None:
         try:
@@ -160,7 +159,9 @@ class Admin:
         log = self._log
         if log is None or name in SECRET_FILES:
             return ""
-        words = _await(log.refusal, 1.0)  # whoever writes the log may be a moment behind
+        words = wait_until(
+            log.refusal, seconds=1.0, every=_POLL_SECONDS
+        )  # whoever writes the log may be a moment behind
         return f": {words or 'its log says why'}"
 
     def _stats(self, pattern: str) -> Mapping[str, Any]:
@@ -203,11 +204,3 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
-
-
-def _await(condition: Callable[[], _T], timeout: float) -> _T:
-    """The first value of `condition` that is true, or its last one after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-    return value

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.waiting import Cancelled
 from gateway.admin import Admin, AdminError
 from gateway.config import BOOTSTRAP_FILE, SECRET_FILES, version
 
@@ -45,7 +46,7 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
         if admin is not None and before is not None and name in read:
             try:
                 admin.await_taken(name, version(files[name]), read[name])
-            except AdminError:
+            except (AdminError, Cancelled):
                 _move_into_place(path, before)
                 raise
         changed.append(name)

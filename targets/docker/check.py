@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from common.waiting import wait_until
 from environment.image_layout import TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from serving.probing import probe
+from serving.probing.judging import Problem
 from targets.docker.containers import Container, generation, triton_command
 from targets.docker.engine import Engine
 from targets.docker.failure import by_hand, explain
@@ -85,11 +87,15 @@ def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
 
 def _await_ready(engine: Engine, container: Container, trial: Trial, port: int) -> None:
     wanted = {"triton": {"url": f"http://127.0.0.1:{port}", "models": trial.models}, "scorer": None}
-    deadline = time.monotonic() + trial.spec.deadline_seconds
-    while problems := probe.problems(wanted):
-        late = time.monotonic() > deadline
-        if late or engine.exit_of(container.name) is not None or any(problem.final for problem in problems):
-            text = f"not ready within {trial.spec.deadline_seconds} s:\n" if late else ""
-            text += "\n".join(problem.text for problem in problems)
-            raise ServiceError(explain(engine, container, text, trial.logs))
-        time.sleep(POLL_SECONDS)
+    problems: list[Problem] = []
+
+    def decided() -> bool:
+        problems[:] = probe.problems(wanted)
+        hopeless = any(problem.final for problem in problems) or engine.exit_of(container.name) is not None
+        return not problems or hopeless
+
+    in_time = wait_until(decided, seconds=trial.spec.deadline_seconds, every=POLL_SECONDS)
+    if problems:
+        text = "" if in_time else f"not ready within {trial.spec.deadline_seconds} s:\n"
+        text += "\n".join(problem.text for problem in problems)
+        raise ServiceError(explain(engine, container, text, trial.logs))

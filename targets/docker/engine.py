@@ -1,10 +1,13 @@
 """The Docker engine of this machine: what the rollout asks of its API, and its refusals in words for people."""
 
+import math
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +17,7 @@ import docker.errors
 import docker.utils
 import requests
 
+from common.waiting import wait_until
 from targets.docker.containers import Container, Labels, Role
 from targets.machine.service import ServiceError
 
@@ -22,6 +26,7 @@ __all__ = ["Engine", "Exit", "Found"]
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # How long the engine may take for one request; stopping a container has its grace period on top.
 TIMEOUT_SECONDS = 60
+_POLL_SECONDS = 0.05
 HOOK = "nvidia-container-runtime-hook"
 
 
@@ -256,15 +261,28 @@ class Engine:
                 yield from (line.decode(errors="replace") for line in lines)
 
     def run(self, name: str, command: list[str], seconds: float) -> tuple[int | None, str]:
-        """Run a command in a container; its exit code, none where it could not end, and what it printed."""
+        """Run a command in a container; its exit code, none where it could not end, and what it printed.
+
+        Whoever cancels waits for it no longer: it ends by itself, or with its container.
+        """
         with self._refusals(f"a command in {name}"):
             created = self._api.exec_create(name, command)["Id"]
-            self._api.timeout = seconds + TIMEOUT_SECONDS
-            try:
-                printed = self._api.exec_start(created)
-            finally:
-                self._api.timeout = TIMEOUT_SECONDS
-            return self._api.exec_inspect(created)["ExitCode"], printed.decode(errors="replace").strip()
+            printed: Future[bytes] = Future()
+            starter = threading.Thread(target=self._start_command, args=(created, seconds, printed), daemon=True)
+            starter.start()
+            # The engine's own deadline ends the thread.
+            wait_until(printed.done, seconds=math.inf, every=_POLL_SECONDS)
+            said = printed.result().decode(errors="replace").strip()
+            return self._api.exec_inspect(created)["ExitCode"], said
+
+    def _start_command(self, created: str, seconds: float, printed: "Future[bytes]") -> None:
+        self._api.timeout = seconds + TIMEOUT_SECONDS
+        try:
+            printed.set_result(self._api.exec_start(created))
+        except Exception as error:
+            printed.set_exception(error)
+        finally:
+            self._api.timeout = TIMEOUT_SECONDS
 
     def _info(self) -> dict[str, Any]:
         with self._refusals("the engine's description"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway import config, envoy, files
+from gateway.admin import AdminError
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, Upstreams, memory_for
 from targets.docker import traffic
@@ -76,7 +77,7 @@ def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstre
         engine.restart(wanted.name)
     try:
         folder.admin.await_ready(30)
-    except Exception as error:
+    except AdminError as error:
         raise ServiceError(f"{error}; the end of its log:\n{engine.logs(wanted.name, 20)}") from None
 
 

@@ -2,14 +2,16 @@
 
 The new generation's containers start beside the old one's, are probed from inside, get the traffic, and only then the
 old ones are drained, stopped and removed. A generation that fails its probe never gets traffic: it is removed, the old
-one serves on, and the error says why in Triton's or the script's own words. Every step can be repeated: the next
-rollout takes up one that was killed.
+one serves on, and the error says why in Triton's or the script's own words. A rollout that is cancelled ends just so;
+once the new generation has the traffic it goes on to its end. Every step can be repeated: the next rollout takes up one
+that was killed.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from common.waiting import shielded
 from environment.dockerfile import LABELS
 from targets.docker import traffic
 from targets.docker.containers import PROBES, Container, Role, digest_of, generation, probe_command
@@ -30,7 +32,7 @@ def apply(spec: ServiceSpec, progress: Progress) -> Record:
 
     Does nothing where that generation runs already, and starts what is stopped of it. Raises `ServiceError` where the
     name belongs to another stack, where the image does not hold the bundles, or where the new generation does not pass
-    its probe within `deadline_seconds`.
+    its probe within `deadline_seconds`; `Cancelled` where somebody cancels until then.
     """
     folder = Folder.of(spec.state_directory, spec.service_name)
     with folder.locked(), Engine() as engine:
@@ -88,17 +90,19 @@ class _Rollout:
         try:
             self._start(new)
         except BaseException:
-            for container in reversed(new):
-                self.engine.remove(container.name)
-            if recreate:
-                self.progress(f"starting generation {self.record.generation} again")
-                with suppress(ServiceError):  # why the new one failed is what has to be told
-                    self._revive()
+            with shielded():  # a cancelled rollout ends as a failed one
+                for container in reversed(new):
+                    self.engine.remove(container.name)
+                if recreate:
+                    self.progress(f"starting generation {self.record.generation} again")
+                    with suppress(ServiceError):  # why the new one failed is what has to be told
+                        self._revive()
             raise
-        self._switch(new, number, drain=not recreate)
-        self._remove(self.old)
-        # What another stack deployed served until now (`overwrite`).
-        self._remove(self.foreign)
+        with shielded():  # from here on the way forward is the shorter one
+            self._switch(new, number, drain=not recreate)
+            self._remove(self.old)
+            # What another stack deployed served until now (`overwrite`).
+            self._remove(self.foreign)
         return self.record
 
     def _point_back(self) -> None:

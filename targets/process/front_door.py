@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from common.files import write_whole
+from common.waiting import shielded
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, loopback, memory_for
@@ -60,7 +61,8 @@ def apply(spec: FrontDoorSpec) -> int:
         restart = not alive or config.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
         if restart:
             if alive:
-                admin.drain(DRAIN_SECONDS)
+                with shielded():  # who cancels meanwhile finds it open again
+                    admin.drain(DRAIN_SECONDS)
             write_whole(file, launch, mode=0o600)
             supervisor.remove(PROGRAM)
         with _room_at(directory, spec.port, record.owner):
@@ -128,7 +130,8 @@ def _room_at(directory: ServiceDirectory, port: int, owner: str) -> Iterator[Non
     """
     formers = [former for former, found in _at_port(directory, port) if found.owner == owner]
     for former in formers:
-        traffic.admin(former).drain(DRAIN_SECONDS)
+        with shielded():
+            traffic.admin(former).drain(DRAIN_SECONDS)
         Supervisor(former).remove(PROGRAM)
     try:
         yield

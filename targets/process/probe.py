@@ -10,6 +10,7 @@ import httpx
 from bundle.probe import declared_versions
 from bundle.registry import Registry
 from bundle.triton_log import refusals
+from common.waiting import wait_until
 from serving.probing import probe
 from serving.probing.judging import Problem
 from targets.machine.service import ServiceError
@@ -84,18 +85,23 @@ class GenerationProbe:
         """
         deadline = time.monotonic() + seconds
         first_pids: dict[str, int] = {}
-        reported = ""
-        while problems := self.problems(max(1.0, min(timeout, deadline - time.monotonic()))):
+        texts = ""
+
+        def is_ready() -> bool:
+            nonlocal texts
+            problems = self.problems(max(1.0, min(timeout, deadline - time.monotonic())))
+            if not problems:
+                return True
             self._check_alive(first_pids)
-            texts = "\n".join(problem.text for problem in problems)
+            told, texts = texts, "\n".join(problem.text for problem in problems)
             if any(problem.final for problem in problems):
                 raise ServiceError("\n".join([texts, *self._refusals()]))
-            if time.monotonic() > deadline:
-                raise ServiceError(f"not ready within {seconds:g} s:\n{texts}")
-            if texts != reported:
+            if texts != told:
                 progress(f"waiting: {problems[0].text}")
-                reported = texts
-            time.sleep(POLL_SECONDS)
+            return False
+
+        if not wait_until(is_ready, seconds=seconds, every=POLL_SECONDS):
+            raise ServiceError(f"not ready within {seconds:g} s:\n{texts}")
 
     def _refusals(self) -> list[str]:
         """Triton's words for models that it refused unread, which its repository index does not have."""

@@ -2,7 +2,8 @@
 
 The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
 stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
-why in Triton's or the script's own words. Every step can be repeated: the next rollout takes up one that was killed.
+why in Triton's or the script's own words. A rollout that is cancelled ends just so; once the new generation has the
+traffic it goes on to its end. Every step can be repeated: the next rollout takes up one that was killed.
 """
 
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.files import write_whole
+from common.waiting import shielded
 from environment.source import copy_source
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service import ServiceError
@@ -30,7 +32,8 @@ def apply(spec: ServiceSpec, progress: Progress) -> Generation:
     """Bring the service to what `spec` says and give the generation that has the traffic.
 
     Does nothing where that generation runs already. Raises `ServiceError` where the name belongs to another stack, or
-    where the new generation does not pass its probe within `deadline_seconds`.
+    where the new generation does not pass its probe within `deadline_seconds`; `Cancelled` where somebody cancels until
+    then.
     """
     directory = ServiceDirectory.of(spec.state_directory, spec.service_name)
     with directory.locked():
@@ -81,11 +84,19 @@ class _Rollout:
             self._start(new)
             self._await_ready(new)
         except BaseException:
-            if new is not None:
-                self._remove(new)
-            if old is not None:
-                self._leave(old, healthy=healthy)
+            with shielded():  # a cancelled rollout ends as a failed one
+                if new is not None:
+                    self._remove(new)
+                if old is not None:
+                    self._leave(old, healthy=healthy)
             raise
+        with shielded():  # from here on the way forward is the shorter one
+            self._switch(old, new, serves=serves)
+        self._prune_logs()
+        return new
+
+    def _switch(self, old: Generation | None, new: Generation, *, serves: bool) -> None:
+        """Send the traffic to the new generation, and remove the old one once its requests are answered."""
         surge = old if serves and self.spec.strategy == "surge" else None
         traffic.send_to(self.directory, new, draining=surge)
         self._record(new)
@@ -95,8 +106,6 @@ class _Rollout:
         traffic.send_to(self.directory, new, stopped=old)
         if old is not None:
             self._remove(old)
-        self._prune_logs()
-        return new
 
     def _record(self, current: Generation) -> None:
         """Write down what has the traffic, and whose it is by that."""

@@ -9,7 +9,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from common.files import write_whole
+from common.waiting import wait_until
 from targets.machine.service import ServiceError
 from targets.process import family
 from targets.process.directory import ServiceDirectory
@@ -26,6 +26,7 @@ from targets.process.directory import ServiceDirectory
 __all__ = ["Process", "Supervisor", "check_path"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
+_ANSWER_SECONDS = 30
 STOP_SECONDS = 90  # a supervisor waits for its programs, and Triton for its requests
 
 # What processes may inherit of the environment in which `up` runs: nothing that holds a secret.
@@ -144,7 +145,8 @@ class Supervisor:
         )
         if started.returncode != 0:
             raise ServiceError(f"supervisord did not start: {started.stdout.strip()}")
-        self._wait(self.is_running, 30, "supervisord did not answer on its socket")
+        if not wait_until(self.is_running, seconds=_ANSWER_SECONDS, every=0.05):
+            raise ServiceError(f"supervisord did not answer on its socket within {_ANSWER_SECONDS} s")
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Stop every process and the supervisor, by force what has not ended within `seconds`, and wait for their end.
@@ -221,14 +223,6 @@ class Supervisor:
         proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport, allow_none=True)
         with proxy:
             return getattr(proxy.supervisor, method)(*arguments)
-
-    @staticmethod
-    def _wait(condition: Any, seconds: float, otherwise: str) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise ServiceError(f"{otherwise} within {seconds:g} s")
-            time.sleep(0.05)
 
 
 def check_path(directory: ServiceDirectory) -> None:

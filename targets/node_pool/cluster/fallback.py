@@ -4,8 +4,7 @@ The Deployment is paused meanwhile. Its template stays the new one, so nothing t
 new version still counts as not there, and the next rollout tries it again.
 """
 
-import time
-
+from common.waiting import wait_until
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.rendering import Manifest
 
@@ -57,12 +56,13 @@ def resume(cluster: Cluster, deployment: Manifest) -> None:
 
 def _await_observed(cluster: Cluster, deployment: Manifest) -> None:
     """Wait until Kubernetes knows that the Deployment is paused: before, it would stop the old replicas again."""
-    metadata, deadline = deployment["metadata"], time.monotonic() + _OBSERVED_SECONDS
-    while time.monotonic() < deadline:
+    metadata = deployment["metadata"]
+
+    def is_observed() -> bool:
         now = cluster.get("deployments", metadata["namespace"], metadata["name"])
-        if now is None or now["status"].get("observedGeneration", 0) >= now["metadata"]["generation"]:
-            return
-        time.sleep(_POLL_SECONDS)
+        return now is None or now["status"].get("observedGeneration", 0) >= now["metadata"]["generation"]
+
+    wait_until(is_observed, seconds=_OBSERVED_SECONDS, every=_POLL_SECONDS)
 
 
 def _replica_sets(cluster: Cluster, deployment: Manifest) -> list[Manifest]:

@@ -1,9 +1,9 @@
 """The state of a component in the cluster: its replicas, and what clients reach them by."""
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
+from common.waiting import wait_until
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.diagnosis import condition, is_ready
 from targets.node_pool.cluster.fallback import is_fallen_back
@@ -39,8 +39,11 @@ def await_measured(
 
     Raises `RolloutError` for what Kubernetes does not mend: an object that the declaration has and the cluster has not.
     """
-    deadline = time.monotonic() + _ENDPOINT_SECONDS
-    while True:
+    state = ""
+    problems: list[str] = []
+
+    def is_healthy() -> bool:
+        nonlocal state, problems
         state, problems = measure(cluster, namespace, name, needs)
         missing = [problem for problem in problems if problem.startswith(_NONE)]
         if missing:
@@ -48,9 +51,9 @@ def await_measured(
                 f"{name} gets no traffic: {'; '.join(missing)}; the stack's state still has what was deleted: "
                 "refresh it (make refresh), and the next up makes it anew"
             )
-        if state == "Healthy" or time.monotonic() > deadline:
-            break
-        time.sleep(_POLL_SECONDS)
+        return state == "Healthy"
+
+    wait_until(is_healthy, seconds=_ENDPOINT_SECONDS, every=_POLL_SECONDS)
     for problem in problems:
         say(f"{name} is {state}: {problem}")
     return state, problems

@@ -1,10 +1,12 @@
 """Watching a Deployment's rollout: until its replicas are ready, or until it is clear that they will not be."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from common.waiting import Cancelled, shielded, wait_until
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, refusals
 from targets.node_pool.cluster.failure import NONE_SERVES, report
@@ -45,7 +47,8 @@ def await_rollout(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]
     Each replica that becomes ready starts the time anew. A service that sleeps is woken for it. Where the new version
     fails after the old one had to stop for it, the old one is started again.
 
-    Raises `RolloutError` when the time is over, and at once when waiting is of no use; `ClusterError`.
+    Raises `RolloutError` when the time is over, and at once when waiting is of no use; `ClusterError`. Where
+    somebody cancels, the old one is started again too.
     """
     deployment = cluster.get("deployments", rollout.namespace, rollout.name)
     if deployment is not None:
@@ -64,37 +67,67 @@ def _scale_as_declared(cluster: Cluster, rollout: Rollout, deployment: Manifest,
 
 
 def _await_new_ones(cluster: Cluster, rollout: Rollout, say: Callable[[str], None]) -> None:
-    started = progressed = time.monotonic()
-    said = ""
-    most = -1
-    while True:
+    """Wait until the new replicas are complete and, where the rollout has a grace, until the old ones have ended."""
+    looked = _Look(cluster, rollout, say)
+    try:
+        wait_until(looked.is_complete, seconds=math.inf, every=_POLL_SECONDS)
+    except Cancelled:
+        with shielded():
+            looked.leave()
+        raise
+    if rollout.grace:
+        _await_old_ones(cluster, rollout, looked.deployment, say)
+
+
+@dataclass
+class _Look:
+    """How far a rollout has come, looked at again and again; `is_complete` raises `RolloutError` where it failed."""
+
+    cluster: Cluster
+    rollout: Rollout
+    say: Callable[[str], None]
+    deployment: Manifest = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    progressed: float = field(default_factory=time.monotonic)
+    said: str = ""
+    most_ready: int = -1
+
+    def is_complete(self) -> bool:
+        cluster, rollout = self.cluster, self.rollout
         deployment = cluster.get("deployments", rollout.namespace, rollout.name)
         if deployment is None:
             raise RolloutError(
                 f"there is no Deployment {rollout.name} in the namespace {rollout.namespace}; the stack's state still "
                 "has what was deleted: refresh it (make refresh), and the next up makes it anew"
             )
+        self.deployment = deployment
         if is_complete(deployment, rollout.needs):
             remember(cluster, deployment)
-            if rollout.grace:
-                _await_old_ones(cluster, rollout, deployment, say)
-            return
+            return True
         pods = new_pods(cluster, deployment)
         ready = sum(map(is_ready, pods))
-        if ready > most:
-            most, progressed = ready, time.monotonic()
+        if ready > self.most_ready:
+            self.most_ready, self.progressed = ready, time.monotonic()
         found = [t for pod in pods if not is_ready(pod) for t in pod_troubles(cluster, pod)] + refusals(deployment)
         wanted = deployment["spec"].get("replicas", 1)
         line = f"{ready} of {wanted} new replicas of {rollout.name} are ready" + (f"; {found[0]}" if found else "")
-        if line != said:
-            say(line)
-            said = line
+        if line != self.said:
+            self.say(line)
+            self.said = line
         scheduled = any(pod["spec"].get("nodeName") for pod in pods if not is_ready(pod))
         budget = rollout.provision + (rollout.startup if scheduled else 0)
-        if any(trouble.final for trouble in found) or time.monotonic() - progressed > budget:
-            told = report(cluster, deployment, pods, found, time.monotonic() - started)
+        if any(trouble.final for trouble in found) or time.monotonic() - self.progressed > budget:
+            told = report(cluster, deployment, pods, found, time.monotonic() - self.started)
             raise RolloutError("\n".join(_fallen_back(cluster, deployment, told)))
-        time.sleep(_POLL_SECONDS)
+        return False
+
+    def leave(self) -> None:
+        """Leave the old version serving, because nobody waits for the new one any more."""
+        try:
+            if self.deployment and fall_back(self.cluster, self.deployment):
+                self.say(f"cancelled: the version of before of {self.rollout.name} starts again")
+        except ClusterError as error:
+            self.say(f"cancelled: the version of before of {self.rollout.name} is not started again: {error}")
 
 
 def _fallen_back(cluster: Cluster, deployment: Manifest, told: list[str]) -> list[str]:
@@ -108,16 +141,19 @@ def _fallen_back(cluster: Cluster, deployment: Manifest, told: list[str]) -> lis
 
 
 def _await_old_ones(cluster: Cluster, rollout: Rollout, deployment: Manifest, say: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + rollout.grace
+    old = 0
     said = False
-    while old := len(all_pods(cluster, deployment)) - len(new_pods(cluster, deployment)):
-        if not said:
+
+    def have_ended() -> bool:
+        nonlocal old, said
+        old = len(all_pods(cluster, deployment)) - len(new_pods(cluster, deployment))
+        if old and not said:
             say(f"the new replicas are ready; {old} old ones finish what they have")
             said = True
-        if time.monotonic() > deadline:
-            say(f"{old} old replicas have not ended after {rollout.grace} s; kubectl describe pods says why")
-            return
-        time.sleep(_POLL_SECONDS)
+        return not old
+
+    if not wait_until(have_ended, seconds=rollout.grace, every=_POLL_SECONDS):
+        say(f"{old} old replicas have not ended after {rollout.grace} s; kubectl describe pods says why")
 
 
 def await_gone(cluster: Cluster, namespace: str, name: str, labels: dict[str, str], seconds: float) -> bool:
@@ -125,12 +161,11 @@ def await_gone(cluster: Cluster, namespace: str, name: str, labels: dict[str, st
 
     A Deployment that nobody deletes is another stack's, and its pods are no concern of this one.
     """
-    deadline = time.monotonic() + seconds
-    while cluster.select("pods", namespace, labels):
-        deployment = cluster.get("deployments", namespace, name)
-        if deployment is not None and "deletionTimestamp" not in deployment["metadata"]:
+
+    def have_gone() -> bool:
+        if not cluster.select("pods", namespace, labels):
             return True
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
+        deployment = cluster.get("deployments", namespace, name)
+        return deployment is not None and "deletionTimestamp" not in deployment["metadata"]
+
+    return wait_until(have_gone, seconds=seconds, every=_POLL_SECONDS)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from common.waiting import wait_until
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.diagnosis import event_lines
 from targets.node_pool.cluster.watch import RolloutError
@@ -48,17 +49,21 @@ def await_way_in(
 ) -> WayIn:
     """Wait until what leads in is there, and say what is waited for; raises `RolloutError` after `seconds`."""
     called = LEADING[exposure][1]
-    started, said, last = time.monotonic(), 0.0, ""
-    while (way := WayIn.measure(cluster, exposure, namespace, name)).problem:
+    started, said, way = time.monotonic(), 0.0, WayIn()
+
+    def is_there() -> bool:
+        nonlocal said, way
+        before, way = way, WayIn.measure(cluster, exposure, namespace, name)
         now = time.monotonic()
-        left = max(0.0, seconds - (now - started))
-        if way.problem != last or now - said > _REPEAT_SECONDS:
+        if way.problem and (way.problem != before.problem or now - said > _REPEAT_SECONDS):
+            left = max(0.0, seconds - (now - started))
             say(f"{way.problem} yet; waiting for {left:.0f} s more at the most")
-            said, last = now, way.problem
-        if not left:
-            told = [_failure(way.problem, exposure, seconds), *_events(cluster, called, namespace, name)]
-            raise RolloutError("\n".join(told))
-        time.sleep(_POLL_SECONDS)
+            said = now
+        return not way.problem
+
+    if not wait_until(is_there, seconds=seconds, every=_POLL_SECONDS):
+        told = [_failure(way.problem, exposure, seconds), *_events(cluster, called, namespace, name)]
+        raise RolloutError("\n".join(told))
     return way
 
 

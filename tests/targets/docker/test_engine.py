@@ -1,11 +1,14 @@
 """What an engine says of itself, and what follows from it."""
 
 import os
+import threading
+import time
 from typing import Any
 
 import docker
 import pytest
 
+from common import waiting
 from targets.docker.engine import Engine
 from targets.machine.service import ServiceError
 
@@ -67,3 +70,28 @@ def test_the_front_door_runs_as_whoever_owns_the_keys_in_a_container(
     engine_that_says: Any, options: list[str], user: str
 ) -> None:
     assert engine_that_says(SecurityOptions=options).user() == user
+
+
+def test_who_cancels_does_not_wait_for_a_command_in_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = threading.Event()
+
+    class Client:
+        timeout = 60
+
+        def __init__(self, **_: Any) -> None: ...
+
+        def exec_create(self, name: str, command: list[str]) -> dict[str, str]:
+            return {"Id": "1"}
+
+        def exec_start(self, created: str) -> bytes:
+            waiting.cancel()
+            ends.wait(60)
+            return b"late"
+
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+    monkeypatch.setattr(docker, "APIClient", Client)
+    started = time.monotonic()
+    with pytest.raises(waiting.Cancelled):
+        Engine().run("web-1-triton", ["probe"], 300)
+    assert time.monotonic() - started < 30
+    ends.set()

@@ -1,11 +1,13 @@
 """What is told about pods that do not become ready, and when watching them ends."""
 
 import contextlib
+import threading
 from dataclasses import replace
 
 import pytest
 
 from bundle.triton_storage import repository_url, triton_url
+from common import waiting
 from targets.node_pool.cluster import watch
 from targets.node_pool.cluster.client import ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, node_lines, troubles
@@ -254,6 +256,69 @@ def test_a_version_that_passed_is_remembered():
     cluster = Cluster([deployment(1)], [pod("a", ready=True)])
     await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), print)
     assert cluster.patches == [("deployments", "m", {"metadata": {"annotations": {"triton-serving/served": "2"}}})]
+
+
+class Cancelling(Cluster):
+    """A cluster at which somebody cancels while its pods are looked at."""
+
+    def events(self, namespace, name):
+        waiting.cancel()
+        return super().events(namespace, name)
+
+
+STARTING = [container(running={})]
+
+
+@pytest.fixture
+def _cancellable(monkeypatch):
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+
+
+@pytest.mark.usefixtures("_cancellable")
+def test_where_the_old_replica_had_to_stop_it_starts_again_when_somebody_cancels():
+    said, cluster = [], Cancelling([recreated()], [pod("a", containers=STARTING)])
+    with pytest.raises(waiting.Cancelled):
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 60), said.append)
+    assert cluster.patches == [
+        ("deployments", "m", {"spec": {"paused": True}}),
+        ("replicasets", "m-1", {"spec": {"replicas": 1}}),
+        ("replicasets", "m-2", {"spec": {"replicas": 0}}),
+    ]
+    assert said[-1] == "cancelled: the version of before of m starts again"
+
+
+@pytest.mark.usefixtures("_cancellable")
+def test_a_cancelled_rollout_beside_the_old_replica_leaves_it_to_kubernetes():
+    cluster = Cancelling([deployment(0, old=1)], [pod("a", containers=STARTING)])
+    with pytest.raises(waiting.Cancelled):
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 60), print)
+    assert cluster.patches == []
+
+
+@pytest.mark.usefixtures("_cancellable")
+def test_a_service_that_was_woken_for_a_cancelled_rollout_may_sleep_again():
+    asleep, woken = deployment(0, wanted=0), deployment(0)
+    cluster = Cancelling([asleep, asleep, woken], [pod("a", containers=STARTING)])
+    with pytest.raises(waiting.Cancelled):
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 60, Needs(least=0, most=4)), print)
+    assert cluster.patches[-1] == ("scaledobjects.keda.sh", "m", {"metadata": {"annotations": {PAUSED: None}}})
+
+
+@pytest.mark.usefixtures("_cancellable")
+def test_new_replicas_that_serve_stay_when_somebody_cancels_the_wait_for_the_old_ones():
+    class Late(Cluster):
+        def select(self, kind, namespace, labels):
+            if kind == "pods" and labels == ALL:
+                waiting.cancel()
+                return [*self.pods, pod("old", ready=True)]
+            return super().select(kind, namespace, labels)
+
+    served = recreated()
+    served["status"]["availableReplicas"] = 1
+    cluster = Late([served], [pod("a", ready=True)])
+    with pytest.raises(waiting.Cancelled):
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 60), print)
+    assert [patch for patch in cluster.patches if "spec" in patch[2]] == []
 
 
 def test_a_failure_to_start_it_again_does_not_hide_why_the_new_one_failed():

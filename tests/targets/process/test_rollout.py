@@ -8,15 +8,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from common import waiting
+from serving.probing.judging import Problem
 from targets.machine.ports import is_listening
 from targets.machine.service import ServiceError
-from targets.process import front_door, rollout
+from targets.process import front_door, rollout, traffic
 from targets.process import service as whole_service
+from targets.process.probe import GenerationProbe
 from targets.process.supervisor import Process, Supervisor
 from tests.targets.process.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
@@ -166,7 +172,7 @@ def test_what_a_killed_rollout_left_is_removed(service: Service) -> None:
     running = service.up(answering("one"))
     pids = service.pids
     code = f"""
-from processes import rollout
+from targets.process import rollout
 from targets.process.spec import ServiceSpec
 rollout.apply(ServiceSpec.model_validate_json({service.spec(HANGING).model_dump_json()!r}), print)
 """
@@ -200,6 +206,65 @@ def test_recreate_stops_the_old_generation_first_and_brings_it_back_when_the_new
     with pytest.raises(ServiceError, match="no model today"):
         service.up(FAILING, strategy="recreate")
     assert (list(service.pids), service.score()) == ([f"scorer-{second.number}"], '"two"')
+
+
+@pytest.mark.parametrize("strategy", ["surge", "recreate"])
+def test_a_cancelled_rollout_leaves_the_old_generation_serving_and_nothing_of_its_own(
+    service: Service, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = service.up(answering("one"), strategy=strategy)
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+    seen: list[int] = []
+
+    def new_ones() -> list[int]:
+        return [pid for name, pid in service.pids.items() if pid and name != f"scorer-{old.number}"]
+
+    def cancel_once_it_starts() -> None:
+        seen.extend(eventually(new_ones))
+        waiting.cancel()
+
+    watcher = threading.Thread(target=cancel_once_it_starts)
+    watcher.start()
+    with pytest.raises(waiting.Cancelled):
+        service.up(HANGING, strategy=strategy)
+    watcher.join()
+    assert (list(service.pids), service.score()) == ([f"scorer-{old.number}"], '"one"')
+    assert is_gone(seen[0])
+    assert service.directory.generation_numbers() == [old.number]
+    assert "serves on" in service.progress[-1]
+
+
+def test_a_first_rollout_that_is_cancelled_leaves_nothing(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+
+    def problems(*_: object) -> list[Problem]:
+        waiting.cancel()
+        return [Problem("not yet")]
+
+    monkeypatch.setattr(GenerationProbe, "problems", problems)
+    with pytest.raises(waiting.Cancelled):
+        service.up(HANGING, state_directory=tmp_path / "state")
+    assert not (tmp_path / "state" / "services").exists()
+
+
+def test_a_rollout_whose_generation_has_the_traffic_goes_on_to_its_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = service.up(answering("one"))
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+    send_to = traffic.send_to
+
+    def send_and_cancel(*args: Any, **sent: Any) -> None:
+        send_to(*args, **sent)
+        if "draining" in sent:
+            waiting.cancel()
+
+    monkeypatch.setattr(traffic, "send_to", send_and_cancel)
+    new = service.up(answering("two"))
+    assert new.number > old.number
+    assert (list(service.pids), service.score()) == ([f"scorer-{new.number}"], '"two"')
 
 
 def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(service: Service) -> None:
