@@ -47,6 +47,7 @@ from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
 from bundle.stores import MANIFEST, MODELS, PROPERTIES, ChangedError, Store
 from bundle.told import tells, told
+from common.errors import UserError
 from common.redaction import redacted
 
 _OTHER_CONTENT = "has other content than was registered"
@@ -54,7 +55,7 @@ _ATTEMPTS = 100
 """Bounds the tries for a number while others register under the same name."""
 
 
-class RegistryError(ValueError):
+class RegistryError(UserError):
     """A model that cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
 
     def __init__(self, text: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UserError
 from common.files import write_whole
 from environment.interpreter import Interpreter
 from environment.uv_command import Progress, UvError, run_uv
@@ -14,7 +15,7 @@ from environment.uv_command import Progress, UvError, run_uv
 __all__ = ["Lock", "ResolutionError", "resolve"]
 
 
-class ResolutionError(Exception):
+class ResolutionError(UserError):
     """Packages that cannot be installed together, or found at all: the resolver's own words."""
 
 

@@ -8,12 +8,13 @@ from difflib import get_close_matches
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from common.errors import UserError
 from environment.curated import Curated, read_curated
 
 __all__ = ["Environment", "SpecError"]
 
 
-class SpecError(ValueError):
+class SpecError(UserError):
     """An environment that cannot be: an unknown name, or a pip package that is none or contradicts a curated pin."""
 
 

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.errors import UserError
 from environment import machine
 from environment.curated import Wheel
 from environment.files import digest_of
@@ -40,7 +41,7 @@ LAYOUT = 2  # of the folder; raise it when the steps below change
 _SERVER = Path("triton", "pytriton", "tritonserver")
 
 
-class BuildError(Exception):
+class BuildError(UserError):
     """An environment that could not be built on this machine."""
 
 

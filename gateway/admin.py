@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from common.errors import UserError
 from gateway.clusters import endpoints_file
 from gateway.config import SECRET_FILES
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
@@ -32,7 +33,7 @@ _CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer", "scorer_operat
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
-class AdminError(Exception):
+class AdminError(UserError):
     """Envoy does not answer, or did not do what was asked in time."""
 
 

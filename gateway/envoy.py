@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from common.errors import UserError
 
-class EnvoyError(Exception):
+
+class EnvoyError(UserError):
     """Envoy cannot be run."""
 
 

@@ -11,6 +11,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.probe import declared_versions
 from bundle.registry import Registry
+from common.errors import UserError
 from components.providers.base import Provider, say
 from serving.probing.judging import Answer, Unreachable, model_path, model_problems, score_problems
 from serving.probing.probe import CHECK_HEADER
@@ -18,7 +19,7 @@ from serving.probing.probe import CHECK_HEADER
 __all__ = ["SmokeCheck", "SmokeCheckError", "check", "client", "problems"]
 
 
-class SmokeCheckError(Exception):
+class SmokeCheckError(UserError):
     """A service that does not answer as it should: what was asked, expected and received, a line each."""
 
 

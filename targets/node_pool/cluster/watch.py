@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from common.errors import UserError
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, refusals
 from targets.node_pool.cluster.failure import NONE_SERVES, report
@@ -19,7 +20,7 @@ __all__ = ["Rollout", "RolloutError", "await_gone", "await_rollout"]
 _POLL_SECONDS = 2.0
 
 
-class RolloutError(Exception):
+class RolloutError(UserError):
     """New replicas that did not become ready: why, the pods' events and the ends of their containers' logs."""
 
 
