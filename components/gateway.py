@@ -9,7 +9,7 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
 from components.providers.machine_service import state_directory
-from gateway.cors import VARIABLE, origins
+from gateway.cors_filter import VARIABLE, origins
 from settings.schema import Settings
 from settings.tls_files import certificate_host
 from targets.machine.loopback import loopback_host

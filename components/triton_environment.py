@@ -9,7 +9,7 @@ import pulumi
 
 from components.model_bundle import ModelBundle
 from components.providers.environment_venv import EnvironmentVenv, declared_environment
-from environment.files import digest_of
+from environment.source_digest import digest_of
 from settings.schema import Framework, Settings
 from settings.variable_rules import served_variables
 

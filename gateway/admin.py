@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 from common.errors import UserError
 from gateway.clusters import endpoints_file
-from gateway.config import SECRET_FILES
+from gateway.envoy_files import SECRET_FILES
+from gateway.envoy_log import Log
+from gateway.front_door_options import Upstreams
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
-from gateway.log import Log
-from gateway.options import Upstreams
 from gateway.routes import ROUTES
 
 _T = TypeVar("_T")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from common.errors import UserError
 from common.redaction import redacted
-from common.streams import keep_open
+from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings import Settings, read_stack_file
 from settings.schema import Target

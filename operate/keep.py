@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import psutil
 
+from common.atomic_files import write_whole
 from common.errors import UserError
-from common.files import write_whole
 from settings import Settings
 from targets.machine.service import ServiceError
 from targets.process import family

@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from environment import venv
-from environment.spec import Environment
+from environment.curated_clone import Environment
 
 __all__ = ["EnvironmentVenv"]
 

@@ -8,9 +8,9 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from bundle.layout import check_files, check_layout
-from bundle.probe import without_golden
+from bundle.manifest_models import are_current
+from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
-from bundle.told import are_current
 from components.providers.base import Provider, say
 
 __all__ = ["RegisteredModel"]

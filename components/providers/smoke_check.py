@@ -9,7 +9,7 @@ import httpx
 import pulumi
 from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
 from common.errors import UserError
 from components.providers.base import Provider, say

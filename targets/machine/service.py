@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from common.atomic_files import write_whole
 from common.errors import UserError
-from common.files import write_whole
 from common.redaction import redacted
 
 __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
