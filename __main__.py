@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from bundle.problems import LayoutError
-from bundle.registry import RegistryError
+from common.errors import UserError
 from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.entry_script import source_notes
@@ -21,10 +20,8 @@ from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_settings
-from environment.spec import SpecError
-from settings import Settings, SettingsError
+from settings import Settings
 from settings.schema import Target
-from targets.machine.service import ServiceError
 
 if TYPE_CHECKING:
     from components.machine_deployment import MachineDeployment
@@ -176,6 +173,6 @@ def end_quietly(*_: object) -> None:
 signal.signal(signal.SIGINT, end_quietly)
 try:
     declare(stack_settings(PROJECT))
-except (LayoutError, RegistryError, ServiceError, SettingsError, SpecError) as mistake:
+except UserError as mistake:
     # A user's mistake: its words are enough, without a traceback.
     raise pulumi.RunError(redacted(str(mistake))) from None

@@ -25,9 +25,9 @@ from onnx import TensorProto, helper
 from benchmarks import load
 from benchmarks.models import DENSENET, DIGITS, Model
 from benchmarks.servers import Machinery, Server, build_environment
-from gateway import config, envoy, files
-from gateway.guard import GUARD
-from gateway.options import Options, Triton, Upstreams, loopback
+from gateway import envoy_command, envoy_files, envoy_folder
+from gateway.front_door_options import Options, Triton, Upstreams, loopback
+from gateway.request_guard import GUARD
 from gateway.routes import GUNZIP
 from targets.machine.ports import free_ports
 
@@ -55,12 +55,15 @@ def _door(machinery: Machinery, *, guarded: bool) -> Server:
         stats=loopback(stats),
         auth_enabled=False,
     )
-    rendered = config.render(options)
+    rendered = envoy_files.render(options)
     if not guarded:
         rendered = {file: _without_guard(text) for file, text in rendered.items()}
-    files.install(Path(options.directory), rendered)
+    envoy_folder.install(Path(options.directory), rendered)
     return machinery.start(
-        name, envoy.command(f"{options.directory}/bootstrap.json"), {"PATH": os.defpath}, f"http://127.0.0.1:{port}"
+        name,
+        envoy_command.command(f"{options.directory}/bootstrap.json"),
+        {"PATH": os.defpath},
+        f"http://127.0.0.1:{port}",
     )
 
 

@@ -20,9 +20,9 @@ import psutil
 from benchmarks.models import Model
 from environment.declared import declared_environment
 from environment import BuiltEnvironment, venv
-from gateway import config, envoy, files
+from gateway import envoy_command, envoy_files, envoy_folder
+from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys
-from gateway.options import Options, Triton, Upstreams, loopback
 from targets.machine.ports import free_ports
 from targets.process.directory import Generation
 from targets.process.programs import triton
@@ -168,8 +168,10 @@ class Machinery:
             stats=loopback(stats),
             timeout_seconds=120,
         )
-        files.install(directory, config.render(options) | config.render_keys(Keys(primary=KEY, secondary=KEY[::-1])))
-        command = envoy.command(str(directory / config.BOOTSTRAP_FILE))
+        envoy_folder.install(
+            directory, envoy_files.render(options) | envoy_files.render_keys(Keys(primary=KEY, secondary=KEY[::-1]))
+        )
+        command = envoy_command.command(str(directory / envoy_files.BOOTSTRAP_FILE))
         server = self.start(name, command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
         self.await_ready(f"{server.url}/v2/health/ready", server, {"Authorization": f"Bearer {KEY}"})
         return server
@@ -179,7 +181,9 @@ class Machinery:
         (port,) = free_ports(1)
         file = self.folder / "bare-envoy.json"
         file.write_text(json.dumps(_bare(port, self.triton_port)))
-        server = self.start("bare-envoy", envoy.command(str(file)), {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
+        server = self.start(
+            "bare-envoy", envoy_command.command(str(file)), {"PATH": os.defpath}, f"http://127.0.0.1:{port}"
+        )
         self.await_ready(f"{server.url}/v2/health/ready", server)
         return server
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto
 
-from bundle.samples import Array
+from bundle.random_tensors import Array
 
 BFLOAT16 = "tensor(bfloat16)"
 """ONNX Runtime's name of the type."""

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
-from bundle.config import ModelConfig, configured, datatype_of, kind_of
+from bundle.bundle_types import ANY_SIZE
 from bundle.frameworks import BACKENDS, ENSEMBLE, PLATFORMS, TENSORRT
-from bundle.model import ANY_SIZE
-from bundle.names import setting_problems
+from bundle.model_config import ModelConfig, configured, datatype_of, kind_of
 from bundle.problems import listed, nearest
-from bundle.scheduling import scheduling_problems
+from bundle.scheduler_rules import scheduling_problems
+from bundle.shell_names import setting_problems
 
 _RUNTIMES = "expected the file name of a library beside the model, such as libtriton_<backend>.so"
 

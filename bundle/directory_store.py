@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bundle.content import Change, changes
+from bundle.bundle_types import BundleFile
 from bundle.manifest import FileRecord, Manifest
-from bundle.model import BundleFile
-from bundle.stores import MANIFEST, Staged, copy, number_of
+from bundle.version_content import Change, changes
+from bundle.version_store import MANIFEST, Staged, copy, number_of
 
 
 class DirectoryStore:

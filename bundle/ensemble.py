@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bundle.config import ModelConfig, datatype_of
-from bundle.model import ANY_SIZE, Model
+from bundle.bundle_types import ANY_SIZE, Model
+from bundle.model_config import ModelConfig, datatype_of
 from bundle.problems import listed, nearest
 
 LATEST = -1

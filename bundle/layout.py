@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bundle.config import CONFIG_FILE
+from bundle.bundle_types import Bundle, BundleFile
 from bundle.ensemble import circle_problems, ensemble_problems
-from bundle.folder import ModelFolder, check_model
+from bundle.folder_tree import Tree, is_junk, read_tree
 from bundle.frameworks import ENSEMBLE, TARGETS
-from bundle.model import Bundle, BundleFile
+from bundle.model_config import CONFIG_FILE
+from bundle.model_folder import ModelFolder, check_model
 from bundle.problems import LayoutError, listed
 from bundle.runtimes import Runtime
-from bundle.tree import Tree, is_junk, read_tree
 
 LAYOUT = "triton/<model>/<version>/<model file>"
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bundle.config import ModelConfig, datatype_of
-from bundle.names import EXECUTION_ENVIRONMENT, MODEL_DIRECTORY, execution_environment
-from bundle.tree import Tree
+from bundle.folder_tree import Tree
+from bundle.model_config import ModelConfig, datatype_of
+from bundle.shell_names import EXECUTION_ENVIRONMENT, MODEL_DIRECTORY, execution_environment
 
 _BYTES = {
     "BOOL": 1, "INT8": 1, "UINT8": 1, "INT16": 2, "UINT16": 2, "FP16": 2, "BF16": 2, "INT32": 4, "UINT32": 4, "FP32": 4,

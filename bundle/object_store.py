@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bundle.content import Change
+from bundle.bundle_types import BundleFile
 from bundle.manifest import FileRecord, Manifest, hash_stream
-from bundle.model import BundleFile
-from bundle.stores import MANIFEST, Staged, copy, number_of
+from bundle.version_content import Change
+from bundle.version_store import MANIFEST, Staged, copy, number_of
 
 
 class ObjectStore:

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.json_format import MessageToDict
 
-from bundle.config import ModelConfig
+from bundle.model_config import ModelConfig
 from bundle.onnx_limits import INDEPENDENT_ROWS, TRUE, unserved
 from bundle.row_proof import mixing
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from common.errors import UserError
 
-class LayoutError(ValueError):
+
+class LayoutError(UserError):
     """A bundle that Triton, or the target's Triton, would refuse.
 
     `problems` has one line each: the file, what is wrong, what was expected, the fix.

@@ -30,7 +30,7 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-from bundle.content import Change, changes, copy_out
+from bundle.bundle_types import Bundle, BundleFile
 from bundle.directory_store import DirectoryStore
 from bundle.manifest import (
     NAME,
@@ -42,11 +42,12 @@ from bundle.manifest import (
     parse_manifest,
     properties_of,
 )
-from bundle.model import Bundle, BundleFile
+from bundle.manifest_models import tells, told
 from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
-from bundle.stores import MANIFEST, MODELS, PROPERTIES, ChangedError, Store
-from bundle.told import tells, told
+from bundle.version_content import Change, changes, copy_out
+from bundle.version_store import MANIFEST, MODELS, PROPERTIES, ChangedError, Store
+from common.errors import UserError
 from common.redaction import redacted
 
 _OTHER_CONTENT = "has other content than was registered"
@@ -54,7 +55,7 @@ _ATTEMPTS = 100
 """Bounds the tries for a number while others register under the same name."""
 
 
-class RegistryError(ValueError):
+class RegistryError(UserError):
     """A model that cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
 
     def __init__(self, text: str) -> None:

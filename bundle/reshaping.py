@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bundle.model import ANY_SIZE, Tensor
+from bundle.bundle_types import ANY_SIZE, Tensor
 
 
 def model_shape(tensor: Tensor, shape: Sequence[int], *, batched: bool) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bundle.config import ModelConfig
-from bundle.graph import Graph
+from bundle.model_config import ModelConfig
+from bundle.onnx_graph import Graph
 
 
 class Limits(NamedTuple):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from environment.files import digest_of
-from environment.source import read_source
+from environment.source_digest import digest_of
+from environment.source_folder import read_source
 from settings.golden import score_question
 from settings.schema import Settings
 

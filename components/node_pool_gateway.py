@@ -125,7 +125,7 @@ class NodePoolGateway(pulumi.ComponentResource):
 def _contents(args: NodePoolGatewayArgs) -> Contents:
     settings, options = args.settings, args.deployment.options
     keys = pulumi.Output.all(args.keys.primary, args.keys.secondary).apply(
-        lambda pair: config.render_keys(Keys(*pair))[KEYS_FILE]
+        lambda pair: envoy_files.render_keys(Keys(*pair))[KEYS_FILE]
     )
     tls = settings.tls
     certificate = (args.project / tls.certificate_file).read_text() if tls else ""
@@ -136,8 +136,8 @@ def _contents(args: NodePoolGatewayArgs) -> Contents:
         primary_key=args.keys.primary,
         secondary_key=args.keys.secondary,
         gateway_keys=keys,
-        # The keys' part is made so that nobody finds a key by it: see `gateway.config`.
-        gateway_version=pulumi.Output.unsecret(keys.apply(lambda text: _version(fixed + config.version(text)))),
+        # The keys' part is made so that nobody finds a key by it: see `gateway.envoy_files`.
+        gateway_version=pulumi.Output.unsecret(keys.apply(lambda text: _version(fixed + envoy_files.version(text)))),
         certificate=certificate,
         certificate_key=certificate_key,
     )

@@ -2,7 +2,7 @@
 
 import sys
 
-from common.streams import keep_open
+from common.standard_streams import keep_open
 from engine.cli.arguments import main
 
 keep_open()

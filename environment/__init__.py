@@ -1,7 +1,7 @@
 """Environments: what entry scripts and Triton's Python backends run in."""
 
-from environment.lock import ResolutionError
-from environment.spec import Environment, SpecError
+from environment.curated_clone import Environment, SpecError
+from environment.package_lock import ResolutionError
 from environment.venv import BuildError, BuiltEnvironment, build, remove_unused
 
 __all__ = [

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment.curated_clone import Environment
 from environment.dockerfile import CURATED_LOCK, FULL_LOCK, environment_dockerfile, service_dockerfile
-from environment.files import digest_of, is_executable
 from environment.image_layout import MODELS, SERVICE
-from environment.lock import Lock
-from environment.source import read_source
-from environment.spec import Environment
+from environment.package_lock import Lock
+from environment.source_digest import digest_of, is_executable
+from environment.source_folder import read_source
 
 __all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
 

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
+from environment.curated_clone import Environment
 from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER, model_directory
-from environment.spec import Environment
 from environment.venv import UTF8
 
 __all__ = [

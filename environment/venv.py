@@ -22,12 +22,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from environment import machine
-from environment.curated import Wheel
-from environment.files import digest_of
+from common.errors import UserError
+from environment import machine_requirements
+from environment.curated_clone import Environment
+from environment.curated_environments import Wheel
 from environment.interpreter import Interpreter, inspect
-from environment.lock import Lock, resolve
-from environment.spec import Environment
+from environment.package_lock import Lock, resolve
+from environment.source_digest import digest_of
 from environment.uv_command import Progress, UvError, run_uv
 
 UTF8 = 'import sys; sys.flags.isolated and __import__("serving.utf8")'
@@ -40,7 +41,7 @@ LAYOUT = 2  # of the folder; raise it when the steps below change
 _SERVER = Path("triton", "pytriton", "tritonserver")
 
 
-class BuildError(Exception):
+class BuildError(UserError):
     """An environment that could not be built on this machine."""
 
 
@@ -99,9 +100,9 @@ def build(
     there before changes.
     """
     wheel = environment.curated.wheel
-    interpreter = inspect(python) if python else machine.interpreter_for(wheel, triton=triton)
+    interpreter = inspect(python) if python else machine_requirements.interpreter_for(wheel, triton=triton)
     extra = (wheel.packages.gpu if gpu else wheel.packages.cpu) if triton else ()
-    if triton and (reasons := machine.why_not(wheel, interpreter)):
+    if triton and (reasons := machine_requirements.why_not(wheel, interpreter)):
         raise BuildError("; ".join(reasons))
     root = root.resolve()
     lock = resolve(

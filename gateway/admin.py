@@ -11,10 +11,10 @@ from typing import Any
 
 from common.waiting import wait_until
 from gateway.clusters import endpoints_file
-from gateway.config import SECRET_FILES
+from gateway.envoy_files import SECRET_FILES
+from gateway.envoy_log import Log
+from gateway.front_door_options import Upstreams
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
-from gateway.log import Log
-from gateway.options import Upstreams
 from gateway.routes import ROUTES
 
 _POLL_SECONDS = 0.02
@@ -31,7 +31,7 @@ _CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer", "scorer_operat
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
-class AdminError(Exception):
+class AdminError(UserError):
     """Envoy does not answer, or did not do what was asked in time."""
 
 

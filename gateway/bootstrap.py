@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.clusters import file_source, socket_address
+from gateway.front_door_options import Options
 from gateway.listener import CONNECTION_MANAGER
-from gateway.options import Options
 
 _ADMIN = ("/ready", "/stats", "/stats/prometheus", "/clusters", "/drain_listeners", "/healthcheck/fail")
 

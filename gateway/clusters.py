@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.options import Address, Options, Upstreams
+from gateway.front_door_options import Address, Options, Upstreams
 from gateway.routes import seconds
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

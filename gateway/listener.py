@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.clusters import file_source, socket_address
-from gateway.cors import cors
-from gateway.guard import GUARD, REFUSED, guard
+from gateway.cors_filter import cors
+from gateway.front_door_options import Options
 from gateway.keys import FILTER_TYPE
-from gateway.options import Options
+from gateway.request_guard import GUARD, REFUSED, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
 
 FRONT_DOOR = "front_door"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway import cors, guard
-from gateway.options import Options
+from gateway import cors_filter, request_guard
+from gateway.front_door_options import Options
 
 ROUTES = "front_door"
 BODY_LIMIT = "body_size_limit"
@@ -56,7 +56,9 @@ def served(options: Options) -> str:
 
 def route_configuration(options: Options) -> dict[str, Any]:
     """The front door's `RouteConfiguration`, named `ROUTES`."""
-    routes: list[dict[str, Any]] = cors.preflights(options.cors_origins, next(iter(options.upstreams.by_cluster())))
+    routes: list[dict[str, Any]] = cors_filter.preflights(
+        options.cors_origins, next(iter(options.upstreams.by_cluster()))
+    )
     if options.upstreams.scorer is not None:
         routes += _scorer_routes(options)
     if options.upstreams.triton is not None:
@@ -94,7 +96,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
         routes[-1]["typed_per_filter_config"] = {RATE_LIMIT: _FILTER_OFF}
     if options.cors_origins:
-        filters[cors.CORS] = cors.policy(options.cors_origins)
+        filters[cors_filter.CORS] = cors_filter.policy(options.cors_origins)
         vary = {"header": {"key": "Vary", "value": "Origin"}, "append_action": "ADD_IF_ABSENT"}
         host["response_headers_to_add"] = [vary]
     return {"name": ROUTES, "virtual_hosts": [host]}
@@ -135,15 +137,15 @@ def _triton_routes(options: Options) -> list[dict[str, Any]]:
             "match": {**_regex(rf"{_MODEL}/(infer|generate|generate_stream)"), "headers": [packed]},
             "direct_response": {"status": 415, "body": {"inline_string": words}},
         },
-        _route(options, "infer", _regex(rf"{_MODEL}/infer"), "triton", "POST", guarded=guard.INFER),
-        _route(options, "generate", _regex(rf"{_MODEL}/generate"), "triton", "POST", guarded=guard.GENERATE),
+        _route(options, "infer", _regex(rf"{_MODEL}/infer"), "triton", "POST", guarded=request_guard.INFER),
+        _route(options, "generate", _regex(rf"{_MODEL}/generate"), "triton", "POST", guarded=request_guard.GENERATE),
         _route(
             options,
             "generate_stream",
             _regex(rf"{_MODEL}/generate_stream"),
             "triton",
             "POST",
-            guarded=guard.GENERATE,
+            guarded=request_guard.GENERATE,
             streamed=True,
         ),
         _route(options, "server", _regex("/v2(/health/(live|ready))?"), "triton", "GET", limited=False),
@@ -180,7 +182,7 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
             {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"},
             streamed=True,
             endless=True,
-            guarded=guard.MESSAGES,
+            guarded=request_guard.MESSAGES,
         ),
         *(grpc("grpc_read", {"path": f"/{GRPC_SERVICE}/{method}"}, limited=False) for method in _GRPC_READS),
     ]
@@ -228,7 +230,7 @@ def _route(
     if not limited and options.requests_per_second is not None:
         filters[RATE_LIMIT] = _FILTER_OFF
     if guarded:
-        filters[guard.GUARD] = guard.guarded(guarded)
+        filters[request_guard.GUARD] = request_guard.guarded(guarded)
     if endless:
         filters[BODY_LIMIT] = _FILTER_OFF
     elif guarded:

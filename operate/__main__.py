@@ -9,29 +9,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bundle.problems import LayoutError
-from bundle.registry import RegistryError
+from common.errors import UserError
 from common.redaction import redacted
-from common.streams import keep_open
-from environment import BuildError, ResolutionError, SpecError
+from common.standard_streams import keep_open
 from operate.signals import end_in_order
-from settings import Settings, SettingsError, read_stack_file
-from settings.golden import GoldenError
+from settings import Settings, read_stack_file
 from settings.schema import Target
 from targets.machine.service import ServiceError
 
 PROJECT = Path(__file__).resolve().parents[1]
-MISTAKES = (
-    BuildError,
-    FileNotFoundError,
-    GoldenError,
-    LayoutError,
-    RegistryError,
-    ResolutionError,
-    ServiceError,
-    SettingsError,
-    SpecError,
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
         return _run(args, console, settings)
-    except MISTAKES as mistake:
+    except UserError as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bundle.layout import check_files
-from bundle.probe import declared_versions, without_golden
+from bundle.probe_questions import declared_versions, without_golden
 from bundle.registry import Registered, Registry
 from components.entry_script import entry_script, source_notes
 from environment import venv

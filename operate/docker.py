@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registered, Registry
 from environment.declared import declared_environment
 from operate.check import verdict

@@ -12,8 +12,9 @@ from typing import NoReturn
 
 import psutil
 
-from common.files import write_whole
-from settings import Settings, SettingsError
+from common.atomic_files import write_whole
+from common.errors import UserError
+from settings import Settings
 from targets.machine.service import ServiceError
 from targets.process import family
 from targets.process.directory import ServiceDirectory
@@ -61,7 +62,7 @@ def watch(settings: Callable[[], Settings], project: Path, say: Callable[[str], 
 def _directory(settings: Callable[[], Settings], project: Path) -> ServiceDirectory | None:
     try:
         found = settings()
-    except (SettingsError, FileNotFoundError):
+    except UserError:
         return None
     return ServiceDirectory.of(project / found.state_directory, found.service_name)
 

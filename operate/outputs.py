@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
-from common.files import write_whole
+from common.atomic_files import write_whole
 from serving.triton.tensors import needs_binary
 from settings import Settings
 from settings.golden import golden_request, request_file

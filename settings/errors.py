@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.errors import UserError
 from common.redaction import redacted
 
-__all__ = ["Mistake", "SettingsError"]
+__all__ = ["Mistake", "SettingsError", "UnknownStackError"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Mistake:
         return redacted(f"{self.path}{found}: {self.expected}")
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """Every mistake in a stack's settings, a line each.
 
     `mistakes` holds them; the text is what a person reads at preview.
@@ -32,3 +33,7 @@ class SettingsError(ValueError):
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
         lines = "\n".join(f"  {mistake}" for mistake in self.mistakes)
         super().__init__(f"stacks/Pulumi.{stack}.yaml has {count}:\n{lines}")
+
+
+class UnknownStackError(UserError, FileNotFoundError):
+    """A stack that has no file; the text lists the stacks that have one."""

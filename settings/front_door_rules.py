@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.cors import VARIABLE, check_origin, origins
-from gateway.options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
+from gateway.cors_filter import VARIABLE, check_origin, origins
+from gateway.front_door_options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
 from settings.errors import Mistake
 from settings.schema import Settings, Target
 

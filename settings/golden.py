@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
 from settings.schema import Settings
 
 __all__ = ["GoldenError", "golden_file", "golden_request", "read_golden", "request_file", "score_question"]
@@ -19,7 +20,7 @@ _MOST_BYTES = 1 << 20
 """Of a request's file: it is sent whenever a replica is probed."""
 
 
-class GoldenError(ValueError):
+class GoldenError(UserError):
     """A golden request's file that is not as it should be; the text is for people."""
 
 

@@ -51,7 +51,7 @@ def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> S
     """Read `stacks/Pulumi.<stack>.yaml` without Pulumi; encrypted settings are left out.
 
     `form_alone` is for those who look at what runs, whatever became of its models' folders since. Raises
-    `SettingsError` as `load` does, and `FileNotFoundError` with the stacks that there are.
+    `SettingsError` as `load` does, and `UnknownStackError` with the stacks that there are.
     """
     file = stack_file.read(project, stack)
     return load(file.values, stack=stack, project=project, secret=file.encrypted, form_alone=form_alone)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from environment import Environment
-from environment.machine import why_not
+from environment.machine_requirements import why_not
 from settings.errors import Mistake
 from settings.schema import Framework, Model, Settings, Target
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bundle.names import PLAIN_PATH
 from bundle.registry import Registry, RegistryError
+from bundle.shell_names import PLAIN_PATH
 from settings.errors import Mistake
 from settings.model_rules import registry_url
 from settings.schema import Framework, Model, Settings, Target

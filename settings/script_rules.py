@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from environment.source import read_source
+from environment.source_folder import read_source
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
 from settings.model_rules import BundleRead

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from common import pulumi_yaml
-from settings.errors import Mistake, SettingsError
+from settings.errors import Mistake, SettingsError, UnknownStackError
 
 __all__ = ["StackFile", "read"]
 
@@ -30,12 +30,12 @@ ENCRYPTED = "(encrypted)"
 def read(project: Path, stack: str) -> StackFile:
     """Read a stack's file; `project` is the folder of `Pulumi.yaml`, whose name a key may leave out.
 
-    Raises `SettingsError` where the file is not of a stack's form, `FileNotFoundError` with the stacks that there are.
+    Raises `SettingsError` where the file is not of a stack's form, `UnknownStackError` with the stacks that there are.
     """
     file = project / "stacks" / f"Pulumi.{stack}.yaml"
     if not file.is_file():
         stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
-        raise FileNotFoundError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
+        raise UnknownStackError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
     namespace = pulumi_yaml.load((project / "Pulumi.yaml").read_text())["name"] + ":"
     values: dict[str, Any] = {}
     encrypted: set[str] = set()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
 from common.part import Part
 from serving.probing.judging import Answer, Unreachable, model_path, model_problems, score_problems
@@ -18,7 +18,7 @@ from targets.served import ServedBundle
 __all__ = ["Question", "Questions", "SmokeCheckError", "check", "client", "failure"]
 
 
-class SmokeCheckError(Exception):
+class SmokeCheckError(UserError):
     """A service that does not answer as it should: what was asked, expected and received, a line each."""
 
 

@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from engine.errors import Cancelled, EngineError, StackNotFound, UsageError
 from engine.state.backend import Stack, read_features
 from engine.state.checkpoint import STACK_TYPE, urn_name, write_checkpoint, write_deployment

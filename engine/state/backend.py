@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import unquote, urlsplit
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from engine.errors import CLI_HINT, EngineError, StackNotFound, StateDamaged, StateNotWritten
 from engine.state.shape import check_deployment
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from engine.errors import CLI_HINT, EngineError
 from engine.state.project_config import ProjectConfig
 

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from common import pulumi_yaml
-from common.files import write_whole
+from common.atomic_files import write_whole
 from engine.errors import EngineError
 from engine.state.crypto import Crypter
 from engine.state.diff import Path as Place

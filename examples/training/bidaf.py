@@ -30,7 +30,7 @@ from examples.training.bidaf_graph import (
     add_answer,
     add_features,
 )
-from examples.training.graph import Array, Graph
+from examples.training.graph_builder import Array, Graph
 from examples.training.questions import Question, read_questions, split
 
 MODEL = "bidaf-9"

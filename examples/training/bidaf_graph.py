@@ -14,7 +14,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from examples.training.bidaf_words import QUERY_CLASSES, STOPWORDS, TOKEN_CLASSES, classes
-from examples.training.graph import Array, Graph
+from examples.training.graph_builder import Array, Graph
 
 CHARACTERS = 16  # of a word, in BiDAF's interface
 STEM = 4  # first letters that words of one stem share

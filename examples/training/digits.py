@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from examples.training import export
-from examples.training.graph import Array, Graph
+from examples.training.graph_builder import Array, Graph
 
 MODEL = "digits"
 SIDE = 8

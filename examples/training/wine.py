@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from examples.training import export
-from examples.training.graph import Array, Graph
+from examples.training.graph_builder import Array, Graph
 
 MODEL = "wine"
 LABELS = ("Barolo", "Grignolino", "Barbera")

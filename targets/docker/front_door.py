@@ -12,7 +12,6 @@ from typing import Any
 from gateway import config, envoy, files
 from gateway.admin import AdminError
 from gateway.keys import Keys
-from gateway.options import Address, Options, Tls, Upstreams, memory_for
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, Role, hardened
 from targets.docker.engine import Engine
@@ -61,19 +60,19 @@ def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:
 
 
 def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstreams, stats_port: int) -> None:
-    rendered = config.render(options(spec, upstreams))
+    rendered = envoy_files.render(options(spec, upstreams))
     if spec.auth_enabled:
         keys = Keys(spec.primary_key.get_secret_value(), spec.secondary_key.get_secret_value())
-        rendered |= config.render_keys(keys)
+        rendered |= envoy_files.render_keys(keys)
     wanted = container(spec, folder.envoy, stats_port, user=engine.user())
     found = engine.find(wanted.name)
     same = found is not None and found.digest == wanted.body["Labels"][Labels.DIGEST]
     alive = same and folder.admin.is_ready()
-    changed = files.install(folder.envoy, rendered, folder.admin if alive else None)
+    changed = envoy_folder.install(folder.envoy, rendered, folder.admin if alive else None)
     if not same:
         engine.start(wanted)
         engine.keep_running(wanted.name)
-    elif not alive or config.BOOTSTRAP_FILE in changed:
+    elif not alive or envoy_files.BOOTSTRAP_FILE in changed:
         engine.restart(wanted.name)
     try:
         folder.admin.await_ready(30)
@@ -100,8 +99,10 @@ def options(spec: FrontDoorSpec, upstreams: Upstreams) -> Options:
 
 def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user: str) -> Container:
     """Envoy's container. It runs as `user` (`Engine.user`), whose files the keys are. Pure."""
-    command = envoy.in_container(
-        f"{CONFIGURATION}/{config.BOOTSTRAP_FILE}", concurrency=max(1, int(spec.cpu_cores)), drain_seconds=DRAIN_SECONDS
+    command = envoy_command.in_container(
+        f"{CONFIGURATION}/{envoy_files.BOOTSTRAP_FILE}",
+        concurrency=max(1, int(spec.cpu_cores)),
+        drain_seconds=DRAIN_SECONDS,
     )
     host = "0.0.0.0" if spec.public else "127.0.0.1"
     mounts = [_mount(configuration, CONFIGURATION, writable=True)]  # the admin socket is in there

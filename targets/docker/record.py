@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from gateway.admin import Admin
-from gateway.options import UNIX_PATH_LIMIT
+from gateway.front_door_options import UNIX_PATH_LIMIT
 from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Folder", "Record"]

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
-from gateway import config, files
-from gateway.options import Address, Triton, Upstreams
+from gateway import envoy_files, envoy_folder
+from gateway.front_door_options import Address, Triton, Upstreams
 from targets.docker.record import Folder
 
 __all__ = ["await_idle", "send_to", "upstreams"]
@@ -30,8 +30,8 @@ def send_to(
     Returns when Envoy does so. Where Envoy does not run yet, the files wait for it.
     """
     envoy = folder.admin
-    files.replace(
-        folder.envoy, config.render_endpoints(serving, draining, stopped), envoy if envoy.is_ready() else None
+    envoy_folder.replace(
+        folder.envoy, envoy_files.render_endpoints(serving, draining, stopped), envoy if envoy.is_ready() else None
     )
 
 

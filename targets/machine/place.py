@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 
 __all__ = ["place_of"]
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from common.files import write_whole
+from common.atomic_files import write_whole
+from common.errors import UserError
 from common.redaction import redacted
 
 __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
@@ -19,7 +20,7 @@ __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
 LOCK_SECONDS = 5
 
 
-class ServiceError(Exception):
+class ServiceError(UserError):
     """A service that could not be changed, measured or removed; its text is meant for people.
 
     Logs are quoted in it: credentials in their URLs are not.

@@ -25,7 +25,7 @@ class Contents:
         repositories: Triton's model repositories: folders in the image, or `s3://`, `gs://`, `as://`.
         gateway_version: Changes whenever Envoy's files, keys or certificate do.
         primary_key, secondary_key: The service's keys.
-        gateway_keys: Envoy's file of keys (`gateway.config.render_keys`).
+        gateway_keys: Envoy's file of keys (`gateway.envoy_files.render_keys`).
         image_pull: Docker's configuration with the password of the image's registry, where the settings have one.
         certificate, certificate_key: The front door's PEM files, where it has TLS.
     """

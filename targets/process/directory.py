@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]

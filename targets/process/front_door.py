@@ -12,7 +12,6 @@ from common.files import write_whole
 from common.waiting import shielded
 from gateway import config, envoy, files
 from gateway.keys import Keys
-from gateway.options import Address, Options, Tls, loopback, memory_for
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service import Measured, ServiceError
 from targets.machine.spec import FrontDoorSpec
@@ -50,15 +49,15 @@ def apply(spec: FrontDoorSpec) -> int:
         directory.write_record(record)
 
         options = _options(spec, directory, record)
-        rendered = config.render(options)
+        rendered = envoy_files.render(options)
         if spec.auth_enabled:
-            rendered |= config.render_keys(
+            rendered |= envoy_files.render_keys(
                 Keys(primary=spec.primary_key.get_secret_value(), secondary=spec.secondary_key.get_secret_value())
             )
-        changed = files.install(directory.envoy, rendered, admin if alive else None)
+        changed = envoy_folder.install(directory.envoy, rendered, admin if alive else None)
         launch = _launch(spec, directory).to_json()
         file = directory.envoy / LAUNCH
-        restart = not alive or config.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
+        restart = not alive or envoy_files.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
         if restart:
             if alive:
                 with shielded():  # who cancels meanwhile finds it open again
@@ -203,8 +202,8 @@ def _most_connections() -> int:
 
 
 def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
-    command = envoy.command(
-        str(directory.envoy / config.BOOTSTRAP_FILE),
+    command = envoy_command.command(
+        str(directory.envoy / envoy_files.BOOTSTRAP_FILE),
         concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
         drain_seconds=DRAIN_SECONDS,
     )

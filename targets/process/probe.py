@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
 from bundle.triton_log import refusals
 from common.waiting import wait_until

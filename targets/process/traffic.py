@@ -1,8 +1,8 @@
 """Which generation the front door sends requests to: files that Envoy watches."""
 
-from gateway import config, files
+from gateway import envoy_files, envoy_folder
 from gateway.admin import Admin
-from gateway.options import Triton, Upstreams, loopback
+from gateway.front_door_options import Triton, Upstreams, loopback
 from targets.process.directory import Generation, ServiceDirectory
 
 __all__ = ["admin", "await_idle", "send_to", "upstreams"]
@@ -37,10 +37,10 @@ def send_to(
     Returns when Envoy does so. Where Envoy does not run yet, the files wait for it.
     """
     envoy = admin(directory)
-    endpoints = config.render_endpoints(
+    endpoints = envoy_files.render_endpoints(
         upstreams(generation), upstreams(draining) if draining else None, upstreams(stopped) if stopped else None
     )
-    files.replace(directory.envoy, endpoints, envoy if envoy.is_ready() else None)
+    envoy_folder.replace(directory.envoy, endpoints, envoy if envoy.is_ready() else None)
 
 
 def await_idle(directory: ServiceDirectory, generation: Generation, seconds: float) -> bool:

@@ -8,10 +8,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from bundle.layout import check_layout
+from bundle.onnx_session import LoadError
 from bundle.problems import LayoutError
 from bundle.python_model import PythonModelError, read_python_model
 from bundle.registry import Registry
-from bundle.session import LoadError
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, STEP, configure, ensemble, model, python_file
 

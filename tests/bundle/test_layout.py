@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 import pytest
 
+from bundle.bundle_types import Tensor
 from bundle.layout import check_files, check_layout
-from bundle.model import Tensor
 from bundle.problems import LayoutError
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, LABELLED, configure, ensemble, model, tensorflow

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from bundle.content import changes
+from bundle.bundle_types import Bundle
 from bundle.layout import check_files, check_layout
 from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, parse_manifest
-from bundle.model import Bundle
+from bundle.manifest_models import are_current
 from bundle.registry import Registry, RegistryError
-from bundle.told import are_current
+from bundle.version_content import changes
 from tests import onnx_models
 from tests.bundle.bundles import model
 
@@ -66,7 +66,7 @@ def test_models_that_an_older_release_told_are_told_anew_and_the_version_stays(
 ) -> None:
     bundle = scaling(tmp_path / "a", 1)
     with monkeypatch.context() as older:
-        older.setattr("bundle.told.RULES", 1)
+        older.setattr("bundle.manifest_models.RULES", 1)
         registry.register("m", bundle)
     assert not are_current(registry.get("m").models)
     again = registry.register("m", bundle)

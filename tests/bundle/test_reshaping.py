@@ -5,7 +5,7 @@ from math import prod
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle.model import ANY_SIZE, Tensor
+from bundle.bundle_types import ANY_SIZE, Tensor
 from bundle.reshaping import client_shape, model_shape
 
 

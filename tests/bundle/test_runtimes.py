@@ -10,9 +10,9 @@ from onnx import helper
 from tritonclient.grpc import model_config_pb2
 
 from bundle.layout import check_layout
+from bundle.onnx_session import LoadError, load_session
 from bundle.problems import LayoutError
 from bundle.runtimes import LIMITS, RELEASES, Runtime
-from bundle.session import LoadError, load_session
 from environment import Environment
 from tests.bundle.bundles import BATCHED, model
 

@@ -10,9 +10,9 @@ import docker
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from components.providers.build_context import EnvironmentContextProvider, ServiceContextProvider
+from environment.curated_clone import Environment
 from environment.pip_settings import pip_variables
-from environment.spec import Environment
-from gateway import envoy
+from gateway import envoy_command
 from settings.golden import read_golden
 
 REGISTRY = "localhost:5000"
@@ -47,7 +47,7 @@ class Images:
         """An image with `envoy` and `bash`."""
         context = self._folder / "envoy"
         context.mkdir()
-        shutil.copy(envoy.binary(), context / "envoy")
+        shutil.copy(envoy_command.binary(), context / "envoy")
         (context / "Dockerfile").write_text(f"FROM {REGISTRY}/debian:12\nCOPY envoy /usr/local/bin/envoy\n")
         return self._build(context, f"{REGISTRY}/tests/envoy:1", {})
 

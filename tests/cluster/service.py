@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from environment.image_layout import repository
-from gateway.config import render_keys, version
+from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_keys
 from gateway.listener import KEYS_FILE
 from settings import load

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from bundle.layout import check_layout
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
 from components.providers.smoke_check import SmokeCheckError, SmokeCheckProvider, problems
 from serving.probing import probe

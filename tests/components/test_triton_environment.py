@@ -5,7 +5,7 @@ import pytest
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.providers.environment_venv import EnvironmentVenvProvider
 from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
-from environment.spec import SpecError
+from environment.curated_clone import SpecError
 
 CLONE = {"name": "My-Triton", "clone": "AzureML-Triton", "pipPackages": ["nltk"], "variables": {"WORKER_COUNT": "2"}}
 

@@ -13,9 +13,9 @@ import docker
 import pytest
 
 from environment.build_context import BuildContext, ServedFiles, environment_context, service_context
+from environment.curated_clone import Environment
 from environment.image_layout import PROBE_TRITON
-from environment.lock import resolve
-from environment.spec import Environment
+from environment.package_lock import resolve
 from tests.cluster.images import PROJECT
 from tests.docker.conftest import Base
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from gateway.options import Upstreams
+from gateway.front_door_options import Upstreams
 from targets.docker import traffic
 from targets.docker.record import Folder
 from tests.docker.conftest import Base

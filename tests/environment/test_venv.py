@@ -80,7 +80,7 @@ def test_who_needs_the_same_shares_it_and_nothing_is_done(shared: Shared) -> Non
 
 
 def test_tritons_server_and_its_python_backends_are_in_the_environment(root: Path, serving: Path) -> None:
-    if reasons := venv_module.machine.why_not(CURATED.curated.wheel):
+    if reasons := venv_module.machine_requirements.why_not(CURATED.curated.wheel):
         pytest.skip("; ".join(reasons))
     built = build(CURATED, root=root, serving=serving)
     assert built.triton is not None
@@ -183,7 +183,7 @@ def test_unused_environments_are_removed_and_used_ones_stay(shared: Shared) -> N
 def test_a_machine_that_cannot_run_the_wheel_is_told_before_anything_is_resolved(
     root: Path, serving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(venv_module.machine, "_glibc", lambda: "2.31")
+    monkeypatch.setattr(venv_module.machine_requirements, "_glibc", lambda: "2.31")
     with pytest.raises(BuildError, match=r"needs glibc 2\.35 or newer .*; this machine has 2\.31"):
         build(CURATED, root=root, serving=serving)
     assert not root.exists()

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway import config, envoy, files
+from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.admin import Admin
+from gateway.front_door_options import Address, Options, Triton, Upstreams, loopback
 from gateway.keys import Keys, make_keys
-from gateway.options import Address, Options, Triton, Upstreams, loopback
 from targets.machine.ports import free_ports
 from tests.waiting import eventually
 
@@ -241,13 +241,13 @@ def running(
     listen, stats = map(loopback, free_ports(2))
     options = Options(upstreams, str(directory), **{"listen": listen, "stats": stats} | settings)
     keys = make_keys()
-    rendered = config.render(options)
+    rendered = envoy_files.render(options)
     if options.auth_enabled:
-        rendered |= config.render_keys(keys)
-    files.install(directory, rendered | dict(rewritten or {}))
+        rendered |= envoy_files.render_keys(keys)
+    envoy_folder.install(directory, rendered | dict(rewritten or {}))
     access_log, log = directory / "access.log", directory / "envoy.log"
     with access_log.open("wb") as stdout, log.open("wb") as stderr:
-        arguments = envoy.command(f"{directory}/bootstrap.json", concurrency=concurrency)
+        arguments = envoy_command.command(f"{directory}/bootstrap.json", concurrency=concurrency)
         arguments[arguments.index("--file-flush-interval-msec") + 1] = "20"
         admin = Admin(options.admin_socket, log)
         process = subprocess.Popen(arguments, stdout=stdout, stderr=stderr)

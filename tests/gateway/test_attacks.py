@@ -8,8 +8,8 @@ import grpc
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from gateway.options import Triton as Addresses
-from gateway.options import Upstreams, loopback
+from gateway.front_door_options import Triton as Addresses
+from gateway.front_door_options import Upstreams, loopback
 from tests import attacks, onnx_models
 from tests.attacks import Attack
 from tests.gateway.conftest import Gateway, running

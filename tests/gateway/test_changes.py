@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, files
+from gateway import envoy_files, envoy_folder
 from gateway.admin import Admin, AdminError, RejectedError
-from gateway.options import Options, Upstreams, loopback
+from gateway.front_door_options import Options, Upstreams, loopback
 from tests.gateway.conftest import Gateway, Hammer, Upstream, running
 from tests.gateway.test_tls import certificate, served
 from tests.waiting import eventually
@@ -36,8 +36,8 @@ def taken_port() -> Iterator[int]:
 def install(gateway: Gateway, **changes: object) -> list[str]:
     """Change options of a front door that runs."""
     options: Options = dataclasses.replace(gateway.options, **changes)  # type: ignore[arg-type]
-    keys = config.render_keys(gateway.keys) if options.auth_enabled else {}
-    return files.install(gateway.directory, config.render(options) | keys, gateway.admin)
+    keys = envoy_files.render_keys(gateway.keys) if options.auth_enabled else {}
+    return envoy_folder.install(gateway.directory, envoy_files.render(options) | keys, gateway.admin)
 
 
 def with_route_field(text: str, field: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def test_a_refused_file_is_named_with_envoys_words_and_the_one_before_is_put_bac
     before = routes.read_text()
     for field in ("sponge", "bucket"):
         with pytest.raises(RejectedError, match=rf"refused routes\.json and goes on with .*no such field: '{field}'"):
-            files.replace(changing.directory, with_route_field(before, field), changing.admin)
+            envoy_folder.replace(changing.directory, with_route_field(before, field), changing.admin)
         assert routes.read_text() == before
     assert changing.ask("GET", "/").status == 200
     assert install(changing, timeout_seconds=7) == ["routes.json", "listeners.json"]
@@ -156,14 +156,14 @@ def test_a_changed_bootstrap_is_reported(changing: Gateway) -> None:
 
 
 def test_a_failed_write_leaves_the_file_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files.replace(tmp_path, {"routes.json": "before"})
+    envoy_folder.replace(tmp_path, {"routes.json": "before"})
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        files.replace(tmp_path, {"routes.json": "after"})
+        envoy_folder.replace(tmp_path, {"routes.json": "after"})
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("routes.json", "before")]
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, files
-from gateway.options import Triton, Upstreams
+from gateway import envoy_files, envoy_folder
+from gateway.front_door_options import Triton, Upstreams
 from tests.gateway.conftest import Gateway, Hammer, Upstream, running, triton_of, upstream
 from tests.waiting import eventually
 
@@ -25,8 +25,8 @@ class Generations:
     new: Upstream
 
     def send(self, to: Upstream, draining: Upstream | None = None) -> None:
-        rendered = config.render_endpoints(of(to), of(draining) if draining is not None else None)
-        files.replace(self.gateway.directory, rendered, self.gateway.admin)
+        rendered = envoy_files.render_endpoints(of(to), of(draining) if draining is not None else None)
+        envoy_folder.replace(self.gateway.directory, rendered, self.gateway.admin)
 
 
 def of(server: Upstream) -> Upstreams:
@@ -101,9 +101,9 @@ def test_no_idle_connection_is_kept_to_a_server_that_the_next_generation_lacks(g
     gateway.ask("GET", "/v2/health/ready")
     assert old.connections > 0
     scorer_alone = Upstreams(triton=None, scorer=generations.new.address)
-    files.replace(gateway.directory, config.render_endpoints(scorer_alone, draining=of(old)), gateway.admin)
+    envoy_folder.replace(gateway.directory, envoy_files.render_endpoints(scorer_alone, draining=of(old)), gateway.admin)
     assert gateway.admin.await_idle(of(old), 10)
-    files.replace(gateway.directory, config.render_endpoints(scorer_alone, stopped=of(old)), gateway.admin)
+    envoy_folder.replace(gateway.directory, envoy_files.render_endpoints(scorer_alone, stopped=of(old)), gateway.admin)
     eventually(lambda: old.connections == 0)
 
 
@@ -121,14 +121,14 @@ def test_a_service_gains_and_loses_its_entry_script_under_load(generations: Gene
     gateway, old, new = generations.gateway, generations.old, generations.new
     triton_alone = dataclasses.replace(gateway.options, upstreams=Upstreams(triton_of(new)))
     both = dataclasses.replace(gateway.options, upstreams=of(old))
-    keys = config.render_keys(gateway.keys)
+    keys = envoy_files.render_keys(gateway.keys)
     with Hammer(gateway, path="/v2/models/digits/infer") as hammer:
         for _ in range(3):
-            changed = files.install(gateway.directory, config.render(triton_alone) | keys, gateway.admin)
+            changed = envoy_folder.install(gateway.directory, envoy_files.render(triton_alone) | keys, gateway.admin)
             assert "endpoints.scorer.json" in changed
             assert "bootstrap.json" not in changed
             assert gateway.ask("POST", "/score", b"{}").status == 404
-            files.install(gateway.directory, config.render(both) | keys, gateway.admin)
+            envoy_folder.install(gateway.directory, envoy_files.render(both) | keys, gateway.admin)
             assert gateway.ask("POST", "/score", b"{}").json()["server"] == "old"
             hammer.more(50)
     assert not hammer.failures

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from gateway.options import Triton, Upstreams, loopback
+from gateway.front_door_options import Triton, Upstreams, loopback
 from tests.gateway.conftest import Gateway, Upstream, running
 
 SERVICE = "/inference.GRPCInferenceService/"

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import config, files
+from gateway import envoy_files, envoy_folder
 from gateway.admin import RejectedError
+from gateway.front_door_options import Upstreams
 from gateway.keys import MAX_LENGTH, Keys, check_key, make_key, make_keys
-from gateway.options import Upstreams
 from tests.gateway.conftest import Gateway, Hammer, Upstream, running
 
 SCHEMES = ("Bearer ", "bearer ", "Basic ", "")
@@ -146,7 +146,7 @@ def test_without_authentication_nobody_needs_a_key(tmp_path: Path, scorer_echo: 
 
 def unusable(keys: Keys) -> str:
     """The file of these keys, with a pattern that Envoy does not take."""
-    return config.render_keys(keys)["keys.json"].replace("(?i:bearer)", "(?i:bearer")
+    return envoy_files.render_keys(keys)["keys.json"].replace("(?i:bearer)", "(?i:bearer")
 
 
 def test_the_front_door_stays_shut_without_usable_keys(tmp_path: Path, scorer_echo: Upstream) -> None:
@@ -167,7 +167,7 @@ def test_keys_that_envoy_refuses_leave_those_of_before_and_are_not_quoted(
         keys = make_keys()
         text = unusable(keys)
         with pytest.raises(RejectedError, match=r"refused keys\.json") as refused:
-            files.replace(tmp_path, {"keys.json": text}, gateway.admin)
+            envoy_folder.replace(tmp_path, {"keys.json": text}, gateway.admin)
         assert keys.primary not in str(refused.value)
         assert gateway.ask("GET", "/").status == 200
         assert gateway.ask("GET", "/", key=keys.primary).status == 401
@@ -184,7 +184,7 @@ def test_a_key_is_rotated_under_load_with_no_failed_request_and_no_closed_connec
             for _ in range(5):
                 keys = dataclasses.replace(keys, secondary=make_key())
                 used.append(keys)
-                assert files.replace(tmp_path, config.render_keys(keys), gateway.admin) == ["keys.json"]
+                assert envoy_folder.replace(tmp_path, envoy_files.render_keys(keys), gateway.admin) == ["keys.json"]
                 assert gateway.ask("GET", "/", key=keys.secondary, connection=idle).status == 200
                 assert gateway.ask("GET", "/", key=used[-2].secondary, connection=idle).status == 401
                 hammer.more(100)
@@ -198,10 +198,10 @@ def test_a_key_is_rotated_under_load_with_no_failed_request_and_no_closed_connec
 def test_a_rotation_changes_the_keys_file_only() -> None:
     keys = make_keys()
     rotated = dataclasses.replace(keys, primary=make_key())
-    before, after = config.render_keys(keys), config.render_keys(rotated)
+    before, after = envoy_files.render_keys(keys), envoy_files.render_keys(rotated)
     assert list(before) == list(after) == ["keys.json"]
-    assert config.version(before["keys.json"]) != config.version(after["keys.json"])
-    assert config.render_keys(keys) == before
+    assert envoy_files.version(before["keys.json"]) != envoy_files.version(after["keys.json"])
+    assert envoy_files.render_keys(keys) == before
 
 
 def test_a_closed_connection_would_be_noticed(gateway: Gateway) -> None:

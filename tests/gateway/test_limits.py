@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway import config, files
+from gateway import envoy_files, envoy_folder
+from gateway.front_door_options import HIGHEST, Address, Options, Upstreams, loopback
 from gateway.listener import SILENT_SECONDS
-from gateway.options import HIGHEST, Address, Options, Upstreams, loopback
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
 from tests.waiting import eventually
 
@@ -120,8 +120,8 @@ def test_more_connections_than_the_limit_are_refused_and_the_statistics_stay_ope
 def test_a_request_whose_headers_never_end_is_408(limited: Gateway) -> None:
     text = (limited.directory / "listeners.json").read_text()
     hurried = text.replace('"request_headers_timeout": "10s"', '"request_headers_timeout": "0.2s"')
-    hurried = hurried.replace(config.version(text), "hurried")
-    files.replace(limited.directory, {"listeners.json": hurried}, limited.admin)
+    hurried = hurried.replace(envoy_files.version(text), "hurried")
+    envoy_folder.replace(limited.directory, {"listeners.json": hurried}, limited.admin)
     with contextlib.closing(limited.connect()) as connection:
         connection.sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         assert connection.sock.recv(1000).startswith(b"HTTP/1.1 408 ")
@@ -158,7 +158,7 @@ def test_silent_connections_shut_nobody_out(tmp_path: Path, server: Upstream) ->
 @pytest.mark.usefixtures("many_files")
 def test_neither_do_they_under_a_small_file_limit_for_long(tmp_path: Path, server: Upstream) -> None:
     options = Options(Upstreams(scorer=server.address), str(tmp_path))
-    rendered = config.render(dataclasses.replace(options, listen=loopback(1), stats=loopback(2)))
+    rendered = envoy_files.render(dataclasses.replace(options, listen=loopback(1), stats=loopback(2)))
     assert f'"listener_filters_timeout": "{SILENT_SECONDS}s"' in rendered["listeners.json"]
     assert SILENT_SECONDS <= 10
     with (
@@ -168,7 +168,9 @@ def test_neither_do_they_under_a_small_file_limit_for_long(tmp_path: Path, serve
         resource.prlimit(gateway.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
         text = (tmp_path / "listeners.json").read_text()
         hurried = text.replace('"listener_filters_timeout": "10s"', '"listener_filters_timeout": "1s"')
-        files.replace(tmp_path, {"listeners.json": hurried.replace(config.version(text), "hurried")}, gateway.admin)
+        envoy_folder.replace(
+            tmp_path, {"listeners.json": hurried.replace(envoy_files.version(text), "hurried")}, gateway.admin
+        )
         connections = silent(gateway, stack, 1500)
         eventually(lambda: _opens(gateway))
         assert [connection.recv(1) for connection in connections[:10]] == [b""] * 10

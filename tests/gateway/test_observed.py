@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.front_door_options import Upstreams
 from gateway.keys import make_key
-from gateway.options import Upstreams
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of
 from tests.waiting import eventually
 

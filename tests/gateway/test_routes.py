@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.options import Upstreams
+from gateway.front_door_options import Upstreams
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of
 
 V2_READS = [

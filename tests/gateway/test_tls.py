@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gateway.admin import RejectedError
-from gateway.options import Tls, Upstreams
+from gateway.front_door_options import Tls, Upstreams
 from tests.certificates import make_certificate
 from tests.gateway.conftest import Gateway, Upstream, running
 from tests.waiting import eventually

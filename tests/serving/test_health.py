@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway import config, envoy, files
+from gateway import envoy_command, envoy_files, envoy_folder
+from gateway.front_door_options import Options, Upstreams, loopback
 from gateway.keys import Keys
-from gateway.options import Options, Upstreams, loopback
 from targets.machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer
@@ -74,11 +74,12 @@ def test_health_answers_at_once_through_the_front_door_too(start: StartServer, t
         stats=loopback(stats),
         timeout_seconds=60,
     )
-    files.install(
-        tmp_path / "envoy", config.render(options) | config.render_keys(Keys(primary=key, secondary=key[::-1] + "2"))
+    envoy_folder.install(
+        tmp_path / "envoy",
+        envoy_files.render(options) | envoy_files.render_keys(Keys(primary=key, secondary=key[::-1] + "2")),
     )
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {key}"}, timeout=20)
-    command = envoy.command(str(tmp_path / "envoy" / config.BOOTSTRAP_FILE))
+    command = envoy_command.command(str(tmp_path / "envoy" / envoy_files.BOOTSTRAP_FILE))
     with client, servers.spawned(command, port, tmp_path / "log"), ThreadPoolExecutor(6) as pool:
         eventually(lambda: client.get("/").status_code == 200, "the front door", ignoring=(httpx.HTTPError,))
         # Connections that Envoy keeps, and a worker holds.

@@ -21,7 +21,7 @@ __all__ = ["Rollout", "RolloutError", "await_gone", "await_rollout"]
 _POLL_SECONDS = 2.0
 
 
-class RolloutError(Exception):
+class RolloutError(UserError):
     """New replicas that did not become ready: why, the pods' events and the ends of their containers' logs."""
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gateway import envoy
-from gateway.config import BOOTSTRAP_FILE
+from gateway import envoy_command
+from gateway.envoy_files import BOOTSTRAP_FILE
 from gateway.listener import KEYS_FILE
 from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, STATISTICS_PORT, Names, manifest
 from targets.node_pool.objects.exposure import scheme, sends_to_pods
@@ -105,7 +105,7 @@ def _deployment(options: Options) -> Manifest:
 
 def _envoy(options: Options) -> dict[str, Any]:
     settings, drain = options.pool.front_door, _drain_seconds(options)
-    command = envoy.in_container(
+    command = envoy_command.in_container(
         f"{CONFIGURATION_FOLDER}/{BOOTSTRAP_FILE}",
         concurrency=max(1, round(settings.cpu_cores)),
         drain_seconds=drain,

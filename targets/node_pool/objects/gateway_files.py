@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
-from gateway import config
-from gateway.cors import VARIABLE, origins
+from gateway import envoy_files
+from gateway.cors_filter import VARIABLE, origins
+from gateway.front_door_options import Address, Tls, Triton, Upstreams
+from gateway.front_door_options import Options as GatewayOptions
 from gateway.listener import CONNECTION_MANAGER
-from gateway.options import Address, Tls, Triton, Upstreams
-from gateway.options import Options as GatewayOptions
 from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
 from targets.node_pool.rendering import Options
 
@@ -32,10 +32,10 @@ HEALTH_PATH = "/healthz"
 
 def gateway_files(options: Options) -> dict[str, str]:
     """Envoy's files by name, those of the keys aside."""
-    files = config.render(_gateway_options(options))
-    bootstrap = json.loads(files[config.BOOTSTRAP_FILE])
+    files = envoy_files.render(_gateway_options(options))
+    bootstrap = json.loads(files[envoy_files.BOOTSTRAP_FILE])
     bootstrap["static_resources"]["listeners"].append(_drain_listener())
-    return {**files, config.BOOTSTRAP_FILE: json.dumps(bootstrap, indent=2) + "\n"}
+    return {**files, envoy_files.BOOTSTRAP_FILE: json.dumps(bootstrap, indent=2) + "\n"}
 
 
 def _gateway_options(options: Options) -> GatewayOptions:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bundle.derive import derive
+from bundle.golden_derivation import derive
 from bundle.layout import check_layout
 from examples.training import densenet121
 

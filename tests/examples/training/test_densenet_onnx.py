@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from bundle.derive import derive
+from bundle.golden_derivation import derive
 from bundle.layout import check_layout
 from examples.training import densenet_onnx, export
 from serving.azure import names as azure_names

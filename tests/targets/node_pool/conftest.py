@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fsspec.implementations.memory import MemoryFileSystem
 
-from gateway.config import render_keys
+from gateway.envoy_files import render_keys
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from settings import load

@@ -8,9 +8,9 @@ import threading
 
 import pytest
 
-from gateway import envoy
+from gateway import envoy_command
 from gateway.admin import Admin
-from gateway.config import BOOTSTRAP_FILE, render_keys
+from gateway.envoy_files import BOOTSTRAP_FILE, render_keys
 from gateway.listener import KEYS_FILE
 from targets.machine.ports import free_ports
 from targets.node_pool.objects.gateway_files import gateway_files
@@ -40,7 +40,9 @@ def running(options, folder, certificate, triton=None):
     log = folder / "envoy.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            envoy.command(str(folder / "configuration" / BOOTSTRAP_FILE)), stdout=subprocess.DEVNULL, stderr=errors
+            envoy_command.command(str(folder / "configuration" / BOOTSTRAP_FILE)),
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
         )
     try:
         Admin(folder / "admin.sock", log=log).await_ready(20)

@@ -19,7 +19,7 @@ import pytest
 from bundle.layout import check_files
 from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build, remove_unused
-from environment.files import digest_of
+from environment.source_digest import digest_of
 from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.directory import Generation, ServiceDirectory

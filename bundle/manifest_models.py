@@ -1,0 +1,42 @@
+"""What a registered version tells of its models: their interface, and the golden inference that they are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bundle.bundle_types import Bundle, Model
+from bundle.frameworks import ONNXRUNTIME
+from bundle.golden_derivation import RULES, NotDerivable, derive
+
+__all__ = ["are_current", "tells", "told"]
+
+
+def told(model: Model, bundle: Bundle) -> dict[str, Any]:
+    """Give a model as its version's manifest tells it, with a golden inference: its own or a derived one."""
+    document: dict[str, Any] = {**model.to_json(), "goldenReason": None, "goldenRules": RULES}
+    if model.golden is None:
+        if model.backend != ONNXRUNTIME or model.model_file is None:
+            document["goldenReason"] = "it has no golden.json, and one is derived for ONNX models only"
+        else:
+            source = next(file.source for file in bundle.files if file.path == model.model_file)
+            try:
+                document["golden"] = derive(source, model).to_json()
+            except NotDerivable as error:
+                document["goldenReason"] = f"it has no golden.json, and none can be derived: {error}"
+    return document
+
+
+def are_current(models: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the models of a registered version were told by the rules of this release."""
+    return all(model.get("goldenRules") == RULES for model in models)
+
+
+def tells(registered: Sequence[Mapping[str, Any]], models: Sequence[Model]) -> bool:
+    """Whether a registered version tells its models as this release does."""
+
+    def interface(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items() if not key.startswith("golden")}
+
+    found = [interface(document) for document in registered]
+    return are_current(registered) and found == [interface(model.to_json()) for model in models]

@@ -1,0 +1,103 @@
+"""A version's files in a folder: compared with what was registered, and copied out of it, hashed on the way."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundle.folder_tree import is_junk
+from bundle.manifest import FileRecord, Manifest, hash_stream
+
+__all__ = ["Change", "changes", "copy_out"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that is not as it was registered, and how; `record` is what it should be, None for one too many."""
+
+    path: str
+    what: str
+    record: FileRecord | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+def changes(folder: Path, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
+    """Yield what differs between a folder and a manifest.
+
+    `thorough` hashes every file. Otherwise a file with the size and the time of change recorded is taken as unchanged,
+    and so is, where no time is recorded, one with the size.
+    """
+    found = dict(_files_below(folder))
+    for record in manifest.files:
+        file = found.pop(record.path, None)
+        if file is None:
+            yield Change(str(folder / record.path), "is missing", record)
+        elif (problem := _difference(file, record, thorough=thorough)) is not None:
+            yield Change(str(file), problem, record)
+    for path in sorted(found):
+        yield Change(str(folder / path), "was added")
+
+
+def copy_out(folder: Path, manifest: Manifest, target: Path) -> Iterator[Change]:
+    """Copy the files of a version to `target`, and yield those whose copy is not what was registered.
+
+    Each copy belongs to whoever asked for it: its owner may write to it, and that never reaches the version. Files that
+    are as registered in `target` already stay; what is there besides is left alone. The copy is hashed, not the
+    original, so what was checked is what will be read. File systems that can share blocks (Btrfs, XFS) copy none.
+    """
+    for record in manifest.files:
+        copy = target / record.path
+        if copy.exists() and _difference(copy, record, thorough=True) is None:
+            continue
+        original = folder / record.path
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.unlink(missing_ok=True)
+        try:
+            _copy(original, copy)
+        except FileNotFoundError:
+            yield Change(str(original), "is missing", record)
+            continue
+        if (problem := _difference(copy, record, thorough=True)) is not None:
+            yield Change(str(original), problem, record)
+
+
+def _copy(original: Path, copy: Path) -> None:
+    with original.open("rb") as source, copy.open("xb") as sink:
+        left = os.fstat(source.fileno()).st_size
+        try:
+            while left > 0 and (copied := os.copy_file_range(source.fileno(), sink.fileno(), left)):
+                left -= copied
+        except OSError:  # a pair of file systems that cannot: read and written instead
+            source.seek(0)
+            sink.seek(0)
+            sink.truncate()
+            shutil.copyfileobj(source, sink)
+
+
+def _difference(file: Path, record: FileRecord, *, thorough: bool) -> str | None:
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return "is no regular file, was registered as one"
+    if status.st_size != record.size:
+        return f"has {status.st_size} bytes, was registered with {record.size}"
+    if thorough or record.mtime_ns not in (None, status.st_mtime_ns):
+        with file.open("rb") as stream:
+            if hash_stream(stream)[1] != record.sha256:
+                return "has other content than was registered"
+    return None
+
+
+def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a folder by their paths in it; linked folders count as files, because a version has no links."""
+    for base, folders, files in os.walk(folder):
+        linked = [name for name in folders if Path(base, name).is_symlink()]
+        folders[:] = [name for name in folders if not is_junk(name)]
+        for name in (*files, *linked):
+            if not is_junk(name):
+                yield Path(base, name).relative_to(folder).as_posix(), Path(base, name)

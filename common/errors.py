@@ -1,0 +1,28 @@
+"""The root of every error that is meant for people."""
+
+__all__ = ["UserError"]
+
+
+class UserError(Exception):
+    """Tell a person what is wrong: the name of the thing, the mistake, what was expected and the fix.
+
+    A command prints its text alone and ends with exit code 1. Every other exception is a fault of the code or of the
+    machine, and shows its traceback.
+
+        UserError
+        ├── SettingsError          settings/    mistakes in a stack's file, all at once
+        ├── UnknownStackError      settings/    a stack without a file
+        ├── GoldenError            settings/    the entry script's golden request is malformed
+        ├── LayoutError            bundle/      Triton would refuse a model's folder
+        ├── RegistryError          bundle/      a model cannot be registered, read or downloaded
+        ├── SpecError              environment/ an unknown curated environment, a pip package that contradicts it
+        ├── ResolutionError        environment/ pip packages that do not go together, or do not exist
+        ├── BuildError             environment/ this machine cannot build the environment
+        ├── EnvoyError             gateway/     Envoy is not installed
+        ├── AdminError             gateway/     Envoy does not answer, or not in time
+        │   └── RejectedError                   Envoy refuses a file
+        ├── ServiceError           targets/     a service cannot be changed, measured or removed
+        │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
+        ├── RolloutError           targets/     new replicas on a node pool do not become ready
+        └── SmokeCheckError        components/  a deployed service does not answer as it should
+    """

@@ -1,0 +1,97 @@
+"""Environments as Azure ML's users know them: got by name, cloned, extended with pip packages and variables."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from common.errors import UserError
+from environment.curated_environments import Curated, read_curated
+
+__all__ = ["Environment", "SpecError"]
+
+
+class SpecError(UserError):
+    """An environment that cannot be: an unknown name, or a pip package that is none or contradicts a curated pin."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """An environment to serve from: a curated one, or a clone of it with pip packages and variables of its own.
+
+    Nothing here touches the disk or the network: `environment.venv` makes a virtual environment of it, and
+    `environment.dockerfile` an image.
+    """
+
+    name: str
+    curated: Curated
+    pip_packages: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def get(cls, name: str) -> "Environment":
+        """Get the curated environment of this name; `SpecError` names the nearest one when there is none."""
+        known = read_curated()
+        if name not in known:
+            folded = {candidate.lower(): candidate for candidate in known}
+            near = [folded[match] for match in get_close_matches(name.lower(), folded, n=1)]
+            hint = f"did you mean {near[0]!r}?" if near else f"there is {', '.join(map(repr, sorted(known)))}"
+            raise SpecError(f"environment {name!r} is not a curated environment; {hint}")
+        curated = known[name]
+        return cls(name=name, curated=curated, variables=dict(curated.variables))
+
+    def clone(self, name: str) -> "Environment":
+        """Copy this environment under a name of its own: letters, digits, `_`, `.` and `-`."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name):
+            raise SpecError(
+                f"environment name {name!r} names a folder and an image: expected up to 63 letters, digits, "
+                "'_', '.' or '-', starting with a letter or digit, as in 'My-Triton'"
+            )
+        return replace(self, name=name)
+
+    def add_pip_package(self, package: str) -> "Environment":
+        """Return this environment with one more pip package, a PEP 508 requirement such as `nltk==3.9.1`.
+
+        Raises `SpecError` for text that is no requirement and for one that contradicts a pin of the curated
+        environment.
+        """
+        requirement = _parse(package)
+        pins = [pin for pin in map(Requirement, self.curated.packages) if _same_package(pin, requirement)]
+        if pins and not any(_satisfies(pin, requirement) for pin in pins):
+            pinned = " and ".join(f"'{pin}'" for pin in pins)
+            raise SpecError(
+                f"pip package {package!r} contradicts the curated environment {self.curated.name!r}, "
+                f"which pins {pinned}; leave {requirement.name} out, or ask for a range that holds the pinned version"
+            )
+        return replace(self, pip_packages=(*self.pip_packages, str(requirement)))
+
+    def with_variables(self, variables: Mapping[str, str]) -> "Environment":
+        """Return this environment with these environment variables set, over those it has."""
+        return replace(self, variables={**self.variables, **variables})
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What entry scripts find installed: the curated pins, then the pip packages added."""
+        return (*self.curated.packages, *self.pip_packages)
+
+
+def _parse(package: str) -> Requirement:
+    try:
+        return Requirement(package)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise SpecError(
+            f"pip package {package!r} is not a requirement as PEP 508 writes it, like 'nltk' or 'nltk==3.9.1': {reason}"
+        ) from None
+
+
+def _same_package(a: Requirement, b: Requirement) -> bool:
+    return canonicalize_name(a.name) == canonicalize_name(b.name)
+
+
+def _satisfies(pin: Requirement, wanted: Requirement) -> bool:
+    version = next(iter(pin.specifier)).version
+    return wanted.url is None and wanted.specifier.contains(version, prereleases=True)

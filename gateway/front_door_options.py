@@ -1,0 +1,205 @@
+"""Options of the front door, with their defaults and limits."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Literal
+
+from gateway.cors_filter import check_origin
+
+UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
+MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
+MAX_REQUEST_BYTES = 2**32 - 1 - 2**20
+MAX_REQUESTS_PER_SECOND = 2**32 - 1
+
+HIGHEST = {
+    "timeout_seconds": MAX_SECONDS,
+    "max_concurrent_requests": 2**32 - 1,
+    "max_connections": 2**31 - 1,
+    "upstream_idle_seconds": MAX_SECONDS,
+    "idle_seconds": MAX_SECONDS,
+    "max_request_bytes": MAX_REQUEST_BYTES,
+    "memory_bytes": 2**63 - 1,
+    "requests_per_second": MAX_REQUESTS_PER_SECOND,
+}
+
+
+def memory_for(request_megabytes: int) -> int:
+    """The least memory (bytes) for requests of so many megabytes: two of them, held whole and looked at at once."""
+    return max(512, 256 + 4 * request_megabytes) * 2**20
+
+
+@dataclass(frozen=True)
+class Address:
+    """A host (IP address, or DNS name where `Options.discovery` is "dns") and a TCP port.
+
+    `port=0` is refused: neither Envoy's clusters nor its listeners can tell anyone which port they were given.
+    """
+
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not self.host:
+            raise ValueError("address: the host is empty; give an IP address or a DNS name")
+        if not 1 <= self.port <= 65535:
+            raise ValueError(f"address {self.host}: port {self.port} is not between 1 and 65535")
+
+    @property
+    def is_ip(self) -> bool:
+        """Whether the host is a literal IP address."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return False
+        return True
+
+
+def loopback(port: int) -> Address:
+    """The address of `port` on this machine's loopback interface."""
+    return Address("127.0.0.1", port)
+
+
+@dataclass(frozen=True)
+class Triton:
+    """Triton's three ports, as Envoy reaches them."""
+
+    http: Address
+    grpc: Address
+    metrics: Address
+
+
+@dataclass(frozen=True)
+class Upstreams:
+    """The servers behind the front door: Triton, the entry script's server, or both."""
+
+    triton: Triton | None = None
+    scorer: Address | None = None
+
+    def __post_init__(self) -> None:
+        if self.triton is None and self.scorer is None:
+            raise ValueError("upstreams: nothing to serve; give Triton's addresses, the scorer's, or both")
+
+    def by_cluster(self) -> dict[str, Address]:
+        """Address of each Envoy cluster, by the cluster's name."""
+        clusters = {}
+        if self.triton is not None:
+            clusters["triton"] = self.triton.http
+            clusters["triton_grpc"] = self.triton.grpc
+            clusters["triton_metrics"] = self.triton.metrics
+        if self.scorer is not None:
+            clusters["scorer"] = self.scorer
+            clusters["scorer_operations"] = self.scorer
+        return clusters
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Paths of the front door's PEM certificate chain and its key, as Envoy sees them.
+
+    Both lie in one folder, which Envoy watches: a file moved into place, or a swapped symbolic link (Kubernetes,
+    certbot), makes it read the pair again. A pair that does not match leaves the old one in use.
+    """
+
+    certificate: str
+    key: str
+
+    def __post_init__(self) -> None:
+        folders = {str(PurePosixPath(path).parent) for path in (self.certificate, self.key)}
+        if len(folders) != 1 or not PurePosixPath(self.certificate).is_absolute():
+            raise ValueError(
+                f"tls: certificate {self.certificate} and key {self.key} must be absolute paths in the same folder"
+            )
+
+    @property
+    def folder(self) -> str:
+        """The folder that holds both files."""
+        return str(PurePosixPath(self.certificate).parent)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything that decides the rendered configuration, keys aside.
+
+    Attributes:
+        upstreams: The servers behind the front door.
+        directory: Absolute path, as Envoy sees it, of the folder that holds the rendered files.
+        secrets_directory: The same for the files of `config.SECRET_FILES`; by default `directory`.
+        discovery: "file": addresses are IP addresses, in endpoint files that a rollout rewrites.
+            "dns": addresses are names, resolved again every 5 s; every address of a name gets traffic.
+        listen: Address of the front door. `0.0.0.0` (or `::`) listens on all addresses.
+        stats: Address of the listener for `/ready`, `/stats/prometheus` and Triton's `/metrics`. It asks for no key.
+        admin_socket: Path of Envoy's admin socket (owner only); by default `admin.sock` in `directory`.
+        auth_enabled: Whether requests need a key.
+        health_path: Path of the front door that says whether this Envoy takes requests, 200 or 503, and asks for no
+            key: for load balancers that know no other port. None: there is none.
+        tls: Certificate and key of the front door; plain HTTP when None.
+        timeout_seconds: Longest time from the request's last byte to the response's last byte; for streamed
+            responses, longest silence.
+        max_request_bytes: Largest request body, unpacked where it is packed; larger ones get 413.
+        max_concurrent_requests: Requests in flight to each upstream, and as many waiting; more get 503.
+        max_connections: Client connections; more are refused. Must be below the file limit that Envoy runs under.
+        idle_seconds: How long a client's connection without a request stays open.
+        memory_bytes: What Envoy should take, bodies of requests among it: where it runs short, new ones get 503.
+        cors_origins: Web pages that may call the service (`cors.check_origin`).
+        requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
+        upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
+            keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
+    """
+
+    upstreams: Upstreams
+    directory: str
+    secrets_directory: str = ""
+    discovery: Literal["file", "dns"] = "file"
+    listen: Address = Address("127.0.0.1", 6789)
+    stats: Address = Address("127.0.0.1", 6790)
+    admin_socket: str = ""
+    auth_enabled: bool = True
+    health_path: str | None = None
+    tls: Tls | None = None
+    timeout_seconds: float = 60.0
+    max_request_bytes: int = 64 * 1024 * 1024
+    max_concurrent_requests: int = 8192
+    max_connections: int = 16384
+    requests_per_second: int | None = None
+    upstream_idle_seconds: float = 30.0
+    idle_seconds: float = 75.0
+    memory_bytes: int = 512 * 1024 * 1024
+    cors_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.secrets_directory:
+            object.__setattr__(self, "secrets_directory", self.directory)
+        if not self.admin_socket:
+            object.__setattr__(self, "admin_socket", str(PurePosixPath(self.directory) / "admin.sock"))
+        for name in ("directory", "secrets_directory", "admin_socket"):
+            if not PurePosixPath(getattr(self, name)).is_absolute():
+                raise ValueError(f"{name}: {getattr(self, name)} is not an absolute path")
+        if len(self.admin_socket.encode()) > UNIX_PATH_LIMIT:
+            raise ValueError(
+                f"admin_socket: {self.admin_socket} has {len(self.admin_socket.encode())} bytes, the kernel takes "
+                f"{UNIX_PATH_LIMIT}; give a shorter path"
+            )
+        if self.health_path is not None and not self.health_path.startswith("/"):
+            raise ValueError(f"health_path: {self.health_path} does not start with '/'")
+        for name, most in HIGHEST.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if value <= 0:
+                raise ValueError(f"{name}: {value} is not above 0")
+            if value > most:
+                raise ValueError(f"{name}: {value} is above {most}, the most that Envoy takes")
+        for origin in self.cors_origins:
+            check_origin(origin)
+        for address in (self.listen, self.stats):
+            if not address.is_ip:
+                raise ValueError(f"listener {address.host}:{address.port}: Envoy listens on IP addresses, not on names")
+        if self.listen == self.stats:
+            raise ValueError(f"stats: {self.stats.host}:{self.stats.port} is the front door's own address")
+        if self.discovery == "file":
+            for cluster, address in self.upstreams.by_cluster().items():
+                if not address.is_ip:
+                    raise ValueError(f'upstream {cluster}: {address.host} is a name; that needs discovery="dns"')
