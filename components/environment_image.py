@@ -9,9 +9,9 @@ import pulumi
 import pulumi_docker as docker
 
 from environment.declared import declared_environment
-from environment.files import digest_of
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
+from environment.source_digest import digest_of
 from provider.resources.environment_context import EnvironmentContext
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings

@@ -8,7 +8,7 @@ import pulumi
 
 from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
-from gateway.cors import VARIABLE, origins
+from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
 from settings.schema import Settings
 from settings.tls_files import certificate_host

@@ -12,7 +12,7 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.node_pool_deployment import NodePoolDeployment
 from components.node_pool_objects import ObjectSet, digest
-from gateway import config
+from gateway import envoy_files
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from provider.resources.node_pool_address import NodePoolAddress

@@ -9,7 +9,7 @@ import pulumi
 
 from components.model_bundle import ModelBundle
 from environment.declared import declared_environment
-from environment.files import digest_of
+from environment.source_digest import digest_of
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.schema import Framework, Settings
 from settings.variable_rules import served_variables

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from environment.spec import Environment
+from environment.curated_clone import Environment
 
 __all__ = ["declared_environment"]
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
 from common.waiting import wait_until
 from gateway.clusters import endpoints_file
 from gateway.envoy_files import SECRET_FILES

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
+from common.errors import UserError
 from common.part import Part
 from serving.probing.judging import Answer, Unreachable, model_path, model_problems, score_problems
 from serving.probing.probe import CHECK_HEADER

@@ -6,9 +6,9 @@ from typing import Any
 import pulumi
 
 from bundle.layout import check_files, check_layout
-from bundle.probe import without_golden
+from bundle.manifest_models import are_current
+from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
-from bundle.told import are_current
 from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say

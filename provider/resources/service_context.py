@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pulumi
 
-from bundle.probe import declared_versions
+from bundle.probe_questions import declared_versions
 from bundle.registry import Registered, Registry
 from common.part import Part
 from environment.build_context import BuildContext, ServedFiles, service_context

@@ -9,8 +9,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway import config, envoy, files
+from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.admin import AdminError
+from gateway.front_door_options import Address, Options, Tls, Upstreams, memory_for
 from gateway.keys import Keys
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, Role, hardened

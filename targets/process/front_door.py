@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psutil
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from common.waiting import shielded
-from gateway import config, envoy, files
+from gateway import envoy_command, envoy_files, envoy_folder
+from gateway.front_door_options import Address, Options, Tls, loopback, memory_for
 from gateway.keys import Keys
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service import Measured, ServiceError

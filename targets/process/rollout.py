@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from common.waiting import shielded
-from environment.source import copy_source
+from environment.source_folder import copy_source
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service import ServiceError
 from targets.process import front_door, models, programs, traffic

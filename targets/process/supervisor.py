@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from common.waiting import wait_until
 from targets.machine.service import ServiceError
 from targets.process import family

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
+from common.errors import UserError
 from common.waiting import Cancelled, shielded, wait_until
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, refusals
