@@ -20,10 +20,9 @@ __all__ = ["Gateway", "GatewayArgs"]
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """A stack's settings, the folder at which its relative paths start, the keys, and what is behind the door."""
+    """A stack's settings, the keys, and what is behind the door."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     keys: AccessKeys
     deployment: MachineDeployment
@@ -52,7 +51,7 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("triton:index:Gateway", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
-            "stateDirectory": state_directory(args.project, settings.state_directory),
+            "stateDirectory": state_directory(settings.state_directory),
             "port": deployment.port,
             "public": deployment.public,
             "authEnabled": deployment.auth_enabled,
@@ -70,13 +69,13 @@ class Gateway(pulumi.ComponentResource):
         if allowed:
             inputs["corsOrigins"] = list(allowed)
         if settings.tls is not None:
-            inputs["certificateFile"] = str((args.project / settings.tls.certificate_file).resolve())
-            inputs["keyFile"] = str((args.project / settings.tls.key_file).resolve())
+            inputs["certificateFile"] = str(Path(settings.tls.certificate_file).resolve())
+            inputs["keyFile"] = str(Path(settings.tls.key_file).resolve())
         door = args.deployment.front_door(
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
         scripted = settings.entry_script is not None
-        scheme, host = "https" if settings.tls else "http", certificate_host(settings, args.project)
+        scheme, host = "https" if settings.tls else "http", certificate_host(settings)
         self.local_url = f"{scheme}://{loopback_host()}:{deployment.port}"
         self.url = f"{scheme}://{'localhost' if '*' in host else host or loopback_host()}:{deployment.port}"
         self.scoring_uri = f"{self.url}/score" if scripted else self.url

@@ -10,7 +10,6 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry, content_digest
 from bundle.runtimes import Runtime
 from components.providers.registered_model import RegisteredModel
-from settings.model_rules import registry_url
 from settings.model_runtime import runtime_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
@@ -32,15 +31,15 @@ class ModelBundleArgs:
     runtime: Runtime | None = None
 
     @classmethod
-    def of(cls, settings: Settings, model: Model | RegisteredModelId, project: Path) -> "ModelBundleArgs":
-        """The arguments that a stack's settings give; relative paths start at `project`."""
+    def of(cls, settings: Settings, model: Model | RegisteredModelId) -> "ModelBundleArgs":
+        """The arguments that a stack's settings give."""
         if isinstance(model, Model):
-            model = model.model_copy(update={"path": str((project / model.path).resolve())})
-        cache = (project / settings.state_directory / "cache" / "models").resolve()
+            model = model.model_copy(update={"path": str(Path(model.path).resolve())})
+        cache = (Path(settings.state_directory) / "cache" / "models").resolve()
         stays = settings.node_pool.models_from == "registry"
         return cls(
             model=model,
-            registry=registry_url(settings, project),
+            registry=settings.registry,
             target=settings.deployment.target,
             cache=None if stays else cache,
             runtime=runtime_of(settings),

@@ -25,10 +25,9 @@ __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
 
 @dataclass(frozen=True)
 class ProcessDeploymentArgs:
-    """A stack's settings, the folder at which its relative paths start, and the parts of the service."""
+    """A stack's settings and the parts of the service."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     bundles: Sequence[ModelBundle]
     environment: TritonEnvironment
@@ -44,13 +43,13 @@ class ProcessDeployment(MachineDeployment):
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
         self._owner = stack_name()
-        check_machine(settings, args.project)
+        check_machine(settings)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
             "serviceName": settings.service_name,
             "owner": self._owner,
             "overwrite": deployment.overwrite,
-            "stateDirectory": state_directory(args.project, settings.state_directory),
+            "stateDirectory": state_directory(settings.state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
             "environmentPath": args.environment.path,
             "environmentDigest": args.environment.digest,
@@ -63,7 +62,7 @@ class ProcessDeployment(MachineDeployment):
             "deadlineSeconds": deployment.rollout.deadline_seconds,
             "drainSeconds": deployment.drain_seconds,
         }
-        script = entry_script(settings, args.project)
+        script = entry_script(settings)
         if script is not None:
             inputs["entryScript"] = script
         service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
@@ -79,9 +78,9 @@ class ProcessDeployment(MachineDeployment):
         return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts)
 
 
-def check_machine(settings: Settings, project: Path) -> None:
+def check_machine(settings: Settings) -> None:
     """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
-    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
     owner = stack_name()
     check_path(directory)
     check_owner(directory, owner, overwrite=settings.deployment.overwrite)

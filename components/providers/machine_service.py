@@ -15,13 +15,13 @@ __all__ = ["FrontDoorProvider", "ServiceProvider", "here", "state_directory", "w
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def state_directory(project: Path, directory: str) -> str:
+def state_directory(directory: str) -> str:
     """The state directory as a resource's input: what lies in the project is named from there.
 
     So a state means what belongs to its own checkout, wherever that was moved, and a copy's state not the original's.
     """
-    path = (project / directory).resolve()
-    return str(path.relative_to(project)) if path.is_relative_to(project) else str(path)
+    path = Path(directory).resolve()
+    return str(path.relative_to(PROJECT)) if path.is_relative_to(PROJECT) else str(path)
 
 
 def here(props: Mapping[str, Any]) -> dict[str, Any]:
