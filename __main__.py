@@ -34,11 +34,9 @@ def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
     name = settings.service_name
     check_machine(settings)
-    for note in source_notes(settings, PROJECT):
+    for note in source_notes(settings):
         pulumi.log.info(note)
-    bundles = [
-        ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model, PROJECT)) for model in settings.models
-    ]
+    bundles = [ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model)) for model in settings.models]
     # Not named after the service: its clients keep their keys when it gets another name.
     keys = AccessKeys("keys", AccessKeysArgs.of(settings))
     deploy = {Target.PROCESS: on_processes, Target.DOCKER: on_docker, Target.NODE_POOL: on_node_pool}
@@ -60,11 +58,11 @@ def check_machine(settings: Settings) -> None:
     if settings.deployment.target is Target.PROCESS:
         from components import process_deployment
 
-        process_deployment.check_machine(settings, PROJECT)
+        process_deployment.check_machine(settings)
     elif settings.deployment.target is Target.DOCKER:
         from components import docker_deployment
 
-        docker_deployment.check_machine(settings, PROJECT)
+        docker_deployment.check_machine(settings)
     else:
         from components import node_pool_deployment
 
@@ -77,10 +75,10 @@ def on_processes(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
 
     name = settings.service_name
-    venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles, PROJECT))
+    venv = TritonEnvironment(f"{name}-environment", TritonEnvironmentArgs.of(settings, bundles))
     deployment = ProcessDeployment(
         "deployment",
-        ProcessDeploymentArgs(settings, PROJECT, bundles=bundles, environment=venv),
+        ProcessDeploymentArgs(settings, bundles=bundles, environment=venv),
         under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": venv.summary}
@@ -92,10 +90,10 @@ def on_docker(settings: Settings, bundles: list[ModelBundle], keys: AccessKeys) 
     from components.service_image import ServiceImage, ServiceImageArgs
 
     name = settings.service_name
-    image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
+    image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles))
     deployment = DockerDeployment(
         "deployment",
-        DockerDeploymentArgs(settings, PROJECT, bundles=bundles, image=image.reference),
+        DockerDeploymentArgs(settings, bundles=bundles, image=image.reference),
         under_any_name(f"{name}-deployment"),
     )
     return {**at_the_front_door(settings, bundles, keys, deployment), "environment": image.environment}
@@ -116,10 +114,10 @@ def at_the_front_door(
     name = settings.service_name
     gateway = Gateway(
         "gateway",
-        GatewayArgs(settings, PROJECT, keys=keys, deployment=deployment),
+        GatewayArgs(settings, keys=keys, deployment=deployment),
         under_any_name(f"{name}-gateway"),
     )
-    SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway))
+    SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
     return outputs_of(gateway)
 
 
@@ -131,16 +129,12 @@ def on_node_pool(settings: Settings, bundles: list[ModelBundle], keys: AccessKey
     from components.service_image import ServiceImage, ServiceImageArgs
 
     name = settings.service_name
-    image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, PROJECT))
+    image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles))
     deployment = NodePoolDeployment(
         f"{name}-deployment", NodePoolDeploymentArgs(settings, bundles=bundles, image=image.reference)
     )
-    gateway = NodePoolGateway(
-        f"{name}-gateway", NodePoolGatewayArgs(settings, PROJECT, keys=keys, deployment=deployment)
-    )
-    NodePoolSmokeCheck(
-        f"{name}-smoke-check", NodePoolSmokeCheckArgs(settings, PROJECT, bundles, keys, deployment, gateway)
-    )
+    gateway = NodePoolGateway(f"{name}-gateway", NodePoolGatewayArgs(settings, keys=keys, deployment=deployment))
+    NodePoolSmokeCheck(f"{name}-smoke-check", NodePoolSmokeCheckArgs(settings, bundles, keys, deployment, gateway))
     return {
         **outputs_of(gateway),
         "environment": image.environment,

@@ -30,10 +30,9 @@ __all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
 
 @dataclass(frozen=True)
 class DockerDeploymentArgs:
-    """A stack's settings, the folder at which its relative paths start, the bundles, and the image that holds them."""
+    """A stack's settings, the bundles, and the image that holds them."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     bundles: Sequence[ModelBundle]
     image: pulumi.Input[str]
@@ -55,8 +54,8 @@ class DockerDeployment(MachineDeployment):
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self._args = args
-        owner = owner_of(stack_name(), args.project / args.settings.state_directory)
-        unreachable = check_machine(args.settings, args.project)
+        owner = owner_of(stack_name(), Path(args.settings.state_directory))
+        unreachable = check_machine(args.settings)
         super().__init__("triton:index:DockerDeployment", name, None, opts)
         if unreachable:
             pulumi.log.warn(unreachable, self)
@@ -111,10 +110,10 @@ class DockerDeployment(MachineDeployment):
         return inputs
 
 
-def check_machine(settings: Settings, project: Path) -> str:
+def check_machine(settings: Settings) -> str:
     """Raise `ServiceError` where the engine speaks against the service; at preview, why it could not be asked."""
-    record = Folder.of(project / settings.state_directory, settings.service_name).record()
-    owner = owner_of(stack_name(), project / settings.state_directory)
+    record = Folder.of(Path(settings.state_directory), settings.service_name).record()
+    owner = owner_of(stack_name(), Path(settings.state_directory))
     try:
         engine = Engine()
     except ServiceError as error:

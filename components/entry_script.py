@@ -10,15 +10,15 @@ from settings.schema import Settings
 __all__ = ["entry_script", "source_notes"]
 
 
-def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
+def entry_script(settings: Settings) -> dict[str, str] | None:
     """The script's absolute `sourceDirectory`, its `file` in there, the folder's `digest` and the script's `golden`.
 
     `golden` is JSON text, see `settings.golden.score_question`. None where the settings have no script.
     """
-    golden = score_question(settings, project)
+    golden = score_question(settings)
     if settings.entry_script is None or golden is None:
         return None
-    source = (project / settings.source_directory).resolve()
+    source = Path(settings.source_directory).resolve()
     return {
         "sourceDirectory": str(source),
         "file": settings.entry_script,
@@ -27,11 +27,11 @@ def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
     }
 
 
-def source_notes(settings: Settings, project: Path) -> list[str]:
+def source_notes(settings: Settings) -> list[str]:
     """What is worth knowing of the source directory before it is copied: links that lead out of it."""
     if settings.entry_script is None:
         return []
-    source = (project / settings.source_directory).resolve()
+    source = Path(settings.source_directory).resolve()
     return [
         f"sourceDirectory: {path} is a link to {real}, outside {source}: what it leads to is copied"
         for path, real in read_source(source).outside.items()

@@ -96,9 +96,9 @@ class EnvironmentImageArgs:
     locks: Path
 
     @classmethod
-    def of(cls, settings: Settings, project: Path) -> "EnvironmentImageArgs":
-        """The arguments that a stack's settings give; relative paths start at `project`."""
-        state = (project / settings.state_directory).resolve()
+    def of(cls, settings: Settings) -> "EnvironmentImageArgs":
+        """The arguments that a stack's settings give."""
+        state = Path(settings.state_directory).resolve()
         return cls(
             name=settings.environment.name,
             clone=settings.environment.clone,

@@ -20,10 +20,9 @@ __all__ = ["Gateway", "GatewayArgs"]
 
 @dataclass(frozen=True)
 class GatewayArgs:
-    """A stack's settings, the folder at which its relative paths start, the keys, and what is behind the door."""
+    """A stack's settings, the keys, and what is behind the door."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     keys: AccessKeys
     deployment: MachineDeployment
@@ -76,7 +75,7 @@ class Gateway(pulumi.ComponentResource):
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )
         scripted = settings.entry_script is not None
-        scheme, host = "https" if settings.tls else "http", certificate_host(settings, args.project)
+        scheme, host = "https" if settings.tls else "http", certificate_host(settings)
         self.local_url = f"{scheme}://{loopback_host()}:{deployment.port}"
         self.url = f"{scheme}://{'localhost' if '*' in host else host or loopback_host()}:{deployment.port}"
         self.scoring_uri = f"{self.url}/score" if scripted else self.url

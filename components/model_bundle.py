@@ -32,15 +32,15 @@ class ModelBundleArgs:
     runtime: Runtime | None = None
 
     @classmethod
-    def of(cls, settings: Settings, model: Model | RegisteredModelId, project: Path) -> "ModelBundleArgs":
-        """The arguments that a stack's settings give; relative paths start at `project`."""
+    def of(cls, settings: Settings, model: Model | RegisteredModelId) -> "ModelBundleArgs":
+        """The arguments that a stack's settings give."""
         if isinstance(model, Model):
-            model = model.model_copy(update={"path": str((project / model.path).resolve())})
-        cache = (project / settings.state_directory / "cache" / "models").resolve()
+            model = model.model_copy(update={"path": str(Path(model.path).resolve())})
+        cache = (Path(settings.state_directory) / "cache" / "models").resolve()
         stays = settings.node_pool.models_from == "registry"
         return cls(
             model=model,
-            registry=registry_url(settings, project),
+            registry=settings.registry,
             target=settings.deployment.target,
             cache=None if stays else cache,
             runtime=runtime_of(settings),

@@ -33,10 +33,9 @@ __all__ = ["NodePoolGateway", "NodePoolGatewayArgs"]
 
 @dataclass(frozen=True)
 class NodePoolGatewayArgs:
-    """A stack's settings, the folder at which its relative paths start, the keys, and the replicas behind the door."""
+    """A stack's settings, the keys, and the replicas behind the door."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     keys: AccessKeys
     deployment: NodePoolDeployment
@@ -128,8 +127,8 @@ def _contents(args: NodePoolGatewayArgs) -> Contents:
         lambda pair: envoy_files.render_keys(Keys(*pair))[KEYS_FILE]
     )
     tls = settings.tls
-    certificate = (args.project / tls.certificate_file).read_text() if tls else ""
-    certificate_key = pulumi.Output.secret((args.project / tls.key_file).read_text() if tls else "")
+    certificate = Path(tls.certificate_file).read_text() if tls else ""
+    certificate_key = pulumi.Output.secret(Path(tls.key_file).read_text() if tls else "")
     fixed = json.dumps([gateway_files(options), certificate], sort_keys=True)
     return replace(
         options.contents,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -23,10 +22,9 @@ __all__ = ["NodePoolSmokeCheck", "NodePoolSmokeCheckArgs"]
 
 @dataclass(frozen=True)
 class NodePoolSmokeCheckArgs:
-    """A stack's settings, the folder at which its relative paths start, and the deployed parts of the service."""
+    """A stack's settings and the deployed parts of the service."""
 
     settings: Settings
-    project: Path
     bundles: Sequence[ModelBundle]
     keys: AccessKeys
     deployment: NodePoolDeployment
@@ -63,8 +61,8 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
         self.register_outputs({"checks": check.checks})
 
 
-def _server_name(settings: Settings, project: Path) -> str:
+def _server_name(settings: Settings) -> str:
     """The host that a client names: what is exposed, or what the certificate is for."""
     if settings.tls is not None and settings.node_pool.exposure.host:
         return settings.node_pool.exposure.host
-    return server_name(settings, project)
+    return server_name(settings)

@@ -24,10 +24,9 @@ __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
 
 @dataclass(frozen=True)
 class ProcessDeploymentArgs:
-    """A stack's settings, the folder at which its relative paths start, and the parts of the service."""
+    """A stack's settings and the parts of the service."""
 
     settings: Settings
-    project: Path
     _: KW_ONLY
     bundles: Sequence[ModelBundle]
     environment: TritonEnvironment
@@ -43,7 +42,7 @@ class ProcessDeployment(MachineDeployment):
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings, deployment = args.settings, args.settings.deployment
         self._owner = stack_name()
-        check_machine(settings, args.project)
+        check_machine(settings)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
         inputs: dict[str, Any] = {
             "service_name": settings.service_name,
@@ -62,7 +61,7 @@ class ProcessDeployment(MachineDeployment):
             "deadline_seconds": deployment.rollout.deadline_seconds,
             "drain_seconds": deployment.drain_seconds,
         }
-        script = entry_script(settings, args.project)
+        script = entry_script(settings)
         if script is not None:
             inputs["entry_script"] = script
         service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
@@ -78,9 +77,9 @@ class ProcessDeployment(MachineDeployment):
         return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts)
 
 
-def check_machine(settings: Settings, project: Path) -> None:
+def check_machine(settings: Settings) -> None:
     """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
-    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
     owner = stack_name()
     check_path(directory)
     check_owner(directory, owner, overwrite=settings.deployment.overwrite)

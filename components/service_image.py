@@ -36,13 +36,13 @@ class ServiceImageArgs:
     holds_models: bool = True
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle], project: Path) -> "ServiceImageArgs":
-        """The arguments that a stack's settings give; relative paths start at `project`."""
-        environment = EnvironmentImageArgs.of(settings, project)
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "ServiceImageArgs":
+        """The arguments that a stack's settings give."""
+        environment = EnvironmentImageArgs.of(settings)
         return cls(
             bundles=bundles,
             environment=environment,
-            script=entry_script(settings, project),
+            script=entry_script(settings),
             folder=environment.folder.with_name("service"),
             reference=settings.image.reference,
             pull=settings.deployment.target is Target.DOCKER,

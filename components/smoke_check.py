@@ -22,10 +22,9 @@ __all__ = ["SmokeCheck", "SmokeCheckArgs", "questions", "server_name"]
 
 @dataclass(frozen=True)
 class SmokeCheckArgs:
-    """A stack's settings, the folder at which its relative paths start, and the deployed parts of the service."""
+    """A stack's settings and the deployed parts of the service."""
 
     settings: Settings
-    project: Path
     bundles: Sequence[ModelBundle]
     keys: AccessKeys
     deployment: MachineDeployment
@@ -55,12 +54,12 @@ class SmokeCheck(pulumi.ComponentResource):
         self.register_outputs({"checks": check.checks})
 
 
-def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+def questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
     """What is asked on every target, as the providers' inputs, with the settings' digest: changed ones ask anew."""
     served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in bundles))
     return {
         "key": keys.primary if settings.deployment.auth_enabled else "",
-        "certificate": str((project / settings.tls.certificate_file).resolve()) if settings.tls else "",
+        "certificate": str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
         "score": score_question(settings, project),
         "timeout_seconds": settings.deployment.scoring_timeout_ms / 1000,
@@ -68,9 +67,9 @@ def questions(settings: Settings, project: Path, bundles: Sequence[ModelBundle],
     }
 
 
-def server_name(settings: Settings, project: Path) -> str:
+def server_name(settings: Settings) -> str:
     """A host that the front door's certificate is for, to be asked for by that name; "" without TLS."""
-    return certificate_host(settings, project).replace("*", "check")
+    return certificate_host(settings).replace("*", "check")
 
 
 def _digest(settings: Settings) -> str:

@@ -38,17 +38,17 @@ class TritonEnvironmentArgs:
     root: Path
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle], project: Path) -> "TritonEnvironmentArgs":
-        """The arguments that a stack's settings give; relative paths start at `project`."""
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "TritonEnvironmentArgs":
+        """The arguments that a stack's settings give."""
         frameworks = pulumi.Output.all(*(bundle.framework for bundle in bundles))
         return cls(
             name=settings.environment.name,
             clone=settings.environment.clone,
             pip_packages=settings.environment.pip_packages,
-            variables=served_variables(settings, project),
+            variables=served_variables(settings),
             triton=frameworks.apply(lambda served: Framework.MULTI.value in served),
             gpu=settings.deployment.gpu_cores > 0,
-            root=(project / settings.state_directory / "environments").resolve(),
+            root=(Path(settings.state_directory) / "environments").resolve(),
         )
 
 

@@ -56,11 +56,11 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if args.verb == "outputs":
         from operate import outputs
 
-        return outputs.show(console, settings, PROJECT, args.stack, sys.stdin.read())
+        return outputs.show(console, settings, args.stack, sys.stdin.read())
     if args.verb == "idle":
         from operate import idle
 
-        return idle.check(settings, PROJECT, besides=args.stack if args.besides else "")
+        return idle.check(settings, besides=args.stack if args.besides else "")
     if args.verb in ("keep", "service-unit"):
         return _keep(args, console, target)
     if target is Target.NODE_POOL:
@@ -70,10 +70,10 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if target is Target.DOCKER:
         from operate import docker
 
-        return docker.run(args.verb, console, settings, PROJECT, follow=follow)
+        return docker.run(args.verb, console, settings, follow=follow)
     from operate import processes
 
-    return processes.run(args.verb, console, settings, PROJECT, follow=follow)
+    return processes.run(args.verb, console, settings, follow=follow)
 
 
 def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
@@ -86,7 +86,7 @@ def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
 
     if args.verb == "service-unit":
         return keep.write_unit(PROJECT, args.stack, say)
-    return keep.watch(lambda: read_stack_file(PROJECT, args.stack, form_alone=True), PROJECT, say)
+    return keep.watch(lambda: read_stack_file(PROJECT, args.stack, form_alone=True), say)
 
 
 if __name__ == "__main__":

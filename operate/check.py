@@ -19,7 +19,7 @@ from environment import venv
 from environment.declared import declared_environment
 from operate.trial import SERVICE, trial_folder
 from settings import Settings
-from settings.model_rules import layout_of, registry_url
+from settings.model_rules import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variable_rules import served_variables
 from targets.process import rollout
@@ -29,7 +29,7 @@ from targets.served import EntryScript, ServedBundle
 __all__ = ["run", "verdict"]
 
 
-def run(console: Console, settings: Settings, project: Path) -> int:
+def run(console: Console, settings: Settings) -> int:
     """Serve and probe the stack's models and script; gives an exit code.
 
     Raises what `up` would raise: `LayoutError`, `ResolutionError`, `ServiceError` with Triton's or the script's words.
@@ -38,13 +38,13 @@ def run(console: Console, settings: Settings, project: Path) -> int:
     def say(line: str) -> None:
         console.print(line, markup=False)
 
-    state_directory = (project / settings.state_directory).resolve()
+    state_directory = Path(settings.state_directory).resolve()
     with trial_folder(state_directory) as folder:
-        found = [_registered(model, settings, project, folder / "registry", say) for model in settings.models]
+        found = [_registered(model, settings, folder / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
             settings.environment.name, settings.environment.clone, settings.environment.pip_packages
-        ).with_variables(served_variables(settings, project))
+        ).with_variables(served_variables(settings))
         built = venv.build(
             environment,
             root=state_directory / "environments",
@@ -52,9 +52,9 @@ def run(console: Console, settings: Settings, project: Path) -> int:
             gpu=settings.deployment.gpu_cores > 0,
             progress=say,
         )
-        for note in source_notes(settings, project):
+        for note in source_notes(settings):
             say(note)
-        script = entry_script(settings, project)
+        script = entry_script(settings)
         spec = ServiceSpec(
             service_name=SERVICE,
             owner=SERVICE,
@@ -95,18 +95,18 @@ def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript |
 
 
 def _registered(
-    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Path, say: Callable[[str], None]
+    model: Model | RegisteredModelId, settings: Settings, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Registry, Registered]:
     """A bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
-        path = project / model.path
+        path = Path(model.path)
         custom = model.framework is Framework.CUSTOM
         bundle = check_files(path) if custom else layout_of(settings, path)
         for note in bundle.notes:
             say(note)
         registry = Registry(str(scratch))
         return registry, registry.register(model.name, bundle, framework=model.framework.value)
-    registry = Registry(registry_url(settings, project))
+    registry = Registry(settings.registry)
     return registry, registry.get(model.name, model.version)
 
 

@@ -13,7 +13,7 @@ from bundle.registry import Registered, Registry
 from environment.declared import declared_environment
 from operate.check import verdict
 from settings import Settings
-from settings.model_rules import layout_of, registry_url
+from settings.model_rules import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from targets.docker import check, front_door, logs, service
 from targets.docker.engine import Engine
@@ -23,21 +23,21 @@ from targets.machine.service import ServiceError, overall
 __all__ = ["run"]
 
 
-def run(verb: str, console: Console, settings: Settings, project: Path, *, follow: bool) -> int:
+def run(verb: str, console: Console, settings: Settings, *, follow: bool) -> int:
     """Run a verb; gives an exit code."""
     if verb == "status":
-        return _show_status(console, settings, project)
+        return _show_status(console, settings)
     if verb == "logs":
         return _show_logs(settings, follow=follow)
-    return _run_check(console, settings, project)
+    return _run_check(console, settings)
 
 
-def _show_status(console: Console, settings: Settings, project: Path) -> int:
+def _show_status(console: Console, settings: Settings) -> int:
     """Print the status; gives 0 where the service is healthy and 1 where it is not.
 
     Raises `ServiceError` where the engine runs no such service.
     """
-    where = (project / settings.state_directory).resolve(), settings.service_name
+    where = Path(settings.state_directory).resolve(), settings.service_name
     with Engine() as engine:
         containers = engine.containers(settings.service_name)
     if not containers:
@@ -63,19 +63,19 @@ def _show_logs(settings: Settings, *, follow: bool) -> int:
     return 0
 
 
-def _run_check(console: Console, settings: Settings, project: Path) -> int:
+def _run_check(console: Console, settings: Settings) -> int:
     """Serve and probe the stack's models on the base image; gives an exit code. The entry script is not part of it.
 
     Raises what `up` would raise: `LayoutError`, `ServiceError` with Triton's words.
     """
     declared, deployment = settings.environment, settings.deployment
     environment = declared_environment(declared.name, declared.clone, declared.pip_packages)
-    state_directory = (project / settings.state_directory).resolve()
+    state_directory = Path(settings.state_directory).resolve()
     state_directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="check-", dir=state_directory) as folder:
         scratch = Registry(str(Path(folder) / "registry"))
         tried = [m for m in settings.models if isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI]
-        found = [_registered(model, settings, project, scratch) for model in tried]
+        found = [_registered(model, settings, scratch) for model in tried]
         by_triton = [(held, files) for held, files in found if held.framework == Framework.MULTI.value]
         if not by_triton:
             raise ServiceError("no model is served by Triton: there is nothing to check before `make up`")
@@ -108,15 +108,13 @@ def _run_check(console: Console, settings: Settings, project: Path) -> int:
     return 0
 
 
-def _registered(
-    model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Registry
-) -> tuple[Registered, Path]:
+def _registered(model: Model | RegisteredModelId, settings: Settings, scratch: Registry) -> tuple[Registered, Path]:
     """A bundle and the folder of its files: a folder goes through a registry that is thrown away."""
     if isinstance(model, Model):
-        checked = layout_of(settings, project / model.path)
+        checked = layout_of(settings, Path(model.path))
         registered = scratch.register(model.name, checked, framework=model.framework.value)
         as_it_lies = all((f.source, f.content) == (checked.root / f.path, None) for f in checked.files)
         return registered, checked.root if as_it_lies else scratch.local_path(registered)
-    registry = Registry(registry_url(settings, project))
+    registry = Registry(settings.registry)
     registered = registry.get(model.name, model.version)
     return registered, registry.local_path(registered)

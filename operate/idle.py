@@ -16,10 +16,10 @@ BACKEND = Path(".var/backend/.pulumi/stacks")
 _NOTHING = ("pulumi:pulumi:Stack", "pulumi:providers:")
 
 
-def check(settings: Settings, project: Path, *, besides: str = "") -> int:
+def check(settings: Settings, *, besides: str = "") -> int:
     """Give 0 where nothing is deployed `besides` a stack; raises `ServiceError` that names what else is."""
-    state_directory = (project / settings.state_directory).resolve()
-    stacks = dict(_stacks(project / BACKEND))
+    state_directory = Path(settings.state_directory).resolve()
+    stacks = dict(_stacks(settings.project / BACKEND))
     deployed = [f"the stack '{name}' ({count} resources)" for name, count in stacks.items() if name != besides]
     for folder in (ServiceDirectory(path) for path in sorted(state_directory.glob("services/*/"))):
         record = folder.record()

@@ -42,7 +42,7 @@ WantedBy=default.target
 """
 
 
-def watch(settings: Callable[[], Settings], project: Path, say: Callable[[str], object]) -> NoReturn:
+def watch(settings: Callable[[], Settings], say: Callable[[str], object]) -> NoReturn:
     """Start the service's supervisor whenever it does not run.
 
     `settings` reads the stack's file, which may change, and for a moment be wrong, while this goes on.
@@ -51,7 +51,7 @@ def watch(settings: Callable[[], Settings], project: Path, say: Callable[[str], 
     running: psutil.Process | None = None
     while True:
         if running is None or not _lives(running):
-            directory = directory if directory is not None and directory.is_there else _directory(settings, project)
+            directory = directory if directory is not None and directory.is_there else _directory(settings)
             try:
                 running = _restored(directory, say) if directory is not None else None
             except ServiceError as error:
@@ -59,12 +59,12 @@ def watch(settings: Callable[[], Settings], project: Path, say: Callable[[str], 
         time.sleep(LOOK_SECONDS)
 
 
-def _directory(settings: Callable[[], Settings], project: Path) -> ServiceDirectory | None:
+def _directory(settings: Callable[[], Settings]) -> ServiceDirectory | None:
     try:
         found = settings()
     except UserError:
         return None
-    return ServiceDirectory.of(project / found.state_directory, found.service_name)
+    return ServiceDirectory.of(Path(found.state_directory), found.service_name)
 
 
 def _restored(directory: ServiceDirectory, say: Callable[[str], object]) -> psutil.Process | None:

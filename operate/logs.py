@@ -13,9 +13,9 @@ __all__ = ["show"]
 LINES = 50
 
 
-def show(settings: Settings, project: Path, *, follow: bool) -> int:
+def show(settings: Settings, *, follow: bool) -> int:
     """Show the logs of what runs, each under its name; gives an exit code. Raises `ServiceError` where nothing does."""
-    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
     record = directory.record()
     if record is None:
         raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")

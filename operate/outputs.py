@@ -18,7 +18,6 @@ from common.atomic_files import write_whole
 from serving.triton.tensors import needs_binary
 from settings import Settings
 from settings.golden import golden_request, request_file
-from settings.model_rules import registry_url
 from settings.schema import Target
 from targets.machine.loopback import loopback_host
 from targets.node_pool.addresses import LOCAL_PORT
@@ -28,7 +27,7 @@ __all__ = ["commands", "show"]
 _LONGEST_BODY = 500
 
 
-def show(console: Console, settings: Settings, project: Path, stack: str, text: str) -> int:
+def show(console: Console, settings: Settings, stack: str, text: str) -> int:
     """Print the outputs, the JSON of `pulumi stack output --json`, and how to call each address; gives an exit code."""
     values: dict[str, Any] = json.loads(text) if text.strip() else {}
     if not values:
@@ -38,19 +37,19 @@ def show(console: Console, settings: Settings, project: Path, stack: str, text: 
     for name, value in values.items():
         table.add_row(name, escape(_shown(name, value)))
     console.print(table)
-    for line in commands(values, settings, project, stack):
+    for line in commands(values, settings, stack):
         console.print(line, markup=False, soft_wrap=True)
     return 0
 
 
-def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack: str) -> Iterator[str]:
+def commands(values: Mapping[str, Any], settings: Settings, stack: str) -> Iterator[str]:
     """The commands that call each address; the key stays out of process listings and of the shell's history."""
     header = ""
     if settings.deployment.auth_enabled:
         yield "To call it, take the key first (bash, zsh):"
         yield f"  key=$(make -s key{'' if stack == 'local' else f' STACK={stack}'})"
         header = ' -H @- <<< "Authorization: Bearer $key"'
-    trust = f" --cacert {shlex.quote(settings.tls.certificate_file)}" if settings.tls else ""
+    trust = f" --cacert {shlex.quote(settings.tls.certificate_file.written)}" if settings.tls else ""
     forward = values.get("portForward")
     if forward:
         yield "It is inside the cluster; to reach it, leave this running in another terminal:"
@@ -63,24 +62,24 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
     scoring, triton = values.get("scoringUri"), values.get("tritonUri")
     post = f"{curl} -H 'Content-Type: application/json'"
     if settings.entry_script is not None and scoring:
-        golden, sent = golden_request(settings, project), request_file(settings, project)
+        golden, sent = golden_request(settings), request_file(settings)
         if golden is None:
             file = Path(settings.entry_script).with_suffix(".golden.json").name
             yield f"Put what the script's run() expects into request.json (a request in {file} would stand here):"
         if sent is not None:
             path, content_type = sent
-            data = f"-H 'Content-Type: {content_type}' --data-binary {_at(path, project)}"
+            data = f"-H 'Content-Type: {content_type}' --data-binary {_at(path, settings.project)}"
             yield f"  {curl} {scoring} {data}{header}"
         else:
-            body = _body(golden["request"], settings, project, "score") if golden else "@request.json"
+            body = _body(golden["request"], settings, "score") if golden else "@request.json"
             yield f"  {post} {scoring} -d {body}{header}"
     if triton:
         yield f"  {curl} {triton}/v2/health/ready{header}"
         models = [model["name"] for bundle in values.get("models") or () for model in bundle["models"]]
         if models:
             yield f"  {curl} {triton}/v2/models/{models[0]}{header}"
-        for name, version, request in islice(_golden_requests(values, settings, project), 1):
-            body = _body(request, settings, project, name)
+        for name, version, request in islice(_golden_requests(values, settings), 1):
+            body = _body(request, settings, name)
             yield f"  {post} {triton}/v2/models/{name}/versions/{version}/infer -d {body}{header}"
     if values.get("swaggerUri"):
         yield f"  {curl} {values['swaggerUri']}{header}"
@@ -88,11 +87,9 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
         yield f"  curl -sS {values['metricsUri']}"
 
 
-def _golden_requests(
-    values: Mapping[str, Any], settings: Settings, project: Path
-) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def _golden_requests(values: Mapping[str, Any], settings: Settings) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """The golden inferences of the deployed models: model, version and request."""
-    registry = Registry(registry_url(settings, project))
+    registry = Registry(settings.registry)
     for bundle in values.get("models") or ():
         name, _, version = str(bundle["modelId"]).rpartition(":")
         if not bundle["models"]:
@@ -107,16 +104,14 @@ def _golden_requests(
                 yield model["name"], model["version"], model["golden"]["request"]
 
 
-def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
+def _body(request: Any, settings: Settings, name: str) -> str:
     """A request as curl's `-d` takes it: a long one in a file among the caches, named from the project's folder."""
     text = json.dumps(request)
     if len(text) <= _LONGEST_BODY:
         return shlex.quote(text)
-    file = (
-        (project / settings.state_directory).resolve() / "cache" / "requests" / settings.service_name / f"{name}.json"
-    )
+    file = Path(settings.state_directory).resolve() / "cache" / "requests" / settings.service_name / f"{name}.json"
     write_whole(file, text, mode=0o600)
-    return _at(file, project)
+    return _at(file, settings.project)
 
 
 def _at(file: Path, project: Path) -> str:

@@ -20,12 +20,12 @@ from targets.process.supervisor import Supervisor
 __all__ = ["show"]
 
 
-def show(console: Console, settings: Settings, project: Path) -> int:
+def show(console: Console, settings: Settings) -> int:
     """Print the status; gives 0 where the service is healthy and 1 where it is not.
 
     Raises `ServiceError` where it is not deployed here.
     """
-    directory = ServiceDirectory.of(project / settings.state_directory, settings.service_name)
+    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
     record = directory.record()
     if record is None:
         raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")

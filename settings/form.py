@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,7 +53,7 @@ def mistakes_of_form(error: ValidationError, secret: Collection[str]) -> list[Mi
     return [_mistake(detail, secret) for detail in error.errors()]
 
 
-def without_mistakes(values: Mapping[str, Any], error: ValidationError) -> Settings | None:
+def without_mistakes(values: Mapping[str, Any], error: ValidationError, project: Path) -> Settings | None:
     """Give the settings without those that have no valid form, so that rules can judge the others.
 
     A model that has no valid form keeps its place in the list, so that the others keep theirs.
@@ -67,7 +68,7 @@ def without_mistakes(values: Mapping[str, Any], error: ValidationError) -> Setti
         else:
             _remove(rest, location, missing=detail["type"] == "missing")
     try:
-        return Settings.model_validate(rest)
+        return Settings.model_validate(rest, context=project)
     except ValidationError:
         return None
 

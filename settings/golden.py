@@ -24,20 +24,20 @@ class GoldenError(UserError):
     """A golden request's file that is not as it should be; the text is for people."""
 
 
-def golden_file(settings: Settings, project: Path) -> Path | None:
+def golden_file(settings: Settings) -> Path | None:
     """The file of the entry script's golden request; none where there is no script or no such file."""
     if settings.entry_script is None:
         return None
-    file = (project / settings.source_directory / settings.entry_script).with_suffix(".golden.json")
+    file = (Path(settings.source_directory) / settings.entry_script).with_suffix(".golden.json")
     return file if file.is_file() else None
 
 
-def golden_request(settings: Settings, project: Path) -> dict[str, Any] | None:
+def golden_request(settings: Settings) -> dict[str, Any] | None:
     """The golden `response` and the `request`, or `body` (in Base64) and `contentType`; none where the script has none.
 
     Raises `GoldenError` where the file is not as it should be, which the settings' rules find at preview.
     """
-    file = golden_file(settings, project)
+    file = golden_file(settings)
     return read_golden(file) if file is not None else None
 
 
@@ -54,9 +54,9 @@ def read_golden(file: Path) -> dict[str, Any]:
     }
 
 
-def request_file(settings: Settings, project: Path) -> tuple[Path, str] | None:
+def request_file(settings: Settings) -> tuple[Path, str] | None:
     """The file that the golden request sends, and its type; none where it sends JSON or there is none."""
-    file = golden_file(settings, project)
+    file = golden_file(settings)
     content = _read(file) if file is not None else {}
     return _request_file(file, content) if file is not None and "requestFile" in content else None
 
@@ -86,11 +86,11 @@ def _request_file(file: Path, content: dict[str, Any]) -> tuple[Path, str]:
     return path, content_type
 
 
-def score_question(settings: Settings, project: Path) -> str | None:
+def score_question(settings: Settings) -> str | None:
     """What a check asks the entry script, as JSON text: the golden request, or `{}` (its health alone) without one.
 
     None where there is no script. Text, because Pulumi's numbers are doubles: `{"row": 0}` would arrive as 0.0.
     """
     if settings.entry_script is None:
         return None
-    return json.dumps(golden_request(settings, project) or {})
+    return json.dumps(golden_request(settings) or {})

@@ -29,10 +29,10 @@ def load(
     mistakes: list[Mistake] = []
     settings: Settings | None
     try:
-        settings = Settings.model_validate(dict(values))
+        settings = Settings.model_validate(dict(values), context=project)
     except ValidationError as error:
         mistakes = mistakes_of_form(error, secret)
-        settings = without_mistakes(values, error)
+        settings = without_mistakes(values, error, project)
     encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
     mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
     if settings is not None and not form_alone:
@@ -40,7 +40,7 @@ def load(
         known = [mistake.path for mistake in mistakes]
         if "deployment.target" in known:  # what these should be depends on it
             known += ["deployment", "nodePool"]
-        broken = broken_rules(settings, project=project, secret=secret)
+        broken = broken_rules(settings, secret)
         mistakes += [mistake for mistake in broken if not any(_same_setting(mistake.path, path) for path in known)]
     if mistakes or settings is None:
         raise SettingsError(stack, mistakes)

@@ -17,7 +17,7 @@ from settings.errors import Mistake
 from settings.model_runtime import runtime_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
-__all__ = ["BundleRead", "layout_of", "model_rules", "read_bundles", "registry_url"]
+__all__ = ["BundleRead", "layout_of", "model_rules", "read_bundles"]
 
 _ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
@@ -36,14 +36,14 @@ class BundleRead:
     mistakes: Sequence[Mistake] = ()
 
 
-def read_bundles(settings: Settings, project: Path) -> list[BundleRead]:
-    """Check the folders to register and look up what is registered, relative paths starting at `project`."""
+def read_bundles(settings: Settings) -> list[BundleRead]:
+    """Check the folders to register and look up what is registered."""
     read = []
     for index, model in enumerate(settings.models):
         if isinstance(model, Model):
-            read.append(_to_register(settings, model, f"models[{index}].path", project))
+            read.append(_to_register(settings, model, f"models[{index}].path"))
         else:
-            read.append(_registered(settings, model, f"models[{index}]", project))
+            read.append(_registered(settings, model, f"models[{index}]"))
     return read
 
 
@@ -71,30 +71,25 @@ def layout_of(settings: Settings, folder: Path) -> Bundle:
     return check_layout(folder, target=settings.deployment.target.value, runtime=runtime_of(settings))
 
 
-def registry_url(settings: Settings, project: Path) -> str:
-    """The model registry's URL, or the absolute path of its folder."""
-    return settings.registry if "://" in settings.registry else str((project / settings.registry).resolve())
-
-
-def _to_register(settings: Settings, model: Model, path: str, project: Path) -> BundleRead:
-    folder = (project / model.path).resolve()
+def _to_register(settings: Settings, model: Model, path: str) -> BundleRead:
+    folder = Path(model.path).resolve()
     by_triton = model.framework is Framework.MULTI
     if not folder.exists():
         problems: Sequence[str] = [f"expected a folder; there is none at {folder}"]
     else:
         try:
             bundle = layout_of(settings, folder) if by_triton else check_files(folder)
-            return BundleRead(path, repr(model.path), by_triton, [found.to_json() for found in bundle.models])
+            return BundleRead(path, repr(model.path.written), by_triton, [found.to_json() for found in bundle.models])
         except LayoutError as error:
             problems = error.problems
-    mistakes = [Mistake(path=path, value=repr(model.path), expected=problem) for problem in problems]
-    return BundleRead(path, repr(model.path), by_triton, mistakes=mistakes)
+    mistakes = [Mistake(path=path, value=repr(model.path.written), expected=problem) for problem in problems]
+    return BundleRead(path, repr(model.path.written), by_triton, mistakes=mistakes)
 
 
-def _registered(settings: Settings, model: RegisteredModelId, path: str, project: Path) -> BundleRead:
+def _registered(settings: Settings, model: RegisteredModelId, path: str) -> BundleRead:
     value = f"'{model.name}:{model.version}'"
     try:
-        found = Registry(registry_url(settings, project)).get(model.name, model.version)
+        found = Registry(settings.registry).get(model.name, model.version)
     except RegistryError as error:
         return BundleRead(path, value, by_triton=True, mistakes=[Mistake(path=path, value=value, expected=str(error))])
     by_triton = found.framework == Framework.MULTI.value

@@ -96,7 +96,7 @@ def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
     if url is None:
         yield Mistake(
             path="registry",
-            value=repr(settings.registry),
+            value=repr(settings.registry.written),
             expected=f"expected {REMOTE_SCHEMES} where nodePool.modelsFrom is 'registry': Triton reads it from there",
         )
     # Newer images than the curated one's take a pod's identity, by a variable.

@@ -6,30 +6,30 @@ from pathlib import Path
 from bundle.registry import Registry, RegistryError
 from bundle.shell_names import PLAIN_PATH
 from settings.errors import Mistake
-from settings.model_rules import registry_url
+from settings.project_path import ProjectPath
 from settings.schema import Framework, Model, Settings, Target
 
 __all__ = ["place_rules"]
 
 
-def place_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
-    """Yield places that cannot be, relative paths starting at `project`."""
+def place_rules(settings: Settings) -> Iterator[Mistake]:
+    """Yield places that cannot be."""
     try:
-        Registry(registry_url(settings, project))
+        Registry(settings.registry)
     except RegistryError as error:
-        yield Mistake(path="registry", value=repr(settings.registry), expected=str(error))
-    local = [("stateDirectory", settings.state_directory)]
-    if "://" not in settings.registry:
+        yield Mistake(path="registry", value=repr(settings.registry.written), expected=str(error))
+    local: list[tuple[str, ProjectPath]] = [("stateDirectory", settings.state_directory)]
+    if settings.registry.is_folder:
         local.append(("registry", settings.registry))
-    for path, value in local:
-        place = (project / value).resolve()
+    for path, folder in local:
+        place = Path(folder).resolve()
         file = next((part for part in (place, *place.parents) if part.exists() and not part.is_dir()), None)
         if file is not None:
-            yield Mistake(path=path, value=repr(value), expected=f"expected a folder; {file} is a file")
+            yield Mistake(path=path, value=repr(folder.written), expected=f"expected a folder; {file} is a file")
         elif _reaches_a_shell(settings) and not PLAIN_PATH.fullmatch(str(place)):
             yield Mistake(
                 path=path,
-                value=repr(value),
+                value=repr(folder.written),
                 expected=f"its path, {place}, reaches a shell in Triton's Python backend; expected letters of ASCII, "
                 "digits, '.', '_', '-' and '/' alone; name a folder elsewhere",
             )

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from settings.azure_names import AZURE_NAMES, SAME_NAMES
 from settings.group import Group, types_in
+from settings.project_path import BundleFolder, ProjectPath, RegistryUrl
 from settings.schema import MODEL_ID, RegisteredModelId, Settings, Target
 
 __all__ = ["Row", "files", "json_schema", "markdown", "rows"]
@@ -40,7 +41,16 @@ UNITS = {
 }
 """The unit of a setting, by the end of its name."""
 
-_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false", SecretStr: "text, encrypted"}
+_TYPES = {
+    str: "text",
+    ProjectPath: "text",
+    BundleFolder: "text",
+    RegistryUrl: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    SecretStr: "text, encrypted",
+}
 _SECURE = {
     "type": "object",
     "properties": {"secure": {"type": "string"}},

@@ -4,7 +4,6 @@ They hold in every engine and at every preview.
 """
 
 from collections.abc import Collection, Iterator
-from pathlib import Path
 
 from environment import Environment, SpecError
 from settings.errors import Mistake
@@ -24,17 +23,17 @@ from settings.variable_rules import variable_rules
 __all__ = ["broken_rules"]
 
 
-def broken_rules(settings: Settings, *, project: Path, secret: Collection[str]) -> list[Mistake]:
-    """List the rules that these settings break, relative paths starting at `project`."""
-    bundles = read_bundles(settings, project)
+def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
+    """List the rules that these settings break; `secret` names the settings that the stack's file encrypts."""
+    bundles = read_bundles(settings)
     return [
         *text_rules(settings),
-        *place_rules(settings, project),
+        *place_rules(settings),
         *model_rules(settings, bundles),
         *_environment_can_be(settings),
         *variable_rules(settings),
-        *script_rules(settings, bundles, project),
-        *tls_rules(settings, project),
+        *script_rules(settings, bundles),
+        *tls_rules(settings),
         *protection_rules(settings, secret),
         *front_door_rules(settings),
         *machine_rules(settings),

@@ -7,7 +7,8 @@ about itself is checked here; what needs the whole tree or the disk is in `setti
 import math
 import re
 from enum import Enum
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +18,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    PrivateAttr,
     SecretStr,
     Tag,
 )
@@ -25,6 +27,7 @@ from pydantic.config import JsonDict
 from settings.docker import DockerSettings, ImageSettings
 from settings.group import Group
 from settings.node_pool import NodePoolSettings
+from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
 
 __all__ = [
     "Deployment",
@@ -80,21 +83,10 @@ def _name(most: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _path(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("a path of printable characters")
-    if len(value.encode()) > 4095 or any(len(part.encode()) > 255 for part in value.split("/")):
-        raise ValueError("a path of at most 4,095 bytes, 255 between two '/'")
-    return value
-
-
-PathText = Annotated[str, AfterValidator(_path)]
-
-
 class Model(Group):
     """A bundle to register: a folder with its name and description (Azure's `Model.register`)."""
 
-    path: PathText = Field(min_length=1, description="the bundle's folder, relative to the project")
+    path: BundleFolder = Field(description="the bundle's folder, relative to the project")
     name: Annotated[str, _name(255)] = Field(
         description="the registered model's name; a changed folder is its next version"
     )
@@ -199,8 +191,8 @@ class Deployment(Group):
 class Tls(Group):
     """The front door's certificate: PEM files, relative to the project, read again when they change."""
 
-    certificate_file: PathText = Field(description="the certificate and its chain")
-    key_file: PathText = Field(description="its private key, for its owner to read alone")
+    certificate_file: ProjectPath = Field(description="the certificate and its chain")
+    key_file: ProjectPath = Field(description="its private key, for its owner to read alone")
 
 
 class KeyRotation(Group):
@@ -211,19 +203,33 @@ class KeyRotation(Group):
 
 
 class Settings(Group):
-    """The whole of a stack's settings."""
+    """The whole of a stack's settings.
+
+    `project` is the folder at which the relative paths of the stack's file start: the paths here are absolute.
+    """
+
+    _project: Path = PrivateAttr(default_factory=Path.cwd)
 
     service_name: Annotated[str, AfterValidator(_service_name)] = Field(
         default="triton-webservice", description="one service of this name on a machine, engine or namespace"
     )
     models: list[ServedModel] = Field(min_length=1, description="what is served: folders, or registered versions")
-    registry: PathText = Field(default=".var/registry", description="a folder or an fsspec URL")
-    state_directory: PathText = Field(
-        default=".var", description="what services keep on this machine", json_schema_extra=MACHINE
+    registry: RegistryUrl = Field(
+        default=RegistryUrl(".var/registry"), validate_default=True, description="a folder or an fsspec URL"
+    )
+    state_directory: ProjectPath = Field(
+        default=ProjectPath(".var"),
+        validate_default=True,
+        description="what services keep on this machine",
+        json_schema_extra=MACHINE,
     )
     environment: Environment = Field(default=Environment(), description="what serves")
-    entry_script: PathText | None = Field(default=None, description="a score.py with init() and run()")
-    source_directory: PathText = Field(default="scripts", description="the folder that holds the entry script")
+    entry_script: Annotated[str, AfterValidator(checked_path)] | None = Field(
+        default=None, description="a score.py with init() and run()"
+    )
+    source_directory: ProjectPath = Field(
+        default=ProjectPath("scripts"), validate_default=True, description="the folder that holds the entry script"
+    )
     deployment: Deployment = Field(default=Deployment(), description="where it runs, with what, and how it opens")
     image: ImageSettings = Field(default=ImageSettings(), description="the service's image", json_schema_extra=IMAGES)
     docker: DockerSettings = Field(
@@ -237,3 +243,13 @@ class Settings(Group):
     primary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     secondary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     image_password: SecretStr | None = Field(default=None, description="of image.username", json_schema_extra=IMAGES)
+
+    @property
+    def project(self) -> Path:
+        """The folder at which the relative paths of the stack's file start."""
+        return self._project
+
+    def model_post_init(self, context: Any) -> None:
+        """Keep the project's folder, which is the context of the validation."""
+        if context is not None:
+            self._project = context

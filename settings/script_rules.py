@@ -14,8 +14,8 @@ from settings.schema import Settings
 __all__ = ["script_rules"]
 
 
-def script_rules(settings: Settings, bundles: Sequence[BundleRead], project: Path) -> Iterator[Mistake]:
-    """Yield what is wrong with the entry script, relative paths starting at `project`."""
+def script_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+    """Yield what is wrong with the entry script; `bundles` are what the models are."""
     if settings.entry_script is None:
         if not any(bundle.by_triton for bundle in bundles):
             yield Mistake(
@@ -23,19 +23,21 @@ def script_rules(settings: Settings, bundles: Sequence[BundleRead], project: Pat
                 expected="is required where every model has framework 'Custom': Triton serves none of them",
             )
         return
-    source = (project / settings.source_directory).resolve()
+    source = Path(settings.source_directory).resolve()
     script = source / settings.entry_script
     if not source.is_dir():
         yield Mistake(
             path="sourceDirectory",
-            value=repr(settings.source_directory),
+            value=repr(settings.source_directory.written),
             expected=f"expected a folder at {source}",
         )
         return
     found = read_source(source)
     for path, problem in found.problems.items():
         shown = str(path).encode(errors="backslashreplace").decode()
-        yield Mistake(path="sourceDirectory", value=repr(settings.source_directory), expected=f"{shown}: {problem}")
+        yield Mistake(
+            path="sourceDirectory", value=repr(settings.source_directory.written), expected=f"{shown}: {problem}"
+        )
     entry = Path(os.path.normpath(settings.entry_script))
     if not script.is_file():
         scripts = ", ".join(sorted(p.name for p in source.glob("*.py"))) or "none"
@@ -50,7 +52,7 @@ def script_rules(settings: Settings, bundles: Sequence[BundleRead], project: Pat
         yield Mistake(path="entryScript", value=repr(settings.entry_script), expected=expected)
         return
     try:
-        golden_request(settings, project)
+        golden_request(settings)
     except GoldenError as error:
         yield Mistake(path="entryScript", value=repr(settings.entry_script), expected=str(error))
 

@@ -14,27 +14,27 @@ from settings.schema import Settings
 __all__ = ["certificate_host", "tls_rules"]
 
 
-def certificate_host(settings: Settings, project: Path) -> str:
+def certificate_host(settings: Settings) -> str:
     """The host that the front door's certificate is for: `localhost` where it may be; "" without TLS.
 
     For `*.example.org` it is that as it stands.
     """
     if settings.tls is None:
         return ""
-    certificate = x509.load_pem_x509_certificate((project / settings.tls.certificate_file).read_bytes())
+    certificate = x509.load_pem_x509_certificate(Path(settings.tls.certificate_file).read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     found = names.get_values_for_type(x509.DNSName)
     return "localhost" if "localhost" in found or not found else found[0]
 
 
-def tls_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
-    """Yield what is wrong with the files of `tls`, relative paths starting at `project`."""
+def tls_rules(settings: Settings) -> Iterator[Mistake]:
+    """Yield what is wrong with the files of `tls`."""
     if settings.tls is None:
         return
     certificate_file, key_file = settings.tls.certificate_file, settings.tls.key_file
-    certificate, key = (project / certificate_file).resolve(), (project / key_file).resolve()
+    certificate, key = Path(certificate_file).resolve(), Path(key_file).resolve()
     missing = [
-        Mistake(path=path, value=repr(given), expected=f"expected a PEM file at {file}")
+        Mistake(path=path, value=repr(given.written), expected=f"expected a PEM file at {file}")
         for path, given, file in (
             ("tls.certificateFile", certificate_file, certificate),
             ("tls.keyFile", key_file, key),
@@ -44,14 +44,14 @@ def tls_rules(settings: Settings, project: Path) -> Iterator[Mistake]:
     if missing:
         yield from missing
         return
-    if (project / certificate_file).absolute().parent != (project / key_file).absolute().parent:
+    if Path(certificate_file).parent != Path(key_file).parent:
         yield Mistake(
             path="tls.keyFile",
-            value=repr(key_file),
-            expected=f"expected a file in the folder of tls.certificateFile, {(project / certificate_file).parent}: a "
+            value=repr(key_file.written),
+            expected=f"expected a file in the folder of tls.certificateFile, {Path(certificate_file).parent}: a "
             "renewal replaces both there",
         )
-    yield from _pair(certificate, key, repr(certificate_file), repr(key_file))
+    yield from _pair(certificate, key, repr(certificate_file.written), repr(key_file.written))
 
 
 def _pair(certificate_file: Path, key_file: Path, certificate_value: str, key_value: str) -> Iterator[Mistake]:

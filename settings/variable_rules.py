@@ -13,11 +13,11 @@ __all__ = ["served_variables", "variable_rules"]
 _COLLECT = "COLLECT_URL"
 
 
-def served_variables(settings: Settings, project: Path) -> dict[str, str]:
+def served_variables(settings: Settings) -> dict[str, str]:
     """The variables as a service of this machine gets them: a relative folder starts at the project, as every path."""
     variables = dict(settings.environment.variables)
     if folder := _folder(variables.get(_COLLECT, "")):
-        variables[_COLLECT] = str((project / Path(folder).expanduser()).resolve())
+        variables[_COLLECT] = str((settings.project / Path(folder).expanduser()).resolve())
     return variables
 
 

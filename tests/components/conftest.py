@@ -174,13 +174,13 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
     def run(settings: Settings) -> Declared:
         def declared() -> dict[str, Any]:
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m, tmp_path)) for m in settings.models]
-            environment = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles, tmp_path))
+            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m)) for m in settings.models]
+            environment = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles))
             deployment = ProcessDeployment(
-                "svc-dep", ProcessDeploymentArgs(settings, tmp_path, bundles=bundles, environment=environment)
+                "svc-dep", ProcessDeploymentArgs(settings, bundles=bundles, environment=environment)
             )
-            gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployment))
-            SmokeCheck("svc-check", SmokeCheckArgs(settings, tmp_path, bundles, keys, deployment, gateway))
+            gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployment))
+            SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
             return {
                 "state": gateway.state,
                 "shape": deployment.shape,

@@ -73,11 +73,9 @@ def declare_docker(declare, settings_with, engine, tmp_path):
 
         def declared():
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model, tmp_path)) for model in settings.models]
-            deployed = DockerDeployment(
-                "svc-dep", DockerDeploymentArgs(settings, tmp_path, bundles=bundles, image=IMAGE)
-            )
-            gateway = Gateway("svc-gw", GatewayArgs(settings, tmp_path, keys=keys, deployment=deployed))
+            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model)) for model in settings.models]
+            deployed = DockerDeployment("svc-dep", DockerDeploymentArgs(settings, bundles=bundles, image=IMAGE))
+            gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployed))
             return {"state": gateway.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
 
         return declare(declared)

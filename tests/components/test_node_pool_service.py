@@ -41,12 +41,10 @@ def deployed(declare, settings_with, tmp_path):
 
         def declared():
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m, tmp_path)) for m in settings.models]
+            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m)) for m in settings.models]
             replicas = NodePoolDeployment("svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE))
-            gateway = NodePoolGateway("svc-gw", NodePoolGatewayArgs(settings, tmp_path, keys=keys, deployment=replicas))
-            NodePoolSmokeCheck(
-                "svc-check", NodePoolSmokeCheckArgs(settings, tmp_path, bundles, keys, replicas, gateway)
-            )
+            gateway = NodePoolGateway("svc-gw", NodePoolGatewayArgs(settings, keys=keys, deployment=replicas))
+            NodePoolSmokeCheck("svc-check", NodePoolSmokeCheckArgs(settings, bundles, keys, replicas, gateway))
             return {
                 "state": gateway.state,
                 "logs": replicas.logs,

@@ -20,8 +20,8 @@ def declare_image(declare, settings_with, tmp_path):
         settings = settings_with(deployment={"target": "docker"}, **changed)
 
         def declared():
-            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model, tmp_path)) for model in settings.models]
-            image = ServiceImage("img", ServiceImageArgs.of(settings, bundles, tmp_path))
+            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model)) for model in settings.models]
+            image = ServiceImage("img", ServiceImageArgs.of(settings, bundles))
             return {"reference": image.reference, "environment": image.environment}
 
         return declare(declared)

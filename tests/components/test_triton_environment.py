@@ -10,17 +10,17 @@ from environment.curated_clone import SpecError
 CLONE = {"name": "My-Triton", "clone": "AzureML-Triton", "pipPackages": ["nltk"], "variables": {"WORKER_COUNT": "2"}}
 
 
-def environment_of(settings, project):
+def environment_of(settings):
     def declared():
-        bundles = [ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0], project))]
-        made = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles, project))
+        bundles = [ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0]))]
+        made = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles))
         return {"path": made.path, "summary": made.summary}
 
     return declared
 
 
 def test_a_clone_becomes_a_venv_with_its_packages(declare, settings_with, tmp_path):
-    declared = declare(environment_of(settings_with(environment=CLONE), tmp_path))
+    declared = declare(environment_of(settings_with(environment=CLONE)))
     venv = declared.resources["svc-env-venv"]
     assert (venv.type, venv.parent) == ("pulumi-python:dynamic/triton:EnvironmentVenv", "svc-env")
     assert venv.inputs["pipPackages"] == ["nltk"]
@@ -33,7 +33,7 @@ def test_variables_of_the_clone_stand_over_the_curated_ones(declare, settings_wi
     made = {}
 
     def declared():
-        made["it"] = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, [], tmp_path))
+        made["it"] = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, []))
 
     declare(declared)
     assert made["it"].variables["WORKER_COUNT"] == "2"
@@ -42,12 +42,12 @@ def test_variables_of_the_clone_stand_over_the_curated_ones(declare, settings_wi
 def test_a_scoring_only_service_needs_no_triton(declare, settings_with, tmp_path, scripts):
     (tmp_path / "model.txt").write_text("weights")
     settings = settings_with(models=[{"path": "model.txt", "name": "m", "framework": "Custom"}], entryScript="score.py")
-    assert declare(environment_of(settings, tmp_path)).resources["svc-env-venv"].inputs["triton"] is False
+    assert declare(environment_of(settings)).resources["svc-env-venv"].inputs["triton"] is False
 
 
 def test_an_unknown_curated_environment_ends_before_anything_is_declared(declare, settings_with, tmp_path):
     def declared():
-        args = replace(TritonEnvironmentArgs.of(settings_with(), [], tmp_path), clone="AzureML-Tritn")
+        args = replace(TritonEnvironmentArgs.of(settings_with(), []), clone="AzureML-Tritn")
         with pytest.raises(SpecError, match="AzureML-Triton"):
             TritonEnvironment("svc-env", args)
 

@@ -9,10 +9,15 @@ from settings import Settings
 from targets.machine.service import ServiceError
 from targets.process.directory import ServiceDirectory
 
-SETTINGS = Settings.model_validate({"models": ["m:1"]})
 STACK = {"type": "pulumi:pulumi:Stack"}
 PROVIDER = {"type": "pulumi:providers:kubernetes"}
 SERVICE = {"type": "kubernetes:core/v1:Service"}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """A stack's settings, in a project that has nothing but its state."""
+    return Settings.model_validate({"models": ["m:1"]}, context=tmp_path)
 
 
 @pytest.fixture
@@ -29,14 +34,14 @@ def stack(tmp_path):
     return write
 
 
-def test_nothing_deployed_may_be_purged(tmp_path, stack):
-    assert idle.check(SETTINGS, tmp_path) == 0
+def test_nothing_deployed_may_be_purged(settings, stack):
+    assert idle.check(settings) == 0
     stack("empty")
     stack("destroyed", STACK, PROVIDER)
-    assert idle.check(SETTINGS, tmp_path) == 0
+    assert idle.check(settings) == 0
 
 
-def test_stacks_with_resources_are_named_wherever_they_run(tmp_path, stack):
+def test_stacks_with_resources_are_named_wherever_they_run(settings, stack):
     stack("aks", STACK, PROVIDER, SERVICE, SERVICE)
     stack("local", STACK, SERVICE)
     with pytest.raises(
@@ -44,10 +49,10 @@ def test_stacks_with_resources_are_named_wherever_they_run(tmp_path, stack):
         match=r"from this folder: the stack 'aks' \(2 resources\), the stack 'local' \(1 resources\); destroy that "
         r"first: make destroy STACK=<stack>",
     ):
-        idle.check(SETTINGS, tmp_path)
+        idle.check(settings)
 
 
-def test_services_without_a_stack_are_named(tmp_path):
+def test_services_without_a_stack_are_named(settings, tmp_path):
     ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/p/prod", overwrite=False)
     with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
-        idle.check(SETTINGS, tmp_path)
+        idle.check(settings)

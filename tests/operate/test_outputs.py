@@ -53,14 +53,14 @@ def body_of(command: str, project: Path) -> object:
 
 def test_a_golden_inference_is_asked_of_triton(project: Path) -> None:
     golden = Registry(str(project / ".var" / "registry")).get("m").models[0]["golden"]["request"]
-    (infer,) = [line for line in commands(outputs_of(project), settings_of(project), project, "s") if "/infer" in line]
+    (infer,) = [line for line in commands(outputs_of(project), settings_of(project), "s") if "/infer" in line]
     assert f"{TRITON}/v2/models/m/versions/1/infer" in infer
     assert body_of(infer, project) == golden
 
 
 def test_a_long_request_is_in_a_file_that_the_command_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operate.outputs._LONGEST_BODY", 10)
-    (infer,) = [line for line in commands(outputs_of(project), settings_of(project), project, "s") if "/infer" in line]
+    (infer,) = [line for line in commands(outputs_of(project), settings_of(project), "s") if "/infer" in line]
     assert "-d @.var/cache/requests/triton-webservice/m.json" in infer
     assert (
         body_of(infer, project) == Registry(str(project / ".var" / "registry")).get("m").models[0]["golden"]["request"]
@@ -69,7 +69,7 @@ def test_a_long_request_is_in_a_file_that_the_command_names(project: Path, monke
 
 def test_a_script_is_asked_its_golden_request_or_the_users_own_file(project: Path) -> None:
     def score() -> list[str]:
-        lines = list(commands(outputs_of(project), settings_of(project), project, "s"))
+        lines = list(commands(outputs_of(project), settings_of(project), "s"))
         number = next(number for number, line in enumerate(lines) if SCORING in line)
         return lines[number - 1 : number + 1]
 
@@ -86,7 +86,7 @@ def test_a_script_is_asked_its_golden_request_or_the_users_own_file(project: Pat
 def test_a_registry_that_is_gone_costs_one_command(project: Path) -> None:
     outputs = outputs_of(project)
     gone = settings_of(project, registry="nowhere")
-    lines = list(commands(outputs, gone, project, "s"))
+    lines = list(commands(outputs, gone, "s"))
     assert any("/v2/models/m" in line for line in lines)
     assert not any("/infer" in line for line in lines)
 
@@ -97,7 +97,7 @@ def test_every_bundle_has_a_line_that_says_what_it_is(project: Path) -> None:
     assert isinstance(outputs["models"], list)
     outputs["models"].append(python)
     written = io.StringIO()
-    show(Console(file=written, width=200), settings_of(project), project, "s", json.dumps(outputs))
+    show(Console(file=written, width=200), settings_of(project), "s", json.dumps(outputs))
     shown = [line.strip().removeprefix("models").strip() for line in written.getvalue().splitlines()]
     first = shown.index("m:1: m 1 (onnxruntime_onnx)")
     assert shown[first + 1 : first + 3] == ["w:1: files for the entry script", "p:3: prep 1, 2"]

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from engine.state.stack_file import StackFile, config_text
 from settings import Settings, SettingsError, load, read_stack_file
 from settings import stack_file as stack_files
-from settings.schema import Framework, RegisteredModelId, Target
+from settings.schema import Framework, Model, RegisteredModelId, Target
 from tests.settings.conftest import VALID, merged, mistakes_of
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,7 +27,23 @@ def test_settings_have_azures_defaults(settings_of: Callable[..., Settings]) -> 
     assert (deployment.target, deployment.port, deployment.auth_enabled) == (Target.PROCESS, 6789, True)
     assert (deployment.gpu_cores, deployment.cpu_cores, deployment.memory_gb, deployment.overwrite) == (0, 1, 4, False)
     assert settings.models[0].framework is Framework.MULTI
-    assert settings.registry == ".var/registry"
+    assert settings.registry.written == ".var/registry"
+
+
+def test_paths_are_absolute_and_keep_the_text_of_the_file(settings_of: Callable[..., Settings], project: Path) -> None:
+    settings = settings_of({"stateDirectory": "../state"})
+    (model,) = settings.models
+    assert isinstance(model, Model)
+    assert (model.path, model.path.written) == (str(project / "models"), "models")
+    assert (settings.registry, settings.source_directory) == (str(project / ".var/registry"), str(project / "scripts"))
+    assert settings.state_directory == f"{project}/../state"
+    dumped = settings.model_dump(by_alias=True)
+    assert (dumped["stateDirectory"], dumped["registry"]) == ("../state", ".var/registry")
+
+
+def test_a_registry_by_its_url_stays_as_it_is(settings_of: Callable[..., Settings]) -> None:
+    settings = settings_of({"registry": "memory://models", "models": [{"path": "models", "name": "digits"}]})
+    assert (settings.registry, settings.registry.is_folder) == ("memory://models", False)
 
 
 def test_a_registered_model_is_named_with_its_version(settings_of: Callable[..., Settings]) -> None:

@@ -411,7 +411,7 @@ def test_collected_data_go_where_a_path_of_the_settings_would(
     for word, place in (("PROJECT", project), ("PARENT", project.parent), ("HOME", Path.home())):
         served = served.replace(word, str(place))
     settings = settings_of({"environment": {"variables": {"COLLECT_URL": url, "A": "b"}}})
-    assert served_variables(settings, project) == {"COLLECT_URL": served, "A": "b"}
+    assert served_variables(settings) == {"COLLECT_URL": served, "A": "b"}
 
 
 def test_a_script_may_be_linked_from_elsewhere_and_broken_links_are_told(mistakes: Check, project: Path) -> None:
