@@ -89,7 +89,7 @@ class DockerDeployment(MachineDeployment):
             "service_name": settings.service_name,
             "owner": stack_name(),
             "overwrite": deployment.overwrite,
-            "state_directory": state_directory(self._args.project / settings.state_directory),
+            "state_directory": state_directory(self._args.settings.state_directory),
             "network": self._network.name,
             "image": self._args.image,
             "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),

@@ -51,7 +51,7 @@ class Gateway(pulumi.ComponentResource):
         super().__init__("triton:index:Gateway", name, None, opts)
         inputs: dict[str, Any] = {
             "service_name": settings.service_name,
-            "state_directory": state_directory(args.project / settings.state_directory),
+            "state_directory": state_directory(settings.state_directory),
             "port": deployment.port,
             "public": deployment.public,
             "auth_enabled": deployment.auth_enabled,
@@ -69,8 +69,8 @@ class Gateway(pulumi.ComponentResource):
         if allowed:
             inputs["cors_origins"] = list(allowed)
         if settings.tls is not None:
-            inputs["certificate_file"] = str((args.project / settings.tls.certificate_file).resolve())
-            inputs["key_file"] = str((args.project / settings.tls.key_file).resolve())
+            inputs["certificate_file"] = str(Path(settings.tls.certificate_file).resolve())
+            inputs["key_file"] = str(Path(settings.tls.key_file).resolve())
         door = args.deployment.front_door(
             f"{name}-front-door", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.deployment])
         )

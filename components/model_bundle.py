@@ -10,7 +10,6 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry, content_digest
 from bundle.runtimes import Runtime
 from provider.resources.registered_model import RegisteredModel
-from settings.model_rules import registry_url
 from settings.model_runtime import runtime_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 

@@ -50,9 +50,9 @@ class NodePoolSmokeCheck(pulumi.ComponentResource):
             "scheme": scheme(options),
             "address": args.gateway.address if options.pool.exposure.reached_by_address else "",
             "sleeps": options.sleeps,
-            "server_name": _server_name(settings, args.project),
+            "server_name": _server_name(settings),
             "patience_seconds": times.progress,
-            **questions(settings, args.project, args.bundles, args.keys),
+            **questions(settings, args.bundles, args.keys),
             # What is behind the front door: another generation is another reason to ask.
             "generation": args.deployment.generation,
         }

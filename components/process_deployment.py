@@ -48,7 +48,7 @@ class ProcessDeployment(MachineDeployment):
             "service_name": settings.service_name,
             "owner": self._owner,
             "overwrite": deployment.overwrite,
-            "state_directory": state_directory(args.project / settings.state_directory),
+            "state_directory": state_directory(settings.state_directory),
             "bundles": [bundle.served for bundle in args.bundles],
             "environment_path": args.environment.path,
             "environment_digest": args.environment.digest,

@@ -43,8 +43,8 @@ class SmokeCheck(pulumi.ComponentResource):
         super().__init__("triton:index:SmokeCheck", name, None, opts)
         inputs = {
             "url": args.gateway.local_url,
-            "server_name": server_name(args.settings, args.project),
-            **questions(args.settings, args.project, args.bundles, args.keys),
+            "server_name": server_name(args.settings),
+            **questions(args.settings, args.bundles, args.keys),
         }
         # What is behind the front door: another generation is another reason to ask.
         inputs["generation"] = args.deployment.generation
@@ -61,7 +61,7 @@ def questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKe
         "key": keys.primary if settings.deployment.auth_enabled else "",
         "certificate": str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
-        "score": score_question(settings, project),
+        "score": score_question(settings),
         "timeout_seconds": settings.deployment.scoring_timeout_ms / 1000,
         "settings": _digest(settings),
     }
