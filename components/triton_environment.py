@@ -11,7 +11,7 @@ from components.model_bundle import ModelBundle
 from components.providers.environment_venv import EnvironmentVenv, declared_environment
 from environment.files import digest_of
 from settings.schema import Framework, Settings
-from settings.variable_rules import served_variables
+from settings.variables import served_variables
 
 __all__ = ["TritonEnvironment", "TritonEnvironmentArgs"]
 

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from settings import stack_file
 from settings.errors import Mistake, SettingsError
-from settings.form import mistakes_of_form, without_mistakes
-from settings.protection import encryption_rules
-from settings.rules import broken_rules
+from settings.form_mistakes import mistakes_of_form, without_mistakes
+from settings.rules.every_rule import broken_rules
+from settings.rules.protection import encryption_rules
 from settings.schema import Settings
 
 __all__ = ["load", "read_stack_file"]

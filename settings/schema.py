@@ -24,8 +24,8 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from settings.docker import DockerSettings, ImageSettings
 from settings.group import Group
+from settings.images import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
 from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
 

@@ -9,7 +9,7 @@ import pytest
 
 from settings import Settings
 from settings.azure_names import AZURE_NAMES
-from settings.form import _paths
+from settings.form_mistakes import _paths
 from tests.settings.conftest import Check
 
 A_MODEL = "expected a folder to register (path, name) or a registered model, as in 'triton_model:1'"
