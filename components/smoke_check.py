@@ -13,9 +13,9 @@ from components.gateway import Gateway
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from provider.resources import smoke_check
+from settings.certificate import certificate_host
 from settings.golden import score_question
 from settings.schema import Framework, Settings
-from settings.tls_files import certificate_host
 
 __all__ = ["SmokeCheck", "SmokeCheckArgs", "questions", "server_name"]
 

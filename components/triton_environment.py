@@ -12,7 +12,7 @@ from environment.declared import declared_environment
 from environment.source_digest import digest_of
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.schema import Framework, Settings
-from settings.variable_rules import served_variables
+from settings.variables import served_variables
 
 __all__ = ["TritonEnvironment", "TritonEnvironmentArgs"]
 

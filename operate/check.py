@@ -19,9 +19,9 @@ from environment import venv
 from environment.declared import declared_environment
 from operate.trial import SERVICE, trial_folder
 from settings import Settings
-from settings.model_rules import layout_of
+from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
-from settings.variable_rules import served_variables
+from settings.variables import served_variables
 from targets.process import rollout
 from targets.process.spec import ServiceSpec
 from targets.served import EntryScript, ServedBundle

@@ -13,7 +13,7 @@ from bundle.registry import Registered, Registry
 from environment.declared import declared_environment
 from operate.check import verdict
 from settings import Settings
-from settings.model_rules import layout_of
+from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from targets.docker import check, front_door, logs, service
 from targets.docker.engine import Engine

@@ -1,13 +1,16 @@
 """What serves a stack's models: Triton's release and its ONNX Runtime, told from the settings."""
 
 import re
+from pathlib import Path
 
 from bundle.frameworks import ONNXRUNTIME
+from bundle.layout import check_layout
+from bundle.model import Bundle
 from bundle.runtimes import Runtime
 from environment import Environment, SpecError
 from settings.schema import Settings, Target
 
-__all__ = ["runtime_of"]
+__all__ = ["layout_of", "runtime_of"]
 
 _RELEASE = re.compile(r":(\d\d\.\d\d)-[^/]*$")
 
@@ -28,3 +31,12 @@ def runtime_of(settings: Settings) -> Runtime | None:
     if settings.image.reference is not None or release is None:
         return None
     return Runtime.of_release(image.rpartition("/")[2], release[1])
+
+
+def layout_of(settings: Settings, folder: Path) -> Bundle:
+    """Check the bundle in a folder for the target and the runtime of these settings.
+
+    Raises:
+        LayoutError: The folder is no bundle that they can serve.
+    """
+    return check_layout(folder, target=settings.deployment.target.value, runtime=runtime_of(settings))

@@ -24,8 +24,8 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from settings.docker import DockerSettings, ImageSettings
 from settings.group import Group
+from settings.images import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
 from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
 
@@ -135,6 +135,9 @@ class Environment(Group):
     )
     clone: str | None = Field(default=None, description="the curated environment it is cloned from")
     pip_packages: list[str] = Field(default=[], description="requirements, as in 'nltk>=3.9'; resolved and locked")
+    requirements_file: ProjectPath | None = Field(
+        default=None, description="a requirements.txt, relative to the project: its lines join pipPackages"
+    )
     variables: dict[str, str] = Field(
         default={}, description="of the entry script server and Triton: see serving/README.md"
     )

@@ -37,10 +37,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     registry = Registry(str(tmp_path / ".var" / "registry"))
     registry.register("digits", check_layout(tmp_path / "models", target="process"), framework="Multi")
     registry.register("other.model-2", check_files(tmp_path / "scripts"), framework="Custom")
-    monkeypatch.setattr("settings.machine.processors", lambda: 2)
-    monkeypatch.setattr("settings.machine.memory_gb", lambda: 8.04)
-    monkeypatch.setattr("settings.machine.gpus", lambda: 0)
-    monkeypatch.setattr("settings.machine.why_not", lambda wheel: ())
+    monkeypatch.setattr("settings.rules.this_machine.processors", lambda: 2)
+    monkeypatch.setattr("settings.rules.this_machine.memory_gb", lambda: 8.04)
+    monkeypatch.setattr("settings.rules.this_machine.gpus", lambda: 0)
+    monkeypatch.setattr("settings.rules.this_machine.why_not", lambda wheel: ())
     return tmp_path
 
 

@@ -54,14 +54,14 @@ def test_check_says_where_it_can_be_run(options, screen):
         node_pool.run("check", screen, options().settings, follow=False)
 
 
-def test_outputs_lead_to_a_service_inside_the_cluster(options, tmp_path):
+def test_outputs_lead_to_a_service_inside_the_cluster(options):
     values = {
         "scoringUri": "http://triton-webservice.default.svc",
         "tritonUri": "http://triton-webservice.default.svc",
         "metricsUri": "http://triton-webservice-replicas.default.svc:8002/metrics",
         "portForward": "kubectl port-forward …",
     }
-    lines = list(commands(values, options().settings, tmp_path, "aks-gpu"))
+    lines = list(commands(values, options().settings, "aks-gpu"))
     assert "  kubectl port-forward …" in lines
     (health,) = [line for line in lines if "/v2/health/ready" in line]
     assert "--connect-to ::localhost:6789 http://triton-webservice.default.svc/v2/health/ready" in health

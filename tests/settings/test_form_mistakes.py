@@ -9,7 +9,7 @@ import pytest
 
 from settings import Settings
 from settings.azure_names import AZURE_NAMES
-from settings.form import _paths
+from settings.form_mistakes import _paths
 from tests.settings.conftest import Check
 
 A_MODEL = "expected a folder to register (path, name) or a registered model, as in 'triton_model:1'"
@@ -83,7 +83,7 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"environment": "My-Triton"},
-        "environment has the value 'My-Triton': expected a group of name, clone, pipPackages, variables",
+        "environment has the value 'My-Triton': expected a group of name, clone, pipPackages, requirementsFile, variables",
     ),
     ({"environment": {"pipPackages": "nltk"}}, "environment.pipPackages has the value 'nltk': expected a list"),
     ({"environment": {"pipPackages": [{}]}}, "environment.pipPackages[0] has the value {}: expected text"),

@@ -1,4 +1,4 @@
-"""The settings of images, for the targets that run containers, and those of target `docker`."""
+"""The settings of images, for the targets that run containers, and the settings of target `docker`."""
 
 import re
 from typing import Annotated

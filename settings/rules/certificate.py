@@ -11,23 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from settings.errors import Mistake
 from settings.schema import Settings
 
-__all__ = ["certificate_host", "tls_rules"]
+__all__ = ["certificate_rules"]
 
 
-def certificate_host(settings: Settings) -> str:
-    """The host that the front door's certificate is for: `localhost` where it may be; "" without TLS.
-
-    For `*.example.org` it is that as it stands.
-    """
-    if settings.tls is None:
-        return ""
-    certificate = x509.load_pem_x509_certificate(Path(settings.tls.certificate_file).read_bytes())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    found = names.get_values_for_type(x509.DNSName)
-    return "localhost" if "localhost" in found or not found else found[0]
-
-
-def tls_rules(settings: Settings) -> Iterator[Mistake]:
+def certificate_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield what is wrong with the files of `tls`."""
     if settings.tls is None:
         return

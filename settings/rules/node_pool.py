@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from settings.compute_targets import OWN_POOL, presets
 from settings.errors import Mistake
-from settings.node_pool_pods import pod_rules
+from settings.rules.node_pool_pods import pod_rules
 from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]

@@ -10,14 +10,17 @@ from bundle.bundle_types import Bundle
 from bundle.frameworks import ONNXRUNTIME, named
 from bundle.golden_file import least_request_bytes
 from bundle.layout import check_files, check_layout
+from bundle.golden import least_request_bytes
+from bundle.layout import check_files
+from bundle.names import folder_problems
 from bundle.problems import LayoutError
 from bundle.registry import Registered, Registry, RegistryError
 from bundle.shell_names import folder_problems
 from settings.errors import Mistake
-from settings.model_runtime import runtime_of
+from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 
-__all__ = ["BundleRead", "layout_of", "model_rules", "read_bundles"]
+__all__ = ["BundleRead", "model_rules", "read_bundles"]
 
 _ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
@@ -64,11 +67,6 @@ def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[M
     yield from _goldens_pass_the_door(settings.deployment.max_request_megabytes, named_once)
     if settings.deployment.target is Target.PROCESS:
         yield from _gpus_are_used(settings.deployment.gpu_cores, bundles)
-
-
-def layout_of(settings: Settings, folder: Path) -> Bundle:
-    """Check the bundle in a folder for where these settings serve it. Raises `LayoutError`."""
-    return check_layout(folder, target=settings.deployment.target.value, runtime=runtime_of(settings))
 
 
 def _to_register(settings: Settings, model: Model, path: str) -> BundleRead:

@@ -1,24 +1,14 @@
-"""The environment's variables: rules over their names and values, and what a service gets of them."""
+"""Rules over the names and values of the environment's variables."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from serving.settings import VARIABLES
 from settings.errors import Mistake
 from settings.schema import Settings, Target
+from settings.variables import COLLECT, folder_of
 
-__all__ = ["served_variables", "variable_rules"]
-
-_COLLECT = "COLLECT_URL"
-
-
-def served_variables(settings: Settings) -> dict[str, str]:
-    """The variables as a service of this machine gets them: a relative folder starts at the project, as every path."""
-    variables = dict(settings.environment.variables)
-    if folder := _folder(variables.get(_COLLECT, "")):
-        variables[_COLLECT] = str((settings.project / Path(folder).expanduser()).resolve())
-    return variables
+__all__ = ["variable_rules"]
 
 
 def variable_rules(settings: Settings) -> Iterator[Mistake]:
@@ -37,15 +27,7 @@ def variable_rules(settings: Settings) -> Iterator[Mistake]:
             variable.parse(value)
         except ValueError:
             expected = variable.expected
-        if name == _COLLECT and settings.deployment.target is not Target.PROCESS and _folder(value):
+        if name == COLLECT and settings.deployment.target is not Target.PROCESS and folder_of(value):
             expected = "a URL such as s3://bucket/folder: files in a container end with it"
         if expected:
             yield Mistake(path=f"environment.variables.{name}", value=repr(value), expected=f"expected {expected}")
-
-
-def _folder(url: str) -> str:
-    """The folder of this machine that a URL of fsspec's means; "" where it means something else."""
-    scheme, separator, rest = url.rpartition("::")[2].partition("://")
-    if not separator:
-        return url
-    return rest if scheme in ("file", "local") else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from environment.source_folder import read_source
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
-from settings.model_rules import BundleRead
+from settings.rules.models import BundleRead
 from settings.schema import Settings
 
 __all__ = ["script_rules"]

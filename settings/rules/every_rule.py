@@ -1,0 +1,39 @@
+"""Every rule over a stack's settings, as each engine applies it at each preview."""
+
+from collections.abc import Collection
+
+from settings.errors import Mistake
+from settings.rules.certificate import certificate_rules
+from settings.rules.environment import environment_rules
+from settings.rules.front_door import front_door_rules
+from settings.rules.images import image_rules
+from settings.rules.models import model_rules, read_bundles
+from settings.rules.node_pool import node_pool_rules
+from settings.rules.places import place_rules
+from settings.rules.protection import protection_rules
+from settings.rules.script import script_rules
+from settings.rules.texts import text_rules
+from settings.rules.this_machine import machine_rules
+from settings.rules.variables import variable_rules
+from settings.schema import Settings
+
+__all__ = ["broken_rules"]
+
+
+def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
+    """List the rules that these settings break; `secret` names the settings that the stack's file encrypts."""
+    bundles = read_bundles(settings)
+    return [
+        *text_rules(settings),
+        *place_rules(settings),
+        *model_rules(settings, bundles),
+        *environment_rules(settings),
+        *variable_rules(settings),
+        *script_rules(settings, bundles),
+        *certificate_rules(settings),
+        *protection_rules(settings, secret),
+        *front_door_rules(settings),
+        *machine_rules(settings),
+        *image_rules(settings, secret),
+        *node_pool_rules(settings),
+    ]
