@@ -10,7 +10,6 @@ from components.access_keys import AccessKeys
 from components.machine_deployment import MachineDeployment
 from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
-from gateway.cors import VARIABLE, origins
 from settings.certificate import certificate_host
 from settings.schema import Settings
 from targets.machine.loopback import loopback_host

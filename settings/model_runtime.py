@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from bundle.bundle_types import Bundle
 from bundle.frameworks import ONNXRUNTIME
 from bundle.layout import check_layout
-from bundle.model import Bundle
 from bundle.runtimes import Runtime
 from environment import Environment, SpecError
 from settings.schema import Settings, Target

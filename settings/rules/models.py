@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle.bundle_types import Bundle
 from bundle.frameworks import ONNXRUNTIME, named
 from bundle.golden_file import least_request_bytes
-from bundle.layout import check_files, check_layout
-from bundle.golden import least_request_bytes
 from bundle.layout import check_files
-from bundle.names import folder_problems
 from bundle.problems import LayoutError
 from bundle.registry import Registered, Registry, RegistryError
 from bundle.shell_names import folder_problems
