@@ -103,6 +103,7 @@ class DockerDeployment(MachineDeployment):
             "memoryMb": deployment.memory_mb,
             "scorerShare": settings.docker.scorer_share,
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "maxRequestMegabytes": deployment.max_request_megabytes,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,
             "drainSeconds": deployment.drain_seconds,

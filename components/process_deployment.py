@@ -59,6 +59,7 @@ class ProcessDeployment(MachineDeployment):
             "cpuCores": deployment.cpu_cores,
             "memoryMb": deployment.memory_mb,
             "scoringTimeoutMs": deployment.scoring_timeout_ms,
+            "maxRequestMegabytes": deployment.max_request_megabytes,
             "strategy": deployment.rollout.strategy,
             "deadlineSeconds": deployment.rollout.deadline_seconds,
             "drainSeconds": deployment.drain_seconds,

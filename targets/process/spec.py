@@ -10,7 +10,7 @@ from targets.machine import spec
 __all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
 
 # What may change without a new generation.
-_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds", "drain_seconds"}
+_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds"}
 
 
 class ServedBundle(spec.Part):
