@@ -115,6 +115,7 @@ class Machinery:
             bundles=(bundle,),
             environment_path=self.ours.path,
             environment_digest=self.ours.digest,
+            max_request_megabytes=64,
         )
         launch = triton(spec, generation, directory=self.folder, shared_memory=f"benchmark-{http}-")
         server = self.start("triton", launch.command, launch.variables, f"http://127.0.0.1:{http}")

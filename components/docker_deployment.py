@@ -101,6 +101,7 @@ class DockerDeployment(MachineDeployment):
             "memory_mb": deployment.memory_mb,
             "scorer_share": settings.docker.scorer_share,
             "scoring_timeout_ms": deployment.scoring_timeout_ms,
+            "max_request_megabytes": deployment.max_request_megabytes,
             "strategy": deployment.rollout.strategy,
             "deadline_seconds": deployment.rollout.deadline_seconds,
             "drain_seconds": deployment.drain_seconds,

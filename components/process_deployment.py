@@ -57,6 +57,7 @@ class ProcessDeployment(MachineDeployment):
             "cpu_cores": deployment.cpu_cores,
             "memory_mb": deployment.memory_mb,
             "scoring_timeout_ms": deployment.scoring_timeout_ms,
+            "max_request_megabytes": deployment.max_request_megabytes,
             "strategy": deployment.rollout.strategy,
             "deadline_seconds": deployment.rollout.deadline_seconds,
             "drain_seconds": deployment.drain_seconds,

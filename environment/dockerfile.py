@@ -9,10 +9,12 @@ files, byte code included: it is compiled in one go, with hashes in place of tim
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
 
 from environment.curated_clone import Environment
 from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER, model_directory
+from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER
+from environment.script_variables import model_directory, script_variables, service_version
+from environment.spec import Environment
 from environment.venv import UTF8
 
 __all__ = [
@@ -41,7 +43,9 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
     """The Dockerfile of an environment on a base image that has `python3`, pip and, where Triton serves, Triton.
 
     Its context holds `CURATED_LOCK`, `FULL_LOCK` and the folder `serving`; `digest` is theirs and the base image's.
-    The virtual environment sees the base image's own packages, which Triton's Python models may need.
+    The virtual environment sees the base image's own packages, which Triton's Python models may need. The image
+    has the curated environment's variables; those of the stack's settings may hold secrets and reach a container when
+    it starts.
     """
     labels = {
         f"{_OCI}.title": environment.name,
@@ -52,6 +56,7 @@ def environment_dockerfile(environment: Environment, *, base_image: str, digest:
     }
     python = f"{ENVIRONMENT}/bin/python"
     packages = f"$({python} -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')"
+    variables = {"PYTHONUNBUFFERED": "1", **environment.curated.variables}
     arguments = "\n".join(f"ARG {name}" for name in BUILD_ARGUMENTS)
     return f"""\
 FROM {base_image} AS packages
@@ -71,7 +76,8 @@ USER root
 RUN getent passwd {USER} > /dev/null || useradd --uid {USER} --create-home --shell /usr/sbin/nologin service
 COPY --from=packages {ENVIRONMENT} {ENVIRONMENT}
 COPY serving {SERVING}/serving
-ENV PATH={ENVIRONMENT}/bin:${{PATH}} PYTHONUNBUFFERED=1
+ENV PATH={ENVIRONMENT}/bin:${{PATH}}
+{_variables(variables)}
 {_labels(labels)}
 USER {USER}:{USER}
 """
@@ -106,25 +112,24 @@ def service_dockerfile(
         f"{LABELS}.model-framework": ",".join(sorted(set(frameworks))),
         f"{LABELS}.service-digest": digest,
     }
-    variables = {"AZUREML_MODEL_DIR": model_directory([bundle[:2] for bundle in bundles])} if holds_models else {}
+    served = [bundle[:2] for bundle in bundles]
+    variables = {"AZUREML_MODEL_DIR": model_directory(MODELS, served)} if holds_models else {}
     script = ""
     if entry_script is not None:
         script = f"COPY source {SOURCE}\n"
-        variables |= {
-            "AML_APP_ROOT": SOURCE,
-            "AZUREML_SOURCE_DIRECTORY": SOURCE,
-            "AZUREML_ENTRY_SCRIPT": str(PurePosixPath(entry_script)),
-            "SERVICE_VERSION": ",".join(f"{name}:{version}" for name, version, _ in bundles),
-        }
+        variables |= {**script_variables(SOURCE, entry_script), **service_version(served)}
     models = f"COPY models {MODELS}\n" if holds_models else ""
-    words = " ".join(f"{name}={_quoted(value)}" for name, value in variables.items())
     return f"""\
 FROM {environment_image}
 {models}COPY probe {SERVICE}/probe
-{script}{f"ENV {words}" if words else ""}
+{script}{_variables(variables)}
 WORKDIR {SOURCE if entry_script else SERVICE}
 {_labels(labels)}
 """
+
+
+def _variables(variables: Mapping[str, str]) -> str:
+    return "ENV " + " ".join(f"{name}={_quoted(value)}" for name, value in variables.items()) if variables else ""
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 The service image starts as user `USER`, writes to `/tmp` alone, and has `tritonserver` and `python` on its PATH.
 """
 
-__all__ = ["MODELS", "PROBE_SCORER", "PROBE_TRITON", "SERVICE", "SOURCE", "USER", "model_directory", "repository"]
+__all__ = ["MODELS", "PROBE_SCORER", "PROBE_TRITON", "SERVICE", "SOURCE", "USER", "repository"]
 
 USER = 1000  # as in NVIDIA's images
 
@@ -28,8 +28,3 @@ SCORER_PORT = 5001
 def repository(name: str, version: int) -> str:
     """Triton's model repository of a registered bundle in the service image."""
     return f"{MODELS}/{name}/{version}/triton"
-
-
-def model_directory(bundles: list[tuple[str, int]]) -> str:
-    """`AZUREML_MODEL_DIR` for these bundles (name, version): the one bundle's folder, or the folder of them all."""
-    return f"{MODELS}/{bundles[0][0]}/{bundles[0][1]}" if len(bundles) == 1 else MODELS

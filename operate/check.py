@@ -69,6 +69,7 @@ def run(console: Console, settings: Settings) -> int:
             gpu_cores=settings.deployment.gpu_cores,
             memory_mb=settings.deployment.memory_mb,
             scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
+            max_request_megabytes=settings.deployment.max_request_megabytes,
             deadline_seconds=settings.deployment.rollout.deadline_seconds,
         )
         started = time.monotonic()

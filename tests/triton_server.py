@@ -85,6 +85,7 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_m
         environment_digest=environment.digest,
         variables={},
         memory_mb=memory_mb,
+        max_request_megabytes=64,
     )
     launch = programs.triton(
         spec, generation, directory=folder, shared_memory=f"tests-{os.getpid()}-{generation.triton_http}-"

@@ -14,7 +14,8 @@ from common.waiting import wait_until
 from environment.image_layout import TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from serving.probing import probe
 from serving.probing.judging import Problem
-from targets.docker.containers import Container, generation, triton_command
+from targets import commands
+from targets.docker.containers import Container, generation
 from targets.docker.engine import Engine
 from targets.docker.failure import by_hand, explain
 from targets.docker.spec import ServiceSpec
@@ -69,7 +70,7 @@ def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
     spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
     container = next(c for c in generation(spec, 0) if c.role == "triton")
     body = {key: value for key, value in container.body.items() if key != "Healthcheck"}
-    command = triton_command(spec.repositories)  # without its keeper, which the base image does not have
+    command = commands.triton_command(spec.repositories)  # without its keeper, which the base image does not have
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
     mounts = [
         {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}

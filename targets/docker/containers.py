@@ -12,15 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from environment.image_layout import (
-    PROBE_SCORER,
-    PROBE_TRITON,
-    SCORER_PORT,
-    TRITON_GRPC_PORT,
-    TRITON_HTTP_PORT,
-    TRITON_METRICS_PORT,
-)
-from serving.command import KEEPER, PROBE, RELOADABLE, SERVER
+from environment.image_layout import PROBE_SCORER, PROBE_TRITON
+from serving.command import PROBE
+from targets import commands
 from targets.docker.spec import ServiceSpec
 
 __all__ = [
@@ -32,13 +26,9 @@ __all__ = [
     "generation",
     "hardened",
     "probe_command",
-    "triton_command",
 ]
 
 PREFIX = "triton-serving"
-# Triton waits this long for requests under way when it is told to stop, and the engine a little longer.
-EXIT_TIMEOUT_SECONDS = 20
-STOP_MARGIN_SECONDS = 10
 _MIB = 1024 * 1024
 _SECOND = 1_000_000_000  # the API's durations are in nanoseconds
 
@@ -112,23 +102,6 @@ def _containers(spec: ServiceSpec, number: int) -> list[Container]:
     return containers
 
 
-_KEEPER = ["python", *KEEPER, f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
-
-
-def triton_command(repositories: tuple[str, ...]) -> list[str]:
-    """Triton's command line. It stays up when a model does not load, so that the probe can say why."""
-    return [
-        "tritonserver",
-        *(f"--model-repository={repository}" for repository in repositories),
-        f"--http-port={TRITON_HTTP_PORT}",
-        f"--grpc-port={TRITON_GRPC_PORT}",
-        f"--metrics-port={TRITON_METRICS_PORT}",
-        "--exit-on-error=false",
-        f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
-        *RELOADABLE,
-    ]
-
-
 def _network(spec: ServiceSpec, name: str) -> Container:
     body = _body(spec, ["sleep", "infinity"])
     # `sleep` is process 1, which ignores signals that it does not handle.
@@ -139,40 +112,31 @@ def _network(spec: ServiceSpec, name: str) -> Container:
 
 def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
-    body = _body(
-        spec, [*_KEEPER, *triton_command(spec.repositories)], _threads(spec) | spec.variables, gpus=spec.gpu_cores
-    )
+    command = [*commands.keeper_command(), *commands.triton_command(spec.repositories)]
+    body = _body(spec, command, commands.triton_variables(spec.told), gpus=spec.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.
     shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)
     body["HostConfig"]["ShmSize"] = shared * _MIB
-    body |= {"StopTimeout": EXIT_TIMEOUT_SECONDS + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.TRITON, spec)}
+    stop_seconds = commands.stop_seconds(commands.EXIT_TIMEOUT_SECONDS)
+    body |= {"StopTimeout": stop_seconds, "Healthcheck": _health(Role.TRITON, spec)}
     return Container(name, Role.TRITON, body)
 
 
 def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = spec.scorer_share if spec.triton else 1.0
-    drain = max(1, spec.drain_seconds)
-    variables = _threads(spec) | {
-        "SERVICE_NAME": spec.service_name,
-        "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
-        "GRACEFUL_TIMEOUT": str(drain),
-        **({"TRITON_PROBE_FILE": PROBE_TRITON} if spec.triton else {}),
-    }
-    command = ["python", *SERVER, "--host=0.0.0.0", f"--port={SCORER_PORT}"]
-    body = _body(spec, command, variables | spec.variables, gpus=0 if spec.triton else spec.gpu_cores)
+    variables = commands.scorer_variables(spec.told, triton_probe=PROBE_TRITON if spec.triton else "")
+    body = _body(spec, commands.scorer_command(), variables, gpus=0 if spec.triton else spec.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
-    body |= {"StopTimeout": drain + STOP_MARGIN_SECONDS, "Healthcheck": _health(Role.SCORER, spec)}
+    stop_seconds = commands.stop_seconds(spec.told.graceful_seconds)
+    body |= {"StopTimeout": stop_seconds, "Healthcheck": _health(Role.SCORER, spec)}
     return Container(name, Role.SCORER, body)
 
 
 def _body(
     spec: ServiceSpec, command: list[str], variables: Mapping[str, str] | None = None, *, gpus: int = 0
 ) -> dict[str, Any]:
-    environment = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
-    if not gpus:
-        # NVIDIA's images ask its runtime for every GPU of the machine unless told otherwise.
-        environment["NVIDIA_VISIBLE_DEVICES"] = "void"
+    environment = commands.in_container(variables or {}, spec.told, gpus=gpus)
     return {
         "Image": spec.image,
         "Entrypoint": command[:1],
@@ -209,11 +173,6 @@ def _gpus(count: int) -> dict[str, Any]:
     """What `docker run --gpus COUNT` sends."""
     request = {"Driver": "", "Count": count, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
     return {"DeviceRequests": [request]} if count else {}
-
-
-def _threads(spec: ServiceSpec) -> dict[str, str]:
-    """Libraries that count cores see the machine's, not the container's."""
-    return {"OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores)))}
 
 
 def probe_command(role: str, *, wait: float = 0, timeout: float = 0) -> list[str]:

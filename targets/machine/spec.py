@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from common.part import Part
+from targets import commands
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
@@ -25,9 +26,22 @@ class ServiceSpec(Part):
     cpu_cores: float = 1
     memory_mb: int = 4096
     scoring_timeout_ms: int = 60_000
+    max_request_megabytes: int
     strategy: Literal["surge", "recreate"] = "surge"
     deadline_seconds: int = 300
     drain_seconds: int = 30
+
+    @property
+    def told(self) -> commands.Service:
+        """What its programs are told of the service."""
+        return commands.Service(
+            name=self.service_name,
+            cpu_cores=self.cpu_cores,
+            scoring_timeout_ms=self.scoring_timeout_ms,
+            max_request_megabytes=self.max_request_megabytes,
+            drain_seconds=self.drain_seconds,
+            variables=self.variables,
+        )
 
 
 class FrontDoorSpec(Part):

@@ -11,6 +11,7 @@ what was registered. The copy goes with its generation.
 from pathlib import Path
 
 from bundle.registry import Registry, RegistryError
+from environment import script_variables
 from targets.machine.service import ServiceError
 from targets.process.spec import ServiceSpec
 from targets.served import ServedBundle
@@ -36,11 +37,9 @@ def lay_out(spec: ServiceSpec, generation: Path) -> ServiceSpec:
 
 
 def model_directory(spec: ServiceSpec, generation: Path) -> Path:
-    """`AZUREML_MODEL_DIR`: the one bundle's folder, or, of several, the folder that holds them all."""
-    root = generation / _FOLDER
-    if len(spec.bundles) > 1:
-        return root
-    return root / spec.bundles[0].name / str(spec.bundles[0].version)
+    """`AZUREML_MODEL_DIR` of a generation: where the copies are."""
+    bundles = [(bundle.name, bundle.version) for bundle in spec.bundles]
+    return Path(script_variables.model_directory(generation / _FOLDER, bundles))
 
 
 def _copy(bundle: ServedBundle, target: Path) -> None:

@@ -5,18 +5,16 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment.script_variables import script_variables, service_version
 from environment.venv import triton_in
-from serving.command import RELOADABLE, SERVER
+from targets import commands
 from targets.process.directory import Generation
 from targets.process.spec import ServiceSpec
 
 __all__ = ["Launch", "scorer", "triton"]
 
-# Triton waits this long for requests under way when it is told to stop, and the supervisor a little longer.
-EXIT_TIMEOUT_SECONDS = 20
-STOP_SECONDS = EXIT_TIMEOUT_SECONDS + 10
-
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE")
+_LOOPBACK = "127.0.0.1"
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
@@ -24,7 +22,8 @@ _GPUS = "CUDA_VISIBLE_DEVICES"
 class Launch:
     """What `launch.py` reads: a command, the folder it starts in, its whole environment.
 
-    `memory_mb` bounds what it and its processes use together; `triton` is the address of the Triton that it is.
+    `memory_mb` bounds what it and its processes use together; `triton` is the address of the Triton that it is;
+    `stop_seconds` is how long the supervisor waits for its end.
     """
 
     command: list[str]
@@ -32,6 +31,7 @@ class Launch:
     variables: dict[str, str]
     memory_mb: int | None = None
     triton: str | None = None
+    stop_seconds: int = commands.stop_seconds(commands.EXIT_TIMEOUT_SECONDS)
 
     def to_json(self) -> str:
         launch = {
@@ -40,8 +40,14 @@ class Launch:
             "variables": self.variables,
             "memoryMb": self.memory_mb,
             "triton": self.triton,
+            "stopSeconds": self.stop_seconds,
         }
         return json.dumps(launch, indent=2)
+
+    @classmethod
+    def stop_seconds_in(cls, file: Path) -> int:
+        """Read how long the supervisor waits for the end of what a launch file starts."""
+        return int(json.loads(file.read_bytes()).get("stopSeconds", cls.stop_seconds))
 
 
 def triton(
@@ -57,26 +63,25 @@ def triton(
     its Python backend's regions.
     """
     server = triton_in(spec.environment_path)
-    command = [
-        str(server.server),
-        *(f"--model-repository={bundle.path / 'triton'}" for bundle in spec.triton_bundles),
-        f"--backend-directory={server.backend_directory}",
-        f"--cache-directory={server.cache_directory}",
-        "--http-address=127.0.0.1",
-        f"--http-port={generation.triton_http}",
-        "--grpc-address=127.0.0.1",
-        f"--grpc-port={generation.triton_grpc}",
-        "--metrics-address=127.0.0.1",
-        f"--metrics-port={generation.triton_metrics}",
-        "--exit-on-error=false",
-        f"--exit-timeout-secs={EXIT_TIMEOUT_SECONDS}",
-        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
-        *RELOADABLE,
-    ]
+    listening = commands.Listening(
+        http=_port(generation.triton_http),
+        grpc=_port(generation.triton_grpc),
+        metrics=_port(generation.triton_metrics),
+        address=_LOOPBACK,
+    )
+    command = commands.triton_command(
+        [str(bundle.path / "triton") for bundle in spec.triton_bundles],
+        server=str(server.server),
+        listening=listening,
+        options=[
+            f"--backend-directory={server.backend_directory}",
+            f"--cache-directory={server.cache_directory}",
+            f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        ],
+    )
     variables = {
         **_inherited(),
-        "OMP_NUM_THREADS": str(max(1, int(spec.cpu_cores))),
-        **spec.variables,
+        **commands.triton_variables(spec.told),
         **_gpus(spec),
         # The Python backend embeds the `python3` that is first on PATH.
         "PATH": _path(spec),
@@ -87,7 +92,7 @@ def triton(
         directory=directory,
         variables={k: v for k, v in variables.items() if v or k == _GPUS},
         memory_mb=spec.memory_mb,
-        triton=f"http://127.0.0.1:{generation.triton_http}",
+        triton=f"http://{_LOOPBACK}:{generation.triton_http}",
     )
 
 
@@ -102,32 +107,34 @@ def scorer(
     """The entry script server on loopback, with Azure's environment variables; `probe` names the models it needs."""
     if spec.entry_script is None or generation.scorer is None:
         raise ValueError("a generation without an entry script has no scorer")
+    with_triton = generation.triton_http is not None
     variables = {
         **_inherited(),
-        "SCORING_TIMEOUT_MS": str(spec.scoring_timeout_ms),
-        "SERVICE_VERSION": ",".join(f"{bundle.name}:{bundle.version}" for bundle in spec.bundles),
-        **spec.variables,
+        **service_version([(bundle.name, bundle.version) for bundle in spec.bundles]),
+        **commands.scorer_variables(spec.told, triton_probe=str(probe) if with_triton else ""),
         **_gpus(spec),
         "PATH": _path(spec),
-        "AML_APP_ROOT": str(source_directory),
-        "AZUREML_SOURCE_DIRECTORY": str(source_directory),
-        "AZUREML_ENTRY_SCRIPT": spec.entry_script.file,
+        **script_variables(source_directory, spec.entry_script.file),
         "AZUREML_MODEL_DIR": str(model_directory),
-        "SERVICE_NAME": spec.service_name,
     }
-    if generation.triton_http is not None:
+    if with_triton:
         variables["TRITON_HTTP_PORT"] = str(generation.triton_http)
         variables["TRITON_GRPC_PORT"] = str(generation.triton_grpc)
-        variables["TRITON_PROBE_FILE"] = str(probe)
-    command = [
-        str(spec.environment_path / "bin" / "python"),
-        *SERVER,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(generation.scorer),
-    ]
-    return Launch(command=command, directory=source_directory, variables=variables, memory_mb=spec.memory_mb)
+    return Launch(
+        command=commands.scorer_command(
+            python=str(spec.environment_path / "bin" / "python"), host=_LOOPBACK, port=generation.scorer
+        ),
+        directory=source_directory,
+        variables=variables,
+        memory_mb=spec.memory_mb,
+        stop_seconds=commands.stop_seconds(spec.told.graceful_seconds),
+    )
+
+
+def _port(chosen: int | None) -> int:
+    if chosen is None:
+        raise ValueError("a generation without Triton has no port of its")
+    return chosen
 
 
 def _gpus(spec: ServiceSpec) -> dict[str, str]:

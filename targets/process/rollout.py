@@ -208,7 +208,9 @@ class _Rollout:
                 self.supervisor.restart(name)
             else:
                 launch = folder / f"{name.rpartition('-')[0]}.json"
-                self.supervisor.add(name, launch, log=self._log(name), stop_seconds=programs.STOP_SECONDS)
+                self.supervisor.add(
+                    name, launch, log=self._log(name), stop_seconds=programs.Launch.stop_seconds_in(launch)
+                )
 
     def _age(self, generation: Generation) -> int:
         """For how many seconds the whole of a generation has run."""

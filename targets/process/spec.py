@@ -10,7 +10,7 @@ from targets.served import EntryScript, ServedBundle
 __all__ = ["ServiceSpec"]
 
 # What may change without a new generation.
-_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds", "drain_seconds"}
+_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds"}
 
 
 class ServiceSpec(spec.ServiceSpec):

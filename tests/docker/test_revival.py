@@ -61,6 +61,7 @@ def triton(images: Images, tmp_path: Path) -> Iterator[Container]:
     spec = ServiceSpec(
         service_name=SERVICE,
         owner="tests",
+        max_request_megabytes=64,
         state_directory=tmp_path,
         network=SERVICE,
         image=image,

@@ -61,6 +61,7 @@ def rolled_out(tmp_path: Path, network: str, images: Images) -> Callable[..., st
         spec = ServiceSpec(
             service_name=SERVICE,
             owner="tests",
+            max_request_megabytes=64,
             state_directory=tmp_path,
             network=network,
             image=image,
@@ -232,6 +233,7 @@ def test_an_image_without_the_models_is_refused(network: str, images: Images, tm
     spec = ServiceSpec(
         service_name=SERVICE,
         owner="tests",
+        max_request_megabytes=64,
         state_directory=tmp_path,
         network=network,
         image=image,

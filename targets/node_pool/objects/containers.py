@@ -9,7 +9,7 @@ from environment.image_layout import (
     TRITON_HTTP_PORT,
     TRITON_METRICS_PORT,
 )
-from serving.command import KEEPER, RELOADABLE, SERVER
+from targets import commands
 from targets.node_pool.lifecycle import Times, scorer_probes, triton_probes
 from targets.node_pool.objects.resources import (
     Share,
@@ -63,19 +63,11 @@ def replica_volumes(options: Options) -> list[dict[str, Any]]:
 
 def _triton(options: Options) -> dict[str, Any]:
     times = Times.of(options)
-    container = _container(options, "triton", triton_share(options))
-    container["command"] = ["python", *KEEPER, f"--triton=http://127.0.0.1:{TRITON_HTTP_PORT}", "--"]
-    container["args"] = [
-        "tritonserver",
-        *(word for repository in options.contents.repositories for word in ("--model-repository", repository)),
-        f"--http-port={TRITON_HTTP_PORT}",
-        f"--grpc-port={TRITON_GRPC_PORT}",
-        f"--metrics-port={TRITON_METRICS_PORT}",
-        # It stays up when a model does not load, so that the probe can say why.
-        "--exit-on-error=false",
-        f"--exit-timeout-secs={times.triton_exit}",
-        *RELOADABLE,
-    ]
+    service = _told(options, triton_share(options))
+    container = _container(options, "triton", triton_share(options), commands.triton_variables(service))
+    container["command"] = commands.keeper_command()
+    # No gateway has drained it: it waits for as long as requests may take.
+    container["args"] = commands.triton_command(options.contents.repositories, exit_timeout=times.triton_exit)
     container["ports"] = [
         {"name": "http", "containerPort": TRITON_HTTP_PORT},
         {"name": "grpc", "containerPort": TRITON_GRPC_PORT},
@@ -88,59 +80,48 @@ def _triton(options: Options) -> dict[str, Any]:
 
 
 def _scorer(options: Options) -> dict[str, Any]:
-    times, settings = Times.of(options), options.settings
-    container = _container(options, "scorer", scorer_share(options))
-    container["command"] = ["python", *SERVER]
-    container["args"] = ["--host=0.0.0.0", f"--port={SCORER_PORT}"]
-    container["env"] = _merged(
-        container["env"],
-        {
-            "SERVICE_NAME": settings.service_name,
-            "SCORING_TIMEOUT_MS": str(settings.deployment.scoring_timeout_ms),
-            "MAX_REQUEST_BYTES": str(settings.deployment.max_request_megabytes * 1024 * 1024),
-            "GRACEFUL_TIMEOUT": str(times.drain),
-            **({"TRITON_PROBE_FILE": PROBE_TRITON} if options.triton else {}),
-        },
-        settings.environment.variables,
-    )
+    times, service = Times.of(options), _told(options, scorer_share(options))
+    variables = commands.scorer_variables(service, triton_probe=PROBE_TRITON if options.triton else "")
+    container = _container(options, "scorer", scorer_share(options), variables)
+    *container["command"], host, port = commands.scorer_command()
+    container["args"] = [host, port]
     container["ports"] = [{"name": "score", "containerPort": SCORER_PORT}]
     container["lifecycle"] = times.pre_stop_hook
     return {**container, **scorer_probes(times)}
 
 
-def _container(options: Options, name: str, share: Share) -> dict[str, Any]:
-    variables = {
-        "HOME": "/tmp",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # Libraries that count cores see the node's, not the container's.
-        "OMP_NUM_THREADS": str(max(1, int(share.cpu_limit))),
-    }
-    if not share.gpus:
-        # NVIDIA's images ask its runtime for every GPU of the node unless told otherwise.
-        variables["NVIDIA_VISIBLE_DEVICES"] = "void"
+def _told(options: Options, share: Share) -> commands.Service:
+    """What the program of a container with this share is told of the service."""
+    settings, deployment = options.settings, options.settings.deployment
+    return commands.Service(
+        name=settings.service_name,
+        cpu_cores=share.cpu_limit,
+        scoring_timeout_ms=deployment.scoring_timeout_ms,
+        max_request_megabytes=deployment.max_request_megabytes,
+        drain_seconds=deployment.drain_seconds,
+        variables=settings.environment.variables,
+    )
+
+
+def _container(options: Options, name: str, share: Share, variables: dict[str, str]) -> dict[str, Any]:
     secret = options.pool.credentials_secret
     mounts: list[dict[str, Any]] = [{"name": _SCRATCH, "mountPath": "/tmp"}]
     if secret:
         mounts.append({"name": _CREDENTIALS, "mountPath": _CREDENTIALS_FOLDER, "readOnly": True})
         if options.settings.registry.startswith("gs://"):
             # Google's libraries want a file, the others variables.
-            variables["GOOGLE_APPLICATION_CREDENTIALS"] = f"{_CREDENTIALS_FOLDER}/credentials.json"
+            variables = {"GOOGLE_APPLICATION_CREDENTIALS": f"{_CREDENTIALS_FOLDER}/credentials.json", **variables}
+    # The user's keep their place before the computed ones: pods of another order would be new pods.
+    variables = {**options.settings.environment.variables, **variables}
+    environment = commands.in_container(variables, _told(options, share), gpus=share.gpus)
     return {
         "name": name,
         "image": options.contents.image,
         "imagePullPolicy": "IfNotPresent",
-        "env": _merged([], variables, options.settings.environment.variables),
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
         **({"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}),
         "resources": share.resources(),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
-
-
-def _merged(environment: list[dict[str, str]], *layers: dict[str, str]) -> list[dict[str, str]]:
-    """Variables as a container lists them, a later layer's over an earlier one's."""
-    merged = {variable["name"]: variable["value"] for variable in environment}
-    for layer in layers:
-        merged |= layer
-    return [{"name": name, "value": value} for name, value in merged.items()]

@@ -20,6 +20,7 @@ def spec(**changed: Any) -> ServiceSpec:
             "bundles": ("m:1@sha256:d",),
             "repositories": ("/opt/service/models/m/1/triton",),
             "scorer": True,
+            "max_request_megabytes": 64,
             **changed,
         }
     )
@@ -107,5 +108,5 @@ def test_a_new_version_of_the_project_that_renders_other_containers_makes_a_new_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = digest_of(spec())
-    monkeypatch.setattr("targets.docker.containers.EXIT_TIMEOUT_SECONDS", 21)
+    monkeypatch.setattr("targets.commands.RELOADABLE", ("--model-control-mode=none",))
     assert digest_of(spec()) != before

@@ -137,6 +137,7 @@ class Service:
             "variables": {"WORKER_COUNT": "1"},
             "entry_script": EntryScript(source_directory=source, file="score.py", digest=digest_of(source)),
             "deadline_seconds": 60,
+            "max_request_megabytes": 64,
             "drain_seconds": 5,
         }
         return ServiceSpec(**{**values, **changes})

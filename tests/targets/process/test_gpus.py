@@ -26,6 +26,7 @@ def visible(gpu_cores: int, **variables: str) -> list[str]:
     spec = ServiceSpec(
         service_name="web",
         owner="o",
+        max_request_megabytes=64,
         state_directory=Path("/state"),
         bundles=(),
         environment_path=Path("/environment"),

@@ -129,6 +129,7 @@ def test_a_python_model_leaves_its_version_without_byte_code_or_changes(
     spec = ServiceSpec(
         service_name="web",
         owner=OWNER,
+        max_request_megabytes=64,
         state_directory=tmp_path / "state",
         bundles=(bundle,),
         environment_path=triton_environment.path,

@@ -45,6 +45,7 @@ def roll_out(tmp_path: Path, environment: BuiltEnvironment) -> Callable[[], str]
         spec = ServiceSpec(
             service_name="web",
             owner="tests",
+            max_request_megabytes=64,
             overwrite=False,
             state_directory=tmp_path / "state",
             bundles=(served,),
