@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from environment.curated_clone import Environment
 from environment.dockerfile import environment_dockerfile, service_dockerfile
 from environment.image_layout import repository
-from environment.spec import Environment
 from settings.load import load
 from targets.docker import containers as docker
 from targets.docker.spec import ServiceSpec as DockerSpec
