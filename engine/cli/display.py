@@ -94,6 +94,7 @@ class Display:
         self._preview = preview
         self._began = time.monotonic()
         self._running: dict[str, tuple[Step, float]] = {}
+        self._statuses: dict[str, str] = {}
         self._tally = Tally()
         self._errors: list[str] = []
         self._outputs: tuple[Properties, Properties] = {}, {}
@@ -111,7 +112,7 @@ class Display:
 
     def ended(self, step: Step) -> None:
         with self._lock:
-            _, began = self._running.pop(step.resource.urn, (step, time.monotonic()))
+            _, began = self._end(step)
             if is_default_provider(step.resource):
                 return
             self._tally.add(step)
@@ -125,9 +126,14 @@ class Display:
 
     def failed(self, step: Step, error: EngineError) -> None:
         with self._lock:
-            begun, began = self._running.pop(step.resource.urn, (step, time.monotonic()))
+            begun, began = self._end(step)
             self._resource(begun, f"{_OPS[begun.op].doing} failed", began)
             self._error(step.resource.urn, str(error))
+
+    def _end(self, step: Step) -> tuple[Step, float]:
+        """Take the step as no longer under way. Return it as it was begun, and when."""
+        self._statuses.pop(step.resource.urn, None)
+        return self._running.pop(step.resource.urn, (step, time.monotonic()))
 
     def outputs(self, old: Resource, new: Resource) -> None:
         if new.type == STACK_TYPE:
@@ -139,10 +145,33 @@ class Display:
         with self._lock:
             if severity == "error":
                 self._error(urn, message)
+            elif severity == "info" and urn in self._running:
+                self._beside(urn, message)
             else:
                 prefix = "warning: " if severity == "warning" else ""
                 for line in self._mask.text(f"{prefix}{_named(urn, message)}").splitlines():
                     self._write(f"    {line}")
+
+    def status(self, message: str, urn: str) -> None:
+        """Show a message that passes: in a terminal's last line, elsewhere in a line of its own when it is new."""
+        with self._lock:
+            if urn not in self._running:
+                return
+            text = " ".join(self._mask.text(message).split())
+            known, self._statuses[urn] = self._statuses.get(urn), text
+            if not self._terminal and text and text != known:
+                self._beside(urn, text)
+
+    def _status_of(self, urn: str) -> str:
+        return f" {self._statuses[urn]}" if urn in self._statuses else ""
+
+    def _beside(self, urn: str, message: str) -> None:
+        """Write a message beside the resource whose step is under way, as the CLI does."""
+        step, began = self._running[urn]
+        first, *rest = self._mask.text(message).strip().splitlines() or [""]
+        self._resource(step, _OPS[step.op].doing, began, first)
+        for line in rest:
+            self._write(f"    {line}")
 
     def line(self, text: str) -> None:
         """Writes a line that the program or a provider printed."""
@@ -156,7 +185,7 @@ class Display:
 
     # Writing.
 
-    def _resource(self, step: Step, what: str, began: float) -> None:
+    def _resource(self, step: Step, what: str, began: float, message: str = "") -> None:
         words = _OPS[step.op]
         resource = step.resource
         seconds = time.monotonic() - began
@@ -165,7 +194,8 @@ class Display:
         diff = f" [diff: {keys}]" if keys and step.op in ("update", "replace", "refresh") else ""
         sign = self._coloured(f"{words.sign:<2}", words.colour)
         retained = "[retain]" if step.op.startswith("delete") and resource.retain_on_delete else ""
-        self._write(f" {sign} {resource.type} {resource.name} {what}{duration}{retained}{diff}")
+        said = f" {message}" if message else ""
+        self._write(f" {sign} {resource.type} {resource.name} {what}{duration}{retained}{diff}{said}")
 
     def _properties(self, step: Step) -> None:
         old = plain(step.old.inputs, hide=HIDDEN) if step.old else {}
@@ -195,8 +225,8 @@ class Display:
             with self._lock:
                 if self._terminal:
                     names = ", ".join(
-                        f"{step.resource.name} {_OPS[step.op].doing} {now - began:.0f}s"
-                        for step, began in self._running.values()
+                        f"{step.resource.name} {_OPS[step.op].doing} {now - began:.0f}s{self._status_of(urn)}"
+                        for urn, (step, began) in self._running.items()
                         if step.resource.custom
                     )
                     self._put(names[: shutil.get_terminal_size().columns - 1])

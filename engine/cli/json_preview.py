@@ -61,6 +61,9 @@ class Digest:
         with self._lock:
             self._diagnostics.append({key: value for key, value in diagnostic.items() if value})
 
+    def status(self, message: str, urn: str) -> None:
+        """Leave the message out, as the CLI's digest does."""
+
     def line(self, text: str) -> None:
         self.log("info", text)
 

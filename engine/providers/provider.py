@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf import empty_pb2
 
 from engine.errors import EngineError
 from engine.providers.children import Child
@@ -52,6 +53,7 @@ class Provider:
         self._hung = ""
         self._lock = threading.Lock()
         self._calls = 0
+        self._cancelling: Any = None
         self._configured: Future[None] = Future()
         self._stub: Future[provider_pb2_grpc.ResourceProviderStub] = Future()
         threading.Thread(target=self._connect, daemon=True).start()
@@ -118,6 +120,11 @@ class Provider:
     def _results(self, struct: Any, sources: Properties) -> Properties:
         results = from_struct(struct)
         return results if self._accepts_secrets else mark_secrets(results, sources)
+
+    def cancel(self) -> None:
+        """Ask the provider to end the calls under way in order, and do not wait for it."""
+        if self._stub.done() and self._stub.exception() is None:
+            self._cancelling = self._stub.result().Cancel.future(empty_pb2.Empty(), timeout=DEADLINE)
 
     def configure(self, urn: str, id_: str, inputs: Properties) -> None:
         """Hands the provider its configuration, once; with unknowns in it, the provider is not called at all."""

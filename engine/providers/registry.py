@@ -126,6 +126,14 @@ class Registry:
         if provider is not None:
             provider.configure(resource.urn, resource.id, resource.inputs)
 
+    def cancel(self) -> None:
+        """Ask every running provider to end in order what it has begun."""
+        with self._lock:
+            providers = [*self._unconfigured.values(), *self._configured.values()]
+        for provider in providers:
+            if isinstance(provider, Provider):
+                provider.cancel()
+
     def diff_with(self, reference: str, old: Resource, new: Properties, find: Find) -> Diff:
         """What it changes that the provider under `reference` takes the place of the provider `old`."""
         provider = self.get(reference, find)

@@ -75,6 +75,8 @@ class Observer(Protocol):
 
     def log(self, severity: str, message: str, urn: str = "") -> None: ...
 
+    def status(self, message: str, urn: str) -> None: ...
+
 
 class Reporter(Observer, Protocol):
     """Who is told all of an operation."""

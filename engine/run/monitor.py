@@ -37,9 +37,11 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class Log(Protocol):
-    """Who gets messages: `severity` is `debug`, `info`, `warning` or `error`; `urn` may be empty."""
+    """Who gets messages: `severity` is `info`, `warning` or `error`; `urn` may be empty. A status message passes."""
 
-    def __call__(self, severity: str, message: str, urn: str = "") -> None: ...
+    def log(self, severity: str, message: str, urn: str = "") -> None: ...
+
+    def status(self, message: str, urn: str) -> None: ...
 
 
 class Registers(Protocol):
@@ -280,9 +282,11 @@ class LogService(engine_pb2_grpc.EngineServicer):
 
     def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         severity = engine_pb2.LogSeverity.Name(request.severity).lower()
-        self.errors += severity == "error"
-        if severity != "debug":
-            self._log(severity, request.message, request.urn)
+        self.errors += severity == "error" and not request.ephemeral
+        if request.ephemeral:
+            self._log.status(request.message, request.urn)
+        elif severity != "debug":
+            self._log.log(severity, request.message, request.urn)
         return empty_pb2.Empty()
 
     def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:

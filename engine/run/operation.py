@@ -63,7 +63,8 @@ class Plan:
 class Operation:
     """Carries out a plan.
 
-    Ctrl-C (or SIGTERM) lets what is under way end and starts nothing more; a second one kills it.
+    Ctrl-C (or SIGTERM) asks the providers to end in order what is under way, waits for that and starts nothing more; a
+    second one kills it.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Operation:
         self._children = children
         self._reporter = reporter
         self._environment = dict(environment)
-        self._log = LogService(reporter.log)
+        self._log = LogService(reporter)
         self._log_server = Server(self._log)
         self._snapshot = Snapshot(state, target.encrypt, target.secrets_state, journal)
         plugins = Plugins(
@@ -288,6 +289,7 @@ class Operation:
         self._work.stop()
         if times == 1:
             self._reporter.log("warning", "stopping: what is under way may end; press Ctrl-C again to kill it")
+            self._registry.cancel()
             self._wake.set()
         else:
             self._children.kill()

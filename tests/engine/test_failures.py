@@ -199,6 +199,32 @@ def test_the_second_interrupt_kills_what_is_under_way(stack: Stack) -> None:
     assert [item["type"] for item in stack.deployment()["pending_operations"]] == ["creating"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("verb", ["create", "update"])
+def test_the_first_interrupt_cancels_at_the_provider_and_what_exists_is_kept(
+    stack: Stack, verb: str, number: signal.Signals
+) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    if verb == "update":
+        stack.declare(item={"size": 1})
+        stack.up()
+    stack.declare(item={"size": 2, "slow": 60, "says": "begun"})
+    process = stack.start("up", "--yes", "--skip-preview")
+    assert process.stdout is not None
+    next(line for line in iter(process.stdout.readline, "") if line.endswith(" begun\n"))
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 1, out + err
+    assert "item: it was cancelled" in out
+    assert "pending_operations" not in stack.deployment()
+    item = next(item for item in stack.deployment()["resources"] if item["type"] == "fake:index:Item")
+    assert item["id"] == "item"
+    assert item["initErrors"] == ["it was cancelled"]
+    assert item["outputs"]["size"] == 2
+    stack.declare(item={"size": 2})
+    assert "item updated" in stack.up().out
+
+
 def test_a_wrong_passphrase_is_told_before_anything_changes(stack: Stack) -> None:
     stack.environment["PULUMI_CONFIG_PASSPHRASE"] = "wrong"
     result = stack.up(status=1)

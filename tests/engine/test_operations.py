@@ -243,6 +243,17 @@ def test_a_refresh_warns_of_what_is_not_ready_and_the_next_update_sees_to_it(sta
     stack.up("--refresh", "--expect-no-changes")
 
 
+def test_what_a_provider_says_of_a_resource_stands_beside_it(stack: Stack) -> None:
+    stack.environment["PATH"] += f"{os.pathsep}{stack.folder / 'plugin'}"
+    stack.declare(item={"says": f"the token\nis {TOKEN}"})
+    result = stack.engine("up", "--yes")
+    lines = result.out.splitlines()
+    beside = " +  fake:index:Item item creating "
+    assert lines.count(f"{beside}about to say the token is [secret]") == 1, result
+    assert lines[lines.index(f"{beside}the token") + 1] == "    is [secret]"
+    assert TOKEN not in result.out
+
+
 def test_a_plugin_of_the_newer_protocol_is_used(stack: Stack) -> None:
     stack.environment |= {"PATH": f"{stack.environment['PATH']}{os.pathsep}{stack.folder / 'plugin'}"}
     stack.environment["FAKE_HANDSHAKE"] = "1"
