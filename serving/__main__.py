@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from serving.script import paths
+from serving.script import search_path
 
 
 def start() -> None:
     """Put the path in order, then serve."""
-    paths.put_script_last(os.environ)
+    search_path.put_script_last(os.environ)
     from serving.main import main
 
     main()

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving.script import script
+from serving.script import entry_script
 from serving.settings import Settings
 
 FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
@@ -80,7 +80,7 @@ def configure(settings: Settings) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As stderr does: a line with half a character, which a client's JSON may hold, is better than none.
         sys.stdout.reconfigure(errors="backslashreplace")
-    for folder in (settings.app_root, script.locate(settings).parent):
+    for folder in (settings.app_root, entry_script.locate(settings).parent):
         path = folder / "logging.json"
         if path.is_file():
             logging.config.dictConfig(json.loads(path.read_text(encoding="utf-8")))

@@ -8,9 +8,9 @@ import sys
 
 from serving import arguments, logs, settings, start_log
 from serving.arguments import BAD_ARGUMENTS
-from serving.azure import names as azure_names
+from serving.azure import module_names
 from serving.front.arbiter import ScriptArbiter
-from serving.script import script, shadowed
+from serving.script import entry_script, shadowed
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         options = settings.read(os.environ)
         settings.export(options)
-        azure_names.install()  # a logging.json may name Azure's formatter
+        module_names.install()  # a logging.json may name Azure's formatter
         logs.configure(options)
     except settings.SettingsError as error:
         print(error, file=sys.stderr)
@@ -28,7 +28,7 @@ def main() -> None:
         print(f"logging.json: expected a configuration of Python's logging: {error}", file=sys.stderr)
         sys.exit(BAD_ARGUMENTS)
     print(start_log.text(options), flush=True)
-    shadowed.warn(script.folders(options))
+    shadowed.warn(entry_script.folders(options))
     try:
         arbiter = ScriptArbiter(options)
     except settings.SettingsError as error:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from serving import __version__
 from serving.http import http1
-from serving.script.script import locate
+from serving.script.entry_script import locate
 from serving.settings import Settings
 
 _FORM = """

@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from serving.collection import format as collection_format
-from serving.collection.format import Document
+from serving.collection import file_format
+from serving.collection.file_format import Document
 from serving.collection.sampling import Record
 from serving.collection.store import DayIsFull, Store, shown
 from serving.front.scoreboard import Row
@@ -50,7 +50,7 @@ class Collector:
         self._source = source
         self._row = row
         self._store = Store(collection.url, collection.max_day_bytes)
-        self._form = collection_format.form(collection.format)
+        self._form = file_format.form(collection.format)
         self._redact = _hook(collection.redact, settings)
         self._held = 0
         self._buffered_bytes = 0

@@ -26,9 +26,9 @@ from serving.arguments import BAD_ARGUMENTS
 from serving.collection import sampling as collection
 from serving.front import channel
 from serving.front.companion import Companion
-from serving.front.front import Front
+from serving.front.process import Front
 from serving.front.scoreboard import Scoreboard
-from serving.script import preload, script
+from serving.script import entry_script, preload
 from serving.script.boot import BOOT_ERROR
 from serving.settings import Settings
 from serving.triton import wait as triton_wait
@@ -47,10 +47,10 @@ class Application(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.is_async = script.is_async_source(script.locate(settings))
+        self.is_async = entry_script.is_async_source(entry_script.locate(settings))
         self.scoreboard = Scoreboard(settings.worker_count)
         self.rendezvous = channel.listen()
-        self.preloaded: script.Script | None = None
+        self.preloaded: entry_script.Script | None = None
         if settings.collection is not None:
             self.records_source, self.records_sink = collection.channel()
         super().__init__()

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from serving import logs
-from serving.azure import names as azure_names
-from serving.script import child_processes, script
+from serving.azure import module_names
+from serving.script import child_processes, entry_script
 from serving.script.advice import import_advice
 from serving.settings import Settings
 from serving.triton import hooks as triton_hooks
@@ -29,21 +29,21 @@ class BootError(Exception):
     """A script that failed to import or to initialise; its traceback has been printed."""
 
 
-def boot(settings: Settings, *, call_init: bool) -> script.Script:
+def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:
     """Import the script, and call its init(), unless that is to follow in a loop. Raises :class:`BootError`."""
     logs.redirect_print()
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
-    azure_names.install()
+    module_names.install()
     child_processes.install()
     try:
-        loaded = script.load(settings)
+        loaded = entry_script.load(settings)
         if call_init and loaded.is_async:
-            raise script.ScriptError(
+            raise entry_script.ScriptError(
                 f"{loaded.path}: run() is asynchronous, which its text does not show, so that its worker is not. "
                 "Write `async def run(data)` in it, which awaits the other."
             )
-    except script.ScriptError as error:
+    except entry_script.ScriptError as error:
         logger.error("%s", error)
         print(error, file=sys.stderr, flush=True)
         raise BootError from error
@@ -75,7 +75,7 @@ def report(message: str, error: BaseException, settings: Settings) -> None:
 
 
 def _own_frames(error: BaseException, settings: Settings) -> TracebackType | None:
-    path = str(script.locate(settings))
+    path = str(entry_script.locate(settings))
     frame = error.__traceback__
     while frame is not None and frame.tb_frame.f_code.co_filename != path:
         frame = frame.tb_next

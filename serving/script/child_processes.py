@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 
 _PIPE_BYTES = 4096  # as many can be written to a pipe that takes any
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 0.02
@@ -32,7 +32,7 @@ _IN_CHILDREN = str(Path(__file__).with_name("in_children"))
 def install() -> None:
     """Prepare for spawned processes."""
     sys.path.append(_IN_CHILDREN)
-    imports.when_imported("multiprocessing.util", _hook_flags)
+    import_hooks.when_imported("multiprocessing.util", _hook_flags)
 
 
 def part_from(worker: object, descriptors: Callable[[], Iterable[int]]) -> None:
@@ -41,14 +41,14 @@ def part_from(worker: object, descriptors: Callable[[], Iterable[int]]) -> None:
     def hook_forks(module: Any) -> None:
         module.register_after_fork(worker, lambda _: _leave_worker(descriptors()))
 
-    imports.when_imported("multiprocessing.util", hook_forks)
+    import_hooks.when_imported("multiprocessing.util", hook_forks)
 
 
 def cooperate() -> None:
     """Have multiprocessing wait as gevent does."""
-    imports.when_imported("multiprocessing.connection", _hook_connections)
-    imports.when_imported("multiprocessing.synchronize", _hook_semaphores)
-    imports.when_imported("multiprocessing.popen_fork", _hook_ends)
+    import_hooks.when_imported("multiprocessing.connection", _hook_connections)
+    import_hooks.when_imported("multiprocessing.synchronize", _hook_semaphores)
+    import_hooks.when_imported("multiprocessing.popen_fork", _hook_ends)
 
 
 def _hook_flags(module: Any) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from serving.http.http1 import Request
-from serving.script.script import InputKind, Script
+from serving.script.entry_script import InputKind, Script
 
 _AS_IT_STANDS = "serving.as-it-stands"  # how bytes are decoded that are no UTF-8
 TOO_DEEP = "The JSON is nested too deeply."

@@ -12,13 +12,13 @@ import socket
 import stat
 from pathlib import Path
 
-from serving.script import script
+from serving.script import entry_script
 from serving.script.boot import boot
 from serving.settings import Settings
 from serving.workers import gevent_worker
 
 
-def load(settings: Settings, is_async: bool) -> script.Script:
+def load(settings: Settings, is_async: bool) -> entry_script.Script:
     """Import the script and call its init(), which an asynchronous script's workers do for themselves."""
     if not is_async:
         gevent_worker.patch(settings)

@@ -16,16 +16,16 @@ from urllib.parse import parse_qsl
 from serving.collection.sampling import Sampler
 from serving.front.operations import PATHS, Operations
 from serving.front.scoreboard import Row, Scoreboard
-from serving.http import contract, cors, http1, http_answer
+from serving.http import contract, cors, http1, script_response
 from serving.http.contract import IdError, Ids, echo, error_body
-from serving.http.http_answer import AnswerError
+from serving.http.script_response import AnswerError
 from serving.http.stream import Stream, StreamBroken
 from serving.logs import AccessLog
 from serving.probing.probe import CHECK_HEADER
 from serving.script import inputs
 from serving.script.answer_json import to_json
 from serving.script.call import Call, current_call
-from serving.script.script import InputKind, Script
+from serving.script.entry_script import InputKind, Script
 from serving.script.swagger import Swagger, SwaggerError
 from serving.settings import Settings
 
@@ -126,7 +126,7 @@ class Scorer:
     def finish(self, call: Call, output: Any) -> bytes | Stream:
         """The answer to a call whose run() returned `output`; a `Stream` is sent in parts."""
         try:
-            if http_answer.is_response(output):
+            if script_response.is_response(output):
                 return self._http_response(call, output)
             elapsed = self._end(call)
             body = to_json(output)
@@ -299,12 +299,12 @@ class Scorer:
 
     def _http_response(self, call: Call, output: Any) -> bytes | Stream:
         assert call.ids is not None
-        status, content_type, headers = http_answer.parts_of(output)
+        status, content_type, headers = script_response.parts_of(output)
         if status >= 500:
-            headers = http_answer.without(headers, {"x-ms-run-function-failed"})
+            headers = script_response.without(headers, {"x-ms-run-function-failed"})
             headers.append(("x-ms-run-function-failed", "True"))
         echoed = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)}
-        headers = http_answer.without(headers, echoed)
+        headers = script_response.without(headers, echoed)
         if output.is_streamed:
             headers.append(_took(time.perf_counter() - call.started))
             return Stream(output, call.request, status, content_type, headers)

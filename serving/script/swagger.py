@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from serving.script.answer_json import to_json
-from serving.script.script import InputKind, Script, ScriptError
+from serving.script.entry_script import InputKind, Script, ScriptError
 from serving.settings import Settings
 
 Document = dict[str, Any]

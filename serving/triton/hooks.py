@@ -19,7 +19,7 @@ from select import POLLIN, poll  # the system's, for the same reason
 from types import ModuleType
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 from serving.script.call import add_triton_seconds, request_id
 from serving.settings import Settings
 from serving.workers import turns
@@ -38,15 +38,15 @@ def install(settings: Settings) -> None:
             _hook(module.InferenceServerClient, name)
         _hook(module.InferAsyncRequest, "get_result")
 
-    imports.when_imported("tritonclient.http._client", hook_http)
+    import_hooks.when_imported("tritonclient.http._client", hook_http)
 
     def hook_pool(module: ModuleType) -> None:
         module.ConnectionPool._is_socket_alive = staticmethod(_is_open)
 
-    imports.when_imported("geventhttpclient.connectionpool", hook_pool)
-    imports.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
+    import_hooks.when_imported("geventhttpclient.connectionpool", hook_pool)
+    import_hooks.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
     for name in ("tritonclient.http.aio", "tritonclient.grpc.aio"):
-        imports.when_imported(name, _hook_async_infer)
+        import_hooks.when_imported(name, _hook_async_infer)
 
 
 def _is_open(connection: socket.socket | None) -> bool:

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 
 TRITON_HTTP_PORT = 8000
 TRITON_GRPC_PORT = 8001
@@ -46,9 +46,9 @@ def install(redirected: Mapping[int, int]) -> None:
         gevent_socket = importlib.import_module("gevent.socket").socket
         if gevent_socket is not socket.socket:
             _patch_connect(gevent_socket, redirected)
-    imports.when_imported("uvloop", lambda module: _patch_create_connection(module.Loop, redirected))
-    imports.when_imported("grpc", lambda module: _patch_channels(module, redirected))
-    imports.when_imported("grpc.aio", lambda module: _patch_channels(module, redirected))
+    import_hooks.when_imported("uvloop", lambda module: _patch_create_connection(module.Loop, redirected))
+    import_hooks.when_imported("grpc", lambda module: _patch_channels(module, redirected))
+    import_hooks.when_imported("grpc.aio", lambda module: _patch_channels(module, redirected))
 
 
 def is_loopback(host: object) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from serving.http.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.script.call import Call
-from serving.workers.worker import TICK_SECONDS, abandon, unread_by
+from serving.workers.script_worker import TICK_SECONDS, abandon, unread_by
 
 if TYPE_CHECKING:
     from serving.workers.asyncio_worker import AsyncioWorker

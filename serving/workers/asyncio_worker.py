@@ -17,10 +17,10 @@ from serving.front import channel
 from serving.http.stream import Stream, StreamBroken
 from serving.script import boot
 from serving.script.call import Call
+from serving.script.entry_script import Script
 from serving.script.scoring import ScoringTimeout
-from serving.script.script import Script
 from serving.workers.asyncio_connection import Connection
-from serving.workers.worker import TICK_SECONDS, ScriptWorker
+from serving.workers.script_worker import TICK_SECONDS, ScriptWorker
 
 logger = logging.getLogger("azmlinfsrv")
 

@@ -26,12 +26,12 @@ from serving.http.stream import Stream, StreamBroken
 from serving.script import child_processes
 from serving.script.boot import boot
 from serving.script.call import Call, current_call
+from serving.script.entry_script import Script
 from serving.script.scoring import ScoringTimeout
-from serving.script.script import Script
 from serving.settings import Settings
 from serving.workers import turns
+from serving.workers.script_worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon
 from serving.workers.sending import linger, send, send_at_once, send_slowly
-from serving.workers.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon
 
 logger = logging.getLogger("azmlinfsrv")
 

@@ -7,7 +7,7 @@ import socket
 import gevent
 from gevent.socket import socket as GeventSocket
 
-from serving.workers.worker import RECEIVE_BYTES, TICK_SECONDS, abandon, unread_by
+from serving.workers.script_worker import RECEIVE_BYTES, TICK_SECONDS, abandon, unread_by
 
 
 def send(client: GeventSocket, answer: bytes, seconds: float) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from serving.azure.model import Model
+from serving.azure.model_path import Model
 
 # Azure's module, ours, and what it has.
 _OURS = {
@@ -21,7 +21,7 @@ _OURS = {
 }
 # The same where no installed distribution has it: Azure's own has more.
 _MODEL = "azureml.core.model"
-_SUBSTITUTES = {"azureml.core": ("serving.azure.model", "Model"), _MODEL: ("serving.azure.model", "Model")}
+_SUBSTITUTES = {"azureml.core": ("serving.azure.model_path", "Model"), _MODEL: ("serving.azure.model_path", "Model")}
 _PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
 
 

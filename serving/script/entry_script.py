@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from serving.script import state
+from serving.script import module_state
 from serving.settings import Settings
 
 MODULE_NAME = "entry_module"
@@ -116,7 +116,7 @@ def _analyse(path: Path, init: Callable[[], Any], run: Callable[..., Any], sourc
         parameters=data,
         wants_headers=len(data) < len(parameters),
         is_async=inspect.iscoroutinefunction(run),
-        keeps_state=state.is_kept_by(source),
+        keeps_state=module_state.is_kept_by(source),
     )
 
 

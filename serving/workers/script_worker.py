@@ -24,8 +24,8 @@ from serving.front.scoreboard import Row
 from serving.script import child_processes
 from serving.script.boot import BOOT_ERROR, BootError
 from serving.script.call import Call, current_call
+from serving.script.entry_script import Script, ScriptError
 from serving.script.scoring import Scorer, ScoringTimeout
-from serving.script.script import Script, ScriptError
 from serving.settings import Settings
 
 RESTART_SECONDS = 1.0
