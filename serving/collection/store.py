@@ -10,10 +10,11 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from serving.errors import ServingError
 from serving.settings import SettingsError
 
 
-class DayIsFull(Exception):
+class DayIsFull(ServingError):
     """The folder of a day has COLLECT_MAX_DAY_BYTES."""
 
 

@@ -46,7 +46,7 @@ class Operations:
                     body, headers = b"", [contract.ALLOW, *headers]
             except IdError as error:
                 headers = contract.NOT_FAILED + echo(error.ids, request, self._server_version)
-                status, body = 431, error_body(str(error))
+                status, body = error.status, error_body(error.message)
             headers += cors.headers(request, self._cors_origins)
         self._row.count_status(status)
         is_head = request.method == "HEAD"

@@ -7,6 +7,7 @@ import uuid
 
 import orjson
 
+from serving.errors import RequestError
 from serving.http.http1 import Request
 
 ID_LIMIT = 100
@@ -53,11 +54,11 @@ class Ids:
         self.legacy, self.client = legacy, client
 
 
-class IdError(Exception):
+class IdError(RequestError):
     """A request id longer than `ID_LIMIT`; `ids` holds those that are not, for the echo."""
 
     def __init__(self, ids: Ids, message: str) -> None:
-        super().__init__(message)
+        super().__init__(431, message)
         self.ids = ids
 
 

@@ -14,7 +14,7 @@ def headers(request: Request, origins: tuple[str, ...]) -> Headers:
     `origins` are compared without case, `*` is any.
     """
     origin = request.headers.get("origin")
-    if not origins or origin is None:
+    if origin is None:
         return []
     if "*" not in origins and origin.lower() not in (allowed.lower() for allowed in origins):
         return []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote
 
 import httptools
 
 from serving import __version__
+from serving.errors import RequestError
 
 SERVER_NAME = f"serving/{__version__}"
 MAX_HEADER_BYTES = 65536
@@ -18,18 +20,11 @@ NO_BODY = (204, 304)  # statuses whose answers have none
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _common_headers: tuple[int, bytes] = (0, b"")
 
 
-class ProtocolError(Exception):
-    """The client did not speak HTTP, or more of it than the limits allow; `status` is the answer it gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+class ProtocolError(RequestError):
+    """The client does not speak HTTP, or sends more than the limits allow."""
 
 
 class Request:
@@ -258,7 +253,5 @@ def common_headers() -> bytes:
     global _common_headers
     now = int(time.time())
     if _common_headers[0] != now:
-        year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
-        date = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
-        _common_headers = (now, f"Server: {SERVER_NAME}\r\nDate: {date}\r\n".encode())
+        _common_headers = (now, f"Server: {SERVER_NAME}\r\nDate: {formatdate(now, usegmt=True)}\r\n".encode())
     return _common_headers[1]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
+from serving.errors import ServingError
 from serving.http.contract import Headers
 
 # The server gives these, or they are of one connection only (RFC 9110, 7.6.1).
@@ -20,7 +21,7 @@ _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _STATUSES = range(200, 600)
 
 
-class AnswerError(Exception):
+class AnswerError(ServingError):
     """A response that cannot be sent: the script's error."""
 
 

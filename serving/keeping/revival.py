@@ -19,11 +19,10 @@ import time
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from serving.keeping import process_tree
 from serving.probing import probe
-from serving.probing.judging import Unreachable
+from serving.probing.judging import Unreachable, excerpt
 
 __all__ = ["Revival"]
 
@@ -85,16 +84,16 @@ class Revival:
             if model is None or model in self._reviving:
                 return
             self._reviving.add(model)
-        say(f"model {model}: its process ended; loading it again")
+        _say(f"model {model}: its process ended; loading it again")
         # The unloading may never end: a request that met the dead process keeps the old instance.
         self._ask(model, "unload", CALL_SECONDS)
         time.sleep(self._patience(model, started))
         pause = 1.0
         while problem := self._ask(model, "load", LOAD_SECONDS):
-            say(f"model {model}: did not come back: {problem}; trying again in {pause:g} s")
+            _say(f"model {model}: did not come back: {problem}; trying again in {pause:g} s")
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
-        say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
+        _say(f"model {model}: is back after {time.monotonic() - started:.1f} s")
         self._reviving.discard(model)
 
     def _patience(self, model: str, now: float) -> float:
@@ -130,7 +129,7 @@ class Revival:
             status, body = probe.request(url, method="POST", body={}, timeout=seconds)
         except Unreachable as error:
             return str(error)
-        return "" if status == 200 else " ".join(_error(body).split())
+        return "" if status == 200 else excerpt(body)
 
 
 def _instance(arguments: Sequence[str]) -> _Instance | None:
@@ -138,13 +137,5 @@ def _instance(arguments: Sequence[str]) -> _Instance | None:
     return _Instance(arguments[1], arguments[-2]) if len(arguments) > 3 else None
 
 
-def _error(body: bytes) -> str:
-    try:
-        answer: Any = json.loads(body)
-        return str(answer["error"])
-    except (ValueError, LookupError, TypeError):
-        return body.decode(errors="replace")
-
-
-def say(line: str) -> None:
+def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

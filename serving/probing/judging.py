@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.errors import ServingError
 from serving.triton.tensors import decode, encode, flat
 
 # Outputs whose values have no exact decimal form are compared within the golden inference's tolerance.
@@ -49,7 +50,7 @@ class Problem:
         return self.text
 
 
-class Unreachable(Exception):
+class Unreachable(ServingError):
     """Nobody answered, or not in HTTP."""
 
 

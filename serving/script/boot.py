@@ -25,8 +25,8 @@ logger = logging.getLogger("azmlinfsrv")
 BOOT_ERROR = 3
 
 
-class BootError(Exception):
-    """A script that failed to import or to initialise; its traceback has been printed."""
+class BootError(entry_script.ScriptError):
+    """A script that failed to import or to initialise; the reason is printed already."""
 
 
 def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:

@@ -14,13 +14,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from serving.errors import ServingError
 from serving.script import module_state
 from serving.settings import Settings
 
 MODULE_NAME = "entry_module"
 
 
-class ScriptError(Exception):
+class ScriptError(ServingError):
     """A script that cannot be served."""
 
 
@@ -48,7 +49,7 @@ class Script:
 
 def locate(settings: Settings) -> Path:
     """The script's file: AZUREML_ENTRY_SCRIPT in AML_APP_ROOT, or `main.py` there."""
-    return settings.app_root / (settings.entry_script or "main.py")
+    return settings.app_root / settings.entry_script
 
 
 def is_async_source(path: Path) -> bool:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from serving.errors import RequestError
 from serving.http.http1 import Request
 from serving.script.entry_script import InputKind, Script
 
@@ -26,13 +27,8 @@ _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 Arguments = dict[str, Any]
 
 
-class InputError(Exception):
-    """A request that run() is not called for; `status` is the answer it gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+class InputError(RequestError):
+    """A body or a query that does not fit run()."""
 
 
 def reader(script: Script) -> Callable[[Request], Arguments]:

@@ -91,7 +91,7 @@ class Scorer:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
-            return self._refuse(call, 431, str(error))
+            return self._refuse(call, error.status, error.message)
         method = request.method
         if method not in ("GET", "POST") and not (self._is_raw and method in ("OPTIONS", "HEAD")):
             if method == "OPTIONS":
@@ -233,7 +233,7 @@ class Scorer:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
-            return self._refuse(call, 431, str(error))
+            return self._refuse(call, error.status, error.message)
         if request.method == "OPTIONS":
             return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
         # Of several, the first counts.
@@ -241,7 +241,7 @@ class Scorer:
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
-            return self._refuse(call, 404, str(error))
+            return self._refuse(call, error.status, error.message)
 
     def _plain(self, call: Call, status: int, body: bytes) -> bytes:
         self.row.count_status(status)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from serving.errors import RequestError
 from serving.script.answer_json import to_json
 from serving.script.entry_script import InputKind, Script, ScriptError
 from serving.settings import Settings
@@ -19,8 +20,11 @@ _FILES = {"2": ("swagger.json", "swagger2.json"), "3": ("swagger3.json",), "3.1"
 _UNTYPED = {"type": "object", "example": {}}
 
 
-class SwaggerError(Exception):
-    """A version that there is no document for."""
+class SwaggerError(RequestError):
+    """A version of the description that does not exist."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
 
 
 class Swagger:

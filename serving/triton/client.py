@@ -27,6 +27,7 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 
+from serving.errors import ServingError
 from serving.script.call import add_triton_seconds, request_id
 from serving.triton.connection import Connections
 
@@ -41,7 +42,7 @@ _DATATYPES = {
 _DTYPES = {datatype: np.dtype(code) for code, datatype in _DATATYPES.items()}
 
 
-class TritonError(Exception):
+class TritonError(ServingError):
     """Triton's refusal of an inference; `status` is its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -67,8 +67,8 @@ class ScriptWorker(Worker):  # type: ignore[misc]
             child_processes.part_from(self, self.own_descriptors)  # init() may start some
             loaded = self.load_script()
             self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
-        except (BootError, ScriptError) as error:
-            if isinstance(error, ScriptError):
+        except ScriptError as error:
+            if not isinstance(error, BootError):
                 print(error, file=sys.stderr, flush=True)
             # The first workers' failure ends the server; a later one must not take down the others.
             if not self.app.scoreboard.opened:
