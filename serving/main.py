@@ -1,4 +1,4 @@
-"""The command: reads the settings, then runs the master process."""
+"""The start of the server: reads the settings, then runs the master process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from serving.script import entry_script, shadowed
 
 
 def main() -> None:
-    """Serve until told to stop. The exit status is 0, 1 for bad settings, or 3 when the script cannot be served."""
+    """Serve until a signal says stop.
+
+    Raises:
+        SystemExit: always; the status is 0, or 1 for settings that cannot be used, or 3 for a script that cannot be
+            served.
+    """
     arguments.apply(sys.argv[1:], os.environ)
     try:
         options = settings.read(os.environ)
         settings.export(options)
-        module_names.install()  # a logging.json may name Azure's formatter
+        module_names.install()  # a `logging.json` may name Azure's formatter
         logs.configure(options)
     except settings.SettingsError as error:
         print(error, file=sys.stderr)
