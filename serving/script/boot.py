@@ -1,4 +1,4 @@
-"""The start of a script in a process: hooks, import, init(); and how it ends when the script cannot be served."""
+"""The start of a script in a process: hooks, import, init(), and the report of a script that cannot be served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.triton import redirect
 
 logger = logging.getLogger("azmlinfsrv")
 
-# Gunicorn's arbiter stops the server when a worker exits with this.
+# Gunicorn's arbiter stops the server when a worker exits with this code.
 BOOT_ERROR = 3
 
 
@@ -30,7 +30,15 @@ class BootError(entry_script.ScriptError):
 
 
 def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:
-    """Import the script, and call its init(), unless that is to follow in a loop. Raises :class:`BootError`."""
+    """Import the script, and call its init().
+
+    Args:
+        settings: the server's settings.
+        call_init: whether to call init() here; the worker of an asynchronous script calls it in its loop.
+
+    Raises:
+        BootError: the script failed; the reason is printed.
+    """
     logs.redirect_print()
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
@@ -64,7 +72,7 @@ def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:
 
 
 def report(message: str, error: BaseException, settings: Settings) -> None:
-    """Print the script's own traceback to stderr, without the server's frames, and the files of the model folder."""
+    """Print the script's traceback to stderr, without the server's frames; log the files of the model folder."""
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error, settings)))
     advice = import_advice(text)
     print(f"{message}:\n{text}" + (f"({advice})\n" if advice else ""), file=sys.stderr, flush=True)

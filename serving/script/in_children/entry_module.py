@@ -1,4 +1,4 @@
-"""The entry script in a process that it starts: functions and classes of the script are looked up there by this name.
+"""The entry script in a process that it starts: pickle looks up its functions and classes by this module's name.
 
 The folder of this file is on `sys.path` for that, and for nothing else.
 """
