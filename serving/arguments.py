@@ -1,4 +1,4 @@
-"""The command line, with the flags of Azure's server. A flag is another way to set an environment variable."""
+"""The command line, with the flags of Azure's server. Each flag sets an environment variable."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ BAD_ARGUMENTS = 1
 
 
 class _Parser(argparse.ArgumentParser):
+    """Prints the whole help with each mistake, and exits with the status of Azure's server."""
+
     def error(self, message: str) -> NoReturn:
         self.print_help(sys.stderr)
         self.exit(BAD_ARGUMENTS, f"\n{self.prog}: {message}\n")
@@ -33,7 +35,7 @@ def _count(text: str) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
+    """Make the parser of the command line."""
     flags = _Parser(prog="python -m serving", description=f"Entry script server {__version__}")
     flags.add_argument("--entry_script", help="the script with init() and run() (AZUREML_ENTRY_SCRIPT)")
     flags.add_argument("--model_dir", help="the folder with the models (AZUREML_MODEL_DIR)")
@@ -55,7 +57,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def apply(arguments: Sequence[str] | None, environment: MutableMapping[str, str]) -> None:
-    """Turn flags into environment variables. Exits with status 1 for flags that cannot be used."""
+    """Turn flags into environment variables.
+
+    Args:
+        arguments: the command line; None means this process's own.
+        environment: the variables; each given flag sets one of them.
+
+    Raises:
+        SystemExit: a flag cannot be used, or nothing names a script; the status is 1.
+    """
     flags = parser()
     options = flags.parse_args(arguments)
     if options.entry_script:

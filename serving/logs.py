@@ -1,4 +1,4 @@
-"""The server's log: lines in the form of Azure's server on stdout, or whatever a `logging.json` asks for."""
+"""The server's log: lines in the form of Azure's server on stdout, or in the form that a `logging.json` asks for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from serving.script import script
+from serving.script import entry_script
 from serving.settings import Settings
 
 FORMAT = "%(asctime)s %(levelname).1s [%(process)d] %(name)s - %(message)s"
@@ -23,7 +23,7 @@ _print = builtins.print
 
 
 class AMLLogFormatter(logging.Formatter):
-    """The form of a line: time in UTC, level's first letter, process, logger, message."""
+    """Formats a line: time in UTC, the level's first letter, process, logger, message."""
 
     converter = time.gmtime  # type: ignore[assignment]
 
@@ -33,7 +33,7 @@ class AMLLogFormatter(logging.Formatter):
         self._text = ""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """The time of a line; its form is made once a second, there being a line for each request."""
+        """Format the time of a line. There is a line for each request, so seconds are formatted once."""
         if datefmt is not None:
             return super().formatTime(record, datefmt)
         second = int(record.created)
@@ -46,13 +46,14 @@ class RootAccessFilter(logging.Filter):
     """Leaves out the access lines of health probes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line stays in the log."""
         return "GET / HTTP/1.1" not in record.getMessage()
 
 
 class AccessLog:
     """Writes the line of each answered request.
 
-    All are copies of one record, made in the process that uses it: to make one takes longer than to write its line.
+    Each line is a copy of one record, which this process makes once: making a record takes longer than writing it.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -61,7 +62,15 @@ class AccessLog:
         self._loaded = self._record.created - self._record.relativeCreated / 1000
 
     def write(self, method: str, target: str, status: int, seconds: float, length: int | str) -> None:
-        """Method, target, status, time from the request's arrival, bytes of the answer's body, or `N/A` of parts."""
+        """Write one line, where the level of the log allows it.
+
+        Args:
+            method: the request's method.
+            target: its path and query.
+            status: the answer's status.
+            seconds: the time since the request arrived.
+            length: the bytes of the answer's body, or `N/A` for an answer in parts.
+        """
         if not self._logger.isEnabledFor(logging.INFO):
             return
         record = copy.copy(self._record)
@@ -73,14 +82,16 @@ class AccessLog:
 
 
 def configure(settings: Settings) -> None:
-    """Load the `logging.json` of AML_APP_ROOT or of the script's folder, or our own configuration.
+    """Load the `logging.json` of AML_APP_ROOT or of the script's folder, or the server's own configuration.
 
-    Raises OSError and ValueError for a file that cannot be used.
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is no configuration of Python's logging.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As stderr does: a line with half a character, which a client's JSON may hold, is better than none.
+        # A client's JSON may hold half a character: its line is written with an escape, as stderr does it.
         sys.stdout.reconfigure(errors="backslashreplace")
-    for folder in (settings.app_root, script.locate(settings).parent):
+    for folder in (settings.app_root, entry_script.locate(settings).parent):
         path = folder / "logging.json"
         if path.is_file():
             logging.config.dictConfig(json.loads(path.read_text(encoding="utf-8")))
@@ -90,7 +101,7 @@ def configure(settings: Settings) -> None:
 
 
 def redirect_print() -> None:
-    """Give what a script prints to stdout the form of a log line."""
+    """Turn each `print` of a script into a line of the log, unless it goes to another file than stdout."""
     logger = logging.getLogger("azmlinfsrv.print")
 
     @functools.wraps(_print)
@@ -122,9 +133,9 @@ def _default(level: str) -> dict[str, Any]:
 
 
 def walk(folder: Path, limit: int = 200) -> list[str]:
-    """The files below `folder`, to show next to the traceback of an init() that did not find its model."""
+    """List the files below a folder, at most `limit`: they help where init() did not find its model."""
     lines: list[str] = []
-    for path, folders, files in os.walk(folder):  # passes over what cannot be read, or has just gone
+    for path, folders, files in os.walk(folder):  # leaves out folders that it cannot read, or that have just gone
         folders.sort()
         relative = Path(path).relative_to(folder)
         lines += sorted([f"{relative / name}/" for name in folders] + [str(relative / name) for name in files])

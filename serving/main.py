@@ -1,4 +1,4 @@
-"""The command: reads the settings, then runs the master process."""
+"""The start of the server: reads the settings, then runs the master process."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import sys
 
 from serving import arguments, logs, settings, start_log
 from serving.arguments import BAD_ARGUMENTS
-from serving.azure import names as azure_names
+from serving.azure import module_names
 from serving.front.arbiter import ScriptArbiter
-from serving.script import script, shadowed
+from serving.script import entry_script, shadowed
 
 
 def main() -> None:
-    """Serve until told to stop. The exit status is 0, 1 for bad settings, or 3 when the script cannot be served."""
+    """Serve until a signal says stop.
+
+    Raises:
+        SystemExit: always; the status is 0, or 1 for settings that cannot be used, or 3 for a script that cannot be
+            served.
+    """
     arguments.apply(sys.argv[1:], os.environ)
     try:
         options = settings.read(os.environ)
         settings.export(options)
-        azure_names.install()  # a logging.json may name Azure's formatter
+        module_names.install()  # a `logging.json` may name Azure's formatter
         logs.configure(options)
     except settings.SettingsError as error:
         print(error, file=sys.stderr)
@@ -28,7 +33,7 @@ def main() -> None:
         print(f"logging.json: expected a configuration of Python's logging: {error}", file=sys.stderr)
         sys.exit(BAD_ARGUMENTS)
     print(start_log.text(options), flush=True)
-    shadowed.warn(script.folders(options))
+    shadowed.warn(entry_script.folders(options))
     try:
         arbiter = ScriptArbiter(options)
     except settings.SettingsError as error:

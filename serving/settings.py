@@ -1,7 +1,7 @@
 """The server's settings: Azure's environment variables, and a few of our own, in one typed place.
 
-Flags (see `arguments`) and the keys of a `config.json` become environment variables first, so that a script sees what
-the server sees and there is one place where a value comes from.
+Flags (see `arguments`) and the keys of a `config.json` become environment variables first. So the script and the server
+see the same values, and each value comes from one place.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What surely fits into the buffer of the socket between the workers and the collector.
+from serving.errors import ServingError
+
+# A message of this size surely fits into the buffer of the socket between the workers and the collector.
 MAX_RECORD_BYTES = 150_000
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _OTHER_LEVELS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-class SettingsError(Exception):
-    """Settings that cannot be used; one line for each."""
+class SettingsError(ServingError):
+    """Settings that nobody can use; `problems` holds a line for each."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -30,7 +32,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Collection:
-    """Data collection: where to, how much, in which form."""
+    """The settings of data collection; see `VARIABLES`."""
 
     url: str
     format: str
@@ -43,11 +45,11 @@ class Collection:
 
 @dataclass(frozen=True)
 class Settings:
-    """What one server is told; see `VARIABLES` for the variable behind each field."""
+    """The settings of one server; see `VARIABLES` for the variable behind each field."""
 
     app_root: Path
     source_directory: Path | None
-    entry_script: str | None
+    entry_script: str
     config_file: Path | None
     model_dir: str | None
     host: str
@@ -77,7 +79,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Variable:
-    """One environment variable: the value where it is not set, how it is read, and what is expected of it."""
+    """One environment variable.
+
+    Attributes:
+        default: its text where nobody sets it; None where the server has another way to find a value.
+        parse: reads its text; raises ValueError for a text that is not `expected`.
+        expected: the values that it may have, in words.
+    """
 
     default: str | None
     parse: Callable[[str], Any]
@@ -154,7 +162,7 @@ _TRUE_OR_FALSE = "'true' or 'false'"
 VARIABLES: dict[str, Variable] = {
     "AML_APP_ROOT": Variable(None, _text, "a folder"),
     "AZUREML_SOURCE_DIRECTORY": Variable(None, _text, "a folder in AML_APP_ROOT"),
-    "AZUREML_ENTRY_SCRIPT": Variable(None, _text, "a Python file in AML_APP_ROOT"),
+    "AZUREML_ENTRY_SCRIPT": Variable("main.py", _text, "a Python file in AML_APP_ROOT"),
     "AZUREML_MODEL_DIR": Variable(None, _text, "a folder"),
     "SERVER_HOST": Variable("127.0.0.1", _text, "an address of this machine"),
     "SERVER_PORT": Variable("5001", _PORT.parse, _PORT.expected),
@@ -193,9 +201,13 @@ VARIABLES: dict[str, Variable] = {
 
 
 def read(environment: MutableMapping[str, str]) -> Settings:
-    """The settings that `environment` gives. Keys of a `config.json` are added to it first where it lacks them.
+    """Read the settings from the environment.
 
-    Raises :class:`SettingsError` with all problems at once.
+    Args:
+        environment: the variables. First it gets the keys of a `config.json` that it lacks.
+
+    Raises:
+        SettingsError: values that cannot be used; it names all of them at once.
     """
     file = _add_config_file(environment)
     values: dict[str, Any] = {}
@@ -249,7 +261,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
 
 
 def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:
-    """Triton's URL and the models in a probe file."""
+    """Read Triton's URL and the models from a probe file."""
     if file is None:
         return None, ()
     try:
@@ -275,9 +287,10 @@ def _collection(values: Mapping[str, Any]) -> Collection | None:
 
 
 def config_file(environment: Mapping[str, str]) -> Path | None:
-    """The file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script.
+    """Find the file of AZUREML_CONFIG_FILE, or a `config.json` in AML_APP_ROOT or beside the entry script.
 
-    Raises :class:`SettingsError` for a file that is named and not there.
+    Raises:
+        SettingsError: AZUREML_CONFIG_FILE names a file that does not exist.
     """
     named = environment.get("AZUREML_CONFIG_FILE")
     if named and not Path(named).is_file():
@@ -307,7 +320,7 @@ def _add_config_file(environment: MutableMapping[str, str]) -> Path | None:
 
 
 def export(settings: Settings, environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the variables that a script may read although nobody set them."""
+    """Set the variables that a script may read, where nobody set them."""
     environment.setdefault("AML_APP_ROOT", str(settings.app_root))
     environment.setdefault("WORKER_COUNT", str(settings.worker_count))
     if settings.triton_url:

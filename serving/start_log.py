@@ -1,4 +1,4 @@
-"""What the server says of itself when it starts: its settings and routes, in the form of Azure's server, no secret."""
+"""The first lines of the log: the server's settings and routes, in the form of Azure's server, without secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from serving import __version__
 from serving.http import http1
-from serving.script.script import locate
+from serving.script.entry_script import locate
 from serving.settings import Settings
 
 _FORM = """
@@ -25,7 +25,7 @@ Server Routes
 
 
 def text(settings: Settings) -> str:
-    """The lines, with an empty one around each part."""
+    """Write the lines, with an empty line around each part."""
     health = settings.health_port or settings.port
     collection = settings.collection
     values = {
@@ -54,7 +54,7 @@ def text(settings: Settings) -> str:
 
 
 def _without_secrets(url: str) -> str:
-    """A URL without what may be a password: its user, query and fragment."""
+    """Take out of a URL the parts that may be secret: user, password, query and fragment."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]

@@ -1,9 +1,9 @@
-"""Text is UTF-8 in the processes of Triton's Python models, as in every other Python.
+"""Makes text UTF-8 in the processes of Triton's Python models, as it is in every other Python.
 
 Triton's Python backend embeds an interpreter that takes no locale from its environment (`PyConfig_InitIsolatedConfig`):
 `open` and `print` know ASCII alone, whatever LC_ALL or PYTHONUTF8 say. Every isolated interpreter of an environment
-imports this module at its start, by a line of a `.pth` file; in one that has a locale nothing changes. (One that is not
-isolated would look for `serving` in the script's folder first, where PYTHONPATH names that.)
+imports this module at its start, by a line of a `.pth` file. Where the interpreter has a locale, nothing changes.
+(Other interpreters leave this module out: they may look for `serving` in the script's folder first.)
 """
 
 import io

@@ -1,1 +1,1 @@
-"""Azure's names for what entry scripts import."""
+"""The modules that entry scripts import by Azure's names."""

@@ -1,9 +1,15 @@
 """`@rawhttp`, `AMLRequest` and `AMLResponse`, for scripts that speak HTTP themselves.
 
-Scripts import them by Azure's module names, which `install` answers for:
+Scripts import them by Azure's module names, see `module_names`:
 
     from azureml.contrib.services.aml_request import AMLRequest, rawhttp
     from azureml.contrib.services.aml_response import AMLResponse
+
+    @rawhttp
+    def run(request):
+        if request.method != "POST":
+            return AMLResponse("send an image", 405, {"Allow": "POST"})
+        return AMLResponse({"label": classify(request.get_data())}, 200, json_str=True)
 """
 
 from __future__ import annotations
@@ -25,18 +31,35 @@ requested = False
 
 
 def rawhttp(run: Run) -> Run:
-    """Decorates a run() that wants the HTTP request as it is."""
+    """Mark a run() that takes the HTTP request, an `AMLRequest`, in place of its body.
+
+    Example:
+        A script that takes an image as it comes::
+
+            @rawhttp
+            def run(request):
+                return classify(request.get_data())
+    """
     global requested
     requested = True
     return run
 
 
 class AMLRequest(WerkzeugRequest):
-    """The HTTP request: `method`, `headers`, `args`, `form`, `files`, `get_data()`, `get_json()` and so on."""
+    """The HTTP request that a run() with `@rawhttp` gets; a request of Werkzeug's.
+
+    It has `method`, `headers`, `args`, `form`, `files`, `get_data()`, `get_json()` and so on.
+
+    Example:
+        Two files of a form, and a parameter of the URL::
+
+            left, right = request.files["left"].read(), request.files["right"].read()
+            threshold = request.args.get("threshold", default=0.5, type=float)
+    """
 
     @classmethod
     def of(cls, request: Request) -> AMLRequest:
-        """The request that the server received."""
+        """Make it from the request that the server received."""
         host, _, port = request.headers.get("host", "localhost").rpartition(":")
         environ = {
             "REQUEST_METHOD": request.method,
@@ -50,7 +73,7 @@ class AMLRequest(WerkzeugRequest):
             "SERVER_PORT": port if host and port.isdigit() else "80",
             "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
             "wsgi.version": (1, 0),
-            # What the front door was spoken to in.
+            # The scheme that the client used with the front door.
             "wsgi.url_scheme": "https" if request.headers.get("x-forwarded-proto") == "https" else "http",
             "wsgi.input": BytesIO(request.body),
             "wsgi.input_terminated": True,  # a body in chunks has no length
@@ -69,10 +92,14 @@ class AMLRequest(WerkzeugRequest):
 
 
 class AMLResponse(WerkzeugResponse):
-    """An HTTP response that run() makes itself.
+    """An HTTP response that run() makes itself; a response of Werkzeug's.
 
-    `message` is the body: as JSON with `json_str`, otherwise text, bytes, or a generator of either, whose parts are
-    sent as they come; None is an empty JSON object.
+    Example:
+        A refusal with a header, JSON, and an answer in parts::
+
+            return AMLResponse("too dark", 422, {"Retry-After": "1"})
+            return AMLResponse({"label": 7}, 200, json_str=True)
+            return AMLResponse((render(row) for row in rows), 200, {"Content-Type": "text/csv"})
     """
 
     def __init__(
@@ -83,6 +110,19 @@ class AMLResponse(WerkzeugResponse):
         json_str: bool = False,
         run_function_failed: bool = False,
     ) -> None:
+        """Make a response.
+
+        Args:
+            message: the body: text, bytes, or a generator of either, whose parts the server sends as they come; with
+                `json_str` a value that becomes JSON. None is an empty JSON object.
+            status_code: a status from 200 to 599.
+            response_headers: more headers; a comma separates the values of a header that is repeated.
+            json_str: write `message` as JSON.
+            run_function_failed: the value of the header `x-ms-run-function-failed`.
+
+        Raises:
+            TypeError: `status_code` is None or a boolean.
+        """
         headers = response_headers or {}
         if status_code is None or isinstance(status_code, bool):  # Werkzeug would take them for 200 and 1
             raise TypeError(f"status_code: expected a status from 200 to 599, received {status_code!r}")

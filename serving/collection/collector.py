@@ -1,16 +1,16 @@
-"""Data collection, the collector process: writes what the workers offer, as files that never change.
+"""Data collection, the collector process: writes the records that the workers offer, into files that never change.
 
     <COLLECT_URL>/date=2026-11-21/<service>-<host>-<time>-<number>.jsonl    or .parquet
 
-A file holds what came in within COLLECT_SECONDS, or 8 MiB, and appears when it is complete. Each record is
+A file holds the records of COLLECT_SECONDS, or 8 MiB, and appears when it is complete. Each record is
 
     time                 when the answer was ready, ISO 8601 in UTC
     service, version     SERVICE_NAME and SERVICE_VERSION
-    check                whether the deployment made the request of itself (header `x-service-check`), to prove itself
+    check                whether the deployment sent the request, to prove itself (header `x-service-check`)
     requestId, clientRequestId, status, durationMs
     input, output        text; base64 where the content is no UTF-8
     inputEncoding, outputEncoding   "utf-8" or "base64"
-    inputBytes, outputBytes         the full length; what is longer than half of COLLECT_MAX_RECORD_BYTES is cut
+    inputBytes, outputBytes         the full length; the text ends after half of COLLECT_MAX_RECORD_BYTES
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from serving.collection import format as collection_format
-from serving.collection.format import Document
+from serving.collection import file_format
+from serving.collection.file_format import Document
 from serving.collection.sampling import Record
 from serving.collection.store import DayIsFull, Store, shown
 from serving.front.scoreboard import Row
@@ -44,13 +44,23 @@ class Collector:
     """Writes records to a folder or an object store."""
 
     def __init__(self, settings: Settings, collection: Collection, source: socket.socket, row: Row) -> None:
-        """Raises :class:`SettingsError`. Nothing is opened before `run`: clients of object stores survive no fork."""
+        """Prepare; `run` opens the store, because clients of object stores survive no fork.
+
+        Args:
+            settings: the server's settings.
+            collection: its settings of data collection.
+            source: the end of the channel from which the records come, see `sampling.channel`.
+            row: the collector's row of the scoreboard.
+
+        Raises:
+            SettingsError: COLLECT_URL, COLLECT_FORMAT or COLLECT_REDACT cannot be used.
+        """
         self._settings = settings
         self._collection = collection
         self._source = source
         self._row = row
         self._store = Store(collection.url, collection.max_day_bytes)
-        self._form = collection_format.form(collection.format)
+        self._form = file_format.form(collection.format)
         self._redact = _hook(collection.redact, settings)
         self._held = 0
         self._buffered_bytes = 0
@@ -58,11 +68,11 @@ class Collector:
         self._number = 0
 
     def run(self) -> None:
-        """Write until no worker and no master is left to offer anything."""
-        # The workers go first, and may still have something to say.
+        """Write until every worker and the master have closed their end of the channel."""
+        # The workers end first, and may still send records.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._source.settimeout(1.0)
-        # What the process before this one had not written when it died.
+        # The collector before this one died with these records.
         self._row.add("collection_dropped", self._row.get("collection_held"))
         self._row.set("collection_held", 0)
         written = time.monotonic()
@@ -93,7 +103,7 @@ class Collector:
             if not isinstance(document, dict):
                 raise TypeError(f"expected a dict or None from the hook, received {type(document).__name__}")
             self._form.add(document)
-        except BaseException as error:  # a hook that ends its process is to end this one neither
+        except BaseException as error:  # a hook's sys.exit() must not end this process
             self._drop([error])
             return
         self._held += 1
@@ -123,7 +133,7 @@ class Collector:
         self._row.set("collection_held", 0)
 
     def _drop(self, problems: Sequence[BaseException]) -> None:
-        """Count records that have no form, or that the hook failed for."""
+        """Count records that the file's format cannot hold, or for which the hook failed."""
         for error in problems:
             logger.error("A record cannot be collected, and is dropped: %s: %s", type(error).__name__, error)
         self._row.add("collection_dropped", len(problems))
@@ -163,7 +173,7 @@ def _text(content: bytes, full_bytes: int) -> tuple[str, str]:
 
 
 def _hook(name: str | None, settings: Settings) -> Redact:
-    """The function `module:function` of AML_APP_ROOT; without a name, one that changes nothing."""
+    """Import the function `module:function` of AML_APP_ROOT; without a name, give one that changes nothing."""
     if name is None:
         return lambda document: document
     sys.path.append(str(settings.app_root))

@@ -1,8 +1,8 @@
-"""Data collection, the workers' side: a sample of requests and answers goes to the collector process, see `collector`.
+"""Data collection, the workers' side: sends a sample of requests and answers to the collector process, see `collector`.
 
-A record travels as one message over a socket that never makes a worker wait: a record that does not fit is dropped, and
-counted. It holds the body of the request (of a GET, the query), the body of the answer, ids, time, status and duration;
-no header is in it, and so no key.
+A record travels as one message over a socket that never makes a worker wait: the worker drops a record that does not
+fit, and counts it. A record holds the body of the request (of a GET, the query), the body of the answer, ids, time,
+status and duration. It holds no header, and so no key.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from serving.settings import Collection
 
 @dataclass(frozen=True)
 class Record:
-    """One call of run(). `input` and `output` may be cut; their full lengths are with them."""
+    """One call of run(). `input` and `output` may be cut; `input_bytes` and `output_bytes` are the full lengths."""
 
     time: float
     request_id: str
@@ -33,12 +33,12 @@ class Record:
     check: bool
 
     def pack(self) -> bytes:
-        """The record as a message."""
+        """Write the record as a message."""
         return marshal.dumps(tuple(self.__dict__.values()))
 
     @classmethod
     def unpack(cls, message: bytes) -> Record:
-        """The record of a message."""
+        """Read the record of a message."""
         return cls(*marshal.loads(message))
 
 
@@ -62,7 +62,17 @@ class Sampler:
         *,
         check: bool,
     ) -> None:
-        """Record a call, if it is one of the sample; `check` says that the deployment made it of itself."""
+        """Record a call, if it belongs to the sample.
+
+        Args:
+            request_id: the request's id.
+            client_request_id: the id that the client gave it.
+            status: the answer's status.
+            seconds: the time from the complete request to its answer.
+            content: the body of the request, or its query.
+            answer: the body of the answer.
+            check: whether the deployment sent the request, to prove itself.
+        """
         if self._rate < 1.0 and random.random() >= self._rate:
             return
         record = Record(
@@ -84,7 +94,11 @@ class Sampler:
 
 
 def channel() -> tuple[socket.socket, socket.socket]:
-    """The collector's end and the workers' end. The former reads an end when nobody holds the latter any more."""
+    """Make the channel between the workers and the collector.
+
+    Returns:
+        The collector's end, and the workers' end. The collector reads `b""` once nobody holds the workers' end.
+    """
     source, sink = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     sink.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
     return source, sink

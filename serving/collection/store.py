@@ -1,4 +1,7 @@
-"""Data collection, where files go: a folder a day, of this machine or wherever fsspec writes. They appear whole."""
+"""Data collection, the place of the files: a folder for each day, on this machine or where fsspec writes.
+
+Each file appears when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,27 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from serving.errors import ServingError
 from serving.settings import SettingsError
 
 
-class DayIsFull(Exception):
-    """The folder of a day has COLLECT_MAX_DAY_BYTES."""
+class DayIsFull(ServingError):
+    """The folder of a day holds COLLECT_MAX_DAY_BYTES."""
 
 
 class Store:
-    """The folders of COLLECT_URL."""
+    """Writes into the folders of COLLECT_URL."""
 
     def __init__(self, url: str, max_day_bytes: int) -> None:
-        """Raises :class:`SettingsError`. Nothing is opened before the first file: clients survive no fork."""
+        """Prepare; the first `write` opens the store, because its clients survive no fork.
+
+        Args:
+            url: a folder of this machine, or a URL that fsspec knows.
+            max_day_bytes: the limit for the folder of a day.
+
+        Raises:
+            SettingsError: fsspec does not know the URL, or lacks a package for it.
+        """
         _check_url(url)
         self._url = url
         self._max_day_bytes = max_day_bytes
@@ -31,7 +43,17 @@ class Store:
         self._day_bytes = 0
 
     def write(self, day: str, name: str, content: bytes) -> None:
-        """Write one file. Raises :class:`DayIsFull`, and whatever the store raises."""
+        """Write one file.
+
+        Args:
+            day: its day, as in `2026-11-21`.
+            name: its name in the folder of the day.
+            content: its bytes.
+
+        Raises:
+            DayIsFull: the folder of the day would hold more than its limit.
+            Exception: the store's own, where it cannot write.
+        """
         if self._files is None:
             files, root = fsspec.core.url_to_fs(self._url)
             self._files, self._root = files, root.rstrip("/")
@@ -57,7 +79,7 @@ class Store:
 
 
 def _write_local(folder: str, name: str, content: bytes) -> None:
-    # fsspec would write to the folder for temporary files, which may be on another disk: then the file grows in sight.
+    # fsspec would write into the folder for temporary files. Where that is another disk, others see a file that grows.
     part = Path(folder, f".{name}.part")
     try:
         part.write_bytes(content)
@@ -69,7 +91,7 @@ def _write_local(folder: str, name: str, content: bytes) -> None:
 
 
 def _check_url(url: str) -> None:
-    """See that fsspec knows the URL's protocols, and that their packages are there, without opening anything."""
+    """Check that fsspec knows the URL's protocols and has their packages, without opening anything."""
     try:
         for part in url.split("::"):
             protocol, _ = fsspec.core.split_protocol(part)
@@ -80,5 +102,5 @@ def _check_url(url: str) -> None:
 
 
 def shown(text: str) -> str:
-    """A text with URLs in it, without what may be a key: user, password, query."""
+    """Take out of the URLs of a text the parts that may be a key: user, password, query."""
     return re.sub(r"(://)[^/@\s]*@|\?\S*", r"\1", text)

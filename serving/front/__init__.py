@@ -1,1 +1,1 @@
-"""The front process and the master: the port, health, metrics, and the workers' supervision."""
+"""The master, which supervises the workers, and the front process: the port, health and metrics."""

@@ -1,12 +1,12 @@
-"""The master process: Gunicorn's arbiter, which starts, watches and stops the workers, and two companions besides.
+"""The master process: Gunicorn's arbiter, which starts, watches and stops the workers and two companions.
 
-    master ┬─ front          owns the port; see `front`
+    master ┬─ front          owns the port; see `process`
            ├─ worker         runs the script; see `gevent_worker` and `asyncio_worker`
            ├─ worker
-           └─ collector      writes a sample of requests and answers, where that is wanted; see `collector`
+           └─ collector      writes a sample of requests and answers, with COLLECT_URL only; see `collector`
 
-The port is bound here, before anything else, and opened by the front process once every worker's init() has returned.
-Whoever outlives the master is killed by the kernel.
+The master binds the port before anything else. The front process opens it once every worker's init() has returned.
+When the master ends, the kernel kills the processes that are left.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from serving.arguments import BAD_ARGUMENTS
 from serving.collection import sampling as collection
 from serving.front import channel
 from serving.front.companion import Companion
-from serving.front.front import Front
+from serving.front.process import Front
 from serving.front.scoreboard import Scoreboard
-from serving.script import preload, script
+from serving.script import entry_script, preload
 from serving.script.boot import BOOT_ERROR
 from serving.settings import Settings
 from serving.triton import wait as triton_wait
@@ -36,27 +36,27 @@ from serving.triton import wait as triton_wait
 if TYPE_CHECKING:
     from serving.collection.collector import Collector
 
-# The front process ends by itself when GRACEFUL_TIMEOUT is over, but for those that it tells so.
+# The front process ends when GRACEFUL_TIMEOUT is over, and then still answers the clients that wait.
 FRONT_STOP_SECONDS = 5.0
 COLLECTOR_STOP_SECONDS = 30.0
 _NO_EXIT_CODE = -1
 
 
 class Application(BaseApplication):  # type: ignore[misc]
-    """What Gunicorn asks for its configuration, and what a worker asks for everything else."""
+    """Gives Gunicorn its configuration, and a worker everything that it shares with the master."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.is_async = script.is_async_source(script.locate(settings))
+        self.is_async = entry_script.is_async_source(entry_script.locate(settings))
         self.scoreboard = Scoreboard(settings.worker_count)
         self.rendezvous = channel.listen()
-        self.preloaded: script.Script | None = None
+        self.preloaded: entry_script.Script | None = None
         if settings.collection is not None:
             self.records_source, self.records_sink = collection.channel()
         super().__init__()
 
     def load_config(self) -> None:
-        """Gunicorn's settings out of ours."""
+        """Give Gunicorn its settings, made from ours."""
         worker = "asyncio_worker.AsyncioWorker" if self.is_async else "gevent_worker.GeventWorker"
         for name, value in {
             "workers": self.settings.worker_count,
@@ -71,14 +71,19 @@ class Application(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> None:
-        """No WSGI application: the workers load the script themselves."""
+        """Load nothing: there is no WSGI application, and the workers load the script themselves."""
 
 
 class ScriptArbiter(Arbiter):  # type: ignore[misc]
-    """Gunicorn's arbiter with companions. `run()` returns by SystemExit."""
+    """Gunicorn's arbiter with companions. Its `run()` ends with a SystemExit."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises OSError for an address that cannot be listened on, and SettingsError."""
+        """Bind the port, and prepare the companions.
+
+        Raises:
+            OSError: the address cannot be bound.
+            SettingsError: the settings of data collection cannot be used.
+        """
         super().__init__(Application(settings))
         _raise_file_limit()
         ports = [settings.port] if settings.health_port is None else [settings.port, settings.health_port]
@@ -94,18 +99,18 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
 
     @property
     def WORKER_BOOT_ERROR(self) -> int:
-        """The exit code of a worker that ends the server: none once the port is open, when a script may use it too."""
+        """The exit code by which a worker ends the server; none once the port is open: a script may use it too."""
         return _NO_EXIT_CODE if self.app.scoreboard.opened else BOOT_ERROR
 
     @property
     def APP_LOAD_ERROR(self) -> int:
-        """Another such code of Gunicorn's."""
+        """Gunicorn's other exit code by which a worker ends the server; none once the port is open."""
         return _NO_EXIT_CODE if self.app.scoreboard.opened else Arbiter.APP_LOAD_ERROR
 
     def start(self) -> None:
-        """Wait for Triton, import a preloaded script, then go on as Gunicorn does."""
+        """Wait for Triton, import the script where WORKER_PRELOAD says so, then go on as Gunicorn does."""
         settings = self.app.settings
-        # Before a preloaded script may have changed the standard library under it.
+        # The collector starts first: a preloaded script may change the standard library.
         if self._collector is not None:
             self._collector.keep_alive()
         triton_wait.wait(settings)
@@ -114,7 +119,11 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
         super().start()
 
     def manage_workers(self) -> None:
-        """Called in every turn of the loop: what has died is started again. Raises HaltServer without a port."""
+        """Start the processes again that have died. Gunicorn calls this in every turn of its loop.
+
+        Raises:
+            HaltServer: the front process cannot open the port.
+        """
         if self.app.scoreboard.is_refused:
             raise HaltServer("Cannot listen.", BAD_ARGUMENTS)
         self._front.keep_alive()
@@ -123,19 +132,19 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
         super().manage_workers()
 
     def spawn_worker(self) -> Any:
-        """Start a worker, unless too many that were told to end have not done so yet."""
+        """Start a worker, unless so many old workers have still to end that the scoreboard is full."""
         if self.app.scoreboard.has_room:
             return super().spawn_worker()
         self.log.error("There is no room for another worker before others have ended.")
         return 0
 
     def stop(self, graceful: bool = True) -> None:
-        """Stop the front process, which hands over what is waiting; then the workers; then the collector."""
+        """Stop the front process, which first hands over waiting connections; then the workers; then the collector."""
         seconds = self.app.settings.graceful_timeout
         started = time.monotonic()
         self.app.scoreboard.stop()
         self._front.stop(seconds + FRONT_STOP_SECONDS, signal.SIGTERM if graceful else signal.SIGKILL)
-        # One GRACEFUL_TIMEOUT for all: the workers have gone on meanwhile.
+        # All processes share one GRACEFUL_TIMEOUT: the workers have gone on meanwhile.
         self.cfg.set("graceful_timeout", max(1, round(seconds - (time.monotonic() - started))))
         super().stop(graceful)
         if self._collector is not None:
@@ -151,7 +160,7 @@ class ScriptArbiter(Arbiter):  # type: ignore[misc]
 
 
 class Listener(socket.socket):
-    """A bound socket, written as Gunicorn logs it."""
+    """A bound socket that Gunicorn's log names by its address."""
 
     def __str__(self) -> str:
         host, port, *_ = self.getsockname()
@@ -159,14 +168,15 @@ class Listener(socket.socket):
 
 
 class _Logger(Logger):  # type: ignore[misc]
-    """Gunicorn's logger, with the handlers that `logs` gave it."""
+    """Gunicorn's logger, with the handlers that `logs` gives it."""
 
     def setup(self, cfg: Any) -> None:
+        """Leave the handlers as they are."""
         self.loglevel = self.error_log.getEffectiveLevel()
 
 
 def _raise_file_limit() -> None:
-    """Each connection is an open file in the front process or a worker: allow as many as the machine lets us."""
+    """Allow as many open files as the machine does: each connection is one, in the front process or a worker."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 

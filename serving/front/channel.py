@@ -1,10 +1,10 @@
 """The channel between the front process and one worker, over which connections travel as open file descriptors.
 
-It is a Unix socket that keeps messages apart (SOCK_SEQPACKET). A worker that connects is ready. Messages:
+It is a Unix socket that keeps messages apart (SOCK_SEQPACKET). A worker connects when it is ready. Messages:
 
     worker to front   HELLO + row number   I am ready; my numbers are in this row of the scoreboard
-    front to worker   CONNECTION + fd      answer this client, who has a request waiting
-    worker to front   TAKEN                the last connection is taken and my loop still turns
+    front to worker   CONNECTION + fd      answer this client, whose request is waiting
+    worker to front   TAKEN                I have the last connection, and my loop still turns
     worker to front   CONNECTION + fd      this client is between requests; keep it
     worker to front   QUIT                 send me nothing more; the front closes the channel
 """
@@ -25,7 +25,7 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 def listen() -> socket.socket:
-    """The meeting point: a listening socket at an address of the kernel's choice that leaves no file behind."""
+    """Open the socket to which workers connect; the kernel chooses its address, which leaves no file behind."""
     rendezvous = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     rendezvous.bind("")  # Linux: an abstract address, unique on this machine
     rendezvous.listen(128)
@@ -33,7 +33,7 @@ def listen() -> socket.socket:
 
 
 def is_own(connection: socket.socket) -> bool:
-    """Whether the other end belongs to the same user: anybody on the machine can reach an abstract address."""
+    """Tell whether the other end belongs to the same user: anybody on the machine can reach an abstract address."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, user, _ = _CREDENTIALS.unpack(credentials)
     return bool(user == os.getuid())
@@ -48,6 +48,14 @@ def send(channel: socket.socket, message: bytes, descriptor: int | None = None) 
 
 
 def receive(channel: socket.socket) -> tuple[bytes, int | None]:
-    """The next message and the file descriptor that came with it; b"" when the other end is gone."""
+    """Receive the next message.
+
+    Returns:
+        The message, `b""` when the other end is gone, and the open file descriptor that came with it, if any.
+
+    Raises:
+        BlockingIOError: there is no message now.
+        OSError: the channel is broken.
+    """
     message, descriptors, _, _ = socket.recv_fds(channel, _MESSAGE_BYTES, 1)
     return message, descriptors[0] if descriptors else None

@@ -19,7 +19,7 @@ _IGNORED = (signal.SIGINT, signal.SIGUSR2, signal.SIGWINCH)
 
 
 class Companion:
-    """One process that runs `main`, started again when it ends."""
+    """One process that runs `main`; `keep_alive` starts it again when it has ended."""
 
     def __init__(self, name: str, main: Callable[[], None]) -> None:
         self._name = name
@@ -43,7 +43,12 @@ class Companion:
             self._run(master)
 
     def stop(self, seconds: float, signal_number: int | None = signal.SIGTERM) -> None:
-        """Tell the process to end, unless it knows by itself, and kill it after `seconds`."""
+        """Tell the process to end, wait, and kill it if it has not ended.
+
+        Args:
+            seconds: how long it may take.
+            signal_number: the signal that tells it; None where it notices by itself.
+        """
         if self._end < 0:
             return
         if signal_number is not None and not self._has_ended(0):
@@ -72,7 +77,7 @@ class Companion:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when the process `parent`, which forked it, ends."""
+    """Have the kernel kill this process when `parent`, the process that forked it, ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         sys.exit(0)

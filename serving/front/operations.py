@@ -1,4 +1,4 @@
-"""What operators ask a server: is it alive (`/`), is it ready (`/ready`), and its numbers (`/metrics`)."""
+"""The answers for operators: `/` says that the server is alive, `/ready` that it is ready, `/metrics` its numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATHS = frozenset({"/", "/ready", "/metrics"})
 
 
 class Operations:
-    """Answers these paths, in the front process and in the workers alike."""
+    """Answers the requests for `PATHS`, in the front process and in the workers alike."""
 
     def __init__(self, settings: Settings, scoreboard: Scoreboard, row: Row) -> None:
         self._scoreboard = scoreboard
@@ -26,7 +26,7 @@ class Operations:
         self._triton = triton_spec(settings) if settings.triton_models else None
 
     def answer(self, request: Request, keep_alive: bool) -> bytes:
-        """The answer's bytes. For `/ready` it asks Triton, which takes a moment."""
+        """Make the bytes of the answer. For `/ready` it asks Triton, which takes a moment."""
         path = request.path
         headers: contract.Headers = []
         content_type = contract.JSON
@@ -46,14 +46,14 @@ class Operations:
                     body, headers = b"", [contract.ALLOW, *headers]
             except IdError as error:
                 headers = contract.NOT_FAILED + echo(error.ids, request, self._server_version)
-                status, body = 431, error_body(str(error))
+                status, body = error.status, error_body(error.message)
             headers += cors.headers(request, self._cors_origins)
         self._row.count_status(status)
         is_head = request.method == "HEAD"
         return http1.response(status, body, headers, content_type=content_type, keep_alive=keep_alive, is_head=is_head)
 
     def problems(self) -> list[str]:
-        """Why the server is not ready: no worker has a loaded script, or a model that the script needs is missing."""
+        """Say why the server is not ready: no worker has loaded the script, or a model that it needs is missing."""
         if not self._scoreboard.opened:
             return ["the workers are starting"]
         if not any(row.get("ready") for row in self._scoreboard.rows()):
@@ -62,7 +62,7 @@ class Operations:
 
 
 def triton_spec(settings: Settings) -> dict[str, Any] | None:
-    """What `probe` is to ask of the script's Triton; None where the settings name none."""
+    """Write the questions of `probe` to the script's Triton; None where the settings name no Triton."""
     if not settings.triton_url:
         return None
     models = [{"name": name, "version": version} for name, version in settings.triton_models]

@@ -1,8 +1,8 @@
 """The scoreboard: numbers that all processes of a server share, in anonymous shared memory.
 
-Each worker owns one row and is the only one to write to it, so no lock is needed; the front process reads all rows to
-choose the least busy worker and to add up the metrics. A row outlives its worker: the next one in the same row goes on
-counting from there, so that counters never fall.
+Each worker owns one row, and no other process writes to it, so no lock is needed. The front process reads all rows to
+choose the least busy worker and to add up the metrics. A row outlives its worker: the next worker in the same row goes
+on counting from there, so that counters never fall.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import mmap
 from bisect import bisect_left
 from collections.abc import Iterator
 
-# Upper bounds in seconds; Prometheus' own defaults, extended down to what a tiny model takes.
+# Upper bounds in seconds: Prometheus' own defaults, and smaller ones for tiny models.
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STATUSES = (200, 400, 404, 405, 408, 413, 415, 429, 431, 500, 503)
 OTHER_STATUS = len(STATUSES)
 
-# `blocks`: the last calls of run() had their worker for themselves for a while, or there has been none yet.
-# `collection_held`: records that the collector has, and has not written.
+# `blocks`: the last calls of run() occupied their worker for a while, or there has been no call yet.
+# `collection_held`: records that the collector has and has not written.
 GAUGES = ("alive", "ready", "blocks", "in_flight", "connections", "collection_held")
 COUNTERS = ("starts", "run_failures", "run_rejections", "run_timeouts", "collected", "collection_dropped")
 HISTOGRAMS = ("request", "queue", "run", "triton")
 
-# Before the rows: whether the port is open, or cannot be; whether the server stops.
+# The cells before the rows: whether the port is open, or cannot be opened; whether the server stops.
 _OPENED, _STOPPING, _FIRST_ROW = range(3)
 _STATUS_INDEX = {status: index for index, status in enumerate(STATUSES)}
 _HISTOGRAM_WIDTH = len(BUCKETS) + 2  # one bucket above the last bound, and the sum
@@ -44,7 +44,7 @@ class Row:
         self._start = start
 
     def get(self, name: str) -> float:
-        """The value of a gauge or counter."""
+        """Read a gauge or counter."""
         return float(self._cells[self._start + _OFFSETS[name]])
 
     def set(self, name: str, value: float) -> None:
@@ -67,28 +67,28 @@ class Row:
         cells[base + _HISTOGRAM_WIDTH - 1] += seconds
 
     def statuses(self) -> list[float]:
-        """The counts of answers, in the order of `STATUSES`, with the others last."""
+        """Read the counts of answers, in the order of `STATUSES`, with all other statuses last."""
         start = self._start + _STATUS_OFFSET
         return list(self._cells[start : start + len(STATUSES) + 1])
 
     def histogram(self, name: str) -> tuple[list[float], float]:
-        """The counts of each bucket, not cumulative, and the sum of the durations."""
+        """Read the count of each bucket, not cumulative, and the sum of the durations."""
         base = self._start + _HISTOGRAM_OFFSETS[name]
         values = list(self._cells[base : base + _HISTOGRAM_WIDTH])
         return values[:-1], values[-1]
 
     def reset_gauges(self) -> None:
-        """Forget what a dead worker was doing."""
+        """Forget the gauges of a worker that has ended."""
         for name in GAUGES:
             self.set(name, 0.0)
 
 
 class Scoreboard:
-    """The rows of all processes. Made before the first fork."""
+    """The rows of all processes. The master makes it before the first fork."""
 
     def __init__(self, workers: int) -> None:
-        # During a reload, old and new workers run side by side, and an operator may add some. One row each is for the
-        # front process and the collector.
+        # During a reload, old and new workers run side by side, and an operator may add some. The front process and the
+        # collector have a row each.
         self._worker_rows = 4 * workers + 4
         self.row_count = self._worker_rows + 2
         self._memory = mmap.mmap(-1, 8 * (_FIRST_ROW + self.row_count * ROW_WIDTH))
@@ -96,7 +96,7 @@ class Scoreboard:
 
     @property
     def opened(self) -> bool:
-        """Whether the server has opened its port, which it does once all first workers are ready."""
+        """Whether the server has opened its port, as it does once all first workers are ready."""
         return self._cells[_OPENED] > 0
 
     @opened.setter
@@ -114,7 +114,7 @@ class Scoreboard:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the whole server stops: there will be no other front process."""
+        """Whether the whole server stops, so that no other front process follows."""
         return self._cells[_STOPPING] > 0
 
     def stop(self) -> None:
@@ -132,11 +132,11 @@ class Scoreboard:
         return self.row(self._worker_rows + 1)
 
     def row(self, index: int) -> Row:
-        """The row of one worker."""
+        """Give the row of one worker."""
         return Row(self._cells, _FIRST_ROW + index * ROW_WIDTH)
 
     def rows(self) -> Iterator[Row]:
-        """All rows, the workers' first."""
+        """Give all rows, the workers' first."""
         return (self.row(index) for index in range(self.row_count))
 
     @property
@@ -145,7 +145,14 @@ class Scoreboard:
         return not all(self.row(index).get("alive") for index in range(self._worker_rows))
 
     def claim(self) -> int:
-        """Take a free row for a new worker. Called by the arbiter only."""
+        """Take a free row for a new worker. Only the arbiter calls this.
+
+        Returns:
+            The row's index.
+
+        Raises:
+            RuntimeError: no row is free.
+        """
         for index in range(self._worker_rows):
             row = self.row(index)
             if not row.get("alive"):
@@ -160,5 +167,5 @@ class Scoreboard:
         self.row(index).reset_gauges()
 
     def in_flight(self) -> float:
-        """How many requests all workers are answering now."""
+        """Count the requests that all workers are answering now."""
         return sum(self._cells[_FIRST_ROW + _OFFSETS["in_flight"] :: ROW_WIDTH])

@@ -1,1 +1,1 @@
-"""HTTP as bytes, and what the server promises its clients."""
+"""HTTP as bytes, and the contract with clients."""

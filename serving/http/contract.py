@@ -7,6 +7,7 @@ import uuid
 
 import orjson
 
+from serving.errors import RequestError
 from serving.http.http1 import Request
 
 ID_LIMIT = 100
@@ -21,19 +22,23 @@ SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs 
 INTERNAL_ERROR = "An unexpected internal error occurred. Check the logs for more info."
 
 Headers = list[tuple[str, str]]
-# What OPTIONS tells of a path that is read only.
+# The answer to OPTIONS, for a path that clients only read.
 ALLOW = ("Allow", "OPTIONS, HEAD, GET")
-# Goes with every answer to a failure that is not run()'s.
+# Every answer to a failure that is not run()'s has this header.
 NOT_FAILED: Headers = [("x-ms-run-function-failed", "False")]
 
 
 class Ids:
-    """The ids of one request: those that the client sent, and one made up where it sent none."""
+    """The ids of one request: the client's, and a new one where the client sent none."""
 
     __slots__ = ("client", "legacy", "request")
 
     def __init__(self, headers: dict[str, str]) -> None:
-        """Raises :class:`IdError`."""
+        """Read the ids from a request's headers.
+
+        Raises:
+            IdError: an id is too long.
+        """
         self.request = self.legacy = self.client = ""
         request = headers.get("x-request-id")
         if request is None:
@@ -41,7 +46,7 @@ class Ids:
         if len(request) > ID_LIMIT:
             raise IdError(self, f"x-request-id must not exceed {ID_LIMIT} characters")
         self.request = request
-        # x-ms-request-id was both the request's and the client's id, before there was a header for the latter.
+        # x-ms-request-id was the id of both, before the client's id had a header of its own.
         legacy = headers.get("x-ms-request-id", "")
         client = headers.get("x-ms-client-request-id", "")
         if legacy:
@@ -53,16 +58,16 @@ class Ids:
         self.legacy, self.client = legacy, client
 
 
-class IdError(Exception):
-    """A request id longer than `ID_LIMIT`; `ids` holds those that are not, for the echo."""
+class IdError(RequestError):
+    """A request id that is longer than `ID_LIMIT`; `ids` holds the shorter ones, for the echo."""
 
     def __init__(self, ids: Ids, message: str) -> None:
-        super().__init__(message)
+        super().__init__(431, message)
         self.ids = ids
 
 
 def echo(ids: Ids, request: Request, server_version: str) -> Headers:
-    """The headers by which an answer tells which request it answers."""
+    """Make the headers by which an answer says which request it answers."""
     headers = []
     if server_version:
         headers.append(("x-ms-server-version", server_version))
@@ -79,7 +84,7 @@ def echo(ids: Ids, request: Request, server_version: str) -> Headers:
 
 
 def error_body(message: str) -> bytes:
-    """The body of every error."""
+    """Make the body of an error."""
     try:
         return orjson.dumps({"message": message})
     except TypeError:  # a lone surrogate, which the client may have sent in its JSON

@@ -1,4 +1,4 @@
-"""Cross-origin requests (CORS): which web pages may call the service, by AML_CORS_ORIGINS."""
+"""Cross-origin requests (CORS): AML_CORS_ORIGINS says which web pages may call the service."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ METHODS = ("GET", "POST")
 
 
 def headers(request: Request, origins: tuple[str, ...]) -> Headers:
-    """The headers that let the page which sent the request read the answer; none where it may not.
+    """Make the headers that let a web page read the answer to its request.
 
-    `origins` are compared without case, `*` is any.
+    Args:
+        request: the request, whose header `Origin` names the page.
+        origins: the pages that may read answers, in any case; `*` means all.
+
+    Returns:
+        The headers; none for a page that may not read the answer.
     """
     origin = request.headers.get("origin")
-    if not origins or origin is None:
+    if origin is None:
         return []
     if "*" not in origins and origin.lower() not in (allowed.lower() for allowed in origins):
         return []

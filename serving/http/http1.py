@@ -1,39 +1,34 @@
-"""HTTP/1.1 as bytes: requests out of a connection's bytes, answers into bytes. No sockets and no event loop here."""
+"""HTTP/1.1 as bytes: reads requests from bytes, and writes answers as bytes. It knows no socket and no event loop."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote
 
 import httptools
 
 from serving import __version__
+from serving.errors import RequestError
 
 SERVER_NAME = f"serving/{__version__}"
 MAX_HEADER_BYTES = 65536
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-NO_BODY = (204, 304)  # statuses whose answers have none
+NO_BODY = (204, 304)  # statuses whose answers have no body
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _common_headers: tuple[int, bytes] = (0, b"")
 
 
-class ProtocolError(Exception):
-    """The client did not speak HTTP, or more of it than the limits allow; `status` is the answer it gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+class ProtocolError(RequestError):
+    """The client does not speak HTTP, or sends more than the limits allow."""
 
 
 class Request:
-    """One request. Header names are in lower case; values of repeated headers are joined by a comma."""
+    """One request. Header names are in lower case; a comma joins the values of a repeated header."""
 
     __slots__ = ("body", "headers", "http_version", "keep_alive", "method", "received", "target")
 
@@ -53,12 +48,17 @@ class Request:
 
     @property
     def query(self) -> str:
-        """What stands behind the question mark."""
+        """The text behind the question mark."""
         return self.target.partition(b"?")[2].decode("latin-1")
 
 
 class RequestParser:
-    """Turns the bytes of one connection into requests, in order; pipelined ones too."""
+    """Turns the bytes of one connection into requests, in order, pipelined requests too.
+
+    Attributes:
+        requests: the complete requests; the caller removes those that it answers.
+        continue_expected: whether the client waits for `100 Continue` before it sends the body.
+    """
 
     __slots__ = (
         "_body",
@@ -80,7 +80,7 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._request: Request | None = None
         self._body: bytes | bytearray = b""
-        self._has_begun = False  # a request, in these bytes
+        self._has_begun = False  # whether a request begins in these bytes
         self._header_bytes = 0
         self._is_in_headers = False
         self._unfinished_bytes = 0
@@ -91,7 +91,11 @@ class RequestParser:
         return self._request is None and not self.requests
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the connection; complete requests are appended to `requests`."""
+        """Take bytes from the connection, and append complete requests to `requests`.
+
+        Raises:
+            ProtocolError: the bytes are no HTTP, or exceed a limit.
+        """
         body_bytes, self._has_begun = len(self._body), False
         offer_end = 0
         try:
@@ -108,7 +112,7 @@ class RequestParser:
         except httptools.HttpParserError as error:
             raise ProtocolError(400, f"Malformed HTTP request: {error}") from None
         if self._request is not None and not self._has_begun and len(self._body) == body_bytes:
-            # Of a header that is not complete, nothing has been called back; nor of one after the body.
+            # httptools calls back for complete headers only, before the body and after it.
             self._unfinished_bytes += len(data)
             if self._unfinished_bytes > MAX_HEADER_BYTES:
                 raise _too_large()
@@ -116,13 +120,13 @@ class RequestParser:
             self._unfinished_bytes = 0
 
     def _ignore_offers(self, data: bytes) -> None:
-        """Read on behind the head of a request that offers another protocol: there is none to upgrade to.
+        """Read on after the head of a request that offers another protocol; the server knows none to upgrade to.
 
-        httptools takes such a request for one without a body, so another parser gets the head without the offer.
+        httptools takes such a request for a request without a body. So another parser gets the head without the offer.
         """
         while True:
             request = self.requests[-1]
-            if request.method == "CONNECT":  # what follows is no HTTP: the connection ends with the answer
+            if request.method == "CONNECT":  # no HTTP follows: the connection ends with the answer
                 request.keep_alive = False
                 return
             del self.requests[-1]
@@ -139,30 +143,34 @@ class RequestParser:
     # Called by httptools.
 
     def on_message_begin(self) -> None:
+        """Begin a request."""
         self._request = Request()
         self._is_in_headers = self._has_begun = True
         self._body = b""
         self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
         assert self._request is not None
         self._request.target += url
         self._header_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or leave out a trailer."""
         assert self._request is not None
         self._header_bytes += len(name) + len(value)
-        if not self._is_in_headers:  # a trailer, of which nobody makes use
+        if not self._is_in_headers:  # a trailer: nobody uses it
             if self._header_bytes > MAX_HEADER_BYTES:
                 raise _too_large()
             return
         if b"_" in name:
-            return  # in WSGI the same as one with a dash: nobody is to pass one off as another
+            return  # WSGI takes it for the header with a dash, so a client could forge that one
         headers = self._request.headers
         key, text = name.decode("latin-1").lower(), value.decode("latin-1").rstrip(" \t")
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
+        """Complete the head: method, version, keep-alive, and the limits for headers and body."""
         request = self._request
         assert request is not None
         self._is_in_headers = False
@@ -180,8 +188,9 @@ class RequestParser:
             self.continue_expected = True
 
     def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
         if not self._body:
-            self._body = body  # most have one part
+            self._body = body  # most bodies have one part
         else:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
@@ -190,6 +199,7 @@ class RequestParser:
             self._refuse_body()
 
     def on_message_complete(self) -> None:
+        """Append the complete request to `requests`."""
         request = self._request
         assert request is not None
         request.body = bytes(self._body)
@@ -204,7 +214,7 @@ class RequestParser:
 
 
 def _origin_form(target: bytes) -> bytes:
-    """The path and query of `http://host/path?query`, or of one with slashes too many at its start."""
+    """Take the path and query of `http://host/path?query`, or of a path that begins with several slashes."""
     scheme, _, rest = target.partition(b"://")
     if scheme.lower() in (b"http", b"https"):
         target = b"/" + rest.partition(b"/")[2]
@@ -230,7 +240,16 @@ def response(
     keep_alive: bool = True,
     is_head: bool = False,
 ) -> bytes:
-    """The bytes of an answer. `is_head`: the client wants the headers only."""
+    """Write an answer as bytes.
+
+    Args:
+        status: the HTTP status.
+        body: the body; left out where the status has none.
+        headers: more headers than those of every answer.
+        content_type: the type of the body, if any.
+        keep_alive: whether the connection stays open.
+        is_head: whether the client wants the headers only.
+    """
     has_body = status not in NO_BODY
     framing = b"Content-Length: %d\r\n" % len(body) if has_body else b""
     start = head(status, headers, content_type=content_type, keep_alive=keep_alive, framing=framing)
@@ -240,7 +259,7 @@ def response(
 def head(
     status: int, headers: Iterable[tuple[str, str]], *, content_type: str | None, keep_alive: bool, framing: bytes
 ) -> bytes:
-    """The bytes of an answer that come before its body; `framing` is the header that tells where the body ends."""
+    """Write the bytes of an answer before its body; `framing` is the header that says where the body ends."""
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} Unknown\r\n".encode(), common_headers()]
     if content_type is not None:
         lines.append(f"Content-Type: {content_type}\r\n".encode("latin-1", "replace"))
@@ -254,11 +273,9 @@ def head(
 
 
 def common_headers() -> bytes:
-    """The `Server` and `Date` headers, made once a second."""
+    """Give the `Server` and `Date` headers, made once a second."""
     global _common_headers
     now = int(time.time())
     if _common_headers[0] != now:
-        year, month, day, hour, minute, second, weekday, *_ = time.gmtime(now)
-        date = f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
-        _common_headers = (now, f"Server: {SERVER_NAME}\r\nDate: {date}\r\n".encode())
+        _common_headers = (now, f"Server: {SERVER_NAME}\r\nDate: {formatdate(now, usegmt=True)}\r\n".encode())
     return _common_headers[1]

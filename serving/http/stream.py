@@ -1,11 +1,11 @@
-"""An answer in parts: a response over a generator is sent as the generator gives it, each part when it comes.
+"""An answer in parts: the server sends each part of a response over a generator when the generator gives it.
 
     run() returns a response over an iterator
-      the first part         the head and the part are sent; what fails before is a 500 as for any run()
-      each further part      is sent; SCORING_TIMEOUT_MS bounds the time until it comes
-      the end                the last chunk is sent, and the connection goes on
-      an exception           the connection is closed without the last chunk, so that the client sees that parts lack
-      the client leaves      the generator is closed where it stands
+      the first part         the server sends the head and the part; a failure before it is a 500 as for any run()
+      each further part      the server sends it; SCORING_TIMEOUT_MS bounds the time until it comes
+      the end                the server sends the last chunk, and the connection goes on
+      an exception           the server closes the connection without the last chunk: so the client sees the failure
+      the client leaves      the server closes the generator where it stands
 
 A client of HTTP/1.0 knows no chunks: the end of the connection ends the answer.
 """
@@ -22,7 +22,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class StreamBroken(ConnectionAbortedError):
-    """The script failed between two parts; its client has some already."""
+    """The script failed between two parts, after its client got the first."""
 
 
 class Stream:
@@ -34,7 +34,7 @@ class Stream:
         self.status = status
         self.content_type = content_type
         self.headers = headers
-        self.is_open = False  # the head is sent
+        self.is_open = False  # whether the head is sent
         self.is_chunked = request.http_version != "1.0"
         self.has_body = request.method != "HEAD" and status not in NO_BODY
         self._response = response
@@ -42,11 +42,11 @@ class Stream:
 
     @property
     def is_async(self) -> bool:
-        """Whether its parts come from an asynchronous generator."""
+        """Whether the parts come from an asynchronous generator."""
         return hasattr(self._response.response, "__aiter__")
 
     def next(self) -> bytes | None:
-        """The next part; None at the end. An empty one would end the answer, and is left out."""
+        """Get the next part; None at the end. It leaves out empty parts: an empty chunk would end the answer."""
         if not self.has_body:
             return None
         if self._parts is None:
@@ -57,7 +57,7 @@ class Stream:
         return None
 
     async def anext(self) -> bytes | None:
-        """The next part of an asynchronous generator."""
+        """Get the next part of an asynchronous generator, see `next`."""
         if not self.has_body:
             return None
         if self._parts is None:
@@ -68,17 +68,17 @@ class Stream:
         return None
 
     def close(self) -> None:
-        """Close the generator, and do what else the script wants done at the end."""
+        """Close the generator, and call what the script wants called at the end (`call_on_close`)."""
         self._response.close()
 
     async def aclose(self) -> None:
-        """Close an asynchronous generator, and so on."""
+        """Close an asynchronous generator, see `close`."""
         if hasattr(self._response.response, "aclose"):
             await self._response.response.aclose()
         self._response.close()
 
     def frame(self, part: bytes | None) -> bytes:
-        """A part, or the end, as it is sent."""
+        """Frame a part, or the end (None), as the connection carries it."""
         if not self.has_body:
             return b""
         if not self.is_chunked:

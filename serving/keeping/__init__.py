@@ -1,1 +1,1 @@
-"""The keeper: a server's processes kept together, within a bound of memory, with their models alive."""
+"""The keeper: keeps a server's processes together, bounds their memory, and keeps Triton's models alive."""

@@ -2,14 +2,15 @@
 
     keeper ── COMMAND (Triton, the scorer's master, Envoy) ── its own processes (models, workers)
 
-It starts COMMAND, hands signals on to it and exits with its status. What COMMAND started and left behind ends with it:
-a Triton that crashes leaves the processes of its models. And it looks after COMMAND's processes, every 0.2 s:
+The keeper starts COMMAND, hands signals on to it and exits with its status. When COMMAND ends, the keeper ends the
+processes that it left behind: a Triton that crashes leaves those of its models. Every 0.2 s the keeper looks after
+COMMAND's processes:
 
-    --memory-mb N   All of them together use N MiB at most; the largest is killed when they use more.
-    --triton URL    COMMAND is a Triton at this address: a model whose process died is loaded again. It gets a response
-                    cache where a model asks for one.
+    --memory-mb N   All of them together use N MiB at most; when they use more, the keeper kills the largest.
+    --triton URL    COMMAND is a Triton at this address: when the process of a model dies, the keeper loads the model
+                    again. Triton gets a response cache where a model asks for one.
 
-Standard library only: it runs in whatever environment the server runs in, also as a container's first process.
+It needs nothing but the standard library, and runs in the server's environment, also as a container's first process.
 """
 
 from __future__ import annotations
@@ -29,10 +30,11 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LOOK_SECONDS = 0.2
 CANNOT_START = 127  # a shell's status for a command that it does not find
-# Signals that are handed on. The others keep their meaning: a keeper that is killed takes its command along.
+# The keeper hands these signals on. The others keep their meaning: a keeper that is killed takes its command along.
 HANDED_ON = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
 
-Look = Callable[[Sequence[int]], None]  # at the processes below this one
+Look = Callable[[Sequence[int]], None]
+"""Looks at the processes below this one, given by their ids."""
 
 
 def keep(
@@ -43,16 +45,23 @@ def keep(
     directory: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> int:
-    """Run a command until it ends, and give its exit status as a shell does.
+    """Run a command until it ends.
 
-    `memory_mb` and `triton` are the command line's options; `directory` and `variables` are the command's, by default
-    this process's own.
+    Args:
+        command: the program and its arguments.
+        memory_mb: the bound on the memory of all its processes, in MiB; None means no bound.
+        triton: the address at which the command is a Triton; None where it is not.
+        directory: the command's working directory, by default this process's.
+        variables: the command's environment, by default this process's.
+
+    Returns:
+        The command's exit status, as a shell gives it.
     """
     looks = list(_looks(memory_mb, triton))
     if triton:
         command = with_cache(command)
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent becomes a child of this process
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # a process that loses its parent becomes a child of this one
     waited_for = HANDED_ON | {signal.SIGCHLD}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, waited_for)
     child = os.fork()
@@ -80,7 +89,7 @@ def keep(
 
 
 def _looks(memory_mb: int | None, triton: str | None) -> Iterator[Look]:
-    # Imported where they are used: a keeper that has nothing to ask needs less memory.
+    # The imports stand here because a keeper without these options needs less memory.
     if memory_mb:
         from serving.keeping.memory_bound import MemoryBound
 
@@ -92,7 +101,7 @@ def _looks(memory_mb: int | None, triton: str | None) -> Iterator[Look]:
 
 
 def _reap(child: int) -> int | None:
-    """Take notice of every process that ended; gives the status of `child`, or None while it runs."""
+    """Collect the processes that have ended; give the status of `child`, or None while it runs."""
     status = None
     while True:
         try:
@@ -106,7 +115,7 @@ def _reap(child: int) -> int | None:
 
 
 def _end_the_rest() -> None:
-    """Kill what the command left behind, and wait until it is gone."""
+    """Kill the processes that the command left behind, and wait until they are gone."""
     while left := process_tree.descendants(os.getpid()):
         for pid in left:
             process_tree.kill(pid)
@@ -118,6 +127,7 @@ def _end_the_rest() -> None:
 
 
 def main() -> None:
+    """Run the keeper from the command line, and exit with the command's status."""
     parser = argparse.ArgumentParser(prog="python -m serving.keeping.keeper", description=__doc__.partition("\n")[0])
     parser.add_argument("--memory-mb", type=int, metavar="N", help="what all processes may use together, in MiB")
     parser.add_argument("--triton", metavar="URL", help="the address of the Triton that is started")

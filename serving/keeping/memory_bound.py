@@ -1,11 +1,10 @@
-"""A bound on the memory that a server's processes use together, for where nothing else bounds it.
+"""A bound on the memory that a server's processes use together, for places where nothing else bounds it.
 
-Limits of the kernel do not serve here. One on a process's addresses (`RLIMIT_AS`) stops programs that reserve far more
-than they use, as CUDA, gevent and allocators do, and counts each process by itself. A control group bounds all of them,
-but a person's own processes have none that they may change, unless the machine's administrator delegated one. So the
-memory is measured, and the largest process is killed when it is too much, as the kernel does when a control group's is.
-A process can use more for as long as one look takes. Where the machine's memory ends meanwhile, the kernel kills these
-processes before others.
+Limits of the kernel do not serve here. A limit on a process's addresses (`RLIMIT_AS`) counts each process by itself,
+and stops programs that reserve far more than they use, as CUDA, gevent and allocators do. A control group bounds all
+processes, but ordinary users may not change theirs unless the administrator delegated one. So the keeper measures the
+memory, and kills the largest process when all use too much, as the kernel does in a control group. Between two looks
+they can use more. Where the machine's memory ends meanwhile, the kernel kills these processes before others.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ __all__ = ["MemoryBound", "used_kb"]
 _UNSHARED = re.compile(rb"^RssAnon:\s+(\d+)", re.MULTILINE)
 _SHARED = re.compile(rb"^RssShmem:\s+(\d+)", re.MULTILINE)
 _PROPORTIONAL = re.compile(rb"^Pss_(?:Anon|Shmem):\s+(\d+)", re.MULTILINE)
-_VICTIM = "500"  # of -1000 to 1000: the kernel kills what has more first
+_VICTIM = "500"  # of -1000 to 1000: the kernel kills the process with the highest number first
 
 
 class MemoryBound:
-    """At most `megabytes` (MiB) for all processes below this one."""
+    """Bounds the memory of all processes below this one to `megabytes` (MiB)."""
 
     def __init__(self, megabytes: int) -> None:
         self._megabytes = megabytes
@@ -35,8 +34,8 @@ class MemoryBound:
             Path("/proc/self/oom_score_adj").write_text(_VICTIM)
 
     def look(self, pids: Sequence[int]) -> None:
-        """Kill the largest of these processes where all of them use too much."""
-        # Counted quickly first, which counts twice what forks share with their parent.
+        """Kill the largest of these processes where all of them together use too much."""
+        # The quick count comes first; it counts memory twice that a fork shares with its parent.
         if _roughly_kb(pids) <= self._megabytes * 1024:
             return
         used = {pid: used_kb(pid) for pid in pids}
@@ -56,12 +55,12 @@ class MemoryBound:
 
 
 def used_kb(pid: int) -> int:
-    """What a process uses of the machine's memory, in KiB; of what it shares with others, its part."""
+    """Measure a process's use of the machine's memory, in KiB, and its part of the memory that it shares."""
     return sum(map(int, _PROPORTIONAL.findall(process_tree.read(f"/proc/{pid}/smaps_rollup"))))
 
 
 def _roughly_kb(pids: Sequence[int]) -> int:
-    """Never less than what the processes use: those of one server share one and the same memory, if any."""
+    """Estimate the processes' use from above: the memory that they share may count several times."""
     statuses = [process_tree.read(f"/proc/{pid}/status") for pid in pids]
     unshared = [int(found[1]) for status in statuses if (found := _UNSHARED.search(status))]
     shared = [int(found[1]) for status in statuses if (found := _SHARED.search(status))]

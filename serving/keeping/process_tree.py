@@ -1,4 +1,4 @@
-"""The processes below one, read from /proc."""
+"""The processes that a process started, read from /proc."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["arguments", "descendants", "has_ended", "kill", "read"]
 
 
 def descendants(root: int) -> list[int]:
-    """The ids of the processes that `root` started, and of those that these started, the nearest first."""
+    """List the ids of the processes that `root` started, and of all that these started, the nearest first."""
     found: list[int] = []
     parents = [root]
     while parents:
@@ -21,7 +21,7 @@ def descendants(root: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    # Each thread lists those that it started.
+    # Each thread lists the processes that it started.
     children: list[int] = []
     with suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - five times a second, and fast
@@ -30,24 +30,24 @@ def _children(pid: int) -> list[int]:
 
 
 def read(path: str) -> bytes:
-    """A file of /proc; nothing of a process that has ended."""
+    """Read a file of /proc; it is empty where the process has ended."""
     with suppress(OSError), open(path, "rb") as file:  # noqa: PTH123
         return file.read()
     return b""
 
 
 def arguments(pid: int) -> list[str]:
-    """A process's command line; empty where it has ended."""
+    """Read a process's command line; it is empty where the process has ended."""
     return read(f"/proc/{pid}/cmdline").decode(errors="surrogateescape").split("\0")[:-1]
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a process has ended; one that its parent has not taken notice of has."""
+    """Tell whether a process has ended, also where its parent has not collected it yet."""
     after_name = read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     return not after_name or after_name[0] in (b"Z", b"X")
 
 
 def kill(pid: int) -> None:
-    """End a process at once; nothing happens where it has ended."""
+    """End a process at once, unless it has ended."""
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

@@ -1,7 +1,7 @@
-"""Triton's response cache, which exists only where its command line says so, for models that ask for it.
+"""Triton's response cache, for models that ask for it.
 
-A model's `config.pbtxt` asks with `response_cache { enable: true }`; without a cache Triton says nothing and computes
-each answer anew.
+A model's `config.pbtxt` asks with `response_cache { enable: true }`. Triton has a cache only where its command line
+says so. Without a cache it computes each answer anew, and says nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _ASKED_FOR = re.compile(r"\bresponse_cache\s*:?\s*[{<][^}>]*\benable\s*:\s*(?:tr
 
 
 def with_cache(command: Sequence[str]) -> list[str]:
-    """Triton's command line, with a cache where a model of its repositories asks for one.
+    """Add a cache to Triton's command line where a model of its repositories asks for one.
 
-    A repository that is no folder here is not read: there is a cache for whatever is in it.
+    A repository in an object store is not read: its models may ask, so Triton gets a cache.
     """
     asked = any("://" in repository or _asks(Path(repository)) for repository in _repositories(command))
     return [*command, *([f"--cache-config=local,size={MEGABYTES << 20}"] if asked else [])]

@@ -1,1 +1,1 @@
-"""The readiness probe, and the judge of answers that it shares with the smoke check."""
+"""The readiness probe, and the judge of answers, which the smoke check uses too."""

@@ -1,7 +1,7 @@
-"""The judge of a service: what is asked of its models and its script, and whether the answers are right.
+"""The judge of a service: asks its models and its script, and says whether the answers are right.
 
-The probe asks beside Triton before a generation gets traffic, the smoke check asks through the front door after it got
-it. Both ask by these functions, with an `Ask` of their own, so that what one lets pass the other does not refuse.
+The probe asks beside Triton, before a generation gets traffic. The smoke check asks through the front door, after the
+generation got it. Both ask by these functions, with an `Ask` of their own, so that they agree on every answer.
 
 This module needs nothing but the standard library.
 """
@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.errors import ServingError
 from serving.triton.tensors import decode, encode, flat
 
-# Outputs whose values have no exact decimal form are compared within the golden inference's tolerance.
+# Values of these types have no exact decimal form: they may differ within the golden inference's tolerance.
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 RELATIVE_TOLERANCE = 1e-4
 ABSOLUTE_TOLERANCE = 1e-5
@@ -40,7 +41,7 @@ Ask = Callable[[str, str, Mapping[str, str], bytes | None], Answer]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it should be; `final` when waiting longer cannot mend it."""
+    """One fault of a service; `final` where waiting longer does not mend it."""
 
     text: str
     final: bool = False
@@ -49,20 +50,28 @@ class Problem:
         return self.text
 
 
-class Unreachable(Exception):
+class Unreachable(ServingError):
     """Nobody answered, or not in HTTP."""
 
 
 def model_path(model: Mapping[str, Any]) -> str:
-    """The path of a model's version in Triton's protocol."""
+    """Write the path of a model's version in Triton's protocol."""
     return f"/v2/models/{urllib.parse.quote(model['name'], safe='')}/versions/{model['version']}"
 
 
 def model_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with a model's version that is loaded: its interface, and its golden answer where it has one.
+    """Judge a loaded version of a model by its interface, and by its golden answer where it has one.
 
-    `url` stands before paths in the problems. `model` has `name` and `version`; `golden`, `inputs` and `outputs` may be
-    missing or empty.
+    Args:
+        ask: asks Triton.
+        url: Triton's address, which the problems name.
+        model: has `name` and `version`; `golden`, `inputs` and `outputs` may be missing or empty.
+
+    Returns:
+        The problems; none where the model is as declared.
+
+    Raises:
+        Unreachable: Triton did not answer.
     """
     found = interface_problems(ask, url, model)
     if not found and model.get("golden"):
@@ -71,7 +80,7 @@ def model_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Problem
 
 
 def interface_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Problem]:
-    """The differences between the declared inputs and outputs and those that Triton's metadata shows."""
+    """Compare the declared inputs and outputs with Triton's metadata; see `model_problems`."""
     declared = {kind: model.get(kind) or () for kind in ("inputs", "outputs")}
     if not any(declared.values()):
         return []
@@ -99,7 +108,7 @@ def _form(tensor: Mapping[str, Any] | None) -> str:
 
 
 def golden_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Problem]:
-    """The differences between a model's golden answer and what Triton answers now."""
+    """Compare a model's golden answer with the answer that Triton gives now; see `model_problems`."""
     golden = model["golden"]
     path = f"{model_path(model)}/infer"
     name = f"model {model['name']} version {model['version']}: golden inference: POST {url}{path}"
@@ -120,19 +129,19 @@ def golden_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Proble
         absolute=float(tolerance.get("absolute", ABSOLUTE_TOLERANCE)),
         classified=_classified(golden["request"]),
     )
-    # The model is loaded: the same weights answer the same however long one waits.
+    # The model is loaded: the same weights give the same answer, however long the probe waits.
     return [Problem(f"{name}: {difference}{_origin(model)}", final=True) for difference in differences]
 
 
 def _is_refusal(answer: Answer) -> bool:
-    """Whether a loaded model will answer so again: not where its process just died, or a server is full."""
+    """Tell whether a loaded model will answer so again: not where its process just died, or a server is full."""
     refusals = (http.HTTPStatus.BAD_REQUEST, http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     failed = answer.status == http.HTTPStatus.INTERNAL_SERVER_ERROR and b"is not healthy" not in answer.body
     return failed or answer.status in refusals
 
 
 def _origin(model: Mapping[str, Any]) -> str:
-    """Where a golden inference that its author did not write came from, and what to do about it."""
+    """Say where a golden inference came from that nobody wrote, and what to do about it."""
     derived = model["golden"].get("derived")
     if not derived:
         return ""
@@ -144,7 +153,7 @@ def _origin(model: Mapping[str, Any]) -> str:
 
 
 def _classified(request: Mapping[str, Any]) -> frozenset[str]:
-    """The outputs that a request asks for as classes, by Triton's classification extension."""
+    """Name the outputs that a request asks for as classes, by Triton's classification extension."""
     return frozenset(
         output["name"]
         for output in request.get("outputs") or ()
@@ -162,9 +171,18 @@ def compare_outputs(
 ) -> Iterator[str]:
     """Say, output by output, where `received` differs from `expected`.
 
-    Strings, booleans and integers must be equal; floats may differ by `absolute + relative * |expected|`, and NaN is
-    equal to NaN. So may the scores of outputs that were asked for as classes, `<score>:<index>:<label>`. Only the first
-    differing value of an output is named.
+    Strings, booleans and integers must be equal. Floats may differ by `absolute + relative * |expected|`, and NaN
+    equals NaN. The same holds for the scores of classes, `<score>:<index>:<label>`.
+
+    Args:
+        expected: the golden outputs, as in Triton's answer.
+        received: the outputs that Triton gives now.
+        relative: the relative part of the tolerance.
+        absolute: the absolute part of the tolerance.
+        classified: the outputs that the request asks for as classes.
+
+    Yields:
+        A sentence for each output that differs; it names the first value that does.
     """
     by_name = {output["name"]: output for output in received}
     for want in expected:
@@ -196,9 +214,18 @@ def compare_outputs(
 
 
 def score_problems(ask: Ask, url: str, golden: Mapping[str, Any]) -> list[Problem]:
-    """The difference between the script's golden answer and what it answers now; a full server is none.
+    """Compare the script's golden answer with the answer that it gives now; a server that is full has no problem.
 
-    `golden` has a `response` and a `request`, JSON both; or `body` (in Base64) and `contentType` in place of a request.
+    Args:
+        ask: asks the scorer.
+        url: the scorer's address, which the problems name.
+        golden: has `response` and `request`, both JSON; or `body` (Base64) and `contentType` in place of `request`.
+
+    Returns:
+        The problem, if any.
+
+    Raises:
+        Unreachable: the scorer did not answer.
     """
     name = f"scorer: golden request: POST {url}/score"
     if "body" in golden:
@@ -218,7 +245,7 @@ def score_problems(ask: Ask, url: str, golden: Mapping[str, Any]) -> list[Proble
 
 
 def received_json(body: bytes) -> object:
-    """An answer's JSON value, or its text where it is no JSON."""
+    """Read an answer as JSON, or as text where it is no JSON."""
     try:
         return json.loads(body)
     except ValueError:
@@ -254,12 +281,12 @@ def _close(expected: Any, received: Any, relative: float, absolute: float) -> bo
 
 
 def _number(value: Any) -> float:
-    """A float of a JSON answer: JSON has no NaN, so some writers say null and others write the name."""
+    """Read a float of a JSON answer: JSON has no NaN, so some servers write null, and others the name."""
     return math.nan if value is None else float(value)
 
 
 def excerpt(body: bytes, limit: int = 600) -> str:
-    """A body's error text, or its beginning, on one line."""
+    """Take a body's error text, or its beginning, as one line."""
     text = body.decode("utf-8", "replace")
     try:
         parsed = json.loads(text)

@@ -13,7 +13,7 @@ FILE is JSON:
 `triton`, `scorer` and `golden` may be null. A golden inference is {"request": body of Triton's infer request,
 "response": {"outputs": [...]}, "tolerance": {"relative": 1e-4, "absolute": 1e-5}}; a model may also have `inputs` and
 `outputs`, its declared interface. `serving.probing.judging` says which answers are right. The exit status is 0 when
-everything is ready and 1 otherwise, with one line for each problem: what was asked, expected and received.
+everything is ready, and 1 otherwise. One line for each problem says what the probe asked, expected and received.
 """
 
 from __future__ import annotations
@@ -43,17 +43,26 @@ from serving.script.advice import import_advice
 READY_TIMEOUT = 5.0
 INFER_TIMEOUT = 60.0
 POLL_SECONDS = 0.25
-# Marks a request that a deployment makes of itself: collected data tell it from a client's by this.
+# Marks the requests that a deployment sends to prove itself, so that collected data tell them from clients' requests.
 CHECK_HEADER = "x-service-check"
 
 
 def run(spec: Mapping[str, Any]) -> list[str]:
-    """The problems of a deployment, one line each; an empty list says that it is ready."""
+    """Probe a deployment once, and give its problems, one line each; an empty list says that it is ready."""
     return [problem.text for problem in problems(spec)]
 
 
 def wait(spec: Mapping[str, Any], seconds: float, infer_timeout: float = INFER_TIMEOUT) -> list[str]:
-    """The problems left when everything is ready, when `seconds` are over, or when a model has failed for good."""
+    """Probe a deployment until it is ready, time is over, or a problem is final.
+
+    Args:
+        spec: the deployment, in the form of the probe's file.
+        seconds: how long to wait.
+        infer_timeout: the seconds that a golden answer may take.
+
+    Returns:
+        The problems that are left, one line each.
+    """
     deadline = time.monotonic() + seconds
     while True:
         left = max(1.0, deadline - time.monotonic())
@@ -64,18 +73,18 @@ def wait(spec: Mapping[str, Any], seconds: float, infer_timeout: float = INFER_T
 
 
 def problems(spec: Mapping[str, Any], *, infer_timeout: float = INFER_TIMEOUT) -> list[Problem]:
-    """The problems of a deployment, as :class:`Problem`; a golden answer may take `infer_timeout` seconds."""
+    """Probe a deployment once; a golden answer may take `infer_timeout` seconds."""
     found: list[Problem] = []
     if spec.get("triton"):
         found += triton_problems(spec["triton"], infer_timeout)
     if spec.get("scorer"):
-        # A script that asks a Triton which is not ready yet does not answer wrongly.
+        # A script that needs Triton cannot answer rightly before Triton is ready.
         found += scorer_problems(spec["scorer"], infer_timeout, with_golden=not found)
     return found
 
 
 def scorer_problems(scorer: Mapping[str, Any], infer_timeout: float, *, with_golden: bool) -> list[Problem]:
-    """The entry script server's problem, if it has one: it is not ready, or answers its golden request wrongly."""
+    """Probe the entry script server: whether it is ready, and answers its golden request rightly."""
     url = scorer["url"].rstrip("/") + "/ready"
     try:
         status, body = request(url, timeout=READY_TIMEOUT)
@@ -93,13 +102,13 @@ def scorer_problems(scorer: Mapping[str, Any], infer_timeout: float, *, with_gol
 
 
 def triton_problems(triton: Mapping[str, Any], infer_timeout: float) -> list[Problem]:
-    """The problems of Triton's declared model versions: not loaded, or a wrong golden answer."""
+    """Probe Triton: whether each declared version of a model is loaded, and gives its golden answer."""
     url = triton["url"].rstrip("/")
     models = triton.get("models") or []
     try:
         status, _ = request(f"{url}/v2/health/live", timeout=READY_TIMEOUT)
         if status != 200:
-            # It answers once it is initialised: a server that answers and is not live has failed, or is exiting.
+            # Triton answers once it is initialised: when it then is not live, it has failed or is exiting.
             return [Problem(f"triton: GET {url}/v2/health/live: expected 200, received {status}", final=True)]
         unready = [model for model in models if not _is_ready(url, model)]
         found = [_unready_problem(url, model, _index(url)) for model in unready]
@@ -121,7 +130,7 @@ def _judged(url: str, model: Mapping[str, Any], infer_timeout: float) -> list[Pr
 
 
 def asking(url: str, timeout: float) -> Ask:
-    """The server at a URL, as the judge asks it."""
+    """Make the function by which the judge asks the server at a URL."""
 
     def ask(method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         return send(f"{url}{path}", method, headers, body, timeout=timeout)
@@ -130,14 +139,25 @@ def asking(url: str, timeout: float) -> Ask:
 
 
 def request(url: str, *, method: str = "GET", body: Any = None, timeout: float) -> tuple[int, bytes]:
-    """The status and body of the answer to one HTTP request with a JSON body. Raises :class:`Unreachable`."""
+    """Send one HTTP request, with a JSON body or none.
+
+    Returns:
+        The answer's status and body.
+
+    Raises:
+        Unreachable: the server did not answer, or not in HTTP.
+    """
     content = None if body is None else json.dumps(body).encode()
     answer = send(url, method, {} if body is None else {"Content-Type": "application/json"}, content, timeout=timeout)
     return answer.status, answer.body
 
 
 def send(url: str, method: str, headers: Mapping[str, str], body: bytes | None, *, timeout: float) -> Answer:
-    """The answer to one HTTP request. Raises :class:`Unreachable`."""
+    """Send one HTTP request, with the header that marks it as a check.
+
+    Raises:
+        Unreachable: the server did not answer, or not in HTTP.
+    """
     parts = urllib.parse.urlsplit(url)
     https = parts.scheme == "https"
     connection = (http.client.HTTPSConnection if https else http.client.HTTPConnection)(
@@ -163,7 +183,7 @@ def _is_ready(url: str, model: Mapping[str, Any]) -> bool:
 
 
 def _index(url: str) -> list[dict[str, Any]]:
-    """Triton's repository index: the state of each model version, and the reason why one failed."""
+    """Ask for Triton's repository index: the state of each version of a model, and why it failed."""
     status, body = request(f"{url}/v2/repository/index", method="POST", body={}, timeout=READY_TIMEOUT)
     return json.loads(body) if status == 200 else []
 
@@ -176,9 +196,9 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
     if not entries and index:
         known = ", ".join(sorted({str(entry.get("name")) for entry in index}))
         return Problem(f"{asked}, received: Triton's repository holds no such model, only {known}", final=True)
-    # A model that fails before its versions are read is listed once, without a version.
+    # Triton lists a model that fails before it reads the versions once, without a version.
     for entry in exact or [entry for entry in entries if not entry.get("version")]:
-        if not entry.get("state"):  # it read the repository before it answered anybody, and will not again
+        if not entry.get("state"):  # Triton reads the repository before it answers, and not again
             return Problem(
                 f"{asked}, received: Triton refused it when it read its repository; its log says why", final=True
             )
@@ -195,7 +215,7 @@ def _unready_problem(url: str, model: Mapping[str, Any], index: Sequence[Mapping
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the probe from the command line; the result is the exit status."""
+    """Run the probe from the command line, and give the exit status."""
     parser = argparse.ArgumentParser(prog="python -m serving.probing.probe", description="Is this deployment ready?")
     parser.add_argument("file", type=Path, help="what to probe, as JSON")
     parser.add_argument(

@@ -1,1 +1,1 @@
-"""The entry script: found, imported, called, and its answers."""
+"""The entry script: its import, its calls and its answers."""

@@ -1,4 +1,4 @@
-"""What to do about a failed import, by Python's own words for it: in an entry script, or in a model in Python."""
+"""Advice on a failed import, in an entry script or in a model in Python, by the words of the exception."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RELATIVE = "ImportError: attempted relative import with no known parent package
 
 
 def import_advice(words: str) -> str:
-    """Give the advice that fits the words of an exception, or an empty text where they tell of no failed import."""
+    """Give the advice that fits an exception's words; an empty text where they name no failed import."""
     if found := _MISSING.search(words):
         return f"no installed package has '{found['name']}': add the one that does to environment.pipPackages"
     if re.search(_AZURE, words):

@@ -1,11 +1,11 @@
-"""What run() returned, as JSON.
+"""Writes the value that run() returned as JSON.
 
-orjson writes most answers, and is the fast way. It refuses some of what `json.dumps` of the standard library takes
-(integers beyond 64 bits, half characters, keys that are no strings, deep nesting), and would write some values in
-another form than those beside them. So there are three ways, each for what the one before refuses, and a value comes
+orjson writes most answers, and is fast. It refuses values that the standard library's `json.dumps` takes: integers
+beyond 64 bits, half characters, keys that are no strings, deep nesting. It would also write some values in another form
+than the values beside them. So there are three ways; each takes over where the one before refuses, and a value comes
 out the same by each of them:
 
-    orjson      with `_plain_value` for what it does not know
+    orjson      with `_plain_value` for types that it does not know
     json        the same, for integers, keys and depths beyond orjson
     `_plain`    then json: for NaN, which becomes null, and for keys that are dates, numpy's numbers and so on
 """
@@ -23,8 +23,8 @@ from typing import Any
 
 import orjson
 
-# Subclasses of dict may say one thing and hold another (Werkzeug's MultiDict has a list for each key inside). orjson
-# leaves out some attributes of dataclasses, and seconds of a time zone.
+# orjson would look inside subclasses of dict, which may hold other values than they show (Werkzeug's MultiDict has a
+# list for each key). It leaves out some attributes of dataclasses, and the seconds of a time zone.
 _OPTIONS = (
     orjson.OPT_SERIALIZE_NUMPY
     | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -36,7 +36,11 @@ _NUMBERS = "biuf"  # the kinds of numpy's types that orjson writes
 
 
 def to_json(value: Any) -> bytes:
-    """The JSON of what run() returned; None is an empty object. Raises TypeError for what JSON cannot hold."""
+    """Write the value that run() returned as JSON; None becomes an empty object.
+
+    Raises:
+        TypeError: the value holds a type that JSON cannot.
+    """
     if value is None:
         return b"{}"
     try:
@@ -50,10 +54,10 @@ def to_json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """The value as the types that JSON has."""
+    """Turn a value into the types that JSON has."""
     if value is None or isinstance(value, bool):
         return value
-    # By the methods of the types themselves, as json does: an Enum's str() is its name.
+    # The types' own methods, as in json: an Enum's str() is its name.
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -68,8 +72,8 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_value(value: Any) -> Any:
-    """A value that JSON has no type for as one that it has, or as one that holds others."""
-    # These come here from orjson, which leaves all subclasses to us.
+    """Turn a value of a type that JSON does not have into a type that it has, or into a container of values."""
+    # orjson leaves all subclasses of these types to us.
     if isinstance(value, dict):
         return dict(value.items())
     if isinstance(value, (list, tuple)):
@@ -93,7 +97,7 @@ def _plain_value(value: Any) -> Any:
 
 
 def _date(value: Any) -> str | None:
-    """ISO 8601. pandas' NaT, the missing date, is a date that differs from itself."""
+    """Write a date in ISO 8601. pandas' missing date, NaT, differs from itself, and becomes null."""
     return value.isoformat() if value == value else None
 
 
@@ -102,7 +106,7 @@ def _numpy_value(value: Any, numpy: Any) -> Any:
         return [_plain_value(item) for item in value] if value.ndim else _numpy_date(value[()], numpy)
     if value.dtype.kind not in _NUMBERS or isinstance(value, numpy.ma.MaskedArray):
         return value.tolist()
-    # orjson writes numbers of 32 bits as short as they are, and NaN as null, wherever they stand.
+    # orjson writes numbers of 32 bits as short as they are, and NaN as null.
     dtype = "float64" if value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
     array = numpy.ascontiguousarray(value, dtype)
     return orjson.loads(orjson.dumps(array if value.ndim else array[0], option=_OPTIONS))
@@ -118,7 +122,7 @@ def _numpy_date(value: Any, numpy: Any) -> str | None:
 
 
 def _key(key: Any) -> str | int | float | bool | None:
-    """The key of an object, which json turns into a string: a number, `true`, `false` or `null`."""
+    """Turn a key into a type that json writes as a string: a string, a number, a boolean or None."""
     if isinstance(key, float):
         return float.__float__(key) if math.isfinite(key) else json.dumps(float.__float__(key))
     if key is None or isinstance(key, (str, int)):

@@ -1,4 +1,4 @@
-"""The start of a script in a process: hooks, import, init(); and how it ends when the script cannot be served."""
+"""The start of a script in a process: hooks, import, init(), and the report of a script that cannot be served."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 
 from serving import logs
-from serving.azure import names as azure_names
-from serving.script import child_processes, script
+from serving.azure import module_names
+from serving.script import child_processes, entry_script
 from serving.script.advice import import_advice
 from serving.settings import Settings
 from serving.triton import hooks as triton_hooks
@@ -21,29 +21,37 @@ from serving.triton import redirect
 
 logger = logging.getLogger("azmlinfsrv")
 
-# Gunicorn's arbiter stops the server when a worker exits with this.
+# Gunicorn's arbiter stops the server when a worker exits with this code.
 BOOT_ERROR = 3
 
 
-class BootError(Exception):
-    """A script that failed to import or to initialise; its traceback has been printed."""
+class BootError(entry_script.ScriptError):
+    """A script that failed to import or to initialise; the reason is printed already."""
 
 
-def boot(settings: Settings, *, call_init: bool) -> script.Script:
-    """Import the script, and call its init(), unless that is to follow in a loop. Raises :class:`BootError`."""
+def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:
+    """Import the script, and call its init().
+
+    Args:
+        settings: the server's settings.
+        call_init: whether to call init() here; the worker of an asynchronous script calls it in its loop.
+
+    Raises:
+        BootError: the script failed; the reason is printed.
+    """
     logs.redirect_print()
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
-    azure_names.install()
+    module_names.install()
     child_processes.install()
     try:
-        loaded = script.load(settings)
+        loaded = entry_script.load(settings)
         if call_init and loaded.is_async:
-            raise script.ScriptError(
+            raise entry_script.ScriptError(
                 f"{loaded.path}: run() is asynchronous, which its text does not show, so that its worker is not. "
                 "Write `async def run(data)` in it, which awaits the other."
             )
-    except script.ScriptError as error:
+    except entry_script.ScriptError as error:
         logger.error("%s", error)
         print(error, file=sys.stderr, flush=True)
         raise BootError from error
@@ -64,7 +72,7 @@ def boot(settings: Settings, *, call_init: bool) -> script.Script:
 
 
 def report(message: str, error: BaseException, settings: Settings) -> None:
-    """Print the script's own traceback to stderr, without the server's frames, and the files of the model folder."""
+    """Print the script's traceback to stderr, without the server's frames; log the files of the model folder."""
     text = "".join(traceback.format_exception(type(error), error, _own_frames(error, settings)))
     advice = import_advice(text)
     print(f"{message}:\n{text}" + (f"({advice})\n" if advice else ""), file=sys.stderr, flush=True)
@@ -75,7 +83,7 @@ def report(message: str, error: BaseException, settings: Settings) -> None:
 
 
 def _own_frames(error: BaseException, settings: Settings) -> TracebackType | None:
-    path = str(script.locate(settings))
+    path = str(entry_script.locate(settings))
     frame = error.__traceback__
     while frame is not None and frame.tb_frame.f_code.co_filename != path:
         frame = frame.tb_next

@@ -1,4 +1,4 @@
-"""A request on its way through the script, and the one at hand: for gevent's greenlets and asyncio's tasks alike."""
+"""A request on its way through the script, and the current one: for gevent's greenlets and asyncio's tasks alike."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Call:
         self.received = request.received
         self.started = 0.0
         self.since = 0.0  # the time limit counts from here: the start of run(), or of an answer's next part
-        self.parts = 0  # of its answer
-        self.away_seconds = 0.0  # in which the client took its answer's parts
+        self.parts = 0  # of its answer, sent so far
+        self.away_seconds = 0.0  # the time for which the client took parts of its answer
         self.run_seconds = 0.0
-        self.is_counted = False  # among those in flight
+        self.is_counted = False  # among the requests in flight
         self.is_running = False
-        self.has_ended = False  # the script's part in it
+        self.has_ended = False  # whether the script has done its part
         self.has_expired = False
         self.triton_seconds = 0.0
         self.ids: Ids | None = None
@@ -52,13 +52,13 @@ current_call: ContextVar[Call | None] = ContextVar("current_call", default=None)
 
 
 def request_id() -> str:
-    """The id of the request that is being answered; an empty string outside of one."""
+    """Give the id of the current request; an empty string outside of one."""
     call = current_call.get()
     return call.ids.request if call is not None and call.ids is not None else ""
 
 
 def add_triton_seconds(seconds: float) -> None:
-    """Count time that the request at hand waited for Triton."""
+    """Count time for which the current request waited for Triton."""
     call = current_call.get()
     if call is not None:
         call.triton_seconds += seconds

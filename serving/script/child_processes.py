@@ -1,13 +1,13 @@
 """Processes that a script starts by `multiprocessing`: pools, executors, managers.
 
-What multiprocessing calls threads are greenlets in a worker of gevent's, so that a read of a pipe, or a wait for a
-semaphore or for a process's end, would stop the very threads that it waits for. Here these wait as gevent does.
+In a gevent worker, multiprocessing's threads are greenlets. A read of a pipe, or a wait for a semaphore or for a
+process's end, would stop the very threads that it waits for. So here these calls wait as gevent does.
 
 A forked process has all of the worker's memory: its clients' connections, its loop, its signal handlers. It gets a loop
-of its own in which nothing else runs, closes what belongs to the worker, and ends when it is told to.
+of its own in which nothing else runs, closes the worker's files, and ends when a signal tells it to.
 
-A spawned one starts anew. It has the worker's `sys.path`, does not look for modules in the working directory first, and
-finds what the script has defined.
+A spawned process starts anew. It has the worker's `sys.path`, does not look for modules in the working directory first,
+and finds the script's functions and classes.
 """
 
 from __future__ import annotations
@@ -21,46 +21,51 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 
-_PIPE_BYTES = 4096  # as many can be written to a pipe that takes any
+_PIPE_BYTES = 4096  # a pipe that is writable takes as many
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.001, 0.02
 _SIGNALS = ("HUP", "INT", "QUIT", "TERM", "ABRT", "USR1", "USR2", "WINCH", "CHLD", "ALRM")
 _IN_CHILDREN = str(Path(__file__).with_name("in_children"))
 
 
 def install() -> None:
-    """Prepare for spawned processes."""
+    """Prepare this process for spawning others."""
     sys.path.append(_IN_CHILDREN)
-    imports.when_imported("multiprocessing.util", _hook_flags)
+    import_hooks.when_imported("multiprocessing.util", _hook_flags)
 
 
 def part_from(worker: object, descriptors: Callable[[], Iterable[int]]) -> None:
-    """Prepare for processes forked from a worker. They close the files `descriptors`, which are the worker's alone."""
+    """Prepare a worker for processes that the script forks from it.
+
+    Args:
+        worker: the worker.
+        descriptors: lists the files that are the worker's alone; the forked process closes them.
+    """
 
     def hook_forks(module: Any) -> None:
         module.register_after_fork(worker, lambda _: _leave_worker(descriptors()))
 
-    imports.when_imported("multiprocessing.util", hook_forks)
+    import_hooks.when_imported("multiprocessing.util", hook_forks)
 
 
 def cooperate() -> None:
-    """Have multiprocessing wait as gevent does."""
-    imports.when_imported("multiprocessing.connection", _hook_connections)
-    imports.when_imported("multiprocessing.synchronize", _hook_semaphores)
-    imports.when_imported("multiprocessing.popen_fork", _hook_ends)
+    """Make multiprocessing wait as gevent does."""
+    import_hooks.when_imported("multiprocessing.connection", _hook_connections)
+    import_hooks.when_imported("multiprocessing.synchronize", _hook_semaphores)
+    import_hooks.when_imported("multiprocessing.popen_fork", _hook_ends)
 
 
 def _hook_flags(module: Any) -> None:
-    """Have a new interpreter not look into the working directory first, which is the script's folder."""
+    """Keep a new interpreter from looking into the working directory first, which is the script's folder."""
     original = module._args_from_interpreter_flags
-    # Before 3.11 that is a part of something larger: it does not read Python's variables either.
+    # Before 3.11 only `-I` does that, and keeps the interpreter from Python's variables too.
     flag = "-P" if sys.version_info >= (3, 11) else "-I"
     module._args_from_interpreter_flags = lambda: [*original(), flag]
 
 
 def _leave_worker(descriptors: Iterable[int]) -> None:
-    """Be no worker any more: the first thing in a forked process."""
+    """Cut a forked process off from its worker, before it does anything else."""
     signal.set_wakeup_fd(-1)
     signal.setitimer(signal.ITIMER_REAL, 0)
     for name in _SIGNALS:
@@ -70,7 +75,7 @@ def _leave_worker(descriptors: Iterable[int]) -> None:
 
         from serving.workers import turns
 
-        set_hub(Hub(default=False))  # the greenlets of the other requests, which are here too, never go on
+        set_hub(Hub(default=False))  # the other requests' greenlets, which are here too, never go on
         turns.use(None)
     for descriptor in descriptors:
         os.close(descriptor)
@@ -95,7 +100,7 @@ def _hook_connections(module: Any) -> None:
             except BlockingIOError:
                 continue
 
-    # Both are defaults of arguments.
+    # Both functions are default values of arguments.
     for name, function in (("_recv", read), ("_send", write)):
         method = getattr(module.Connection, name)
         method.__defaults__ = (function,)

@@ -1,4 +1,4 @@
-"""What a request gives to `run()`: its arguments, by the rules of Azure's server."""
+"""The arguments that `run()` gets from a request, by the rules of Azure's server."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from serving.errors import RequestError
 from serving.http.http1 import Request
-from serving.script.script import InputKind, Script
+from serving.script.entry_script import InputKind, Script
 
-_AS_IT_STANDS = "serving.as-it-stands"  # how bytes are decoded that are no UTF-8
+_AS_IT_STANDS = "serving.as-it-stands"  # the error handler for bytes that are no UTF-8
 TOO_DEEP = "The JSON is nested too deeply."
 
-# Of Python's 1,000 calls, one value inside of another may take several.
+# Python allows 1,000 nested calls, and each level of nesting may take several.
 _SAFE_DEPTH = 200
 _SEARCHED_BYTES = 1 << 20
 _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
@@ -26,17 +27,19 @@ _NESTING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 Arguments = dict[str, Any]
 
 
-class InputError(Exception):
-    """A request that run() is not called for; `status` is the answer it gets."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
+class InputError(RequestError):
+    """A body or a query that does not fit run()."""
 
 
 def reader(script: Script) -> Callable[[Request], Arguments]:
-    """The function that turns a request into the script's arguments. It raises :class:`InputError`."""
+    """Choose the function that turns a request into the script's arguments.
+
+    Args:
+        script: the script, whose `kind` decides.
+
+    Returns:
+        The function; it raises :class:`InputError` for a request that does not fit.
+    """
     name = script.parameters[0].name
     if script.kind is InputKind.RAW:
         from serving.azure.rawhttp import AMLRequest
@@ -48,7 +51,7 @@ def reader(script: Script) -> Callable[[Request], Arguments]:
 
 
 def is_too_deep(request: Request) -> bool:
-    """Whether the body nests JSON beyond what Python's functions can follow, which is no fault of theirs."""
+    """Tell whether the body nests JSON deeper than Python's functions can follow; then the client is to blame."""
     depth = 0
     for found in _NESTING.finditer(request.body, 0, _SEARCHED_BYTES):
         start = found[0][:1]
@@ -60,9 +63,15 @@ def is_too_deep(request: Request) -> bool:
 
 
 def query_values(query: str) -> dict[str, Any]:
-    """The parameters of a URL, each as JSON where it is JSON; one that is repeated becomes a list.
+    """Read the parameters of a URL, each as JSON where it is JSON; a repeated parameter becomes a list.
 
     `a=1&b=[1,2]&c=a&d=null` is `{"a": 1, "b": [1, 2], "c": "a", "d": None}`.
+
+    Args:
+        query: the text behind the question mark.
+
+    Raises:
+        InputError: a parameter nests JSON too deeply.
     """
     values: dict[str, list[Any]] = {}
     for name, text in parse_qsl(query, keep_blank_values=True, errors=_AS_IT_STANDS):
@@ -71,7 +80,7 @@ def query_values(query: str) -> dict[str, Any]:
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Bytes of a query that are no UTF-8, as they stood there."""
+    """Keep bytes of a query that are no UTF-8 as the query has them."""
     assert isinstance(error, UnicodeDecodeError)
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
 
@@ -89,7 +98,7 @@ def _json_or_text(text: str) -> Any:
 
 
 def _refuse_encoded(request: Request) -> None:
-    """Nothing here decompresses: a few bytes could become any number. @rawhttp has the body as it came."""
+    """Refuse a compressed body: a few bytes could become any number. A run() with @rawhttp gets it as it comes."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
         raise InputError(415, f"Content-Encoding {encoding!r} is not supported: send the body as it is")

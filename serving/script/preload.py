@@ -1,8 +1,8 @@
-"""WORKER_PRELOAD: the script is imported, and its init() called, once in the master, so that workers share the memory.
+"""WORKER_PRELOAD: the master imports the script and calls its init() once, so that workers share the memory.
 
-What a fork shares is not always meant to be: two processes that write to one connection get each other's answers. So
-every connection that init() left open is shut down before the first fork, and clients open their own when they find it
-closed. Threads that init() started do not exist in the workers either; that is the nature of a fork.
+Two processes that write to one connection get each other's answers. So the master shuts down every connection that
+init() left open before the first fork, and clients open new ones when they find theirs closed. Threads that init()
+started do not exist in the workers: a fork does not copy them.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ import socket
 import stat
 from pathlib import Path
 
-from serving.script import script
+from serving.script import entry_script
 from serving.script.boot import boot
 from serving.settings import Settings
 from serving.workers import gevent_worker
 
 
-def load(settings: Settings, is_async: bool) -> script.Script:
-    """Import the script and call its init(), which an asynchronous script's workers do for themselves."""
+def load(settings: Settings, is_async: bool) -> entry_script.Script:
+    """Import the script and call its init(); the workers of an asynchronous script call init() for themselves.
+
+    Raises:
+        BootError: the script failed; the reason is printed.
+    """
     if not is_async:
         gevent_worker.patch(settings)
     kept = _sockets()

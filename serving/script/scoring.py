@@ -1,8 +1,11 @@
-"""Scoring: from a request to the arguments of `run()`, and from what it returned, or raised, to the answer's bytes.
+"""Scoring: turns a request into the arguments of `run()`, and its result or exception into the answer's bytes.
 
-Nothing here waits or knows how the script is run: a worker calls `begin` and, where the script is to answer, `start`,
-run(), then `finish` or `fail`. An answer in parts is a `Stream`: the worker calls `send_part` for each part, or
-`break_off`, and `end_stream` at last.
+Nothing here waits, or knows how a worker runs the script. For each request, a worker calls
+
+    begin ──► the answer                                     where the server itself answers
+      └─► start ──► run() ─┬─► finish ──► the answer
+                           │     └─► a Stream ──► send_part for each part, or break_off; then end_stream
+                           └─► fail ──► the answer           where run() raised an exception
 """
 
 from __future__ import annotations
@@ -16,16 +19,16 @@ from urllib.parse import parse_qsl
 from serving.collection.sampling import Sampler
 from serving.front.operations import PATHS, Operations
 from serving.front.scoreboard import Row, Scoreboard
-from serving.http import contract, cors, http1, http_answer
+from serving.http import contract, cors, http1, script_response
 from serving.http.contract import IdError, Ids, echo, error_body
-from serving.http.http_answer import AnswerError
+from serving.http.script_response import AnswerError
 from serving.http.stream import Stream, StreamBroken
 from serving.logs import AccessLog
 from serving.probing.probe import CHECK_HEADER
 from serving.script import inputs
 from serving.script.answer_json import to_json
 from serving.script.call import Call, current_call
-from serving.script.script import InputKind, Script
+from serving.script.entry_script import InputKind, Script
 from serving.script.swagger import Swagger, SwaggerError
 from serving.settings import Settings
 
@@ -33,7 +36,7 @@ logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
-# Where a ValueError says nothing of the input: Triton's answer could not be read, or the script's own was malformed.
+# A ValueError from these modules is not about the input: Triton's answer, or the script's own, was malformed.
 _NO_INPUT = (
     "tritonclient.",
     "werkzeug.datastructures.headers",
@@ -43,7 +46,7 @@ _NO_INPUT = (
 
 
 class ScoringTimeout(BaseException):
-    """run() took longer than SCORING_TIMEOUT_MS. No Exception, so that a script's own handlers let it pass."""
+    """run() took longer than SCORING_TIMEOUT_MS. It is no Exception, so that a script's handlers let it pass."""
 
 
 class Scorer:
@@ -59,7 +62,7 @@ class Scorer:
     ) -> None:
         self.script = script
         self.row = row
-        self.keeps_connections = True  # until the worker is told to end
+        self.keeps_connections = True  # until the worker has to end
         self._access = AccessLog(logger)
         self._scoreboard = scoreboard
         self._sampler = sampler
@@ -73,7 +76,7 @@ class Scorer:
         self._server_version = http1.SERVER_NAME if settings.send_server_version else ""
 
     def begin(self, call: Call) -> bytes | None:
-        """The answer, where the script is not needed for it; None once `call.arguments` are ready for run()."""
+        """Make the answer where the script is not needed for it; None once `call.arguments` are ready for run()."""
         try:
             return self._begin(call)
         except Exception:
@@ -91,7 +94,7 @@ class Scorer:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
-            return self._refuse(call, 431, str(error))
+            return self._refuse(call, error.status, error.message)
         method = request.method
         if method not in ("GET", "POST") and not (self._is_raw and method in ("OPTIONS", "HEAD")):
             if method == "OPTIONS":
@@ -112,21 +115,21 @@ class Scorer:
         return None
 
     def start(self, call: Call) -> None:
-        """Note that run() begins for a call that `begin` has let pass."""
+        """Note that run() begins, for a call that `begin` did not answer."""
         current_call.set(call)
         call.started = call.since = time.perf_counter()
         self.row.observe("queue", call.started - call.received)
 
     def give_up(self, call: Call) -> bytes:
-        """The answer to a call whose run() never got its turn."""
+        """Make the answer to a call whose run() did not get its turn."""
         self.leave(call)
         message = f"No worker was free within {self._timeout_ms / 1000:g} s. Try again later."
         return self._refuse(call, 503, message, [("Retry-After", str(RETRY_AFTER_SECONDS))])
 
     def finish(self, call: Call, output: Any) -> bytes | Stream:
-        """The answer to a call whose run() returned `output`; a `Stream` is sent in parts."""
+        """Make the answer to a call whose run() returned `output`; the worker sends a `Stream` in parts."""
         try:
-            if http_answer.is_response(output):
+            if script_response.is_response(output):
                 return self._http_response(call, output)
             elapsed = self._end(call)
             body = to_json(output)
@@ -142,7 +145,7 @@ class Scorer:
         return self._answer(call, 200, body, [_took(elapsed)], failed=False)
 
     def send_part(self, call: Call, stream: Stream, part: bytes | None) -> bytes:
-        """The bytes by which a part of an answer is sent, or (None) its end; with the first one goes the head."""
+        """Make the bytes of an answer's part, or of its end (None); the first bytes hold the head too."""
         framed = stream.frame(part)
         if stream.is_open:
             return framed
@@ -151,7 +154,11 @@ class Scorer:
         return self._answer(call, stream.status, part or b"", stream.headers, stream=stream) + framed
 
     def break_off(self, call: Call, stream: Stream, error: BaseException) -> bytes:
-        """The answer where the script fails before the first part. Raises :class:`StreamBroken` after it."""
+        """Make the answer where the script fails before the first part.
+
+        Raises:
+            StreamBroken: the client has parts already.
+        """
         if not stream.is_open:
             return self.fail(call, error)
         is_late = isinstance(error, ScoringTimeout)
@@ -165,11 +172,11 @@ class Scorer:
         raise StreamBroken from None
 
     def end_stream(self, call: Call) -> None:
-        """Note that no part follows, whatever the reason."""
+        """Note that no part follows, for whatever reason."""
         self._end(call)
 
     def fail(self, call: Call, error: BaseException) -> bytes:
-        """The answer to a call whose run() raised `error`."""
+        """Make the answer to a call whose run() raised `error`."""
         self._end(call)
         try:
             return self._fail(call, error)
@@ -198,19 +205,19 @@ class Scorer:
         return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
 
     def leave(self, call: Call) -> None:
-        """Count a call no longer among those in flight. `finish` and `fail` do; once more does no harm."""
+        """Stop counting a call as in flight. `finish` and `fail` do so too; a second time changes nothing."""
         call.keep_alive = call.keep_alive and self.keeps_connections
         if call.is_counted:
             call.is_counted = False
             self.row.add("in_flight", -1)
 
     def protocol_error(self, error: http1.ProtocolError) -> bytes:
-        """The answer to what was no request. The connection ends with it."""
+        """Make the answer to bytes that are no request; the connection ends with it."""
         self.row.count_status(error.status)
         return http1.response(error.status, error_body(error.message), keep_alive=False)
 
     def _end(self, call: Call) -> float:
-        """Count a call that has left the script, once; the seconds that the script has had it."""
+        """Count, once, that a call has left the script; give the seconds that the script took."""
         if call.has_ended:
             return call.run_seconds
         call.has_ended = True
@@ -233,15 +240,15 @@ class Scorer:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
-            return self._refuse(call, 431, str(error))
+            return self._refuse(call, error.status, error.message)
         if request.method == "OPTIONS":
             return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
-        # Of several, the first counts.
+        # The first of several counts.
         version = dict(reversed(parse_qsl(request.query, keep_blank_values=True))).get("version", "2")
         try:
             return self._answer(call, 200, self._swagger.document(version), failed=False)
         except SwaggerError as error:
-            return self._refuse(call, 404, str(error))
+            return self._refuse(call, error.status, error.message)
 
     def _plain(self, call: Call, status: int, body: bytes) -> bytes:
         self.row.count_status(status)
@@ -263,7 +270,7 @@ class Scorer:
         log: bool = True,
         stream: Stream | None = None,
     ) -> bytes:
-        """An answer and all that is noted of it; of a `stream` its head, `body` being the first part."""
+        """Make an answer, and note it in metrics, log and sample; for a `stream` its head, `body` is the first part."""
         request = call.request
         all_headers = [("x-ms-run-function-failed", str(failed))] if failed is not None else []
         if call.ids is not None:
@@ -299,12 +306,12 @@ class Scorer:
 
     def _http_response(self, call: Call, output: Any) -> bytes | Stream:
         assert call.ids is not None
-        status, content_type, headers = http_answer.parts_of(output)
+        status, content_type, headers = script_response.parts_of(output)
         if status >= 500:
-            headers = http_answer.without(headers, {"x-ms-run-function-failed"})
+            headers = script_response.without(headers, {"x-ms-run-function-failed"})
             headers.append(("x-ms-run-function-failed", "True"))
         echoed = {name.lower() for name, _ in echo(call.ids, call.request, self._server_version)}
-        headers = http_answer.without(headers, echoed)
+        headers = script_response.without(headers, echoed)
         if output.is_streamed:
             headers.append(_took(time.perf_counter() - call.started))
             return Stream(output, call.request, status, content_type, headers)
@@ -319,7 +326,7 @@ def _took(seconds: float) -> tuple[str, str]:
 
 
 def _is_of_no_input(error: BaseException) -> bool:
-    """Whether an exception comes out of code that does not read the input."""
+    """Tell whether an exception comes from code that does not read the input."""
     frame = error.__traceback__
     while frame is not None:
         if str(frame.tb_frame.f_globals.get("__name__", "")).startswith(_NO_INPUT):

@@ -1,4 +1,4 @@
-"""Modules beside the script that it cannot import, as `paths` has others come first."""
+"""Modules beside the script that it cannot import, because `search_path` lets others come first."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def warn(folders: Iterable[str]) -> None:
 
 
 def modules(folders: Iterable[str]) -> list[Path]:
-    """The modules and packages in these folders whose names are taken."""
+    """List the modules and packages in these folders whose names belong to others."""
     own = {Path(folder).resolve() for folder in folders}
     before = [entry for entry in sys.path if Path(entry).resolve() not in own]
     return [path for folder in sorted(own) for path in _modules_in(folder) if _is_found(path.stem, before)]
@@ -38,4 +38,4 @@ def _is_found(name: str, before: list[str]) -> bool:
     if name in sys.builtin_module_names:
         return True
     spec = PathFinder.find_spec(name, before)
-    return spec is not None and spec.origin is not None  # which a mere folder has not
+    return spec is not None and spec.origin is not None  # a mere folder has no origin

@@ -1,4 +1,4 @@
-"""The description of the service at `/swagger.json`, in versions 2, 3 and 3.1: the user's file, or made from run()."""
+"""The description of the service at `/swagger.json`, in versions 2, 3 and 3.1: from the user's file or from run()."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from serving.errors import RequestError
 from serving.script.answer_json import to_json
-from serving.script.script import InputKind, Script, ScriptError
+from serving.script.entry_script import InputKind, Script, ScriptError
 from serving.settings import Settings
 
 Document = dict[str, Any]
 
-# Each version with the names it goes by, and the files in AML_APP_ROOT in which a user may have written it.
+# The names of each version, and the files in AML_APP_ROOT in which a user may write it.
 _ALIASES = {"2": ("2", "2.0"), "3": ("3", "3.0"), "3.1": ("3.1",)}
 _FILES = {"2": ("swagger.json", "swagger2.json"), "3": ("swagger3.json",), "3.1": ("swagger3.1.json",)}
 _UNTYPED = {"type": "object", "example": {}}
 
 
-class SwaggerError(Exception):
-    """A version that there is no document for."""
+class SwaggerError(RequestError):
+    """A version of the description that does not exist."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, message)
 
 
 class Swagger:
-    """The documents of one script."""
+    """The descriptions of one script, one for each version."""
 
     def __init__(self, script: Script, settings: Settings) -> None:
-        """Raises :class:`ScriptError` for a user's file that cannot be read."""
+        """Read or make the descriptions.
+
+        Raises:
+            ScriptError: a user's file is no JSON object.
+        """
         self._bodies: dict[str, bytes] = {}
         self._prepared: list[str] = []
         for version, aliases in _ALIASES.items():
@@ -37,7 +45,11 @@ class Swagger:
                 self._bodies.update(dict.fromkeys(aliases, to_json(document)))
 
     def document(self, version: str) -> bytes:
-        """The document of a version, as JSON. Raises :class:`SwaggerError`."""
+        """Give the description in a version, as JSON.
+
+        Raises:
+            SwaggerError: there is no such version, or not for this script.
+        """
         supported = ", ".join(self._prepared)
         if not any(version in aliases for aliases in _ALIASES.values()):
             raise SwaggerError(f"Swagger version [{version}] is not valid. Supported versions: [{supported}].")

@@ -1,4 +1,4 @@
-"""Triton as entry scripts reach it: `from serving.triton import Triton` is the client for asynchronous scripts."""
+"""An entry script's Triton. `from serving.triton import Triton` gives the client for asynchronous scripts."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ __all__ = ["Triton"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the client when a script asks for it: nobody else needs what it imports."""
+    """Import the client when a script asks for it; the server does not need numpy."""
     if name == "Triton":
         from serving.triton.client import Triton
 

@@ -1,18 +1,7 @@
-"""A client of the deployment's Triton for asynchronous scripts, right by construction:
+"""A client of the deployment's Triton for asynchronous scripts, see `Triton`.
 
-    from serving.triton.client import Triton
-
-    triton = Triton()
-
-    async def run(data):
-        outputs = await triton.infer("digits", {"image": np.asarray(json.loads(data), dtype=np.float32)})
-        return outputs["label"]
-
-One client serves all requests at once: it keeps a pool of connections to Triton, which it opens when they are first
-needed, in the loop of the worker that needs them. Tensors travel in binary, uncompressed (on a loopback connection,
-compression only costs time), and each inference carries the id of the request that it belongs to.
-
-It needs numpy.
+Tensors travel in binary and uncompressed, as compression only costs time on a loopback connection. Each inference
+carries the id of the request that it belongs to. This module needs numpy.
 """
 
 from __future__ import annotations
@@ -27,11 +16,12 @@ from urllib.parse import quote
 import numpy as np
 import orjson
 
+from serving.errors import ServingError
 from serving.script.call import add_triton_seconds, request_id
 from serving.triton.connection import Connections
 
 TIMEOUT_SECONDS = 60.0
-# By numpy's own code of a type: its full name takes it longer than all else here.
+# The keys are numpy's codes of types: numpy takes longer to write a type's full name than all else here takes.
 _DATATYPES = {
     "b1": "BOOL",
     **{f"i{bits // 8}": f"INT{bits}" for bits in (8, 16, 32, 64)},
@@ -41,7 +31,7 @@ _DATATYPES = {
 _DTYPES = {datatype: np.dtype(code) for code, datatype in _DATATYPES.items()}
 
 
-class TritonError(Exception):
+class TritonError(ServingError):
     """Triton's refusal of an inference; `status` is its HTTP status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -50,10 +40,41 @@ class TritonError(Exception):
 
 
 class Triton:
-    """A client for the inference protocol of one Triton."""
+    """A client for the inference protocol of one Triton.
+
+    One client serves all requests at once. It keeps a pool of connections, and opens each when a request needs it, in
+    the loop of the worker that needs it. So a script makes it once, at its top.
+
+    Example:
+        A whole entry script::
+
+            import json
+
+            import numpy as np
+            from serving.triton import Triton
+
+            triton = Triton()
+
+
+            async def init(): ...
+
+
+            async def run(data):
+                image = np.asarray(json.loads(data)["image"], dtype=np.float32)
+                outputs = await triton.infer("digits", {"image": image})
+                return {"label": outputs["label"]}
+    """
 
     def __init__(self, url: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> None:
-        """`url` is by default TRITON_HTTP_URL, and else http://localhost:8000; `timeout` is in seconds."""
+        """Prepare; the first inference connects.
+
+        Args:
+            url: Triton's address; by default TRITON_HTTP_URL, or http://localhost:8000 where that is not set.
+            timeout: how long an answer may take, in seconds.
+
+        Raises:
+            ValueError: `url` is no URL of http.
+        """
         self._url = url or os.environ.get("TRITON_HTTP_URL") or "http://localhost:8000"
         self._connections = Connections(self._url, timeout)
 
@@ -66,11 +87,32 @@ class Triton:
         version: str | int = "",
         parameters: Mapping[str, Any] | None = None,
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """The output tensors of one inference, by name: those named by `outputs`, or all.
+        """Ask Triton for one inference.
 
-        `inputs` are numpy arrays, or what `numpy.asarray` makes one of; strings and bytes become BYTES tensors, and
-        come back as arrays of bytes. Raises :class:`TritonError`, ConnectionError and TimeoutError where Triton does
-        not answer, and ValueError for an array of a type that Triton does not know.
+        Example:
+            One output of a certain version, with a parameter for the model::
+
+                found = await triton.infer(
+                    "bidaf-9", {"context": words}, outputs=["start_pos"], version=2, parameters={"top": 3}
+                )
+                position = found["start_pos"].item()
+
+        Args:
+            model: the model's name.
+            inputs: the input tensors by name: numpy arrays, or values that `numpy.asarray` takes. Strings and bytes
+                become a BYTES tensor.
+            outputs: the names of the wanted outputs; all by default.
+            version: the model's version; by default the version that Triton chooses.
+            parameters: the request's parameters, for the model.
+
+        Returns:
+            The output tensors by name; a BYTES tensor is an array of bytes.
+
+        Raises:
+            TritonError: Triton refuses the inference, or its answer cannot be read.
+            ConnectionError: Triton cannot be reached, or closes the connection.
+            TimeoutError: Triton does not answer in time.
+            ValueError: an array has a type that Triton does not know.
         """
         header: dict[str, Any] = {"parameters": {**(parameters or {}), "binary_data_output": True}}
         if name := request_id():
@@ -92,16 +134,16 @@ class Triton:
         try:
             return _outputs(body, len(body) if answer.header_bytes is None else answer.header_bytes)
         except (ValueError, KeyError, TypeError, struct.error) as error:
-            # No ValueError: what Triton answers is not the client's mistake.
+            # A ValueError would blame the client, who does not answer for Triton.
             raise TritonError(answer.status, f"Triton's answer cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
+        """Close the connections that no request uses."""
         self._connections.close()
 
 
 def _tensor(name: str, array: np.ndarray[Any, Any]) -> tuple[dict[str, Any], bytes]:
-    """The description of an input for the header, and its content."""
+    """Make the description of an input, for the header, and its content."""
     if array.dtype.kind in "OSU":
         datatype = "BYTES"
         content = b"".join(

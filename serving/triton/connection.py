@@ -1,7 +1,8 @@
-"""Kept-alive HTTP connections to Triton, for asyncio; each carries one request at a time: no answer can be another's.
+"""Kept-alive HTTP connections to Triton, for asyncio.
 
-A general HTTP client would take more processor time than all the rest of a request (measured: a request with aiohttp
-0.17 ms, with this 0.12 ms), and Triton answers for a small model in 0.2 ms.
+Each connection carries one request at a time, so that no request gets another's answer. A general HTTP client takes
+more processor time: 0.17 ms for a request with aiohttp, 0.12 ms with this one. Triton answers for a small model in
+0.2 ms.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _HEADER_LENGTH_KEY = HEADER_LENGTH.lower().encode()
 
 @dataclass
 class Answer:
-    """An HTTP answer; `header_bytes` is the length of the JSON before the binary tensors, if Triton said so."""
+    """An HTTP answer; `header_bytes` is the length of the JSON before the binary tensors, None without tensors."""
 
     status: int
     header_bytes: int | None
@@ -30,7 +31,15 @@ class Connections:
     """The connections to one Triton, as many as there are requests under way."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        """`url` as in http://127.0.0.1:8000, `timeout` in seconds for each answer. Raises ValueError."""
+        """Prepare; the first request connects.
+
+        Args:
+            url: Triton's address, as in http://127.0.0.1:8000.
+            timeout: how long an answer may take, in seconds.
+
+        Raises:
+            ValueError: `url` is no URL of http.
+        """
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"expected Triton's URL, such as http://localhost:8000, received {url!r}")
@@ -42,7 +51,17 @@ class Connections:
         self._idle: list[_Connection] = []
 
     async def post(self, path: str, header: bytes, body: bytes) -> Answer:
-        """The answer to a POST of `header` and `body`. Raises ConnectionError and TimeoutError."""
+        """Send a POST, and wait for its answer.
+
+        Args:
+            path: the path in Triton's protocol.
+            header: the JSON of the request.
+            body: the binary tensors behind it.
+
+        Raises:
+            ConnectionError: Triton cannot be reached, or closes the connection.
+            TimeoutError: Triton does not answer in time.
+        """
         head = (
             f"POST {self._prefix}{path} HTTP/1.1\r\nHost: {self._authority}\r\nAccept-Encoding: identity\r\n"
             f"{HEADER_LENGTH}: {len(header)}\r\nContent-Length: {len(header) + len(body)}\r\n\r\n"
@@ -54,7 +73,7 @@ class Connections:
             if connection.is_reusable:
                 self._idle.append(connection)
             else:
-                # Cancelled or failed: a late answer must find nobody.
+                # The request was cancelled or failed: no other may get its answer.
                 connection.abort()
 
     def close(self) -> None:
@@ -76,7 +95,7 @@ class Connections:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection."""
+    """One connection, with one request at a time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, idle: list[_Connection]) -> None:
         self._loop = loop
@@ -91,7 +110,7 @@ class _Connection(asyncio.Protocol):
         self.is_reusable = False
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answer = answer
-        # A parser of its own for each answer: nothing is left over from the one before.
+        # Each answer has a parser of its own: nothing is left over from the answer before.
         self._parser = httptools.HttpResponseParser(self)
         self._header_bytes = None
         self._body = []

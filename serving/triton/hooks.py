@@ -1,11 +1,11 @@
 """Hooks into `tritonclient`, so that a script's one global client is safe, concurrent and traceable.
 
-- Its HTTP client shares a pool of connections that belongs to the thread that made it: used by another thread it hangs,
-  and by default the pool holds one connection. Here every thread has a pool of its own, with room for every request.
-- The id of the request at hand becomes the id of the inference, where the script gives none: Triton logs it.
+- Its HTTP client has a pool of connections, by default of one connection, that belongs to the thread that made it. Used
+  by another thread, it hangs. Here every thread has a pool of its own, with room for every request.
+- The id of the current request becomes the id of the inference, where the script gives none: Triton logs it.
 - The time that a request waits for Triton goes into the metrics, and meanwhile another run() may have its turn.
-- Whether an idle connection is still open is asked of the system itself. gevent's select() takes a good part of the
-  whole request's time for that, and knows no file descriptor above 1023.
+- The system itself says whether an idle connection is still open. gevent's select() takes a good part of the whole
+  request's time for that, and knows no file descriptor above 1023.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 import functools
 import socket
 import time
-from _thread import _local as ThreadLocal  # before gevent replaces it: a pool belongs to a thread, not to a greenlet
+from _thread import _local as ThreadLocal  # before gevent replaces it: a pool is a thread's, not a greenlet's
 from collections.abc import Callable
 from select import POLLIN, poll  # the system's, for the same reason
 from types import ModuleType
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 from serving.script.call import add_triton_seconds, request_id
 from serving.settings import Settings
 from serving.workers import turns
@@ -29,7 +29,7 @@ _ID_POSITION = 5
 
 
 def install(settings: Settings) -> None:
-    """Hook the client modules once they are imported."""
+    """Wrap methods of the client modules when a script imports them."""
     connections = settings.max_concurrent_requests
 
     def hook_http(module: Any) -> None:
@@ -38,19 +38,19 @@ def install(settings: Settings) -> None:
             _hook(module.InferenceServerClient, name)
         _hook(module.InferAsyncRequest, "get_result")
 
-    imports.when_imported("tritonclient.http._client", hook_http)
+    import_hooks.when_imported("tritonclient.http._client", hook_http)
 
     def hook_pool(module: ModuleType) -> None:
         module.ConnectionPool._is_socket_alive = staticmethod(_is_open)
 
-    imports.when_imported("geventhttpclient.connectionpool", hook_pool)
-    imports.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
+    import_hooks.when_imported("geventhttpclient.connectionpool", hook_pool)
+    import_hooks.when_imported("tritonclient.grpc._client", lambda module: _hook(module.InferenceServerClient, "infer"))
     for name in ("tritonclient.http.aio", "tritonclient.grpc.aio"):
-        imports.when_imported(name, _hook_async_infer)
+        import_hooks.when_imported(name, _hook_async_infer)
 
 
 def _is_open(connection: socket.socket | None) -> bool:
-    """Whether an idle connection can be used: one that has something to read was closed, or is out of step."""
+    """Tell whether an idle connection can be used: with something to read, it was closed, or is out of step."""
     if connection is None or connection.fileno() < 0:
         return False
     ready = poll()
@@ -66,11 +66,11 @@ class ClientPerThread:
         self._local = ThreadLocal()
 
     def get(self, *arguments: Any, **options: Any) -> Any:
-        """GET, on a connection of this thread."""
+        """Send a GET on a connection of this thread."""
         return self._client().get(*arguments, **options)
 
     def post(self, *arguments: Any, **options: Any) -> Any:
-        """POST, on a connection of this thread."""
+        """Send a POST on a connection of this thread."""
         return self._client().post(*arguments, **options)
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ class ClientPerThread:
 
 
 class _Factory:
-    """Stands for the class `geventhttpclient.HTTPClient`, of which tritonclient calls nothing but `from_url`."""
+    """Stands for the class `geventhttpclient.HTTPClient`; tritonclient calls nothing of it but `from_url`."""
 
     def __init__(self, client_class: Any, connections: int) -> None:
         self._client_class = client_class
@@ -100,7 +100,7 @@ class _Factory:
 
 
 def _hook(client_class: Any, name: str) -> None:
-    """Have a method that waits for Triton give its turn away, be timed and, where it infers, carry the request's id."""
+    """Wrap a method that waits for Triton: it gives its turn away, is timed, and carries the request's id."""
     original = getattr(client_class, name)
     infers = name in ("infer", "async_infer")
 
@@ -108,7 +108,7 @@ def _hook(client_class: Any, name: str) -> None:
     def call(*arguments: Any, **options: Any) -> Any:
         if infers:
             _add_id(arguments, options)
-        # False for a method that another of these calls.
+        # False where another of these methods calls this one.
         has_left = turns.leave()
         started = time.perf_counter()
         try:

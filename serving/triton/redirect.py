@@ -1,11 +1,11 @@
 """The redirection of `localhost:8000`: in a script it means the Triton of the script's own deployment.
 
 Published scripts hard-code `localhost:8000` (and `localhost:8001` for gRPC), where Azure's container had its Triton.
-Here several deployments, and during an update two generations of one, share a machine, so that Triton listens on ports
-of its own, given by TRITON_HTTP_PORT and TRITON_GRPC_PORT. This module changes the port, and nothing else, of
-connections that a worker opens to exactly these two ports of a loopback address. It hooks the three places where Python
-programs connect: `socket.connect` (gevent's and asyncio's too), uvloop's `create_connection`, and gRPC's channels,
-which connect in C.
+Here several deployments share a machine, and two generations of one deployment during an update. So each Triton listens
+on ports of its own, which TRITON_HTTP_PORT and TRITON_GRPC_PORT name. This module changes the port, and nothing else,
+of connections that a worker opens to exactly these two ports of a loopback address. It hooks the three places where
+Python programs connect: `socket.connect` (gevent's and asyncio's too), uvloop's `create_connection`, and gRPC's
+channels, which connect in C.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from serving.script import imports
+from serving.script import import_hooks
 
 TRITON_HTTP_PORT = 8000
 TRITON_GRPC_PORT = 8001
@@ -29,7 +29,7 @@ _GRPC_TARGET = re.compile(r"(?P<host>(?:dns:(?:///)?|ipv4:|ipv6:)?(?:\[[^\]]*\]|
 
 
 def ports(environment: Mapping[str, str]) -> dict[int, int]:
-    """The redirected ports: those of TRITON_HTTP_PORT and TRITON_GRPC_PORT that differ from 8000 and 8001."""
+    """Read the redirected ports: TRITON_HTTP_PORT and TRITON_GRPC_PORT, where they differ from 8000 and 8001."""
     redirected = {}
     for port, variable in ((TRITON_HTTP_PORT, "TRITON_HTTP_PORT"), (TRITON_GRPC_PORT, "TRITON_GRPC_PORT")):
         if environment.get(variable):
@@ -38,7 +38,11 @@ def ports(environment: Mapping[str, str]) -> dict[int, int]:
 
 
 def install(redirected: Mapping[int, int]) -> None:
-    """Redirect this process's new connections to loopback, from each key to its value; {} changes nothing."""
+    """Redirect this process's new connections to ports of the loopback address.
+
+    Args:
+        redirected: the new port for each port; an empty mapping changes nothing.
+    """
     if not redirected:
         return
     _patch_connect(socket.socket, redirected)
@@ -46,13 +50,13 @@ def install(redirected: Mapping[int, int]) -> None:
         gevent_socket = importlib.import_module("gevent.socket").socket
         if gevent_socket is not socket.socket:
             _patch_connect(gevent_socket, redirected)
-    imports.when_imported("uvloop", lambda module: _patch_create_connection(module.Loop, redirected))
-    imports.when_imported("grpc", lambda module: _patch_channels(module, redirected))
-    imports.when_imported("grpc.aio", lambda module: _patch_channels(module, redirected))
+    import_hooks.when_imported("uvloop", lambda module: _patch_create_connection(module.Loop, redirected))
+    import_hooks.when_imported("grpc", lambda module: _patch_channels(module, redirected))
+    import_hooks.when_imported("grpc.aio", lambda module: _patch_channels(module, redirected))
 
 
 def is_loopback(host: object) -> bool:
-    """Whether `host`, a name or an address, is this machine's loopback."""
+    """Tell whether `host`, a name or an address, is this machine's loopback."""
     if isinstance(host, (bytes, bytearray)):
         host = host.decode("ascii", "replace")
     if not isinstance(host, str):
@@ -62,7 +66,7 @@ def is_loopback(host: object) -> bool:
 
 
 def redirect_address(address: Any, redirected: Mapping[int, int]) -> Any:
-    """A socket address with its port redirected; other addresses come back as they are."""
+    """Redirect the port of a socket address; other addresses come back as they are."""
     if (
         isinstance(address, (tuple, list))
         and len(address) >= 2
@@ -74,7 +78,7 @@ def redirect_address(address: Any, redirected: Mapping[int, int]) -> Any:
 
 
 def redirect_target(target: str, redirected: Mapping[int, int]) -> str:
-    """A gRPC target, such as `localhost:8001` or `ipv4:127.0.0.1:8001`, with its port redirected."""
+    """Redirect the port of a gRPC target, such as `localhost:8001` or `ipv4:127.0.0.1:8001`."""
     match = _GRPC_TARGET.fullmatch(target)
     if match is None or int(match["port"]) not in redirected:
         return target

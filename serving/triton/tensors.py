@@ -1,7 +1,7 @@
-"""Triton's HTTP protocol for tensors: JSON, with the types that JSON cannot carry as binary data behind it.
+"""Triton's HTTP protocol for tensors: JSON, and behind it binary data for the types that JSON cannot carry.
 
 Golden inferences hold plain numbers for every type. Triton refuses FP16 and BF16 as JSON numbers, in requests and in
-answers: `encode` sends them, and asks for them, as binary data. `decode` reads them back as numbers.
+answers. So `encode` sends them, and asks for them, as binary data; `decode` reads them back as numbers.
 
 This module needs nothing but the standard library.
 """
@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 BINARY_ONLY = frozenset({"FP16", "BF16"})
-"""Types that Triton's HTTP protocol takes as binary data only."""
+"""The types that Triton's HTTP protocol takes as binary data only."""
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
-"""How many bytes of a body are JSON; the rest are binary tensors, in their order."""
+"""The header that says how many bytes of a body are JSON; binary tensors follow, in their order."""
 
 _FORMATS = {
     "BOOL": "?", "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q", "UINT8": "B", "UINT16": "H", "UINT32": "I",
@@ -27,16 +27,24 @@ _FORMATS = {
 
 
 def needs_binary(tensors: Iterable[Mapping[str, Any]]) -> bool:
-    """Tell whether one of some tensors has no JSON form in Triton's HTTP protocol."""
+    """Tell whether any of the tensors has no JSON form in Triton's HTTP protocol."""
     return any(tensor.get("datatype") in BINARY_ONLY for tensor in tensors)
 
 
 def encode(golden: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]] = ()) -> tuple[dict[str, str], bytes]:
-    """The headers and the body that ask a golden inference's request; `outputs` are those that the model declares."""
+    """Write a golden inference's request.
+
+    Args:
+        golden: the golden inference.
+        outputs: the outputs that the model declares.
+
+    Returns:
+        The headers and the body.
+    """
     request = dict(golden["request"])
     expected = {output["name"]: output for output in golden["response"]["outputs"]}
     if "outputs" not in request and needs_binary([*outputs, *expected.values()]):
-        # All outputs would come as JSON, and one of them cannot.
+        # Otherwise Triton would send all outputs as JSON, and refuse.
         request["outputs"] = [{"name": name} for name in expected]
     if "outputs" in request:
         request["outputs"] = [_asked(output, expected.get(output["name"], {})) for output in request["outputs"]]
@@ -64,7 +72,10 @@ def _given(tensor: Mapping[str, Any], binary: list[bytes]) -> dict[str, Any]:
 
 
 def decode(headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
-    """The outputs of an answer to an inference request, every tensor's `data` as a list.
+    """Read the answer to an inference request.
+
+    Returns:
+        The outputs; each has its `data` as a list.
 
     Raises:
         ValueError: the body is no such answer.
@@ -84,7 +95,7 @@ def decode(headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
 
 
 def pack(datatype: str, values: Sequence[Any]) -> bytes:
-    """Numbers as a tensor's binary data, little-endian.
+    """Write numbers as a tensor's binary data, little-endian.
 
     Raises:
         OverflowError: a value is too large for the type.
@@ -97,7 +108,7 @@ def pack(datatype: str, values: Sequence[Any]) -> bytes:
 
 
 def unpack(datatype: str, data: bytes) -> list[Any]:
-    """The values in a tensor's binary data."""
+    """Read the values from a tensor's binary data."""
     if datatype == "BYTES":
         return list(_texts(data))
     if datatype == "BF16":
@@ -117,7 +128,7 @@ def _texts(data: bytes) -> Iterator[str]:
 
 
 def flat(data: Any) -> Iterator[Any]:
-    """The values of a tensor's `data`, which may be nested row by row."""
+    """Yield the values of a tensor's `data`, which may be nested row by row."""
     if isinstance(data, list):
         for item in data:
             yield from flat(item)

@@ -1,4 +1,4 @@
-"""The wait for Triton before init() is called: whoever starts both at once need not order them."""
+"""The wait for Triton before init(), so that both may start at the same time, in any order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("azmlinfsrv")
 def wait(settings: Settings) -> None:
     """Wait until Triton and the models named by TRITON_MODELS are ready, for TRITON_WAIT_SECONDS at most.
 
-    What is missing then is logged, and init() is called all the same: it knows best what it needs.
+    Afterwards the log names the models that are missing, and init() runs all the same: it knows best what it needs.
     """
     spec = triton_spec(settings)
     if spec is None:

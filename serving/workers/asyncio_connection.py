@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from serving.http.http1 import CONTINUE, ProtocolError, Request, RequestParser
 from serving.script.call import Call
-from serving.workers.worker import TICK_SECONDS, abandon, unread_by
+from serving.workers.script_worker import TICK_SECONDS, abandon, unread_by
 
 if TYPE_CHECKING:
     from serving.workers.asyncio_worker import AsyncioWorker
@@ -22,7 +22,7 @@ PIPELINE_LIMIT = 16
 
 
 class Connection(asyncio.Protocol):
-    """One client connection. Its requests are answered one after the other, in order."""
+    """One client connection. It answers its requests one after the other, in order."""
 
     _transport: asyncio.Transport
 
@@ -33,12 +33,12 @@ class Connection(asyncio.Protocol):
         self._pending: deque[Request | ProtocolError] = deque()
         self._task: asyncio.Task[None] | None = None
         self._is_lingering = False
-        self._has_ended = False  # the client's side
+        self._has_ended = False  # whether the client sends nothing more
         self._is_writable = asyncio.Event()
         self._is_writable.set()
         self._unread = 0  # bytes of answers that the client has not taken, when `expire` was called last
         self._unread_since = 0.0
-        self.waits_since = time.monotonic()  # zero while run() is at it
+        self.waits_since = time.monotonic()  # zero while a request is under way
 
     @property
     def is_idle(self) -> bool:
@@ -46,22 +46,27 @@ class Connection(asyncio.Protocol):
         return self._task is None and self._parser.is_idle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the new connection."""
         self._transport = cast(asyncio.Transport, transport)
         self._worker.connections.add(self)
         self._worker.row.set("connections", len(self._worker.connections))
 
     def connection_lost(self, _error: Exception | None) -> None:
+        """Forget the connection, and let an answer that waits for the client go on to its failure."""
         self._worker.connections.discard(self)
         self._worker.row.set("connections", len(self._worker.connections))
         self._is_writable.set()
 
     def pause_writing(self) -> None:
+        """Let answers wait: the client takes them too slowly."""
         self._is_writable.clear()
 
     def resume_writing(self) -> None:
+        """Let answers go on."""
         self._is_writable.set()
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes of the client's, and begin with the first request that is complete."""
         if self._is_lingering:
             return
         parser = self._parser
@@ -82,7 +87,7 @@ class Connection(asyncio.Protocol):
             self._start()
 
     def eof_received(self) -> bool:
-        """The client sends nothing more, and may still read: whether there is something to answer before the end."""
+        """Keep the connection open while there are answers: the client sends nothing more, and may still read."""
         self._has_ended = True
         return self._task is not None or bool(self._pending)
 
@@ -113,7 +118,7 @@ class Connection(asyncio.Protocol):
         self._transport.close()
 
     def give_back(self) -> None:
-        """Let the front process have the connection; it stays here where that is not possible now."""
+        """Give the connection to the front process; it stays here where that is not possible now."""
         with contextlib.suppress(BlockingIOError):
             if self._worker.give_back(self.socket):
                 self._transport.abort()
@@ -121,7 +126,7 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def leave(self) -> None:
-        """Be given back, or closed, if nothing is under way: the worker ends."""
+        """Give the connection back, or close it, if nothing is under way: the worker ends."""
         is_silent = self.waits_since and self.is_idle and not self._is_lingering
         is_sent = not self._transport.get_write_buffer_size()
         if is_silent and is_sent and self._worker.may_be_closed(self.socket):
@@ -137,7 +142,7 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _start(self) -> None:
-        """Answer the next request, in a task of its own: it may be cancelled, and has the request's context."""
+        """Answer the next request, in a task of its own: a time limit can cancel it, and it has its own context."""
         self.waits_since = 0.0
         self._task = self._worker.loop.create_task(self._answer_or_close(self._pending.popleft()))
 
@@ -186,7 +191,11 @@ class Connection(asyncio.Protocol):
                 self.give_back()
 
     async def send(self, part: bytes) -> None:
-        """Send a part of an answer, and let the loop do so. Raises ConnectionAbortedError where the client has gone."""
+        """Send a part of an answer, and let the loop turn.
+
+        Raises:
+            ConnectionAbortedError: the client has gone.
+        """
         await self._take(part)
         await asyncio.sleep(0)
         if not self._is_writable.is_set():
@@ -201,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(content)
 
     def abandon(self) -> None:
-        """Have the end of the connection look like no end of an answer."""
+        """Make the connection's end a reset, which no client takes for the end of an answer."""
         abandon(self.socket)
 
     def _linger(self) -> None:

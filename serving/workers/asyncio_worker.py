@@ -17,10 +17,10 @@ from serving.front import channel
 from serving.http.stream import Stream, StreamBroken
 from serving.script import boot
 from serving.script.call import Call
+from serving.script.entry_script import Script
 from serving.script.scoring import ScoringTimeout
-from serving.script.script import Script
 from serving.workers.asyncio_connection import Connection
-from serving.workers.worker import TICK_SECONDS, ScriptWorker
+from serving.workers.script_worker import TICK_SECONDS, ScriptWorker
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -28,10 +28,10 @@ RETRY_SECONDS = 0.01
 
 
 class AsyncioWorker(ScriptWorker):
-    """Runs a script with `async def run`; its init() may be asynchronous too, and runs in the same loop."""
+    """Runs a script with `async def run`; its init() runs in the same loop, and may be asynchronous too."""
 
     def load_script(self) -> Script:
-        """The script, imported; init() follows in the loop."""
+        """Import the script, or take the one that the master has preloaded, and call init() in the loop."""
         self.loop = uvloop.new_event_loop()
         asyncio.set_event_loop(self.loop)
         loaded: Script = self.app.preloaded or boot.boot(self.settings, call_init=False)
@@ -43,7 +43,7 @@ class AsyncioWorker(ScriptWorker):
         return loaded
 
     def run(self) -> None:
-        """Serve until told to stop, then finish what is under way."""
+        """Serve until a signal says stop, then finish the requests under way."""
         self.loop.run_until_complete(self._serve())
 
     async def _serve(self) -> None:
@@ -68,7 +68,7 @@ class AsyncioWorker(ScriptWorker):
         await self._drain()
 
     def clients(self) -> list[Any]:
-        """The sockets of the open connections."""
+        """List the sockets of the open connections."""
         return [connection.socket for connection in self.connections]
 
     # The link to the front process.
@@ -92,7 +92,7 @@ class AsyncioWorker(ScriptWorker):
         client.setblocking(False)
         try:
             await self.loop.connect_accepted_socket(lambda: Connection(self, received), client)
-            # One more turn of the loop: a run() that computes has the worker for itself.
+            # The loop turns once more before TAKEN: a run() that computes has the worker for itself.
             await asyncio.sleep(0)
         except OSError:
             client.close()
@@ -103,7 +103,7 @@ class AsyncioWorker(ScriptWorker):
     # Connections.
 
     def count_turn(self) -> int:
-        """A number that the loop raises in its next turn: the same number later on means that the loop stood still."""
+        """Give a number that the loop raises in its next turn: while it stays the same, the loop stands still."""
         turn = self.turn
         self.loop.call_soon(self._next_turn, turn)
         return turn
@@ -112,17 +112,21 @@ class AsyncioWorker(ScriptWorker):
         self.turn = turn + 1
 
     async def score(self, call: Call, connection: Connection) -> bytes:
-        """The answer to a call that `Scorer.begin` has let pass, or of an answer in parts its end: the rest is sent."""
+        """Run the script for a call that `Scorer.begin` did not answer.
+
+        Returns:
+            The answer; of an answer in parts its end, the rest is sent.
+        """
         self.scorer.start(call)
         try:
             output = await self._timed(call, lambda: self.scorer.script.run(**call.arguments))
-        except BaseException as error:  # an extension's panic is no Exception
+        except BaseException as error:  # a panic in an extension is no Exception
             return self.scorer.fail(call, error)
         answer = self.scorer.finish(call, output)
         return await self._stream(call, answer, connection) if isinstance(answer, Stream) else answer
 
     async def _stream(self, call: Call, stream: Stream, connection: Connection) -> bytes:
-        """Send the parts of an answer as the script gives them; what ends it is returned."""
+        """Send the parts of an answer as the script gives them, and give the bytes that end it."""
         take, close = (stream.anext, stream.aclose) if stream.is_async else (_later(stream.next), _later(stream.close))
         try:
             while True:
@@ -139,7 +143,7 @@ class AsyncioWorker(ScriptWorker):
                 call.away_seconds += time.perf_counter() - started
         except StreamBroken:
             if not stream.is_chunked:
-                connection.abandon()  # its end would look like the answer's
+                connection.abandon()  # an orderly end of the connection would look like the answer's end
             raise
         finally:
             try:
@@ -157,7 +161,7 @@ class AsyncioWorker(ScriptWorker):
             try:
                 return await function()
             finally:
-                # From here on no time limit strikes: what follows is the answer.
+                # From here on no time limit strikes: the answer follows.
                 call.is_running = False
         except asyncio.CancelledError:
             if call.has_expired:
@@ -167,7 +171,7 @@ class AsyncioWorker(ScriptWorker):
             expiry.cancel()
 
     def may_interrupt(self) -> bool:
-        """Protocols run in the context of the call that made them, but in no task."""
+        """Tell whether a task runs: protocols run in the context of the call that made them, but in no task."""
         return asyncio.current_task() is not None
 
     def _expire(self) -> None:
@@ -177,7 +181,7 @@ class AsyncioWorker(ScriptWorker):
                 connection.expire(now)
 
     async def _drain(self) -> None:
-        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
+        """Finish the requests under way, for GRACEFUL_TIMEOUT at most; give idle connections away, or end them."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
         with contextlib.suppress(OSError):
@@ -191,7 +195,7 @@ class AsyncioWorker(ScriptWorker):
 
 
 def _later(function: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
-    """A function as one to await; it has the loop for itself."""
+    """Make a function awaitable; it has the loop for itself while it runs."""
 
     async def call() -> Any:
         return function()

@@ -1,8 +1,8 @@
 """The worker for a synchronous script: one greenlet per connection, all in one thread.
 
-A run() that waits for Triton lets the others run, see `turns`; one that does anything else has the process to itself,
-while the front process gives new work to other workers. A thread pool would let Python's threads fight over the
-interpreter, and is what `tritonclient.http`, made for gevent, cannot stand.
+A run() that waits for Triton lets the others run, see `turns`. While a run() does anything else, it has the process to
+itself, and the front process gives new work to other workers. In a thread pool, Python's threads would fight over the
+interpreter, and `tritonclient.http`, which is made for gevent, would hang.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from serving.http.stream import Stream, StreamBroken
 from serving.script import child_processes
 from serving.script.boot import boot
 from serving.script.call import Call, current_call
+from serving.script.entry_script import Script
 from serving.script.scoring import ScoringTimeout
-from serving.script.script import Script
 from serving.settings import Settings
 from serving.workers import turns
+from serving.workers.script_worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon
 from serving.workers.sending import linger, send, send_at_once, send_slowly
-from serving.workers.worker import BLOCKING_SECONDS, RECEIVE_BYTES, TICK_SECONDS, ScriptWorker, abandon
 
 logger = logging.getLogger("azmlinfsrv")
 
@@ -41,7 +41,7 @@ HAND_OVER_TRIES = 50
 
 
 def patch(settings: Settings) -> None:
-    """Make the standard library's sockets, locks and threads cooperate with gevent, before the script imports them."""
+    """Make the standard library's sockets, locks and threads work with gevent, before the script imports them."""
     if settings.monkey_patch:
         # Forks and signals stay Gunicorn's.
         gevent.monkey.patch_all(os=False, signal=False)
@@ -49,7 +49,7 @@ def patch(settings: Settings) -> None:
 
 
 class _Leave(BaseException):
-    """Raised in a greenlet that waits for a request: the worker ends, or the client has been silent for too long."""
+    """Ends a greenlet that waits for a request: the worker ends, or the client has been silent for too long."""
 
     def __init__(self, *, gives_back: bool) -> None:
         super().__init__()
@@ -70,11 +70,11 @@ class GeventWorker(ScriptWorker):
     """Runs a synchronous script."""
 
     _turns: turns.Turns | None = None
-    # At the last look: the run() with the turn, its time with Triton and the parts of its answer.
+    # The run() that had the turn at the last look, with its time at Triton and the parts of its answer.
     _at_work: tuple[Call, float, int] | None = None
 
     def load_script(self) -> Script:
-        """The script; in a preloaded server, what the master has imported."""
+        """Import and initialise the script, or take the one that the master has preloaded."""
         if self.app.preloaded is not None:
             gevent.reinit()
             return self.app.preloaded  # type: ignore[no-any-return]
@@ -82,10 +82,10 @@ class GeventWorker(ScriptWorker):
         return boot(self.settings, call_init=True)
 
     def run(self) -> None:
-        """Serve until told to stop, then finish what is under way."""
+        """Serve until a signal says stop, then finish the requests under way."""
         self._connections: dict[int, _Connection] = {}
         self._begun = 0
-        self._untaken = 0  # connections for which the front process has not been told TAKEN
+        self._untaken = 0  # connections for which this worker has not said TAKEN yet
         self._wake = gevent.event.Event()
         self._seconds = self.settings.scoring_timeout_ms / 1000
         self._keep_alive = self.settings.keep_alive
@@ -107,9 +107,9 @@ class GeventWorker(ScriptWorker):
         self._drain()
 
     def _has_moved(self) -> bool:
-        """Whether another run() than at the last look has the worker for itself, or none: it does not hang.
+        """Tell whether the worker moves: it hangs where the same run() has the turn as at the last look.
 
-        One that has waited for Triton meanwhile, and let others run, or has given a part of its answer, has moved too.
+        A run() that has waited for Triton meanwhile, and let others run, or has given a part of its answer, moves too.
         """
         before = self._at_work
         holder = self._turns.holder if self._turns is not None else None
@@ -118,7 +118,7 @@ class GeventWorker(ScriptWorker):
         return self._at_work is None or self._at_work != before
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
-        """WORKER_TIMEOUT is over: where nothing computes, it is the run() with the turn that waits."""
+        """Say where the script hangs, and end: where nothing computes, the run() with the turn waits."""
         holder = self._turns.holder if self._turns is not None else None
         if holder is not None and gevent.getcurrent() is gevent.get_hub():
             frame = holder.gr_frame
@@ -127,7 +127,7 @@ class GeventWorker(ScriptWorker):
     def _make_turns(self) -> turns.Turns | None:
         wanted = self.settings.concurrent_runs
         if wanted is None and not self.settings.monkey_patch:
-            wanted = "never"  # a lock of the script's own would stop the whole process
+            wanted = "never"  # without the patches, a lock of the script's own would stop the whole process
         elif wanted is None and self.scorer.script.keeps_state:
             logger.info(
                 "run() assigns to variables of its module, so that one runs at a time in each worker; "
@@ -144,7 +144,7 @@ class GeventWorker(ScriptWorker):
             self._wake.set()
 
     def clients(self) -> list[Any]:
-        """The sockets of the open connections."""
+        """List the sockets of the open connections."""
         return [connection.socket for connection in self._connections.values()]
 
     # The link to the front process.
@@ -159,7 +159,7 @@ class GeventWorker(ScriptWorker):
             for descriptor, received in self.received():
                 self._serve_in_greenlet(GeventSocket(fileno=descriptor), received)
                 self._untaken += 1
-                # Runs after the greenlet has begun: a run() that has the turn, has the worker for itself.
+                # This runs after the greenlet has begun, and says nothing while a run() has the turn.
                 self._loop.run_callback(self._say_all_taken)
         except EOFError:
             self._link_watcher.stop()
@@ -197,7 +197,7 @@ class GeventWorker(ScriptWorker):
             connection.socket.close()
 
     def _turn(self, connection: _Connection, received: float) -> bool:
-        """Read, and answer what is complete; whether to go on."""
+        """Read, and answer the complete requests; tell whether the connection goes on here."""
         parser, client = connection.parser, connection.socket
         connection.waits_since = time.monotonic()
         data = client.recv(RECEIVE_BYTES)
@@ -217,7 +217,7 @@ class GeventWorker(ScriptWorker):
         return self._answer(connection, received)
 
     def _answer(self, connection: _Connection, received: float) -> bool:
-        """Answer all complete requests; whether the connection goes on here."""
+        """Answer all complete requests; tell whether the connection goes on here."""
         requests = connection.parser.requests
         while requests:
             request = requests.pop(0)
@@ -233,12 +233,12 @@ class GeventWorker(ScriptWorker):
             if not call.keep_alive:
                 linger(connection.socket)
                 return False
-            # Before anybody else's run() has its turn, which may be a long one.
+            # This comes before the next run() has its turn, which may be a long one.
             if gives_back and not requests and connection.parser.is_idle:
                 with contextlib.suppress(BlockingIOError):
                     return not self.give_back(connection.socket)
             if not has_turned:
-                # The next request may be here already, but it is the others' turn. (sleep(0) would not look for them.)
+                # The next request may be here already, but others come first. (sleep(0) would not look for them.)
                 gevent.sleep(NEXT_TURN_SECONDS)
         return True
 
@@ -247,11 +247,11 @@ class GeventWorker(ScriptWorker):
             return 0.0 if has_turned else time.perf_counter() - call.started
         if not call.triton_seconds or not self._turns.changes_at_triton:
             return call.run_seconds
-        # On a busy machine, one in a while is interrupted for longer: that alone does not make it a script that blocks.
+        # A busy machine interrupts a call for longer once in a while: that alone does not make a script that blocks.
         return min(call.run_seconds - call.triton_seconds, 2 * BLOCKING_SECONDS)
 
     def _score(self, call: Call, client: GeventSocket) -> bytes:
-        """The answer to a call, or of an answer in parts its end: the rest is sent."""
+        """Make the answer to a call; of an answer in parts this gives the end, and sends the rest."""
         answer = self.scorer.begin(call)
         if answer is not None:
             return answer
@@ -268,13 +268,13 @@ class GeventWorker(ScriptWorker):
         self.scorer.start(call)
         try:
             output = self._timed(call, lambda: self._run(**call.arguments))
-        except BaseException as error:  # an extension's panic is no Exception
+        except BaseException as error:  # a panic in an extension is no Exception
             return self.scorer.fail(call, error)
         answer = self.scorer.finish(call, output)
         return self._stream(call, answer, client) if isinstance(answer, Stream) else answer
 
     def _stream(self, call: Call, stream: Stream, client: GeventSocket) -> bytes:
-        """Send the parts of an answer as the script gives them; what ends it is returned."""
+        """Send the parts of an answer as the script gives them, and give the bytes that end it."""
         try:
             while True:
                 try:
@@ -288,7 +288,7 @@ class GeventWorker(ScriptWorker):
                 self._send_part(call, client, framed)
         except StreamBroken:
             if not stream.is_chunked:
-                abandon(client)  # its end would look like the answer's
+                abandon(client)  # an orderly end of the connection would look like the answer's end
             raise
         finally:
             try:
@@ -298,7 +298,7 @@ class GeventWorker(ScriptWorker):
             self.scorer.end_stream(call)
 
     def _send_part(self, call: Call, client: GeventSocket, part: bytes) -> None:
-        """Send a part; while its client takes nothing, others run."""
+        """Send a part; while the client takes nothing, others run."""
         started = time.perf_counter()
         rest = send_at_once(client, part)
         if rest:
@@ -320,7 +320,7 @@ class GeventWorker(ScriptWorker):
                 call.is_running = True
                 return function()
             finally:
-                # From here on no time limit strikes: what follows is the answer.
+                # From here on no time limit strikes: the answer follows.
                 call.is_running = False
                 timer.close()
         except BaseException:
@@ -335,13 +335,13 @@ class GeventWorker(ScriptWorker):
                 self._loop.run_callback(self._interrupt, connection, _Leave(gives_back=False))
 
     def _interrupt(self, connection: _Connection, leave: _Leave) -> None:
-        """Runs in the hub, so that nothing happens between the look and the throw: who has begun to read goes on."""
+        """End a greenlet that waits. This runs in the hub: nobody begins to read between the look and the throw."""
         may_leave = not leave.gives_back or (connection.parser.is_idle and self.may_be_closed(connection.socket))
         if connection.waits_since and may_leave:
             connection.greenlet.throw(leave)
 
     def _hand_over(self, connection: _Connection) -> None:
-        """Let the front process have the connection; its channel may be full for a moment."""
+        """Give the connection to the front process; its channel may be full for a moment."""
         for _ in range(HAND_OVER_TRIES):
             try:
                 self.give_back(connection.socket)
@@ -351,10 +351,10 @@ class GeventWorker(ScriptWorker):
                 return
 
     def _drain(self) -> None:
-        """Finish what is under way, for GRACEFUL_TIMEOUT seconds at most; idle connections go elsewhere, or end."""
+        """Finish the requests under way, for GRACEFUL_TIMEOUT at most; give idle connections away, or end them."""
         deadline = time.monotonic() + self.settings.graceful_timeout
         self.scorer.keeps_connections = False
-        with contextlib.suppress(OSError):  # the front process has ended before
+        with contextlib.suppress(OSError):  # the front process has ended already
             channel.send(self.link, channel.QUIT)
         while time.monotonic() < deadline:
             for connection in self._connections.values():
@@ -364,5 +364,5 @@ class GeventWorker(ScriptWorker):
                 return
 
     def may_interrupt(self) -> bool:
-        """Without its turn, a call waits for Triton or is about to: gevent's timer strikes."""
+        """Tell whether the current call has the turn: without it, it waits for Triton, and gevent's timer strikes."""
         return self._turns is None or self._turns.is_own

@@ -1,4 +1,4 @@
-"""Sending answers from a greenlet, and the end of a connection."""
+"""Sends answers from a greenlet, and ends a connection."""
 
 from __future__ import annotations
 
@@ -7,18 +7,31 @@ import socket
 import gevent
 from gevent.socket import socket as GeventSocket
 
-from serving.workers.worker import RECEIVE_BYTES, TICK_SECONDS, abandon, unread_by
+from serving.workers.script_worker import RECEIVE_BYTES, TICK_SECONDS, abandon, unread_by
 
 
 def send(client: GeventSocket, answer: bytes, seconds: float) -> None:
-    """Send an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
+    """Send an answer.
+
+    Args:
+        client: the connection.
+        answer: the bytes.
+        seconds: how long the client may take nothing.
+
+    Raises:
+        TimeoutError: the client has taken nothing for so long.
+    """
     rest = send_at_once(client, answer)
     if rest:
         send_slowly(client, rest, seconds)
 
 
 def send_at_once(client: GeventSocket, answer: bytes) -> memoryview | None:
-    """Send what the connection takes now, which is most answers; what is left of it. (gevent's sendall does more.)"""
+    """Send as much as the connection takes now, which is the whole of most answers; gevent's sendall costs more.
+
+    Returns:
+        The rest, if any.
+    """
     try:
         sent = client.send(answer, 0, 0.0)
     except BlockingIOError:
@@ -27,7 +40,11 @@ def send_at_once(client: GeventSocket, answer: bytes) -> memoryview | None:
 
 
 def send_slowly(client: GeventSocket, rest: memoryview, seconds: float) -> None:
-    """Send the rest of an answer. Raises TimeoutError for a client that takes nothing of it for so many seconds."""
+    """Send the rest of an answer, see `send`.
+
+    Raises:
+        TimeoutError: the client has taken nothing for `seconds`.
+    """
     client.settimeout(seconds)
     while rest:
         unread = unread_by(client)

@@ -1,13 +1,19 @@
-"""Turns: which run() of a worker goes on, when several have begun.
+"""Turns: decide which run() of a worker goes on, when several have begun.
 
-Scripts were written for a server that calls run() once at a time, and may keep what belongs to one request in a global
-variable, or on one connection that all requests share. So a run() has the turn from its beginning to its end, and gives
-it away only where nothing of the script's own is half done: while it waits for Triton, in tritonclient (see
-`triton_hooks`). CONCURRENT_RUNS says otherwise: `always` lets others run at every wait, `never` at none.
+Azure's server calls run() once at a time. So scripts may keep the data of one request in a global variable, or on one
+connection that all requests share. Here a run() has the turn from its beginning to its end, and gives it away only
+where nothing of the script's own is half done: while it waits for Triton, in tritonclient (see `serving.triton.hooks`).
 
-Two runs that wait for each other would wait for ever: one has a lock of the script's own and its answer from Triton,
-and the other has the turn and waits for the lock. So a run() that waits for a lock of this process lets those go on
-which were with Triton meanwhile, and nobody else.
+    waiting ──► has the turn ──► ended
+                  │       ▲
+                  ▼       │
+          waits for Triton, then returning     who returns comes before who waits
+
+CONCURRENT_RUNS changes that: `always` lets others run at every wait, `never` at none.
+
+Two runs could wait for each other: one has a lock of the script's own and its answer from Triton, and the other has the
+turn and waits for the lock. So a run() that waits for a lock of this process lets the returning ones go on, and nobody
+else.
 """
 
 from __future__ import annotations
@@ -25,10 +31,15 @@ from gevent.thread import LockType
 
 
 class Turns:
-    """The turn of one worker."""
+    """The turn of one worker, which one greenlet has at a time."""
 
     def __init__(self, on_free: Callable[[], object], *, changes_at_triton: bool = True) -> None:
-        """`on_free` is called when the turn is nobody's."""
+        """Begin with a free turn.
+
+        Args:
+            on_free: called when nobody has the turn any more.
+            changes_at_triton: whether a run() gives the turn away while it waits for Triton.
+        """
         self.holder: Any = None  # the greenlet
         self._on_free = on_free
         self.changes_at_triton = changes_at_triton
@@ -38,18 +49,18 @@ class Turns:
 
     @property
     def is_own(self) -> bool:
-        """Whether the turn is the current greenlet's."""
+        """Whether the current greenlet has the turn."""
         return self.holder is getcurrent()
 
     def begin(self, seconds: float) -> bool:
-        """Take the turn, when it is free; False when it was not within `seconds`."""
+        """Wait for the turn, and take it; False where it is not free within `seconds`."""
         if self.holder is None:
             self.holder = getcurrent()
             return True
         return self._wait(self._waiting, seconds)
 
     def end(self) -> None:
-        """Give the turn away, if it is the current greenlet's."""
+        """Give the turn away, if the current greenlet has it."""
         if self.holder is not getcurrent():
             return
         queue = self._returning or self._waiting
@@ -60,15 +71,15 @@ class Turns:
             self._on_free()
 
     def leave(self) -> bool:
-        """Let others go on while the current greenlet waits for Triton; False where it has no turn to give away."""
-        # Nothing may come between two steps of an event loop of the script's own: a thread has one that runs.
+        """Give the turn away while the current greenlet waits for Triton; False where it does not have the turn."""
+        # A thread has one running event loop. Where it is the script's own, nothing may come between two of its steps.
         if self.holder is not getcurrent() or not self.changes_at_triton or _get_running_loop() is not None:
             return False
         self.end()
         return True
 
     def come_back(self) -> None:
-        """Take the turn that `leave` gave away. An exception, such as a time limit's, waits until it is back."""
+        """Take the turn that `leave` gave away. An exception meanwhile, such as a time limit's, waits until then."""
         if self.holder is None:
             self.holder = getcurrent()
             return
@@ -82,7 +93,7 @@ class Turns:
             raise
 
     def wait_for_lock(self, acquire: Callable[[], bool]) -> bool:
-        """Wait for a lock, and let those go on that come back from Triton: one of them may have it."""
+        """Wait for a lock, and let the greenlets that come back from Triton go on: one of them may have the lock."""
         if self.holder is not getcurrent():
             return acquire()
         self._is_idle = True
@@ -114,10 +125,10 @@ class Turns:
     def _forget(self, queue: deque[_Waiter], waiter: _Waiter) -> None:
         if waiter in queue:
             queue.remove(waiter)
-        self.end()  # it may just have got the turn
+        self.end()  # the greenlet may just have got the turn
 
     def _pass_on(self, queue: deque[_Waiter]) -> None:
-        self.holder, self._is_idle = None, False  # first: from here on, a time limit does not strike
+        self.holder, self._is_idle = None, False  # this comes first: from here on, no time limit strikes
         waiter = queue.popleft()
         self.holder = waiter.greenlet
         waiter.has_turn.set()
@@ -133,7 +144,7 @@ _current: Turns | None = None
 
 
 def use(turns: Turns | None) -> None:
-    """Have the locks of this process, and tritonclient's calls, respect these turns."""
+    """Make the locks of this process, and tritonclient's calls, respect these turns; None ends that."""
     global _current
     if turns is not None and _current is None:
         _hook_locks()
@@ -141,23 +152,23 @@ def use(turns: Turns | None) -> None:
 
 
 def leave() -> bool:
-    """`Turns.leave` of this process's turns; False where there are none."""
+    """Call `Turns.leave` of this process's turns; False where there are none."""
     return _current is not None and _current.leave()
 
 
 def come_back() -> None:
-    """`Turns.come_back` of this process's turns."""
+    """Call `Turns.come_back` of this process's turns."""
     if _current is not None:
         _current.come_back()
 
 
 def _hook_locks() -> None:
-    # Conditions, semaphores, events and queues of the standard library all wait in one of these.
+    # The standard library's conditions, semaphores, events and queues all wait in such a lock.
     original = LockType.acquire
 
     @functools.wraps(original)
     def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
-        # Not `original`: where that fails, it lets others run first.
+        # `original` would let others run before it fails.
         if BoundedSemaphore.acquire(self, False):
             return True
         if not blocking or _current is None:

@@ -12,7 +12,7 @@ from PIL import Image
 from bundle.golden_derivation import derive
 from bundle.layout import check_layout
 from examples.training import densenet_onnx, export
-from serving.azure import names as azure_names
+from serving.azure import module_names
 
 PHOTOGRAPHS = export.PHOTOGRAPHS
 
@@ -66,7 +66,7 @@ def test_a_held_out_crop_is_of_its_class(label: str) -> None:
 
 
 def test_the_script_prepares_images_as_training_does() -> None:
-    azure_names.install()
+    module_names.install()
     score_densenet = importlib.import_module("examples.scripts.score_densenet")
     image = Image.open(PHOTOGRAPHS / "tripod.jpg")
     np.testing.assert_array_equal(score_densenet.preprocess(image), densenet_onnx.preprocess(image))

@@ -1,4 +1,4 @@
-"""Azure's module names for what is ours, so that published scripts import what they always did."""
+"""Makes our modules importable by Azure's names, so that published scripts run unchanged."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from serving.azure.model import Model
+from serving.azure.model_path import Model
 
-# Azure's module, ours, and what it has.
+# Azure's module: ours, and the names that it gives.
 _OURS = {
     "azureml.contrib.services.aml_request": ("serving.azure.rawhttp", "AMLRequest", "rawhttp"),
     "azureml.contrib.services.aml_response": ("serving.azure.rawhttp", "AMLResponse"),
@@ -19,21 +19,21 @@ _OURS = {
     "azureml_inference_server_http.api.aml_response": ("serving.azure.rawhttp", "AMLResponse"),
     "azureml_inference_server_http.log_config": ("serving.logs", "AMLLogFormatter", "RootAccessFilter"),
 }
-# The same where no installed distribution has it: Azure's own has more.
+# The same, but an installed distribution comes first: Azure's own has more.
 _MODEL = "azureml.core.model"
-_SUBSTITUTES = {"azureml.core": ("serving.azure.model", "Model"), _MODEL: ("serving.azure.model", "Model")}
+_SUBSTITUTES = {"azureml.core": ("serving.azure.model_path", "Model"), _MODEL: ("serving.azure.model_path", "Model")}
 _PACKAGES = frozenset(name.rsplit(".", depth)[0] for name in _OURS for depth in (1, 2, 3) if name.count(".") >= depth)
 
 
 def install() -> None:
-    """Answer for these names. Other modules of installed distributions that share the packages stay importable."""
+    """Make these names importable. Other modules in the same packages, of installed distributions, stay so too."""
     if not any(isinstance(finder, _NameFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _NameFinder())
         sys.meta_path.append(_PackageFinder())
 
 
 class _NameFinder(importlib.abc.MetaPathFinder):
-    """Comes first: our modules replace those of an installed Azure SDK."""
+    """Comes first, so that our modules replace those of an installed Azure SDK."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -47,7 +47,7 @@ class _NameFinder(importlib.abc.MetaPathFinder):
 
 
 class _PackageFinder(importlib.abc.MetaPathFinder):
-    """Comes last: substitutes and empty packages, where no distribution has them."""
+    """Comes last: gives substitutes and empty packages where no distribution has them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

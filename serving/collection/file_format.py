@@ -1,4 +1,4 @@
-"""Data collection, the form of a file: JSON lines or Parquet. A record without such a form costs no other its place."""
+"""Data collection, the format of a file: JSON lines or Parquet. A record that does not fit is left out alone."""
 
 from __future__ import annotations
 
@@ -14,19 +14,27 @@ Document = dict[str, Any]
 
 
 class Form(Protocol):
-    """Gathers records, until a file of them is to be written."""
+    """Gathers records, and makes a file of them."""
 
     suffix: str
 
     def add(self, document: Document) -> None:
-        """Gather a record; raises for one that cannot be written."""
+        """Gather a record.
+
+        Raises:
+            Exception: the record does not fit into a file of this format.
+        """
 
     def take(self) -> tuple[bytes, list[Exception]]:
-        """The file of what was gathered, and why records are not in it. The next one begins empty."""
+        """Make a file of the gathered records, and begin the next one.
+
+        Returns:
+            The file's content, and an exception for each record that is not in it.
+        """
 
 
 class JsonLines:
-    """A JSON object a line."""
+    """Writes a JSON object for each record, on a line of its own."""
 
     suffix = "jsonl"
 
@@ -34,22 +42,30 @@ class JsonLines:
         self._lines: list[bytes] = []
 
     def add(self, document: Document) -> None:
-        """Gather a record. Raises TypeError for what JSON cannot hold."""
+        """Gather a record.
+
+        Raises:
+            TypeError: the record holds a value that JSON cannot.
+        """
         self._lines.append(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE))
 
     def take(self) -> tuple[bytes, list[Exception]]:
-        """The lines."""
+        """Make a file of the lines; all of them fit."""
         lines, self._lines = self._lines, []
         return b"".join(lines), []
 
 
 class Parquet:
-    """A table with a column for each key that any record has. Types are those of the first record with a value."""
+    """Writes a table with a column for each key of any record; the first record with a value gives its type."""
 
     suffix = "parquet"
 
     def __init__(self) -> None:
-        """Raises :class:`SettingsError` without the package for it."""
+        """Import the package that writes it.
+
+        Raises:
+            SettingsError: the environment does not have the package.
+        """
         try:
             self._arrow: Any = importlib.import_module("pyarrow")
             self._parquet: Any = importlib.import_module("pyarrow.parquet")
@@ -59,11 +75,11 @@ class Parquet:
         self._documents: list[Document] = []
 
     def add(self, document: Document) -> None:
-        """Gather a record; whether it fits to the others, only all of them tell."""
+        """Gather a record; `take` sees whether it fits to the others."""
         self._documents.append(dict(document))  # a hook may use its own again
 
     def take(self) -> tuple[bytes, list[Exception]]:
-        """The table."""
+        """Make the table; a record whose types differ from those before it is left out."""
         documents, self._documents = self._documents, []
         names = dict.fromkeys(name for document in documents for name in document)
         try:
@@ -79,7 +95,7 @@ class Parquet:
         return buffer.getvalue()
 
     def _fitting(self, documents: list[Document]) -> tuple[Any, list[Exception]]:
-        """A table of the records that fit together, the first ones first."""
+        """Make a table of the records that fit together; the first records decide."""
         schema, kept, problems = self._arrow.schema([]), [], []
         for document in documents:
             try:
@@ -94,5 +110,5 @@ class Parquet:
 
 
 def form(name: str) -> Form:
-    """The form of COLLECT_FORMAT."""
+    """Make the form that COLLECT_FORMAT names."""
     return Parquet() if name == "parquet" else JsonLines()

@@ -1,9 +1,9 @@
 """Where Python looks for modules: in the script's folders last.
 
-A script may have a `types.py`, a `queue.py` or a folder `serving` beside it. These are the script's own, and must not
-be what the standard library and the server get when they import theirs. However such a folder came onto `sys.path` (by
-`-m`, which puts the working directory first, or by PYTHONPATH), it goes to the end. This module is imported before
-anything else, and imports nothing that Python has not when it starts: no pathlib.
+A script may have a `types.py`, a `queue.py` or a folder `serving` beside it. The standard library and the server must
+not get these when they import their own modules of the same name. So the script's folders go to the end of `sys.path`,
+whether `-m` put them there (it puts the working directory first) or PYTHONPATH. This module runs before any other, and
+imports nothing that Python has not imported when it starts: no pathlib.
 """
 # ruff: noqa: PTH109, PTH118, PTH120
 
@@ -12,13 +12,17 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # typing's, which would be imported
+TYPE_CHECKING = False  # the import of typing's would look on the path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def put_script_last(environment: Mapping[str, str]) -> None:
-    """Move the working directory, and the folders that these variables name, to the end of `sys.path`."""
+    """Move the script's folders to the end of `sys.path`: the working directory, and those that variables name.
+
+    Args:
+        environment: the variables; AML_APP_ROOT, AZUREML_SOURCE_DIRECTORY and AZUREML_ENTRY_SCRIPT count.
+    """
     root = os.path.join(os.getcwd(), environment.get("AML_APP_ROOT", ""))
     source = os.path.join(root, environment.get("AZUREML_SOURCE_DIRECTORY", ""))
     script = os.path.join(root, os.path.dirname(environment.get("AZUREML_ENTRY_SCRIPT", "")))

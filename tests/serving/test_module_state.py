@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.script import state
+from serving.script import module_state
 from tests.serving.servers import PROJECT
 
 KEPT = {
@@ -34,18 +34,18 @@ FREE = {
 def test_state_is_seen(name: str, tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(KEPT[name])
 
-    assert state.is_kept_by(tmp_path / "score.py")
+    assert module_state.is_kept_by(tmp_path / "score.py")
 
 
 @pytest.mark.parametrize("name", FREE)
 def test_what_is_no_state_is_not_taken_for_it(name: str, tmp_path: Path) -> None:
     (tmp_path / "score.py").write_text(FREE[name])
 
-    assert not state.is_kept_by(tmp_path / "score.py")
+    assert not module_state.is_kept_by(tmp_path / "score.py")
 
 
 @pytest.mark.parametrize(
     "path", sorted((PROJECT / "examples" / "scripts").glob("score_*.py")), ids=lambda path: path.stem
 )
 def test_the_examples_keep_none(path: Path) -> None:
-    assert not state.is_kept_by(path)
+    assert not module_state.is_kept_by(path)

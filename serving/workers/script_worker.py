@@ -1,4 +1,4 @@
-"""What both kinds of worker share: how a worker starts, keeps its link to the front process, and ends."""
+"""The part that both kinds of worker share: a worker's start, its link to the front process, and its end."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from serving.front.scoreboard import Row
 from serving.script import child_processes
 from serving.script.boot import BOOT_ERROR, BootError
 from serving.script.call import Call, current_call
+from serving.script.entry_script import Script, ScriptError
 from serving.script.scoring import Scorer, ScoringTimeout
-from serving.script.script import Script, ScriptError
 from serving.settings import Settings
 
 RESTART_SECONDS = 1.0
 RECEIVE_BYTES = 65536
 TICK_SECONDS = 1.0
-# Calls of run() that have the worker for themselves for this long on average: its other clients would wait.
+# When calls of run() occupy the worker for this long on average, its other clients would wait.
 BLOCKING_SECONDS = 0.005
 BLOCKING_WEIGHT = 0.2
 
@@ -52,32 +52,40 @@ class ScriptWorker(Worker):  # type: ignore[misc]
 
     @property
     def row(self) -> Row:
-        """This worker's numbers."""
+        """This worker's row of the scoreboard."""
         return self.app.scoreboard.row(self.row_index)  # type: ignore[no-any-return]
 
     def init_process(self) -> None:
-        """Runs in the new process, until its end."""
+        """Run in the new process, until its end."""
         die_with(self.ppid)
         super().init_process()
-        signal.setitimer(signal.ITIMER_REAL, 0)  # the interpreter's end would not know what to do with it
+        signal.setitimer(signal.ITIMER_REAL, 0)  # nobody handles the signal while the interpreter ends
 
     def load_wsgi(self) -> None:
-        """Import the script and call init(). Ends the process when that fails."""
+        """Import the script and call init().
+
+        Raises:
+            SystemExit: that failed; the status ends the server, or this worker alone once the port is open.
+        """
         try:
-            child_processes.part_from(self, self.own_descriptors)  # init() may start some
+            child_processes.part_from(self, self.own_descriptors)  # init() may start processes
             loaded = self.load_script()
             self.scorer = Scorer(loaded, self.settings, self.app.scoreboard, self.row, self._sampler())
-        except (BootError, ScriptError) as error:
-            if isinstance(error, ScriptError):
+        except ScriptError as error:
+            if not isinstance(error, BootError):
                 print(error, file=sys.stderr, flush=True)
-            # The first workers' failure ends the server; a later one must not take down the others.
+            # When one of the first workers fails, the server ends. A later worker must not take the others along.
             if not self.app.scoreboard.opened:
                 sys.exit(BOOT_ERROR)
             time.sleep(RESTART_SECONDS)
             sys.exit(1)
 
     def load_script(self) -> Script:
-        """The script, imported and initialised. Raises :class:`BootError`."""
+        """Import and initialise the script.
+
+        Raises:
+            BootError: that failed; the reason is printed.
+        """
         raise NotImplementedError
 
     def _sampler(self) -> Sampler | None:
@@ -85,11 +93,11 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         return None if wanted is None else Sampler(self.app.records_sink, self.row, wanted)
 
     def clients(self) -> list[Any]:
-        """The sockets of the open connections."""
+        """List the sockets of the open connections."""
         raise NotImplementedError
 
     def own_descriptors(self) -> list[int]:
-        """The files that a process which the script forks must not hold open."""
+        """List the files that a process of the script's must not hold open after a fork."""
         if not self.row.get("ready"):
             return []
         descriptors = [open_socket.fileno() for open_socket in (self.link, *self.clients())]
@@ -105,9 +113,13 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         self.row.set("blocks", 1.0)
 
     def received(self) -> Iterator[tuple[int, float]]:
-        """The connections that the front process has sent, each with the time when its request came.
+        """Receive the connections that the front process has sent.
 
-        Raises EOFError when the front process is gone, or has nothing more to send.
+        Yields:
+            Each connection's file descriptor, and the time when its request came.
+
+        Raises:
+            EOFError: the front process is gone, or has nothing more to send.
         """
         while True:
             try:
@@ -121,13 +133,13 @@ class ScriptWorker(Worker):  # type: ignore[misc]
             yield descriptor, struct.unpack("d", message[1:])[0]
 
     def awaits_front(self) -> bool:
-        """Whether, after the end of the link, another front process is to come: not when the server or we end."""
+        """Close the link after its end, and tell whether another front process follows: not when anything stops."""
         if self.alive:
             self.link.close()
         return bool(self.alive and not self.app.scoreboard.is_stopping)
 
     def say_taken(self) -> bool:
-        """Tell the front process that a connection is taken and the loop turns; False when that is to be retried."""
+        """Tell the front process that a connection is taken and the loop turns; False where to try again."""
         try:
             channel.send(self.link, channel.TAKEN)
         except BlockingIOError:
@@ -137,10 +149,14 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         return True
 
     def has_blocked(self, call: Call, seconds: float) -> bool:
-        """Whether calls have the worker for themselves; the front process reads it in the scoreboard.
+        """Note how long a call occupied the worker, and tell whether calls occupy it on average.
 
-        `seconds` is how long this one had. It goes by a moving average: on a busy machine, any call may lose the
-        processor for a moment.
+        The average moves: on a busy machine, any call may lose the processor for a moment. The front process reads the
+        result in the scoreboard.
+
+        Args:
+            call: the call.
+            seconds: how long it occupied the worker.
         """
         if call.started:
             self._blocking += BLOCKING_WEIGHT * (seconds - self._blocking)
@@ -148,7 +164,7 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         return self._blocking > BLOCKING_SECONDS
 
     def watch_blocking_runs(self) -> None:
-        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers see only those that wait."""
+        """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers end only a run() that waits."""
         limit = self.settings.scoring_timeout_ms / 1000
 
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
@@ -162,26 +178,30 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         signal.setitimer(signal.ITIMER_REAL, interval, interval)
 
     def may_interrupt(self) -> bool:
-        """Whether nothing of the server's own would be left half done."""
+        """Tell whether an interrupt now leaves nothing of the server's half done."""
         return True
 
     def count_excess(self) -> None:
-        """See, once in a while, how many connections more than its share this worker has: it gives these back."""
+        """Count the connections that this worker has beyond its share, once a tick; it gives these back."""
         counts = [row.get("connections") for row in self.app.scoreboard.rows() if row.get("ready")]
         share, own = sum(counts) / len(counts), self.row.get("connections")
         self._excess = int(own - share) if own > 1.25 * share + 4 else 0
 
     def should_give_back(self, call: Call, seconds: float) -> bool:
-        """Whether the connection of an answered call is better off with another worker."""
+        """Tell whether another worker should have the connection of an answered call."""
         if self.has_blocked(call, seconds):
             return True
         self._excess -= self._excess > 0
         return self._excess > 0
 
     def give_back(self, connection: Any) -> bool:
-        """Hand a connection that is between two requests to the front process; False when that is gone, or about to be.
+        """Hand a connection between two requests to the front process.
 
-        Raises BlockingIOError when the channel is full at the moment.
+        Returns:
+            False where the front process is gone, or about to go.
+
+        Raises:
+            BlockingIOError: the channel is full for the moment.
         """
         if self.app.scoreboard.is_stopping:
             return False  # the link may lead to where nobody reads any more
@@ -194,14 +214,14 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         return True
 
     def may_be_closed(self, connection: Any) -> bool:
-        """Whether a connection between two requests may end here, when the worker does.
+        """Tell whether a connection between two requests may end with the worker.
 
-        While the server stops there is no front process to take it, and a request that has just come would be reset.
+        While the server stops, no front process takes it, and its end would reset a request that has just come.
         """
         return not (self.app.scoreboard.is_stopping and has_unread(connection))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End when what is under way is finished; at once while init() runs."""
+        """End after the requests under way; at once while init() runs."""
         if not self.booted:
             os._exit(0)
         super().handle_exit(sig, frame)
@@ -211,28 +231,28 @@ class ScriptWorker(Worker):  # type: ignore[misc]
         os._exit(0)
 
     def handle_abort(self, sig: int, frame: FrameType | None) -> None:
-        """WORKER_TIMEOUT is over: say where the script hangs, and end."""
+        """Say where the script hangs, and end: WORKER_TIMEOUT is over."""
         print("WORKER_TIMEOUT: the script blocked its worker here:", file=sys.stderr)
         traceback.print_stack(frame, file=sys.stderr)
         sys.stderr.flush()
         os._exit(1)
 
     def init_signals(self) -> None:
-        """Gunicorn's signals; SIGINT, which a terminal sends to all, is the master's to act on."""
+        """Set Gunicorn's signal handlers, but ignore SIGINT: a terminal sends it to all, and the master acts on it."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def has_unread(connection: Any) -> bool:
-    """Whether the client has sent something that nobody has read."""
+    """Tell whether the client has sent bytes that nobody has read."""
     return fcntl.ioctl(connection.fileno(), termios.FIONREAD, bytes(4)) != bytes(4)
 
 
 def unread_by(client: Any) -> int:
-    """How many bytes of what was sent the client's machine has not taken yet."""
+    """Count the bytes sent that the client's machine has not taken yet."""
     return int.from_bytes(fcntl.ioctl(client.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def abandon(client: Any) -> None:
-    """Have the end of the connection drop what the client has not taken; the kernel would keep it, and try for long."""
+    """Make the connection's end drop the bytes that the client has not taken; the kernel would try for long."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

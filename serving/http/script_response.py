@@ -1,4 +1,4 @@
-"""An HTTP response that run() makes itself: whether it may be sent, and what of it."""
+"""An HTTP response that run() makes itself: the check that HTTP can carry it, and its parts."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Collection
 from typing import Any
 
+from serving.errors import ServingError
 from serving.http.contract import Headers
 
-# The server gives these, or they are of one connection only (RFC 9110, 7.6.1).
+# The server sets these, or they belong to one connection only (RFC 9110, 7.6.1).
 _OWN_HEADERS = frozenset({"content-length", "content-type", "date", "server", "x-ms-run-fn-exec-ms"}) | {
     *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding"),
     "upgrade",
@@ -20,18 +21,22 @@ _VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _STATUSES = range(200, 600)
 
 
-class AnswerError(Exception):
-    """A response that cannot be sent: the script's error."""
+class AnswerError(ServingError):
+    """A response that HTTP cannot carry: the script's error."""
 
 
 def is_response(output: Any) -> bool:
-    """Whether run() returned an HTTP response: an `AMLResponse`, or any other of Werkzeug's."""
+    """Tell whether run() returned an HTTP response: an `AMLResponse`, or any other of Werkzeug's."""
     werkzeug = sys.modules.get("werkzeug.wrappers")
     return werkzeug is not None and isinstance(output, werkzeug.Response)
 
 
 def parts_of(response: Any) -> tuple[int, str | None, Headers]:
-    """The response's status, type and other headers. Raises :class:`AnswerError`."""
+    """Take a response apart into its status, content type and headers.
+
+    Raises:
+        AnswerError: HTTP does not allow the status, or a header.
+    """
     status = response.status_code
     if isinstance(status, bool) or not isinstance(status, int) or status not in _STATUSES:
         raise AnswerError(f"run() returned a response of status {status!r}: expected a status from 200 to 599")
@@ -50,5 +55,5 @@ def parts_of(response: Any) -> tuple[int, str | None, Headers]:
 
 
 def without(headers: Headers, names: Collection[str]) -> Headers:
-    """The headers that the server does not give itself; `names` are more of those that it does, in lower case."""
+    """Leave out the headers that the server sets itself; `names` are more of them, in lower case."""
     return [(name, value) for name, value in headers if name.lower() not in names and name.lower() not in _OWN_HEADERS]

@@ -1,7 +1,8 @@
-"""State that a script keeps in its module's variables while run() is at work, told from the script's text.
+"""Tells from a script's text whether run() keeps state in variables of the script's module.
 
-Found are assignments to a module's variable, to its items and to its attributes, in all that run() may call, and in
-classes; not what init() alone calls, not another module, and not what a method does to its object.
+It finds assignments to such a variable, to its items and to its attributes, in classes and in all functions that run()
+may call. It does not look into functions that init() alone calls, into other modules, or at what a method does to its
+object.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def is_kept_by(path: Path) -> bool:
-    """Whether what run() does changes variables of the script's module, where another run() would find them."""
+    """Tell whether run() changes variables of the script's module, where another run() would find the change."""
     try:
         tree = ast.parse(path.read_bytes(), str(path))
     except (OSError, SyntaxError, ValueError):
@@ -25,7 +26,7 @@ def is_kept_by(path: Path) -> bool:
 
 
 def _used_by_run(tree: ast.Module) -> Iterator[ast.AST]:
-    """The classes, and the functions that run() and they mention, and so on."""
+    """Yield the classes, run(), the functions that these mention, and so on."""
     functions = {node.name: node for node in tree.body if isinstance(node, _FUNCTIONS)}
     waiting: list[ast.AST] = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     if "run" in functions:
@@ -38,7 +39,7 @@ def _used_by_run(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _changes(variables: set[str], function: ast.AST) -> bool:
-    """Whether it is a function that changes one of the variables."""
+    """Tell whether this is a function that changes one of the variables."""
     if not isinstance(function, _FUNCTIONS):
         return False
     declared, assigned = _declared(function), _assigned(function)
@@ -48,17 +49,17 @@ def _changes(variables: set[str], function: ast.AST) -> bool:
 
 
 def _declared(part: ast.AST) -> set[str]:
-    """The names of its `global` statements."""
+    """Collect the names of its `global` statements."""
     return {name for node in ast.walk(part) if isinstance(node, ast.Global) for name in node.names}
 
 
 def _assigned(part: ast.AST) -> set[str]:
-    """The names that it assigns to, or deletes."""
+    """Collect the names that it assigns to, or deletes."""
     return {node.id for node in ast.walk(part) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
 
 
 def _root(place: ast.Attribute | ast.Subscript) -> str:
-    """The variable at the start of an attribute or item that is assigned to; none where it is only read."""
+    """Find the variable at the start of an attribute or item that is assigned to; an empty text where it is read."""
     if isinstance(place.ctx, ast.Load):
         return ""
     value: ast.expr = place

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from environment import BuiltEnvironment
 from serving.azure.rawhttp import AMLResponse
 from serving.http import http1
-from serving.http.http_answer import AnswerError, parts_of
+from serving.http.script_response import AnswerError, parts_of
 from tests.serving.conftest import start_in
 from tests.serving.servers import Server
 

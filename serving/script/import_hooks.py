@@ -1,4 +1,4 @@
-"""Hooks on imports: call back when a module is imported."""
+"""Hooks on imports: calls back when somebody imports a module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ _callbacks: dict[str, list[Callback]] = {}
 
 
 def when_imported(name: str, callback: Callback) -> None:
-    """Call `callback(module)` once the module `name` is loaded: now if it is, otherwise right after its import."""
+    """Call `callback(module)` once a module is loaded: now if it is, otherwise right after its import.
+
+    Args:
+        name: the module's full name.
+        callback: takes the module.
+    """
     module = sys.modules.get(name)
     if module is not None:
         callback(module)
@@ -25,7 +30,7 @@ def when_imported(name: str, callback: Callback) -> None:
 
 
 class _CallbackFinder(importlib.abc.MetaPathFinder):
-    """Finds the watched modules as the other finders do, and has their loader call back."""
+    """Finds the watched modules by the other finders, and makes their loader call back."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

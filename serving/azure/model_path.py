@@ -1,4 +1,4 @@
-"""Azure's `Model.get_model_path`, for scripts that find their models by it; the rest of `azureml.core` is not here."""
+"""Azure's `Model.get_model_path`, by which scripts find their models. The rest of `azureml.core` is not here."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ from pathlib import Path
 
 
 class Model:
-    """The one thing that scripts in service ask of Azure's class of this name."""
+    """Stands for Azure's class of this name, with the one method that a script in service needs."""
 
     @staticmethod
     def get_model_path(model_name: str, version: int | None = None, _workspace: object = None) -> str:
-        """Give the path of a deployed model: of its file or folder, or of the version where that holds several.
+        """Find a deployed model.
+
+        Example:
+            A script's init() loads the model that is registered as `digits`::
+
+                from azureml.core.model import Model
+
+                def init():
+                    global model
+                    model = joblib.load(Model.get_model_path("digits"))
 
         Args:
             model_name: the name that the model is registered under.
-            version: by default the highest that is deployed.
+            version: its version; by default the highest that is deployed.
+
+        Returns:
+            The path of the model's file or folder, or of the version's folder where that holds several.
 
         Raises:
             FileNotFoundError: no such model is deployed.
@@ -32,7 +44,7 @@ class Model:
 
 
 def _deployed() -> dict[tuple[str, int], Path]:
-    """The folders of model versions. `AZUREML_MODEL_DIR` is the only version's, or holds `<name>/<version>` of each."""
+    """Find the folders of model versions: `AZUREML_MODEL_DIR` itself, or `<name>/<version>` in it."""
     place = os.environ.get("AZUREML_MODEL_DIR")
     if not place:
         return {}

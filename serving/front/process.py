@@ -1,10 +1,14 @@
 """The front process: owns the port, answers health at once, and hands every other connection to a worker.
 
-It accepts a connection and looks at its first bytes without taking them. A request for health, readiness or metrics
-it answers itself, so that these never wait for a script, not even one that is stuck in C code. Any other connection
-goes, as an open file descriptor, to the least busy worker; from then on client and worker talk directly. A worker whose
-run() occupies it gets no further connection until its loop turns again, and gives connections back between two
-requests: they wait here, and the next free worker takes them. No bytes of a client pass through this process.
+    a client connects ──► its first bytes, left in the socket
+                            │ /, /ready or /metrics ──► this process answers
+                            │ anything else         ──► held ──► the least busy worker answers
+                            └──────────── between two requests ◄──────┘ of a worker that is occupied
+
+So health never waits for a script, not even for one that is stuck in C code. A connection goes to a worker as an open
+file descriptor: from then on client and worker talk directly, and no bytes of the client pass through this process. A
+worker whose run() occupies it gets no further connection until its loop turns again. It gives connections back between
+two requests, and the next free worker takes them.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import select
 import signal
 import struct
 import time
-from _thread import start_new_thread  # these by name, before gevent may replace them in the master
+from _thread import start_new_thread  # imported by name, before gevent may replace them in the master
 from collections import deque
 from collections.abc import Callable, Sequence
 from select import epoll
@@ -45,7 +49,7 @@ _OWN_STARTS = tuple(
 
 
 class Client:
-    """One client connection that no worker has."""
+    """One client connection that this process has."""
 
     __slots__ = ("connection", "deadline", "held_since", "is_asking", "is_lingering")
 
@@ -53,34 +57,34 @@ class Client:
         self.connection = connection
         self.deadline = deadline
         self.held_since = 0.0
-        self.is_asking = False  # whether the service is ready, which takes a moment
+        self.is_asking = False  # for /ready: a thread asks Triton
         self.is_lingering = False
 
 
 class WorkerLink:
-    """One worker as the front sees it."""
+    """One worker, as the front process sees it."""
 
     __slots__ = ("channel", "is_quitting", "on_their_way", "row")
 
     def __init__(self, link: socket, row: Row) -> None:
         self.channel = link
         self.row = row
-        self.on_their_way = 0  # connections for which the worker has not said TAKEN yet
+        self.on_their_way = 0  # connections sent, for which the worker has not said TAKEN yet
         self.is_quitting = False
 
     @property
     def has_room(self) -> bool:
-        """Whether another connection may be sent: only one to a worker whose run() may be about to occupy it."""
+        """Whether the worker may get another connection: one at a time where its run() may occupy it."""
         return self.on_their_way < (1 if self.row.get("blocks") else _ON_THEIR_WAY)
 
     def load(self) -> tuple[bool, float]:
-        """How busy the worker is: occupied by a run() or not, then its requests and its connections."""
+        """Measure how busy the worker is: first whether a run() occupies it, then its requests and connections."""
         in_flight = self.row.get("in_flight")
         return bool(in_flight and self.row.get("blocks")), in_flight + self.row.get("connections") + self.on_their_way
 
 
 class Front:
-    """The loop of the front process."""
+    """Runs the loop of the front process."""
 
     def __init__(
         self, listeners: Sequence[socket], rendezvous: socket, scoreboard: Scoreboard, settings: Settings
@@ -101,7 +105,7 @@ class Front:
         self._drain_until = 0.0
 
     def run(self) -> None:
-        """Serve until SIGTERM, then hand over what is waiting, within GRACEFUL_TIMEOUT, and return."""
+        """Serve until SIGTERM, then hand over the connections that wait, within GRACEFUL_TIMEOUT, and return."""
         wake_read, wake_write = os.pipe()
         for descriptor in (wake_read, wake_write):
             os.set_blocking(descriptor, False)
@@ -133,7 +137,7 @@ class Front:
             listener.setblocking(False)
             try:
                 listener.listen(2048)
-            except OSError as error:  # another program has opened it since it was bound
+            except OSError as error:  # another program has opened the port since the master bound it
                 host, port, *_ = listener.getsockname()
                 logger.error("Cannot listen on %s:%s: %s. Give another --host or --port.", host, port, error.strerror)
                 self._scoreboard.refuse()
@@ -194,7 +198,7 @@ class Front:
             self._close(client)
 
     def _look(self, client: Client) -> None:
-        """Decide by the first bytes who answers; they stay in the socket until it is decided."""
+        """Decide by the first bytes who answers; until then they stay in the socket."""
         while True:
             start = client.connection.recv(MAX_HEADER_BYTES, MSG_PEEK)
             if not start:
@@ -207,7 +211,7 @@ class Front:
             end = start.find(b"\r\n\r\n") + 4
             if end < 4:
                 if len(start) >= MAX_HEADER_BYTES:
-                    self._hold(client)  # a worker says that this is too much
+                    self._hold(client)  # a worker refuses headers of this size
                 return
             parser = RequestParser(0)
             try:
@@ -236,12 +240,12 @@ class Front:
         os.write(self._wake, b"\0")
 
     def _send(self, client: Client, answer: bytes) -> None:
-        # These answers are small; a client that leaves no room for one does not read.
+        # These answers are small: where there is no room for one, the client does not read.
         if client.connection.send(answer) < len(answer):
             raise ConnectionAbortedError
 
     def _refuse(self, client: Client, status: int, message: str) -> None:
-        """Answer without a worker, and close once the client has sent its request: a reset would lose the answer."""
+        """Answer without a worker, and close once the client has sent its request; a reset would lose the answer."""
         self._row.count_status(status)
         answer = response(status, error_body(message), [("Retry-After", "1")], keep_alive=False)
         self._send_last(client, answer)
@@ -329,7 +333,7 @@ class Front:
             self._add_client(socket(fileno=descriptor))
         elif kind == channel.QUIT and worker is not None:
             worker.is_quitting = True
-            # What was sent before still arrives; then the worker reads the end.
+            # The connections sent before still arrive; then the worker reads the end.
             link.shutdown(SHUT_WR)
         else:
             self._drop(link)
@@ -366,14 +370,18 @@ class Front:
             self._refuse(client, 503, f"No worker was free within {limit:g} s. Try again later.")
 
     def _drain(self) -> bool:
-        """Stop listening and close idle connections; whether nothing is left to hand over, or for a client to read."""
+        """Stop listening and close idle connections.
+
+        Returns:
+            Whether no connection waits for a worker, and no client has still to read an answer.
+        """
         self._drain_until = self._drain_until or time.monotonic() + self._settings.graceful_timeout
         for listener in self._listeners:
             self._on_listener(listener)
             self._unwatch(listener.fileno())
             if self._scoreboard.is_stopping:
-                # The other processes have it too: closed here alone, it would let clients in whom nobody serves.
-                with contextlib.suppress(OSError):  # it has not listened yet
+                # Other processes have the socket too: closed here alone, it would let in clients that nobody serves.
+                with contextlib.suppress(OSError):  # the port was not open yet
                     listener.shutdown(SHUT_RDWR)
             listener.close()
         self._listeners = []
