@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.plots import pyplot, save
+from benchmarks.plots import BLUE, VERMILION, Line, draw, pyplot, save
 from benchmarks.samples import Samples, table
 
 EMBEDDED, CLI = "embedded", "CLI"
+QUESTION = "Is the embedded engine as fast as Pulumi's CLI?"
 LOCAL = "up of the stack `local`, no change"
 FOLDER = Path(__file__).parent / "reports" / "engine"
 
@@ -39,12 +40,14 @@ class Report:
         return "\n".join(
             [
                 "# The embedded engine, measured\n",
+                " ".join(self._first_screen()) + "\n",
+                f"![{QUESTION}](time.svg)\n",
+                "## How it was measured\n",
                 f"{self._found['machine']}\n",
                 machine.busy(self._found["load"]),
                 f"Engines: {engines}. Rounds are interleaved; memory had one of its own. "
                 "Figures are medians, with the lowest and the highest in parentheses; a figure alone is one round's. "
                 'Start-up is included everywhere. "Cold" is the first run: no compiled Python, empty `PULUMI_HOME`.\n',
-                "![Time against the number of resources](time.svg)\n",
                 "## Time\n",
                 self._table("seconds", "s"),
                 "## Processor time\n",
@@ -58,18 +61,39 @@ class Report:
     def plot(self, path: Path) -> None:
         """Time against the number of resources, a panel for each case."""
         cases = list(dict.fromkeys(case for _, case in self._rows if "cold" not in case and case != LOCAL))
-        size = (2.4 * len(cases), 2.9)
-        figure, panels = pyplot.subplots(1, len(cases), figsize=size, sharey=True, layout="constrained")
-        for panel, case in zip(panels, cases, strict=True):
+        figure, grid = pyplot.subplots(2, -(-len(cases) // 2), figsize=(10.4, 5.2), layout="constrained")
+        panels = list(grid.flat)
+        for panel, case in zip(panels, cases, strict=False):
             counts = [count for count, each in self._rows if each == case]
-            for engine, mark in zip(self._versions, ("o-", "s--"), strict=False):
-                medians = [self._of(engine, case, count, "seconds").median for count in counts]
-                panel.plot(counts, medians, mark, label=engine, markersize=4)
-            panel.set(title=case.replace(", ", ",\n"), xscale="log", yscale="log", xlabel="resources")
-            panel.grid(True, which="both", linewidth=0.3)
-        panels[0].set_ylabel("seconds (median)")
-        panels[0].legend()
+            lines = [
+                Line(engine, {count: self._of(engine, case, count, "seconds").median for count in counts}, color)
+                for engine, color in zip(self._versions, (BLUE, VERMILION), strict=False)
+            ]
+            draw(panel, lines, title=f"{case}, s", xlabel="resources")
+        for panel in panels[len(cases) :]:
+            panel.set_visible(False)
+        figure.suptitle(f"{QUESTION} (median, start-up included)", x=0.01, ha="left", fontsize=11)
         save(figure, str(path))
+
+    def _first_screen(self) -> Iterator[str]:
+        """Say in three sentences how the embedded engine compares with the CLI."""
+        if CLI not in self._versions:
+            return
+
+        def ratio(case: str, count: int, field: str, *, memory: bool = False) -> float:
+            of = [self._of(name, case, count, field, memory=memory).median for name in (CLI, EMBEDDED)]
+            return of[0] / of[1]
+
+        everywhere = [(ratio(case, count, "seconds"), case, count) for count, case in self._rows]
+        faster = sum(each > 1 for each, _, _ in everywhere)
+        least, most = (
+            f"{each:.1f} times as long ({case}, {count:,} resources)"
+            for each, case, count in (min(everywhere), max(everywhere))
+        )
+        yield f"The embedded engine is faster than Pulumi's CLI in {faster} of {len(everywhere)} cases."
+        yield f"The CLI takes at least {least} and at most {most}."
+        lean = min(ratio(case, count, "peak_mib", memory=True) for count, case in self._rows)
+        yield f"The CLI's peak of memory is at least {lean:.1f} times as high."
 
     def _table(self, field: str, unit: str, *, memory: bool = False) -> str:
         ratio = ["CLI / embedded"] if CLI in self._versions else []

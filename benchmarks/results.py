@@ -6,12 +6,14 @@ from typing import Any
 
 from benchmarks.samples import Samples
 
-__all__ = ["DENSENET", "DIGITS", "PARTS", "STATIC", "Results"]
+__all__ = ["DENSENET", "DIGITS", "LOCAL", "PARTS", "PEER_LOCAL", "STATIC", "TRITON_JSON", "Results"]
 
 DIGITS, DENSENET = "digits", "DenseNet-121"
+LOCAL, PEER_LOCAL = "ours: scoring only, JSON", "Azure's: scoring only, JSON"
+TRITON_JSON = "Triton, JSON"
 STATIC = "an answer that Envoy makes up: the load generator's limit"
 
-# Where the time of a request goes, from outside to inside; what a row does not pass is zero.
+# Where the time of a request goes, from outside to inside; a part that a row does not pass is zero.
 PARTS = {
     "outside_ms": "load generator, kernel, and servers without figures of their own",
     "server_ms": "entry script server: HTTP, parsing, answering, log",

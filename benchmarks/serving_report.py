@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.goals import bounds, goals
-from benchmarks.plots import pyplot, save
-from benchmarks.results import DENSENET, DIGITS, PARTS, STATIC, Results
+from benchmarks.goals import ASYNC, OURS, PEER, bounds, goals
+from benchmarks.results import DENSENET, DIGITS, LOCAL, PARTS, TRITON_JSON, Results
 from benchmarks.samples import Samples, table
+from benchmarks.serving_plots import QUESTIONS, SCRIPT, Question, plot
 
 FOLDER = Path(__file__).parent / "reports" / "serving"
 MEASURES = {"throughput": "Throughput, requests/s", "p50_ms": "p50, ms", "p99_ms": "p99, ms"}
@@ -30,6 +30,9 @@ def text(results: Results) -> str:
     found = results.found
     parts = [
         "# Serving, measured\n",
+        " ".join(_first_screen(results)) + "\n",
+        _image(SCRIPT, DIGITS),
+        "## How it was measured\n",
         f"{found['machine']} Servers and load generator (wrk, closed loop, one thread) share the cores: ratios carry "
         "over to other machines, figures do not. One worker, one thread of computation, one Envoy thread. "
         f"{DIGITS}: {found['rounds']} interleaved rounds of {found['seconds']} s; figures are medians with the lowest "
@@ -44,7 +47,8 @@ def text(results: Results) -> str:
         _anatomy(found.get("anatomy", [])),
     ]
     for model in (DIGITS, DENSENET):
-        parts += [f"## {model}\n", f"![Throughput and latency](plot-{_slug(model)}.svg)\n"]
+        shown = [_image(question, model) for question in QUESTIONS[model] if (question, model) != (SCRIPT, DIGITS)]
+        parts += [f"## {model}\n", *shown]
         for field, title in MEASURES.items():
             head = [title, *(f"{n} at once" for n in results.concurrencies(model))]
             parts += [table(head, _rows(results, model, field))]
@@ -63,21 +67,33 @@ def text(results: Results) -> str:
     return "\n".join([*parts, *(["## Notes\n", *notes, ""] if notes else [])])
 
 
-def plot(results: Results, model: str, path: Path) -> None:
-    """Throughput and p99 against concurrency, a line for each row."""
-    figure, panels = pyplot.subplots(1, 3, figsize=(12, 4.6), layout="constrained")
-    for panel, (field, title) in zip(panels, MEASURES.items(), strict=True):
-        for name in results.scenarios(model):
-            concurrencies = results.concurrencies(model)
-            medians = [results.of(model, name, n, field).median for n in concurrencies]
-            style = ":" if name == STATIC else "--" if name.startswith("Azure") else "-"
-            panel.plot(concurrencies, medians, style, marker=".", label=name, linewidth=1.2)
-        panel.set(title=title, xscale="log", yscale="log", xlabel="requests at once")
-        panel.set_xticks(results.concurrencies(model), [str(n) for n in results.concurrencies(model)])
-        panel.grid(True, which="both", linewidth=0.3)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
-    save(figure, str(path))
+def _first_screen(results: Results) -> Iterator[str]:
+    """Say in three sentences what an entry script gains and costs."""
+
+    def answered(row: str, model: str = DIGITS) -> float:
+        return results.of(model, row, 32, "throughput").median
+
+    plain, quick, peer, alone = (answered(row) for row in (OURS, ASYNC, PEER, TRITON_JSON))
+    yield (
+        f"With Triton behind it, one worker of the entry script server answers {plain:,.0f} requests/s with a plain "
+        f"script and {quick:,.0f} with an asynchronous one; Azure's server with the same plain script answers "
+        f"{peer:,.0f}, so that is {plain / peer:.1f} and {quick / peer:.1f} times as many "
+        f"({DIGITS}, JSON, 32 requests at once)."
+    )
+    yield (
+        f"The script has its cost: Triton alone answers {alone:,.0f}, of which {plain / alone:.0%} and "
+        f"{quick / alone:.0%} are left."
+    )
+    yield (
+        f"A script that runs so small a model itself is faster still, {answered(LOCAL):,.0f}; with {DENSENET}, where "
+        "an inference takes 60 ms of a core, Triton behind the script answers "
+        f"{answered(OURS, DENSENET):.0f} requests/s and the script alone {answered(LOCAL, DENSENET):.0f}, for Triton "
+        "computes on all cores."
+    )
+
+
+def _image(question: Question, model: str) -> str:
+    return f"![{question.asks}]({question.file(model)})\n"
 
 
 def _rows(results: Results, model: str, field: str) -> Iterator[Sequence[object]]:
@@ -118,18 +134,15 @@ def _notes(results: Results) -> Iterator[str]:
             )
 
 
-def _slug(model: str) -> str:
-    return model.lower().replace("-", "")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving_report", description=__doc__)
     parser.add_argument("--report", type=Path, default=FOLDER, help="folder of samples.json, and of the report")
     folder: Path = parser.parse_args().report
     results = Results(json.loads((folder / "samples.json").read_text()))
     (folder / "README.md").write_text(text(results))
-    for model in (DIGITS, DENSENET):
-        plot(results, model, folder / f"plot-{_slug(model)}.svg")
+    for model, questions in QUESTIONS.items():
+        for question in questions:
+            plot(results, model, question, folder / question.file(model))
     print(f"report: {folder / 'README.md'}")
     return 0
 
