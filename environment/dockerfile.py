@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from environment.curated_clone import Environment
-from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER, model_directory
+from environment.image_layout import ENVIRONMENT, MODELS, SERVICE, SERVING, SOURCE, USER
 from environment.script_variables import model_directory, script_variables, service_version
 from environment.venv import UTF8
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bundle.golden import load
+from bundle.bundle_types import Golden, Model, Tensor
+from bundle.golden_file import load
 from bundle.layout import check_layout
-from bundle.model import Golden, Model, Tensor
 from environment.uv_command import run_uv
 from tests.e2e.project import Project
 from tests.examples.page import Page

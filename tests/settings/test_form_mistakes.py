@@ -83,7 +83,8 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"environment": "My-Triton"},
-        "environment has the value 'My-Triton': expected a group of name, clone, pipPackages, requirementsFile, variables",
+        "environment has the value 'My-Triton': expected a group of name, clone, pipPackages, requirementsFile, "
+        "variables",
     ),
     ({"environment": {"pipPackages": "nltk"}}, "environment.pipPackages has the value 'nltk': expected a list"),
     ({"environment": {"pipPackages": [{}]}}, "environment.pipPackages[0] has the value {}: expected text"),
