@@ -74,8 +74,8 @@ class DirectoryStore:
                 with contextlib.suppress(OSError):  # another registration's staging is in it
                     staging.rmdir()
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
-        return changes(self.local_path(manifest), manifest, thorough=thorough)
+    def changes(self, manifest: Manifest) -> Iterator[Change]:
+        return changes(self.local_path(manifest), manifest)
 
     def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
         target = self.local_path(manifest) / record.path

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bundle.bundle_types import BundleFile
-from bundle.manifest import FileRecord, Manifest, hash_stream
+from bundle.manifest import FileRecord, Manifest
 from bundle.version_content import Change
 from bundle.version_store import MANIFEST, Staged, copy, number_of
 
@@ -66,7 +66,7 @@ class ObjectStore:
                 with contextlib.suppress(FileNotFoundError):
                     self.filesystem.rm(f"{self.root}/{name}/{staged.content}", recursive=True)
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
+    def changes(self, manifest: Manifest) -> Iterator[Change]:
         folder = f"{self.root}/{manifest.name}/{manifest.content}"
         self.filesystem.invalidate_cache()
         found = {path.partition(f"{folder.lstrip('/')}/")[2]: info for path, info in self._find(folder).items()}
@@ -76,10 +76,6 @@ class ObjectStore:
                 yield Change(path, "is missing", record)
             elif info["size"] != record.size:
                 yield Change(path, f"has {info['size']} bytes, was registered with {record.size}", record)
-            elif thorough:
-                with self.open(manifest, record.path) as stream:
-                    if hash_stream(stream)[1] != record.sha256:
-                        yield Change(path, "has other content than was registered", record)
         for path in sorted(found):
             if path:
                 yield Change(f"{folder}/{path}", "was added")

@@ -2,18 +2,22 @@
 
 A version is its content: the SHA-256 over the paths, sizes and hashes of its files. Registering the same content again
 gives the same version; changed content gives the next one. Tags, description and framework are no content: they may
-change for a version, and are then kept beside its manifest, in `properties.json`. What this project tells of the models
-from their content, their interface and a derived golden inference, is none either: another release may tell it better.
+change later, and then lie beside the manifest, in `properties.json`. The interface of a model and its derived golden
+inference are no content either: another release of this project may derive them better, and writes `models.json`.
 
-    <registry>/<name>/<version>/manifest.json      what the version is; never changes
-    <registry>/<name>/<version>/properties.json    tags, description and framework, where they were changed later
-    <registry>/<name>/<version>/models.json        the models, where another release told them later
+    <registry>/<name>/<version>/manifest.json      the version; never changes
+    <registry>/<name>/<version>/properties.json    tags, description and framework, once they changed
+    <registry>/<name>/<version>/models.json        the models, once another release described them
     <registry>/<name>/<version>/files/...          the bundle (in an object store: <name>/content/<id>/...)
 
-A version never changes, so nobody is given its files to run on: `lay_out` copies them for each generation, hashed, and
-`verify` hashes them all where an image is built of them. A version that is only read is checked more quickly: its files
-are there and no other, with the sizes registered, and in a directory those whose time of change differs are hashed
-again. Registering the same content again restores what was lost or damaged of it.
+A service never runs on a version's own files: `Registry.lay_out` copies them for each generation and hashes the copy.
+`Registry.get` checks a version faster: no file is missing or added, and each has the registered size. In a directory it
+also hashes each file whose time of change differs. Registering the same content again restores lost or damaged files.
+
+    registry = Registry("s3://models", cache=Path(".var/models"))
+    registered = registry.register("triton_model", check_layout(Path("model_repository"), target="docker"))
+    registered.model_id                                      # triton_model:1
+    folder = registry.local_path(registry.get("triton_model"))
 """
 
 from __future__ import annotations
@@ -141,7 +145,7 @@ class Registry:
 
     def _restore(self, name: str, version: int, bundle: Bundle) -> None:
         manifest = self._manifest(name, version)
-        damaged = list(self._store.changes(manifest, thorough=False))
+        damaged = list(self._store.changes(manifest))
         if any(change.record is None for change in damaged):
             return  # the files one too many are told by whoever reads the version
         sources = {file.path: file for file in bundle.files}
@@ -204,7 +208,7 @@ class Registry:
             RegistryError: the name or the version is not registered, or a registered file was changed.
         """
         registered = self._registered(self._lookup(name, version))
-        self._require_unchanged(registered, thorough=False)
+        self._require_unchanged(registered)
         return registered
 
     def with_digest(self, name: str, digest: str) -> Registered:
@@ -220,14 +224,6 @@ class Registry:
             raise RegistryError(f"no version of model '{name}' in {self.url} has the digest {digest}")
         return self.get(name, version)
 
-    def verify(self, registered: Registered) -> None:
-        """Hashes every file of a version.
-
-        Raises:
-            RegistryError: a file was changed, added or removed; the message names it.
-        """
-        self._require_unchanged(registered, thorough=True)
-
     def lay_out(self, registered: Registered, folder: Path, target: Path) -> None:
         """Copies a version's files from `folder`, which `local_path` gave, to `target`, and hashes what was copied.
 
@@ -242,10 +238,10 @@ class Registry:
             for change in copy_out(folder, manifest, target):
                 raise RegistryError(_changed(manifest, change, download=self._store.local_path(manifest) is None))
 
-    def local_path(self, registered: Registered, *, thorough: bool = False) -> Path:
+    def local_path(self, registered: Registered) -> Path:
         """The folder with a version's files on this machine; those of an object store are downloaded and verified.
 
-        `thorough` hashes them, also where they were downloaded before. A download that was damaged is replaced.
+        A download that lacks a file, or has one of another size, is replaced.
 
         Raises:
             RegistryError: a file differs from what was registered, or there is no cache to download to.
@@ -253,8 +249,6 @@ class Registry:
         manifest = registered.manifest
         local = self._store.local_path(manifest)
         if local is not None:
-            if thorough:
-                self.verify(registered)
             return local
         if self.cache is None:
             raise RegistryError(
@@ -262,7 +256,7 @@ class Registry:
             )
         target = self.cache / f"{manifest.name}-{manifest.version}-{manifest.digest.removeprefix('sha256:')[:12]}"
         with self._errors():
-            if target.is_dir() and any(changes(target, _without_times(manifest), thorough=thorough)):
+            if target.is_dir() and any(changes(target, _without_times(manifest))):
                 shutil.rmtree(target)
             if not target.is_dir():
                 self._download(manifest, target)
@@ -337,9 +331,9 @@ class Registry:
             **properties,
         )
 
-    def _require_unchanged(self, registered: Registered, *, thorough: bool) -> None:
+    def _require_unchanged(self, registered: Registered) -> None:
         with self._errors():
-            for change in self._store.changes(registered.manifest, thorough=thorough):
+            for change in self._store.changes(registered.manifest):
                 raise RegistryError(_changed(registered.manifest, change))
 
     @contextlib.contextmanager

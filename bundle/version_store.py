@@ -71,8 +71,8 @@ class Store(Protocol):
             ChangedError: a file is not what its record says.
         """
 
-    def changes(self, manifest: Manifest, *, thorough: bool) -> Iterator[Change]:
-        """What differs between a version's files and its manifest; `thorough` hashes every file."""
+    def changes(self, manifest: Manifest) -> Iterator[Change]:
+        """Compare a version's files with its manifest, by size and time, and yield what differs."""
 
     def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
         """Replaces a file of a version by `source`, at once where the store can.

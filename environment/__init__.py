@@ -2,7 +2,7 @@
 
 from environment.curated_clone import Environment, SpecError
 from environment.package_lock import ResolutionError
-from environment.venv import BuildError, BuiltEnvironment, build, remove_unused
+from environment.venv import BuildError, BuiltEnvironment, build
 
 __all__ = [
     "BuildError",
@@ -11,5 +11,4 @@ __all__ = [
     "ResolutionError",
     "SpecError",
     "build",
-    "remove_unused",
 ]

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ from environment.uv_command import Progress, UvError, run_uv
 UTF8 = 'import sys; sys.flags.isolated and __import__("serving.utf8")'
 """The line of a `.pth` file that has Triton's Python models read UTF-8: see `serving.utf8`."""
 
-__all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "remove_unused", "triton_in"]
+__all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "triton_in"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 LAYOUT = 2  # of the folder; raise it when the steps below change
@@ -117,7 +117,7 @@ def build(
     digest = _digest(environment, lock, interpreter, serving, backends if triton else None)
     path = root / f"{environment.name}-{digest[:12]}"
     if not is_usable(path):
-        with _one_at_a_time(root, progress) as descriptor:
+        with one_build_at_a_time(root, progress) as descriptor:
             if not is_usable(path):
                 shutil.rmtree(path, ignore_errors=True)
                 progress(f"building {path.name}: {len(lock.packages)} packages")
@@ -140,21 +140,6 @@ def build(
 def is_usable(path: Path) -> bool:
     """Tell whether an environment is there, and the Python that it stands on too: that may have been removed."""
     return (path / "bin" / "python").exists()
-
-
-def remove_unused(root: Path, used: Collection[Path]) -> list[Path]:
-    """Remove the built environments under `root` that are not in `used`, and return them."""
-    if not root.is_dir():
-        return []
-    keep = {path.resolve() for path in used}
-    with _one_at_a_time(root.resolve(), lambda line: None):
-        unused = [p for p in sorted(root.resolve().iterdir()) if (p / "pyvenv.cfg").is_file() and p not in keep]
-        for path in unused:
-            # first out of sight: an environment half removed must not look built
-            hidden = path.with_name(f".{path.name}.partial")
-            path.rename(hidden)
-            shutil.rmtree(hidden)
-        return unused
 
 
 @dataclass(frozen=True)
@@ -224,7 +209,7 @@ def triton_in(path: Path) -> Triton:
 
 
 @contextmanager
-def _one_at_a_time(root: Path, progress: Progress) -> Iterator[int]:
+def one_build_at_a_time(root: Path, progress: Progress) -> Iterator[int]:
     """Hold the lock of a folder of environments, and clear away what dead builds left in it.
 
     Yields the lock's file descriptor. A child that inherits it holds the lock too, so that the uv of a killed build

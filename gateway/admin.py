@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from common.errors import UserError
 from common.waiting import wait_until
@@ -50,6 +53,10 @@ class Admin:
 
     def __init__(self, path: Path | str, log: Path | None = None) -> None:
         self._path = str(path)
+        # No connection outlives its request: Envoy may end between two of them.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        transport = httpx.HTTPTransport(uds=self._path, verify=False, limits=limits)
+        self._client = httpx.Client(base_url="http://envoy", transport=transport, trust_env=False, timeout=10)
         self._log = Log(log) if log is not None else None
 
     def is_ready(self) -> bool:
@@ -185,23 +192,9 @@ class Admin:
             )
 
     def _request(self, method: str, path: str) -> tuple[int, bytes]:
-        connection = _UnixConnection(self._path)
         try:
-            connection.request(method, path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
+            response = self._client.request(method, path)
+        except httpx.HTTPError as error:
             raise AdminError(f"envoy: no answer on {self._path}: {error}; is it running?") from error
-        finally:
-            connection.close()
+        return response.status_code, response.content
 
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("envoy", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)

@@ -50,11 +50,6 @@ class Keys:
             )
 
 
-def make_keys() -> Keys:
-    """Two new keys."""
-    return Keys(make_key(), make_key())
-
-
 def key_filter(keys: Keys) -> dict[str, Any]:
     """The filter that lets requests with either key pass and answers 403 to others (which the listener makes 401).
 

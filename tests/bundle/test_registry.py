@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,8 +19,8 @@ from bundle.bundle_types import Bundle
 from bundle.layout import check_files, check_layout
 from bundle.manifest import FileRecord, Manifest, ManifestError, digest_of, parse_manifest
 from bundle.manifest_models import are_current
-from bundle.registry import Registry, RegistryError
-from bundle.version_content import changes
+from bundle.registry import Registered, Registry, RegistryError
+from bundle.version_content import copy_out
 from tests import onnx_models
 from tests.bundle.bundles import model
 
@@ -40,6 +41,11 @@ def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registr
     yield Registry(url, cache=tmp_path / "cache")
     if request.param == "memory":
         fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
+
+
+def verify(registry: Registry, registered: Registered, copy: Path) -> None:
+    """Hash every file of a version, as whoever serves it does."""
+    registry.lay_out(registered, registry.local_path(registered), copy)
 
 
 def test_the_same_content_is_the_same_version_and_changed_content_the_next(registry: Registry, tmp_path: Path) -> None:
@@ -72,13 +78,13 @@ def test_models_that_an_older_release_told_are_told_anew_and_the_version_stays(
     again = registry.register("m", bundle)
     assert (again.version, are_current(again.models)) == (1, True)
     assert registry.get("m", 1).models == again.models
-    registry.verify(again)
+    verify(registry, again, tmp_path / "copy")
 
 
 def test_a_version_s_files_are_those_registered(registry: Registry, tmp_path: Path) -> None:
     bundle = scaling(tmp_path / "a", 1)
     registered = registry.register("m", bundle)
-    registry.verify(registered)
+    verify(registry, registered, tmp_path / "copy")
     local = registry.local_path(registered)
     source = tmp_path / "a" / "triton" / "m" / "1" / "model.onnx"
     assert (local / "triton" / "m" / "1" / "model.onnx").read_bytes() == source.read_bytes()
@@ -114,7 +120,7 @@ def test_two_registrations_at_once_get_two_versions(registry: Registry, tmp_path
         thread.join(60)
     assert sorted(found) == ["m:1", "m:1", "m:2", "m:2", "m:3", "m:3", "m:4", "m:4"]
     for version in (1, 2, 3, 4):
-        registry.verify(registry.get("m", version))
+        verify(registry, registry.get("m", version), tmp_path / f"copy-{version}")
 
 
 def registering(registry: Path, folder: Path, *stop: str) -> "subprocess.Popen[str]":
@@ -206,7 +212,7 @@ def test_registering_the_same_folder_again_restores_a_damaged_version(
     registered = registry.register("m", bundle)
     change(Path(registered.path))
     assert registry.register("m", bundle) == registered
-    registry.verify(registry.get("m", 1))
+    verify(registry, registry.get("m", 1), tmp_path / "copy")
 
 
 def test_a_damaged_version_in_an_object_store_is_restored(tmp_path: Path) -> None:
@@ -218,7 +224,7 @@ def test_a_damaged_version_in_an_object_store_is_restored(tmp_path: Path) -> Non
     with pytest.raises(RegistryError, match=r"model\.onnx: has 0 bytes, was registered with"):
         registry.get("m")
     assert registry.register("m", bundle) == registered
-    registry.verify(registered)
+    verify(registry, registered, tmp_path / "copy")
 
 
 def test_a_damaged_download_is_told_and_replaced(tmp_path: Path) -> None:
@@ -228,10 +234,11 @@ def test_a_damaged_download_is_told_and_replaced(tmp_path: Path) -> None:
     edit(download)
     with pytest.raises(RegistryError, match="remove the folder of this download: it is downloaded again"):
         registry.lay_out(registered, download, tmp_path / "copy")
-    registry.lay_out(registered, registry.local_path(registered, thorough=True), tmp_path / "copy")
+    shutil.rmtree(download)  # as the error says
+    verify(registry, registered, tmp_path / "copy")
     edit(tmp_path / "copy")  # whoever has a copy may write to it
-    registry.lay_out(registered, registry.local_path(registered, thorough=True), tmp_path / "copy")
-    assert not list(changes(tmp_path / "copy", registered.manifest, thorough=True))
+    verify(registry, registered, tmp_path / "copy")
+    assert not list(copy_out(tmp_path / "copy", registered.manifest, tmp_path / "again"))
 
 
 def rewritten(manifest: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -12,7 +12,7 @@ import httpx
 
 from environment.image_layout import repository
 from gateway.envoy_files import render_keys, version
-from gateway.keys import Keys, make_keys
+from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
 from settings import load
 from targets.node_pool.cluster.client import Cluster
@@ -47,7 +47,7 @@ class Service:
 
     def __init__(self, namespace: str, name: str, envoy: str, folder: Path, scorer: bool) -> None:
         self.kube, self.cluster = Kube(), Cluster()
-        self.namespace, self.name, self.keys = namespace, name, make_keys()
+        self.namespace, self.name, self.keys = namespace, name, Keys(make_key(), make_key())
         self.model = "digits"  # that answers when the service does
         self._envoy, self._folder, self._scorer = envoy, folder, scorer
         self.manifests: list[Manifest] = []
@@ -114,7 +114,7 @@ class Service:
         eventually(self.answers, "the service answers", 30)
 
     def rotate_secondary_key(self) -> None:
-        self.keys = Keys(self.keys.primary, make_keys().secondary)
+        self.keys = Keys(self.keys.primary, make_key())
 
     def remove(self) -> None:
         """Delete every object, and wait until all are gone: a Deployment goes after its pods have ended."""

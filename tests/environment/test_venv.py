@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuildError, Environment, ResolutionError, build, remove_unused
-from environment import venv as venv_module
+from environment import BuildError, Environment, ResolutionError, build, machine_requirements
 from tests.environment.conftest import Shared
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -80,7 +79,7 @@ def test_who_needs_the_same_shares_it_and_nothing_is_done(shared: Shared) -> Non
 
 
 def test_tritons_server_and_its_python_backends_are_in_the_environment(root: Path, serving: Path) -> None:
-    if reasons := venv_module.machine_requirements.why_not(CURATED.curated.wheel):
+    if reasons := machine_requirements.why_not(CURATED.curated.wheel):
         pytest.skip("; ".join(reasons))
     built = build(CURATED, root=root, serving=serving)
     assert built.triton is not None
@@ -171,19 +170,10 @@ def test_the_uv_of_a_killed_build_is_waited_for(
     assert imports(path / "bin" / "python", "serving").startswith(str(path))
 
 
-def test_unused_environments_are_removed_and_used_ones_stay(shared: Shared) -> None:
-    unused = build(CURATED.clone("Other"), root=shared.root, serving=shared.serving, triton=False).path
-    used = [path for path in shared.root.iterdir() if path != unused]
-    assert remove_unused(shared.root, used) == [unused]
-    assert not unused.exists()
-    assert shared.built.python.exists()
-    assert remove_unused(shared.root / "not-there", []) == []
-
-
 def test_a_machine_that_cannot_run_the_wheel_is_told_before_anything_is_resolved(
     root: Path, serving: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(venv_module.machine_requirements, "_glibc", lambda: "2.31")
+    monkeypatch.setattr(machine_requirements, "_glibc", lambda: "2.31")
     with pytest.raises(BuildError, match=r"needs glibc 2\.35 or newer .*; this machine has 2\.31"):
         build(CURATED, root=root, serving=serving)
     assert not root.exists()

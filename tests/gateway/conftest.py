@@ -22,7 +22,7 @@ from aiohttp import web
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.admin import Admin
 from gateway.front_door_options import Address, Options, Triton, Upstreams, loopback
-from gateway.keys import Keys, make_keys
+from gateway.keys import Keys, make_key
 from targets.machine.ports import free_ports
 from tests.waiting import eventually
 
@@ -228,6 +228,11 @@ class Hammer:
             self.failures.append(repr(error))
 
 
+def made_keys() -> Keys:
+    """Two new keys."""
+    return Keys(make_key(), make_key())
+
+
 @contextlib.contextmanager
 def running(
     directory: Path,
@@ -240,7 +245,7 @@ def running(
     """Envoy with these upstreams, on free ports; `rewritten` files take the place of rendered ones."""
     listen, stats = map(loopback, free_ports(2))
     options = Options(upstreams, str(directory), **{"listen": listen, "stats": stats} | settings)
-    keys = make_keys()
+    keys = made_keys()
     rendered = envoy_files.render(options)
     if options.auth_enabled:
         rendered |= envoy_files.render_keys(keys)

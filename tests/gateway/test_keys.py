@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from gateway import envoy_files, envoy_folder
 from gateway.admin import RejectedError
 from gateway.front_door_options import Upstreams
-from gateway.keys import MAX_LENGTH, Keys, check_key, make_key, make_keys
-from tests.gateway.conftest import Gateway, Hammer, Upstream, running
+from gateway.keys import MAX_LENGTH, Keys, check_key, make_key
+from tests.gateway.conftest import Gateway, Hammer, Upstream, made_keys, running
 
 SCHEMES = ("Bearer ", "bearer ", "Basic ", "")
 
@@ -58,7 +58,7 @@ def test_the_two_keys_differ() -> None:
 
 
 def test_keys_do_not_show_when_printed() -> None:
-    keys = make_keys()
+    keys = made_keys()
     assert keys.primary not in repr(keys)
     assert keys.secondary not in repr(keys)
 
@@ -150,7 +150,7 @@ def unusable(keys: Keys) -> str:
 
 
 def test_the_front_door_stays_shut_without_usable_keys(tmp_path: Path, scorer_echo: Upstream) -> None:
-    keys = make_keys()
+    keys = made_keys()
     text = unusable(keys)
     with (
         pytest.raises(RejectedError, match=r"refused (keys|listeners)\.json at its start") as refused,
@@ -164,7 +164,7 @@ def test_keys_that_envoy_refuses_leave_those_of_before_and_are_not_quoted(
     tmp_path: Path, scorer_echo: Upstream
 ) -> None:
     with running(tmp_path, Upstreams(scorer=scorer_echo.address)) as gateway:
-        keys = make_keys()
+        keys = made_keys()
         text = unusable(keys)
         with pytest.raises(RejectedError, match=r"refused keys\.json") as refused:
             envoy_folder.replace(tmp_path, {"keys.json": text}, gateway.admin)
@@ -196,7 +196,7 @@ def test_a_key_is_rotated_under_load_with_no_failed_request_and_no_closed_connec
 
 
 def test_a_rotation_changes_the_keys_file_only() -> None:
-    keys = make_keys()
+    keys = made_keys()
     rotated = dataclasses.replace(keys, primary=make_key())
     before, after = envoy_files.render_keys(keys), envoy_files.render_keys(rotated)
     assert list(before) == list(after) == ["keys.json"]

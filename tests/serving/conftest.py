@@ -13,8 +13,9 @@ from textwrap import dedent
 import pytest
 import uv
 
-from environment import BuiltEnvironment, Environment, build, remove_unused
+from environment import BuiltEnvironment, Environment, build
 from targets.machine.ports import free_ports
+from tests.built_environments import keep_alone
 from tests.serving import servers
 from tests.serving.servers import PROJECT, Server
 from tests.waiting import eventually
@@ -40,7 +41,7 @@ def script_environment() -> BuiltEnvironment:
     for package in ("inference-schema[numpy-support]", "pyarrow<20"):
         wanted = wanted.add_pip_package(package)
     built = build(wanted, root=CACHE / "environments", serving=project)
-    remove_unused(CACHE / "environments", [built.path])
+    keep_alone(built.path)
     return built
 
 

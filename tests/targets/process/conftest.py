@@ -18,7 +18,7 @@ import pytest
 
 from bundle.layout import check_files
 from bundle.registry import Registry
-from environment import BuiltEnvironment, Environment, build, remove_unused
+from environment import BuiltEnvironment, Environment, build
 from environment.source_digest import digest_of
 from targets.process import rollout
 from targets.process import service as whole_service
@@ -26,6 +26,7 @@ from targets.process.directory import Generation, ServiceDirectory
 from targets.process.spec import ServiceSpec
 from targets.process.supervisor import Process, Supervisor
 from targets.served import EntryScript, ServedBundle
+from tests.built_environments import keep_alone
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -108,7 +109,7 @@ def scoring_environment() -> BuiltEnvironment:
     """The curated environment without Triton, with this checkout's entry script server."""
     root = PROJECT / ".var" / "cache" / "processes-tests"
     built = build(Environment.get("AzureML-Triton"), root=root, triton=False)
-    remove_unused(root, [built.path])
+    keep_alone(built.path)
     return built
 
 
