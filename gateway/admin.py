@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Mapping
-import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -197,4 +194,3 @@ class Admin:
         except httpx.HTTPError as error:
             raise AdminError(f"envoy: no answer on {self._path}: {error}; is it running?") from error
         return response.status_code, response.content
-
