@@ -8,6 +8,7 @@ __all__ = ["AZURE_NAMES", "SAME_NAMES"]
 _TLS = "tls.certificateFile and tls.keyFile"
 _PROBES = "nothing: probes are computed from the models"
 _PACKAGES = "environment.pipPackages"
+_REQUIREMENTS = "environment.requirementsFile"
 _QUEUE = "environment.variables.MAX_CONCURRENT_REQUESTS"
 _OWN_IMAGE = "image.baseImage, naming an image that has it"
 _OWN = "nothing: each environment gets an interpreter and packages of its own"
@@ -46,8 +47,8 @@ AZURE_NAMES = {
     "modelDataCollection": "environment.variables.COLLECT_URL",
     "environmentVariables": "environment.variables",
     "condaDependencies": _PACKAGES,
-    "condaDependenciesFile": _PACKAGES,
-    "condaFile": _PACKAGES,
+    "condaDependenciesFile": _REQUIREMENTS,
+    "condaFile": _REQUIREMENTS,
     "baseImageRegistry": "image.repository, image.username and imagePassword",
     "baseDockerfile": _OWN_IMAGE,
     "extraDockerfileSteps": _OWN_IMAGE,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from settings import stack_file
 from settings.errors import Mistake, SettingsError
 from settings.form_mistakes import mistakes_of_form, without_mistakes
+from settings.requirements_file import with_requirements
 from settings.rules.every_rule import broken_rules
 from settings.rules.protection import encryption_rules
 from settings.schema import Settings
@@ -44,7 +45,7 @@ def load(
         mistakes += [mistake for mistake in broken if not any(_same_setting(mistake.path, path) for path in known)]
     if mistakes or settings is None:
         raise SettingsError(stack, mistakes)
-    return settings
+    return settings if form_alone else with_requirements(settings)
 
 
 def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> Settings:

@@ -135,6 +135,9 @@ class Environment(Group):
     )
     clone: str | None = Field(default=None, description="the curated environment it is cloned from")
     pip_packages: list[str] = Field(default=[], description="requirements, as in 'nltk>=3.9'; resolved and locked")
+    requirements_file: ProjectPath | None = Field(
+        default=None, description="a requirements.txt, relative to the project: its lines join pipPackages"
+    )
     variables: dict[str, str] = Field(
         default={}, description="of the entry script server and Triton: see serving/README.md"
     )

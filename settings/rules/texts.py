@@ -6,12 +6,17 @@ from common.redaction import credential_in
 from settings.errors import Mistake
 from settings.schema import Settings
 
-__all__ = ["text_rules"]
+__all__ = ["PACKAGE_ADVICE", "text_rules"]
+
+PACKAGE_ADVICE = (
+    "put it into ~/.netrc (machine <host> login <user> password <token>), which is read on target 'process', or ask "
+    "for the package by its name and name its index, with the credential, in PIP_EXTRA_INDEX_URL or pip's "
+    "configuration: neither gets into the state"
+)
+"""Where the credential of a package belongs."""
 
 _ADVICE = {
-    "environment.pipPackages": "put it into ~/.netrc (machine <host> login <user> password <token>), which is read on "
-    "target 'process', or ask for the package by its name and name its index, with the credential, in "
-    "PIP_EXTRA_INDEX_URL or pip's configuration: neither gets into the state",
+    "environment.pipPackages": PACKAGE_ADVICE,
     "registry": "say it to the store's own library: in ~/.config/fsspec/conf.json, or in variables of the shell such "
     "as FSSPEC_SFTP_PASSWORD",
 }
