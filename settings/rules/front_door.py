@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gateway.cors import VARIABLE, check_origin, origins
 from gateway.options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
 from settings.errors import Mistake
-from settings.schema import Settings, Target
+from settings.schema import Deployment, Settings, Target
 
 __all__ = ["front_door_rules"]
 
@@ -33,6 +33,7 @@ def front_door_rules(settings: Settings) -> Iterator[Mistake]:
             check_origin(origin)
         except ValueError as error:
             yield Mistake(path=f"environment.variables.{VARIABLE}", expected=str(error))
+    yield from _metrics_have_a_port(deployment)
     if deployment.target is Target.NODE_POOL:
         least = memory_for(deployment.max_request_megabytes) // _MEBIBYTE
         if pool.memory_mb < least:
@@ -42,3 +43,19 @@ def front_door_rules(settings: Settings) -> Iterator[Mistake]:
                 expected=f"expected at least {least}: the front door holds requests as a whole, of up to "
                 f"deployment.maxRequestMegabytes {deployment.max_request_megabytes} each",
             )
+
+
+def _metrics_have_a_port(deployment: Deployment) -> Iterator[Mistake]:
+    port = deployment.metrics_port
+    if port is None:
+        return
+    if deployment.target is Target.NODE_POOL:
+        expected = (
+            "is for the targets 'process' and 'docker': on 'node-pool' each pod has its metrics at a port of its own, "
+            "and nodePool.monitoring leads Prometheus there; remove it"
+        )
+    elif port == deployment.port:
+        expected = "expected another port than deployment.port, where clients come in"
+    else:
+        return
+    yield Mistake(path="deployment.metricsPort", value=str(port), expected=expected)

@@ -38,12 +38,14 @@ class ServiceSpec(Part):
 class FrontDoorSpec(Part):
     """The front door that a service should have.
 
-    `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty.
+    `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty. Without a
+    `fixed_metrics_port` the metrics have a free port.
     """
 
     service_name: str
     state_directory: Path
     port: int
+    fixed_metrics_port: int | None = None
     public: bool = False
     auth_enabled: bool = True
     primary_key: SecretStr
