@@ -1,7 +1,7 @@
-"""The settings of a stack, with Azure Machine Learning's names where Azure had one.
+"""The settings of a stack, with Azure Machine Learning's names where Azure has one.
 
-Each class is one group of `stacks/Pulumi.<stack>.yaml`, its fields in camelCase there. What a single group can know
-about itself is checked here; what needs the whole tree or the disk is in `settings.rules`.
+Each class is one group of `stacks/Pulumi.<stack>.yaml`, with its fields in camelCase there. Each class checks what it
+can know about itself; `settings.rules` checks what needs the whole tree or the disk.
 """
 
 import math
@@ -105,7 +105,7 @@ class RegisteredModelId(Group):
 
     @classmethod
     def parse(cls, text: object) -> object:
-        """Read `name:version`; anything but text is left to pydantic."""
+        """Read `name:version`; leave anything but text to pydantic."""
         if not isinstance(text, str):
             return text
         found = MODEL_ID.fullmatch(text)
@@ -188,7 +188,7 @@ class Deployment(Group):
 
     @property
     def ports(self) -> dict[str, int]:
-        """The ports that the front door has on this machine, each by the name of its setting."""
+        """Give the ports that the front door has on this machine, each by the name of its setting."""
         wanted = {"deployment.port": self.port, "deployment.metricsPort": self.metrics_port}
         return {setting: port for setting, port in wanted.items() if port is not None}
 

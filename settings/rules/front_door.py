@@ -1,4 +1,4 @@
-"""Rules over what ends in Envoy's configuration: numbers that it takes, and the web pages that may call the service."""
+"""Rules over what becomes Envoy's configuration: numbers and ports that it takes, pages that may call."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _MEBIBYTE = 2**20
 
 
 def front_door_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield the settings that Envoy could not be started with."""
+    """Yield the settings that Envoy could not start with."""
     deployment, pool = settings.deployment, settings.node_pool.front_door
     highest: tuple[tuple[str, int | None, int], ...] = (
         ("scoringTimeoutMs", deployment.scoring_timeout_ms, MAX_SECONDS * 1000),
