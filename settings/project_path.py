@@ -40,6 +40,7 @@ class ProjectPath(str):
     written: str
 
     def __new__(cls, path: str, written: str | None = None) -> Self:
+        """Make the path; without `written`, the stack's file has the same text."""
         self = super().__new__(cls, path)
         self.written = path if written is None else written
         return self

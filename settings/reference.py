@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from settings.azure_names import AZURE_NAMES, SAME_NAMES
 from settings.group import Group, types_in
-from settings.project_path import BundleFolder, ProjectPath, RegistryUrl
+from settings.project_path import ProjectPath
 from settings.schema import MODEL_ID, RegisteredModelId, Settings, Target
 
 __all__ = ["Row", "files", "json_schema", "markdown", "rows"]
@@ -41,16 +41,7 @@ UNITS = {
 }
 """The unit of a setting, by the end of its name."""
 
-_TYPES = {
-    str: "text",
-    ProjectPath: "text",
-    BundleFolder: "text",
-    RegistryUrl: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true or false",
-    SecretStr: "text, encrypted",
-}
+_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false", SecretStr: "text, encrypted"}
 _SECURE = {
     "type": "object",
     "properties": {"secure": {"type": "string"}},
@@ -109,7 +100,7 @@ def _type(annotation: Any) -> str:
     """Say a type in words."""
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{value}`" for value in get_args(annotation))
-    kinds = list(types_in(annotation))
+    kinds = [str if issubclass(kind, ProjectPath) else kind for kind in types_in(annotation)]
     if choice := next((kind for kind in kinds if issubclass(kind, Enum)), None):
         return " or ".join(f"`{member.value}`" for member in choice)
     literals = [part for part in get_args(annotation) if get_origin(part) is Literal]
