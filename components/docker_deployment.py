@@ -123,8 +123,9 @@ def check_machine(settings: Settings) -> str:
         raise
     with engine:
         check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-        if not record.has_port(owner, settings.deployment.port):
-            check_port(engine, settings.service_name, owner, settings.deployment.port)
+        for setting, port in settings.deployment.ports.items():
+            if not record.has_port(owner, port, setting):
+                check_port(engine, settings.service_name, owner, port, setting)
         engine.check_gpus(settings.deployment.gpu_cores)
     return ""
 

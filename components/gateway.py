@@ -63,6 +63,8 @@ class Gateway(pulumi.ComponentResource):
             "memory_mb": deployment.memory_mb,
             "shape": args.deployment.shape,
         }
+        if deployment.metrics_port is not None:
+            inputs["fixedMetricsPort"] = deployment.metrics_port
         if deployment.max_requests_per_second is not None:
             inputs["max_requests_per_second"] = deployment.max_requests_per_second
         allowed = origins(settings.environment.variables.get(VARIABLE, ""))

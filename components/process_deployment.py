@@ -85,5 +85,6 @@ def check_machine(settings: Settings) -> None:
     check_path(directory)
     check_owner(directory, owner, overwrite=settings.deployment.overwrite)
     record = directory.record()
-    if record is None or not record.has_port(owner, settings.deployment.port):
-        check_port(directory, settings.deployment.port, owner)
+    for setting, port in settings.deployment.ports.items():
+        if record is None or not record.has_port(owner, port, setting):
+            check_port(directory, port, owner, setting)

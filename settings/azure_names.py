@@ -1,6 +1,6 @@
-"""Azure Machine Learning's names that are none here, each with what takes its place.
+"""Name what takes the place of each name of Azure Machine Learning that does not exist here.
 
-Names that are the same here in another group (`numReplicas`, `authEnabled`) are found by themselves.
+A name that exists here in another group (`numReplicas`, `authEnabled`) needs no entry: the settings' types have it.
 """
 
 __all__ = ["AZURE_NAMES", "SAME_NAMES"]

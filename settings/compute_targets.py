@@ -31,7 +31,7 @@ OWN_POOL = Preset()
 
 @cache
 def presets() -> dict[str, Preset]:
-    """Every preset, by the name that `deployment.computeTargetName` gives."""
+    """Give every preset by the name that `deployment.computeTargetName` takes."""
     text = Path(__file__).with_name("compute_targets.yaml").read_text(encoding="utf-8")
     entries: dict[str, Any] = yaml.safe_load(text)
     return {name: Preset.model_validate(entry) for name, entry in entries.items()}

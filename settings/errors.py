@@ -11,7 +11,7 @@ __all__ = ["Mistake", "SettingsError", "UnknownStackError"]
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """One mistake: the setting's full path, what is there and what was expected."""
+    """One mistake: the full path of the setting, the value there, and the expected value with the fix."""
 
     path: str
     expected: str
@@ -23,9 +23,10 @@ class Mistake:
 
 
 class SettingsError(UserError):
-    """Every mistake in a stack's settings, a line each.
+    """A stack's settings have mistakes; the text has a line for each, for people at preview.
 
-    `mistakes` holds them; the text is what a person reads at preview.
+    Attributes:
+        mistakes: Every mistake.
     """
 
     def __init__(self, stack: str, mistakes: Sequence[Mistake]) -> None:

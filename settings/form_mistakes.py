@@ -49,14 +49,28 @@ _WORDS = {
 
 
 def mistakes_of_form(error: ValidationError, secret: Collection[str]) -> list[Mistake]:
-    """What pydantic found, a mistake each. Values of settings that are or may be secret are not shown."""
+    """Translate what pydantic found into mistakes, one each.
+
+    Args:
+        error: pydantic's error over a stack's settings.
+        secret: The paths of the settings that the stack's file encrypts. No mistake shows their values, nor the
+            value of a setting that looks like a key.
+    """
     return [_mistake(detail, secret) for detail in error.errors()]
 
 
 def without_mistakes(values: Mapping[str, Any], error: ValidationError, project: Path) -> Settings | None:
-    """Give the settings without those that have no valid form, so that rules can judge the others.
+    """Give the settings without the settings that have no valid form, so that rules can judge the others.
 
-    A model that has no valid form keeps its place in the list, so that the others keep theirs.
+    A model without a valid form keeps its place in the list, so that the others keep theirs.
+
+    Args:
+        values: The settings as the stack's file has them.
+        error: pydantic's error over them.
+        project: The folder at which relative paths start.
+
+    Returns:
+        The settings that remain; None where even they have no valid form.
     """
     rest = copy.deepcopy(dict(values))
     for detail in error.errors():
@@ -129,7 +143,7 @@ def _shown(value: object) -> str:
 
 
 def _nearest(location: Location) -> str:
-    """The path of the setting that may have been meant: of this name in another style or place, or of one like it."""
+    """Find the setting that the writer may have meant: the name in another style or place, or a similar name."""
     *place, name = location
     here = {_plain(alias): _path([*place, alias]) for alias in _names(place)}
     outer_last = sorted(_paths(Settings), key=lambda path: path.count("."), reverse=True)
@@ -149,7 +163,7 @@ def _plain(name: str) -> str:
 
 
 def _names(location: Location) -> list[str]:
-    """The settings of the group at `location`."""
+    """List the settings of the group at `location`."""
     group: type[Group] | None = Settings
     for part in location:
         if isinstance(part, str) and group is not None:

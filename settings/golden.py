@@ -1,7 +1,8 @@
-"""An entry script's golden request: what `/score` is asked to prove itself, and what it should answer.
+"""An entry script's golden request: the request that proves `/score`, and the expected answer.
 
-The file `<script>.golden.json` beside the script: `{"request": <JSON>, "response": <JSON>}`. A script that takes other
-than JSON, an image say, has `{"requestFile": <path beside it>, "contentType": <type>, "response": <JSON or text>}`.
+It stands in the file `<script>.golden.json` beside the script: `{"request": <JSON>, "response": <JSON>}`. A script that
+takes other than JSON, an image say, has `{"requestFile": <path beside it>, "contentType": <type>, "response": <JSON or
+text>}`.
 """
 
 import base64
@@ -21,11 +22,11 @@ _MOST_BYTES = 1 << 20
 
 
 class GoldenError(UserError):
-    """A golden request's file that is not as it should be; the text is for people."""
+    """The file of a golden request is not as it should be; the text is for people."""
 
 
 def golden_file(settings: Settings) -> Path | None:
-    """The file of the entry script's golden request; none where there is no script or no such file."""
+    """Find the file of the entry script's golden request; None where there is no script or no such file."""
     if settings.entry_script is None:
         return None
     file = (Path(settings.source_directory) / settings.entry_script).with_suffix(".golden.json")
@@ -33,16 +34,24 @@ def golden_file(settings: Settings) -> Path | None:
 
 
 def golden_request(settings: Settings) -> dict[str, Any] | None:
-    """The golden `response` and the `request`, or `body` (in Base64) and `contentType`; none where the script has none.
+    """Read the golden request of the entry script.
 
-    Raises `GoldenError` where the file is not as it should be, which the settings' rules find at preview.
+    Args:
+        settings: A stack's settings.
+
+    Returns:
+        The `response`, with the `request`, or with `body` (in Base64) and `contentType`. None where the script has no
+        golden request.
+
+    Raises:
+        GoldenError: The file is not as it should be. The settings' rules find that at preview.
     """
     file = golden_file(settings)
     return read_golden(file) if file is not None else None
 
 
 def read_golden(file: Path) -> dict[str, Any]:
-    """What a golden request's file holds, as `golden_request` gives it."""
+    """Read the file of a golden request, and give what `golden_request` gives."""
     content = _read(file)
     if "requestFile" not in content:
         return {"request": content["request"], "response": content["response"]}
@@ -55,7 +64,14 @@ def read_golden(file: Path) -> dict[str, Any]:
 
 
 def request_file(settings: Settings) -> tuple[Path, str] | None:
-    """The file that the golden request sends, and its type; none where it sends JSON or there is none."""
+    """Find the file that the golden request sends.
+
+    Args:
+        settings: A stack's settings.
+
+    Returns:
+        The file and its content type. None where the golden request is JSON, and where there is none.
+    """
     file = golden_file(settings)
     content = _read(file) if file is not None else {}
     return _request_file(file, content) if file is not None and "requestFile" in content else None
@@ -87,9 +103,14 @@ def _request_file(file: Path, content: dict[str, Any]) -> tuple[Path, str]:
 
 
 def score_question(settings: Settings) -> str | None:
-    """What a check asks the entry script, as JSON text: the golden request, or `{}` (its health alone) without one.
+    """Give the question that a check asks the entry script.
 
-    None where there is no script. Text, because Pulumi's numbers are doubles: `{"row": 0}` would arrive as 0.0.
+    Args:
+        settings: A stack's settings.
+
+    Returns:
+        The golden request as JSON text, or `{}` without one, which asks for the script's health alone. None where
+        there is no script. Pulumi's numbers are doubles, so it is text: `{"row": 0}` would arrive as 0.0.
     """
     if settings.entry_script is None:
         return None

@@ -1,4 +1,4 @@
-"""Reading a stack's settings: from Pulumi's configuration, or from the stack's file where no Pulumi runs."""
+"""Read a stack's settings: from Pulumi's configuration, or from the stack's file where no Pulumi runs."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -20,12 +20,18 @@ __all__ = ["load", "read_stack_file"]
 def load(
     values: Mapping[str, Any], *, stack: str, project: Path, secret: Collection[str] = (), form_alone: bool = False
 ) -> Settings:
-    """Check a stack's settings and give them typed.
+    """Check a stack's settings and give them typed, with absolute paths.
 
-    `values` maps the settings' names, without the project's namespace, to plain values; `secret` has the paths of those
-    that the stack's file encrypts, or of the group that they are in. `project` is the folder at which relative paths
-    start. Raises `SettingsError` with every mistake found: of form (types, ranges, unknown keys), what is encrypted in
-    vain and, unless `form_alone`, of substance (`settings.rules`).
+    Args:
+        values: The settings by name, without the project's namespace, as plain values.
+        stack: The stack's name.
+        project: The folder at which relative paths start.
+        secret: The paths of the settings that the stack's file encrypts, or of the groups around them.
+        form_alone: Judge the form alone, and leave a requirements file unread.
+
+    Raises:
+        SettingsError: The settings have mistakes: mistakes of form (types, ranges, unknown keys), settings that are
+            encrypted in vain and, unless `form_alone`, broken rules (`settings.rules`).
     """
     mistakes: list[Mistake] = []
     settings: Settings | None
@@ -49,17 +55,23 @@ def load(
 
 
 def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> Settings:
-    """Read `stacks/Pulumi.<stack>.yaml` without Pulumi; encrypted settings are left out.
+    """Read `stacks/Pulumi.<stack>.yaml` without Pulumi and without the encrypted settings.
 
-    `form_alone` is for those who look at what runs, whatever became of its models' folders since. Raises
-    `SettingsError` as `load` does, and `UnknownStackError` with the stacks that there are.
+    Args:
+        project: The folder of `Pulumi.yaml`, at which relative paths start.
+        stack: The stack's name.
+        form_alone: Judge the form alone: who looks at a running service may have removed the models' folders since.
+
+    Raises:
+        SettingsError: The settings have mistakes.
+        UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
     file = stack_file.read(project, stack)
     return load(file.values, stack=stack, project=project, secret=file.encrypted, form_alone=form_alone)
 
 
 def _same_setting(one: str, other: str) -> bool:
-    """Whether two paths name one setting, or a setting and its group."""
+    """Tell whether two paths name one setting, or a setting and its group."""
     return any(
         longer == shorter or longer.startswith((f"{shorter}.", f"{shorter}["))
         for longer, shorter in ((one, other), (other, one))

@@ -1,4 +1,4 @@
-"""What serves a stack's models: Triton's release and its ONNX Runtime, told from the settings."""
+"""The runtime of a stack's models, Triton's release and its ONNX Runtime, as the settings tell it."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ _RELEASE = re.compile(r":(\d\d\.\d\d)-[^/]*$")
 
 
 def runtime_of(settings: Settings) -> Runtime | None:
-    """Tell the runtime of a stack's models; None where an image of the user's own does not tell it by its tag."""
+    """Tell the runtime of a stack's models; None where the tag of the user's own image does not tell it."""
     declared = settings.environment
     try:
         curated = Environment.get(declared.clone or declared.name).curated

@@ -67,7 +67,7 @@ class Exposure(Group):
 
     @property
     def reached_by_address(self) -> bool:
-        """Whether clients anywhere reach the front door at the address that its load balancer has."""
+        """Tell whether clients anywhere reach the front door at the address of its load balancer."""
         return self.kind == "loadBalancer" and not self.internal
 
 

@@ -11,7 +11,14 @@ __all__ = ["BundleFolder", "ProjectPath", "RegistryUrl", "checked_path"]
 
 
 def checked_path(value: str) -> str:
-    """Give a path back that a file system can hold; raise `ValueError` for any other text."""
+    """Give a path back that a file system can hold.
+
+    Args:
+        value: The text of the stack's file.
+
+    Raises:
+        ValueError: No file system can hold it; the text says what pydantic expected.
+    """
     if not value.isprintable():
         raise ValueError("a path of printable characters")
     if len(value.encode()) > 4095 or any(len(part.encode()) > 255 for part in value.split("/")):
@@ -33,6 +40,7 @@ class ProjectPath(str):
     written: str
 
     def __new__(cls, path: str, written: str | None = None) -> Self:
+        """Make the path; without `written`, the stack's file has the same text."""
         self = super().__new__(cls, path)
         self.written = path if written is None else written
         return self
@@ -72,5 +80,5 @@ class RegistryUrl(ProjectPath):
 
     @property
     def is_folder(self) -> bool:
-        """Whether the registry is a folder of this machine."""
+        """Tell whether the registry is a folder of this machine."""
         return "://" not in self

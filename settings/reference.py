@@ -1,8 +1,8 @@
-"""What is written about settings, made from their types: `docs/settings.md`, and a JSON Schema for editors.
+"""Write what people and editors read about settings, `docs/settings.md` and a JSON Schema, from the settings' types.
 
     python -m settings.reference
 
-writes both; `make lint` and the tests fail while either is stale.
+writes both files; `make lint` and the tests fail while one is stale.
 """
 
 import json
@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from settings.azure_names import AZURE_NAMES, SAME_NAMES
 from settings.group import Group, types_in
-from settings.project_path import BundleFolder, ProjectPath, RegistryUrl
+from settings.project_path import ProjectPath
 from settings.schema import MODEL_ID, RegisteredModelId, Settings, Target
 
 __all__ = ["Row", "files", "json_schema", "markdown", "rows"]
@@ -41,16 +41,7 @@ UNITS = {
 }
 """The unit of a setting, by the end of its name."""
 
-_TYPES = {
-    str: "text",
-    ProjectPath: "text",
-    BundleFolder: "text",
-    RegistryUrl: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true or false",
-    SecretStr: "text, encrypted",
-}
+_TYPES = {str: "text", int: "whole number", float: "number", bool: "true or false", SecretStr: "text, encrypted"}
 _SECURE = {
     "type": "object",
     "properties": {"secure": {"type": "string"}},
@@ -61,7 +52,12 @@ _SECURE = {
 
 @dataclass(frozen=True)
 class Row:
-    """One setting, as the table shows it. `targets` are those that heed it; `azure` are Azure's names for it."""
+    """One setting, as the table shows it.
+
+    Attributes:
+        azure: Azure's names for it.
+        targets: The targets that heed it.
+    """
 
     path: str
     type: str
@@ -101,10 +97,10 @@ def _rows(group: type[Group], prefix: str, targets: tuple[str, ...]) -> Iterator
 
 
 def _type(annotation: Any) -> str:
-    """The type in words."""
+    """Say a type in words."""
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{value}`" for value in get_args(annotation))
-    kinds = list(types_in(annotation))
+    kinds = [str if issubclass(kind, ProjectPath) else kind for kind in types_in(annotation)]
     if choice := next((kind for kind in kinds if issubclass(kind, Enum)), None):
         return " or ".join(f"`{member.value}`" for member in choice)
     literals = [part for part in get_args(annotation) if get_origin(part) is Literal]
@@ -144,7 +140,7 @@ def _azure_names(path: str) -> Iterator[str]:
 
 
 def markdown() -> str:
-    """`docs/settings.md`: a table for each group of settings."""
+    """Write the text of `docs/settings.md`: a table for each group of settings."""
     lines = [
         "# Settings",
         "",
@@ -174,13 +170,13 @@ def markdown() -> str:
 
 
 def _section(path: str) -> str:
-    """The group that a setting is shown under: the outermost, or a group of the largest, `nodePool`."""
+    """Name the group that shows a setting: the outermost group, or within the largest, `nodePool`, the second one."""
     *groups, _ = path.replace("[]", "").split(".")
     return ".".join(groups[: 2 if groups[:1] == ["nodePool"] else 1])
 
 
 def json_schema() -> dict[str, Any]:
-    """`stacks/schema.json`: the JSON Schema of a stack's file, for editors."""
+    """Make `stacks/schema.json`, the JSON Schema of a stack's file, for editors."""
     tree = Settings.model_json_schema(by_alias=True)
     definitions = tree.pop("$defs")
     definitions["RegisteredModelId"] = {
@@ -234,13 +230,13 @@ def _tidy(value: dict[str, Any]) -> None:
 
 
 def files() -> dict[Path, str]:
-    """Give each file that is made from the settings, relative to the project, with the text it should have."""
+    """Give each file that is made from the settings, relative to the project, with the text that it should have."""
     schema = json.dumps(json_schema(), indent=2).replace("#/$defs/", "#/definitions/") + "\n"
     return {Path("docs/settings.md"): markdown(), Path("stacks/schema.json"): schema}
 
 
 def main(project: Path) -> None:
-    """Write the files."""
+    """Write the files below the project's folder."""
     for path, text in files().items():
         (project / path).write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path}\n")

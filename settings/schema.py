@@ -1,7 +1,7 @@
-"""The settings of a stack, with Azure Machine Learning's names where Azure had one.
+"""The settings of a stack, with Azure Machine Learning's names where Azure has one.
 
-Each class is one group of `stacks/Pulumi.<stack>.yaml`, its fields in camelCase there. What a single group can know
-about itself is checked here; what needs the whole tree or the disk is in `settings.rules`.
+Each class is one group of `stacks/Pulumi.<stack>.yaml`, with its fields in camelCase there. Each class checks what it
+can know about itself; `settings.rules` checks what needs the whole tree or the disk.
 """
 
 import math
@@ -105,7 +105,7 @@ class RegisteredModelId(Group):
 
     @classmethod
     def parse(cls, text: object) -> object:
-        """Read `name:version`; anything but text is left to pydantic."""
+        """Read `name:version`; leave anything but text to pydantic."""
         if not isinstance(text, str):
             return text
         found = MODEL_ID.fullmatch(text)
@@ -169,6 +169,13 @@ class Deployment(Group):
     auth_enabled: bool = Field(default=True, description="ask clients for a key")
     overwrite: bool = Field(default=False, description="take over a service of this name that another stack has")
     port: int = Field(default=6789, ge=1, le=65535, description="of the front door", json_schema_extra=MACHINE)
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="of the front door's metrics, on loopback; by default a free one",
+        json_schema_extra=MACHINE,
+    )
     public: bool = Field(
         default=False, description="listen on all addresses instead of loopback alone", json_schema_extra=MACHINE
     )
@@ -178,6 +185,12 @@ class Deployment(Group):
         default=None, description="of all clients together, at each front door; more get 429"
     )
     rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Give the ports that the front door has on this machine, each by the name of its setting."""
+        wanted = {"deployment.port": self.port, "deployment.metricsPort": self.metrics_port}
+        return {setting: port for setting, port in wanted.items() if port is not None}
 
     @property
     def drain_seconds(self) -> int:

@@ -1,4 +1,4 @@
-"""A stack's file, `stacks/Pulumi.<stack>.yaml`, read without Pulumi and as Pulumi reads it."""
+"""Read a stack's file, `stacks/Pulumi.<stack>.yaml`, without Pulumi and as Pulumi reads it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,11 @@ __all__ = ["StackFile", "read"]
 
 @dataclass(frozen=True)
 class StackFile:
-    """The project's settings in a stack's file: their `values` by name, and the paths of those that are encrypted.
+    """The project's settings in a stack's file.
 
-    An encrypted setting is left out of `values`; inside a group there is `ENCRYPTED` in its place.
+    Attributes:
+        values: The settings by name, without the encrypted settings. Inside a group, `ENCRYPTED` takes their place.
+        encrypted: The paths of the encrypted settings.
     """
 
     values: dict[str, Any]
@@ -28,9 +30,15 @@ ENCRYPTED = "(encrypted)"
 
 
 def read(project: Path, stack: str) -> StackFile:
-    """Read a stack's file; `project` is the folder of `Pulumi.yaml`, whose name a key may leave out.
+    """Read a stack's file.
 
-    Raises `SettingsError` where the file is not of a stack's form, `UnknownStackError` with the stacks that there are.
+    Args:
+        project: The folder of `Pulumi.yaml`, whose name a key may leave out.
+        stack: The stack's name.
+
+    Raises:
+        SettingsError: The file does not have the form of a stack's file.
+        UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
     file = project / "stacks" / f"Pulumi.{stack}.yaml"
     if not file.is_file():

@@ -19,7 +19,7 @@ def served_variables(settings: Settings) -> dict[str, str]:
 
 
 def folder_of(url: str) -> str:
-    """Tell the folder of this machine that an fsspec URL means; "" where it means something else."""
+    """Tell the folder of this machine that an fsspec URL names; "" where it names something else."""
     scheme, separator, rest = url.rpartition("::")[2].partition("://")
     if not separator:
         return url

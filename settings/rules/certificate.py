@@ -1,4 +1,4 @@
-"""Rules over the front door's certificate: the files that Envoy will read are there, and belong together."""
+"""Rules over the front door's certificate: the files that Envoy reads are there and belong together."""
 
 from collections.abc import Iterator
 from datetime import datetime, timezone

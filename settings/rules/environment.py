@@ -16,7 +16,7 @@ _FILE = "environment.requirementsFile"
 
 
 def environment_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield an environment that there is not, and each package that no environment can have."""
+    """Yield an environment that does not exist, and each package that no environment can have."""
     declared = settings.environment
     path, name = ("environment.clone", declared.clone) if declared.clone else ("environment.name", declared.name)
     try:

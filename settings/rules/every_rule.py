@@ -1,4 +1,4 @@
-"""Every rule over a stack's settings, as each engine applies it at each preview."""
+"""Every rule over a stack's settings; both engines apply them at each preview."""
 
 from collections.abc import Collection
 
@@ -21,7 +21,12 @@ __all__ = ["broken_rules"]
 
 
 def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
-    """List the rules that these settings break; `secret` names the settings that the stack's file encrypts."""
+    """List the rules that a stack's settings break.
+
+    Args:
+        settings: The settings, whose form is valid.
+        secret: The paths of the settings that the stack's file encrypts.
+    """
     bundles = read_bundles(settings)
     return [
         *text_rules(settings),

@@ -1,11 +1,11 @@
-"""Rules over what ends in Envoy's configuration: numbers that it takes, and the web pages that may call the service."""
+"""Rules over what becomes Envoy's configuration: numbers and ports that it takes, pages that may call."""
 
 from collections.abc import Iterator
 
 from gateway.cors_filter import VARIABLE, check_origin, origins
 from gateway.front_door_options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
 from settings.errors import Mistake
-from settings.schema import Settings, Target
+from settings.schema import Deployment, Settings, Target
 
 __all__ = ["front_door_rules"]
 
@@ -13,7 +13,7 @@ _MEBIBYTE = 2**20
 
 
 def front_door_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield the settings that Envoy could not be started with."""
+    """Yield the settings that Envoy could not start with."""
     deployment, pool = settings.deployment, settings.node_pool.front_door
     highest: tuple[tuple[str, int | None, int], ...] = (
         ("scoringTimeoutMs", deployment.scoring_timeout_ms, MAX_SECONDS * 1000),
@@ -33,6 +33,7 @@ def front_door_rules(settings: Settings) -> Iterator[Mistake]:
             check_origin(origin)
         except ValueError as error:
             yield Mistake(path=f"environment.variables.{VARIABLE}", expected=str(error))
+    yield from _metrics_have_a_port(deployment)
     if deployment.target is Target.NODE_POOL:
         least = memory_for(deployment.max_request_megabytes) // _MEBIBYTE
         if pool.memory_mb < least:
@@ -42,3 +43,19 @@ def front_door_rules(settings: Settings) -> Iterator[Mistake]:
                 expected=f"expected at least {least}: the front door holds requests as a whole, of up to "
                 f"deployment.maxRequestMegabytes {deployment.max_request_megabytes} each",
             )
+
+
+def _metrics_have_a_port(deployment: Deployment) -> Iterator[Mistake]:
+    port = deployment.metrics_port
+    if port is None:
+        return
+    if deployment.target is Target.NODE_POOL:
+        expected = (
+            "is for the targets 'process' and 'docker': on 'node-pool' each pod has its metrics at a port of its own, "
+            "and nodePool.monitoring leads Prometheus there; remove it"
+        )
+    elif port == deployment.port:
+        expected = "expected another port than deployment.port, where clients come in"
+    else:
+        return
+    yield Mistake(path="deployment.metricsPort", value=str(port), expected=expected)

@@ -9,7 +9,12 @@ __all__ = ["image_rules"]
 
 
 def image_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
-    """Yield the rules that the settings of images break; `secret` names the settings that the stack's file encrypts."""
+    """Yield the rules that the settings of images break.
+
+    Args:
+        settings: A stack's settings.
+        secret: The paths of the settings that the stack's file encrypts.
+    """
     yield from _read_by_their_target(settings)
     yield from _credentials_are_whole(settings, secret)
     image = settings.image

@@ -1,4 +1,4 @@
-"""Rules over a service's models: each is there once, and is what the target can serve."""
+"""Rules over a service's models: each is there once, and the target can serve it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +23,14 @@ _ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
 @dataclass(frozen=True)
 class BundleRead:
-    """What a model of the settings is: who serves it, the models in it as JSON objects, and where it is set.
+    """A model of the settings, as its folder or the registry tells it.
 
-    `mistakes` is what keeps it from being served.
+    Attributes:
+        path: The path of the setting.
+        value: The value of the setting, as messages show it.
+        by_triton: Whether Triton serves the bundle.
+        models: The models in the bundle, as JSON objects.
+        mistakes: What keeps the target from serving it.
     """
 
     path: str
@@ -36,7 +41,7 @@ class BundleRead:
 
 
 def read_bundles(settings: Settings) -> list[BundleRead]:
-    """Check the folders to register and look up what is registered."""
+    """Check the folders to register, and look the registered versions up."""
     read = []
     for index, model in enumerate(settings.models):
         if isinstance(model, Model):
@@ -47,7 +52,12 @@ def read_bundles(settings: Settings) -> list[BundleRead]:
 
 
 def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """Yield what is wrong with the models; `bundles` are what they are."""
+    """Yield what is wrong with the models.
+
+    Args:
+        settings: A stack's settings.
+        bundles: What `read_bundles` gave for them.
+    """
     names = Counter(model.name for model in settings.models)
     for index, (model, bundle) in enumerate(zip(settings.models, bundles, strict=True)):
         if names[model.name] > 1:
@@ -93,9 +103,9 @@ def _registered(settings: Settings, model: RegisteredModelId, path: str) -> Bund
 
 
 def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]:
-    """What keeps a registered bundle from being served: it may have been registered for another target, or by others.
+    """Say what keeps the target from serving a registered bundle, which may be another target's or another program's.
 
-    Of one in an object store only its manifest is at hand; it is checked when it was downloaded.
+    Of a bundle in an object store only the manifest is at hand; the download checks the rest.
     """
     if "://" not in found.path:
         try:
@@ -132,7 +142,7 @@ def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
 
 
 def _goldens_pass_the_door(max_megabytes: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """The probe asks behind the front door, the check after it through it: no request may be too large for that."""
+    """Yield golden inferences that are too large: the check after a deployment asks through the front door."""
     for bundle in bundles:
         for model in bundle.models if bundle.by_triton else ():
             size = least_request_bytes(model)
@@ -146,7 +156,7 @@ def _goldens_pass_the_door(max_megabytes: int, bundles: Sequence[BundleRead]) ->
 
 
 def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """Judge the models' instance groups, which a version that was registered long ago does not tell."""
+    """Judge the models' instance groups, which the manifest of an old version does not tell."""
     for bundle in bundles:
         for model in bundle.models if bundle.by_triton and gpu_cores == 0 else ():
             if "KIND_GPU" in model.get("instanceKinds", ()):

@@ -1,4 +1,4 @@
-"""Rules over what the settings of target `node-pool` say of pods: sizes, labels, taints, models and Secrets."""
+"""Rules over what the settings of target `node-pool` say about pods: sizes, labels, taints, models and Secrets."""
 
 import re
 from collections.abc import Iterator, Mapping

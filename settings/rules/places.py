@@ -1,4 +1,4 @@
-"""Rules over the places where things are kept: the registry and the folder of this machine's state."""
+"""Rules over the places that keep things: the registry and the folder of this machine's state."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ __all__ = ["place_rules"]
 
 
 def place_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield places that cannot be."""
+    """Yield places that cannot exist."""
     try:
         Registry(settings.registry)
     except RegistryError as error:
@@ -36,6 +36,6 @@ def place_rules(settings: Settings) -> Iterator[Mistake]:
 
 
 def _reaches_a_shell(settings: Settings) -> bool:
-    """Whether Triton runs on paths of this machine: not in a container, and not for a script alone."""
+    """Tell whether Triton runs on paths of this machine: not in a container, and not for a script alone."""
     by_triton = any(not isinstance(model, Model) or model.framework is Framework.MULTI for model in settings.models)
     return settings.deployment.target is Target.PROCESS and by_triton

@@ -1,4 +1,4 @@
-"""Rules that protect people: keys stay secret, and what strangers can reach is guarded and limited."""
+"""Rules that protect people: keys stay secret, and a service that strangers can reach is guarded and limited."""
 
 from collections.abc import Collection, Iterator
 
@@ -13,7 +13,12 @@ ENCRYPTED = ("primaryKey", "secondaryKey", "imagePassword")
 
 
 def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
-    """Yield the rules that leave people unprotected; `secret` names the settings that the stack's file encrypts."""
+    """Yield the rules that leave people unprotected.
+
+    Args:
+        settings: A stack's settings.
+        secret: The paths of the settings that the stack's file encrypts.
+    """
     yield from _given_keys_are_not_rotated(settings, secret)
     yield from _keys_are_secret(settings, secret)
     yield from _keys_are_two(settings)
@@ -24,7 +29,12 @@ def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mi
 
 
 def encryption_rules(secret: Collection[str], target: Target | None) -> Iterator[Mistake]:
-    """Yield the settings that the stack's file encrypts in vain, as their values show wherever the service runs."""
+    """Yield the settings that the stack's file encrypts in vain: their values show wherever the service runs.
+
+    Args:
+        secret: The paths of the settings that the stack's file encrypts.
+        target: The target, which decides what to do in place of that; None where the file does not tell it.
+    """
     if target is Target.NODE_POOL:
         instead = "put it into a Kubernetes Secret and name that in nodePool.credentialsSecret"
     else:

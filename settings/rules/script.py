@@ -1,4 +1,4 @@
-"""Rules over the entry script: it is there, is Python, and has what the server calls."""
+"""Rules over the entry script: it is there, is Python, and has the functions that the server calls."""
 
 import ast
 import os
@@ -15,7 +15,12 @@ __all__ = ["script_rules"]
 
 
 def script_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """Yield what is wrong with the entry script; `bundles` are what the models are."""
+    """Yield what is wrong with the entry script.
+
+    Args:
+        settings: A stack's settings.
+        bundles: What `read_bundles` gave for them.
+    """
     if settings.entry_script is None:
         if not any(bundle.by_triton for bundle in bundles):
             yield Mistake(
@@ -73,7 +78,7 @@ def _why_not_served(script: Path) -> str:
 
 
 def _defined(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement of a module may define; `*` where it cannot be told."""
+    """Yield the names that a statement of a module may define; `*` where the statement does not tell them."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield statement.name
     elif isinstance(statement, (ast.Import, ast.ImportFrom)):

@@ -1,4 +1,4 @@
-"""Rules over every text of the settings: it can be handed on as it is, and holds no credential in the clear."""
+"""Rules over every text of the settings: files and variables can hold it, and it has no credential in the clear."""
 
 from collections.abc import Iterator, Mapping
 
@@ -23,9 +23,9 @@ _ADVICE = {
 
 
 def text_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield the texts that no file or variable can hold, and URLs with a credential: the state would show it.
+    """Yield the texts that no file or variable can hold, and the URLs with a credential, which the state would show.
 
-    Variables may hold one: README says that they are for all to see.
+    Variables may have one: README says that everybody sees them.
     """
     for path, text in _texts(settings.model_dump(by_alias=True)):
         if "\0" in text:
@@ -42,7 +42,7 @@ def text_rules(settings: Settings) -> Iterator[Mistake]:
 
 
 def _texts(tree: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in a tree of settings, names of a mapping too, with its path. What is secret is none here."""
+    """Yield every text in a tree of settings with its path, names of a mapping included, secret values not."""
     if isinstance(tree, str):
         yield path, tree
     elif isinstance(tree, Mapping):

@@ -1,4 +1,4 @@
-"""Rules over this machine, on which the `process` target runs: it can run Triton, and has what the settings ask for."""
+"""Rules over this machine, where target `process` runs: it can run Triton, and has what the settings ask for."""
 
 import os
 import subprocess
@@ -48,7 +48,7 @@ def _has_gpus(settings: Settings) -> Iterator[Mistake]:
 
 
 def gpus() -> int:
-    """How many NVIDIA GPUs this machine's processes can use."""
+    """Count the NVIDIA GPUs that this machine's processes can use."""
     devices = [path for path in _GPU_DEVICES.glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
     if devices:
         return len(devices)
@@ -75,10 +75,10 @@ def _has_processors_and_memory(settings: Settings) -> Iterator[Mistake]:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Count the processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_gb() -> float:
-    """This machine's memory in gigabytes (10^9 bytes)."""
+    """Measure this machine's memory in gigabytes (10^9 bytes)."""
     return float(psutil.virtual_memory().total / 1e9)

@@ -12,7 +12,7 @@ __all__ = ["variable_rules"]
 
 
 def variable_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield the variables that are none, and those with which the entry script server would not start."""
+    """Yield names that no variable can have, and variables with which the entry script server would not start."""
     for name, value in settings.environment.variables.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             yield Mistake(

@@ -19,7 +19,7 @@ from targets.docker.engine import Engine
 from targets.docker.record import Folder
 from targets.docker.spec import FrontDoorSpec
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import Measured, ServiceError
+from targets.machine.service import METRICS_PORT, PORT, Measured, ServiceError
 
 __all__ = ["apply", "check_port", "container", "measure", "options", "remove"]
 
@@ -38,11 +38,13 @@ def apply(spec: FrontDoorSpec) -> int:
     folder = Folder.of(spec.state_directory, spec.service_name)
     with folder.locked(), Engine() as engine:
         check_port(engine, spec.service_name, spec.owner, spec.port)
+        if spec.fixed_metrics_port is not None:
+            check_port(engine, spec.service_name, spec.owner, spec.fixed_metrics_port, METRICS_PORT)
         record = folder.record()
         holder = engine.find(f"{spec.service_name}-{record.generation}-{Role.NETWORK}")
         if holder is None or not holder.address:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
-        stats_port = record.stats_port or free_ports(1)[0]
+        stats_port = spec.fixed_metrics_port or record.stats_port or free_ports(1)[0]
         folder.write(record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port}))
         _take_over(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
@@ -161,11 +163,14 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
                 file.unlink()
 
 
-def check_port(engine: Engine, service_name: str, owner: str, port: int) -> None:
-    """Raise `ServiceError` when somebody else than this service's or this stack's front door listens on its port."""
+def check_port(engine: Engine, service_name: str, owner: str, port: int, setting: str = PORT) -> None:
+    """Raise `ServiceError` when somebody else than this service's or this stack's front door listens on its port.
+
+    `setting` names the setting that chose the port.
+    """
     doors = [c for c in engine.containers(service_name) + engine.owned(owner) if c.role == Role.FRONT_DOOR]
     if is_listening(port) and not any(door.running and port in door.ports for door in doors):
-        raise ServiceError(f"deployment.port {port} is taken by another process; stop it, or choose another port")
+        raise ServiceError(f"{setting} {port} is taken by another process; stop it, or choose another port")
 
 
 def _name(service_name: str) -> str:

@@ -15,9 +15,11 @@ from common.atomic_files import write_whole
 from common.errors import UserError
 from common.redaction import redacted
 
-__all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
+__all__ = ["METRICS_PORT", "PORT", "DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
 
 LOCK_SECONDS = 5
+PORT = "deployment.port"
+METRICS_PORT = "deployment.metricsPort"
 
 
 class ServiceError(UserError):
@@ -63,9 +65,14 @@ class DoorRecord(BaseModel):
     port: int | None = None
     stats_port: int | None = None
 
-    def has_port(self, owner: str, port: int) -> bool:
+    @property
+    def ports(self) -> dict[str, int | None]:
+        """The front door's ports, each by the setting that chooses it."""
+        return {PORT: self.port, METRICS_PORT: self.stats_port}
+
+    def has_port(self, owner: str, port: int, setting: str = PORT) -> bool:
         """Whether a stack's front door has the port, or waits for it: that it is closed is a refresh's to say."""
-        return (self.door_owner, self.port) == (owner, port)
+        return (self.door_owner, self.ports[setting]) == (owner, port)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,8 @@ class ServiceSpec(Part):
 class FrontDoorSpec(Part):
     """The front door that a service of `owner` should have; `shape` lists who is behind it: `triton`, `scorer` or both.
 
-    `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty.
+    `certificate_file` and `key_file` are absolute paths of PEM files in one folder, or empty. Without a
+    `fixed_metrics_port` the metrics have a free port.
     """
 
     service_name: str
@@ -55,6 +56,7 @@ class FrontDoorSpec(Part):
     state_directory: Path
     shape: tuple[str, ...]
     port: int
+    fixed_metrics_port: int | None = None
     public: bool = False
     auth_enabled: bool = True
     primary_key: SecretStr

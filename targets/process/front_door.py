@@ -14,7 +14,7 @@ from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Address, Options, Tls, loopback, memory_for
 from gateway.keys import Keys
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import Measured, ServiceError
+from targets.machine.service import METRICS_PORT, PORT, Measured, ServiceError
 from targets.machine.spec import FrontDoorSpec
 from targets.process import family, traffic
 from targets.process.directory import Record, ServiceDirectory
@@ -40,11 +40,13 @@ def apply(spec: FrontDoorSpec) -> int:
         if record is None or record.current is None:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         check_port(directory, spec.port, record.owner)
+        if spec.fixed_metrics_port is not None:
+            check_port(directory, spec.fixed_metrics_port, record.owner, METRICS_PORT)
         supervisor = Supervisor(directory)
         admin = traffic.admin(directory)
         alive = PROGRAM in supervisor.processes() and admin.is_ready()
-        stats_port = record.stats_port
-        if stats_port is None or not alive:
+        stats_port = spec.fixed_metrics_port or record.stats_port
+        if stats_port is None or not (alive or spec.fixed_metrics_port):
             (stats_port,) = free_ports(1, preferred=[stats_port])
         record = record.model_copy(update={"door_owner": record.owner, "port": spec.port, "stats_port": stats_port})
         directory.write_record(record)
@@ -95,26 +97,27 @@ def remove(state_directory: Path, service_name: str, owner: str) -> None:
             file.unlink()
 
 
-def check_port(directory: ServiceDirectory, port: int, owner: str) -> None:
-    """Raise `ServiceError` when somebody else than this service, or this stack, listens on the front door's port."""
+def check_port(directory: ServiceDirectory, port: int, owner: str, setting: str = PORT) -> None:
+    """Raise `ServiceError` when somebody else than this service, or this stack, listens on a port of the front door.
+
+    `setting` names the setting that chose the port.
+    """
     record = directory.record()
-    ours = record is not None and record.port == port and traffic.admin(directory).is_ready()
+    ours = record is not None and record.ports[setting] == port and traffic.admin(directory).is_ready()
     if ours or not is_listening(port):
         return
     listener = _listener(port)
     supervisor = _supervisor_of(listener) if listener else None
     if supervisor is not None and supervisor == family.supervisor(directory.root, owner):
         return  # of a folder that was moved or deleted: the rollout ends what it left
-    for other, found in _at_port(directory, port):
+    for other, found in _at_port(directory, port, setting):
         if found.owner == owner:
             return
         raise ServiceError(
-            f"deployment.port {port} is taken by the service '{other.name}' of the stack {found.owner}; choose "
-            "another deployment.port, or destroy that stack first"
+            f"{setting} {port} is taken by the service '{other.name}' of the stack {found.owner}; choose "
+            f"another {setting}, or destroy that stack first"
         )
-    raise ServiceError(
-        f"deployment.port {port} is taken by {_described(listener)}; stop it, or choose another deployment.port"
-    )
+    raise ServiceError(f"{setting} {port} is taken by {_described(listener)}; stop it, or choose another {setting}")
 
 
 def _start(directory: ServiceDirectory) -> None:
@@ -142,12 +145,12 @@ def _room_at(directory: ServiceDirectory, port: int, owner: str) -> Iterator[Non
         raise
 
 
-def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDirectory, Record]]:
+def _at_port(directory: ServiceDirectory, port: int, setting: str = PORT) -> Iterator[tuple[ServiceDirectory, Record]]:
     """The services of other names whose front door is open at a port, with their records."""
     for sibling in set(directory.root.parent.glob("*/")) - {directory.root}:
         other = ServiceDirectory(sibling)
         record = other.record()
-        if record is not None and record.port == port and traffic.admin(other).is_ready():
+        if record is not None and record.ports[setting] == port and traffic.admin(other).is_ready():
             yield other, record
 
 

@@ -1,4 +1,5 @@
 import re
+import socket
 
 import pytest
 
@@ -158,3 +159,11 @@ def test_a_service_whose_engine_does_not_answer_is_measured_as_unhealthy(monkeyp
     read = DockerServiceProvider().read("web", props)
     assert read.outs["state"] == "Unhealthy"
     assert read.outs["problems"][0].startswith("no Docker engine answers")
+
+
+@pytest.mark.parametrize("setting", ["port", "metricsPort"])
+def test_a_taken_port_ends_it_before_anything_is_declared(declare_docker, setting):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"deployment.{setting} {port} is taken by another process"):
+            declare_docker({setting: port})

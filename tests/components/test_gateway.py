@@ -74,6 +74,19 @@ def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_
             declare_service(settings_with(deployment={"port": port}))
 
 
+def test_a_port_for_the_metrics_goes_to_the_front_door(declare_service, settings_with):
+    (port,) = free_ports(1)
+    declared = declare_service(settings_with(deployment={"metricsPort": port}))
+    assert declared.resources["svc-gw-front-door"].inputs["fixedMetricsPort"] == port
+
+
+def test_a_taken_port_of_the_metrics_ends_it_before_anything_is_declared(declare_service, settings_with):
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"deployment.metricsPort {port} is taken by process \d+"):
+            declare_service(settings_with(deployment={"metricsPort": port}))
+
+
 def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
     olds = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "port": 6789}
     assert ProcessFrontDoorProvider().diff("web", olds, olds).changes

@@ -39,7 +39,7 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     (
         {"environment": {"zzz": "x"}},
         "environment.zzz has the value 'x': there is no such setting; the settings here are name, clone, "
-        "pipPackages, variables",
+        "pipPackages, requirementsFile, variables",
     ),
     (
         {"models": [{"path": "models", "name": "digits", "discription": "x"}]},

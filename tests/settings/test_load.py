@@ -81,6 +81,7 @@ def test_the_error_names_the_file_and_counts(project: Path) -> None:
 
 
 def stack_file(project: Path, text: str) -> None:
+    """Write the file of the stack `prod` into a project."""
     (project / "Pulumi.yaml").write_text("name: triton-serving\nruntime: python\n")
     (project / "stacks").mkdir(exist_ok=True)
     (project / "stacks" / "Pulumi.prod.yaml").write_text(text)

@@ -18,11 +18,13 @@ STACKS = sorted((PROJECT / "stacks").glob("Pulumi.*.yaml"))
 
 
 def problems(config: dict[str, Any]) -> list[str]:
+    """List what the schema finds wrong with the settings of a stack's file."""
     validator = jsonschema.Draft7Validator(SCHEMA)
     return [error.message for error in validator.iter_errors({"config": config})]
 
 
 def minimal(**settings: Any) -> dict[str, Any]:
+    """Give the settings of a stack's file: one model and further settings."""
     return {"triton-serving:models": ["triton_model:1"], **{f"triton-serving:{key}": v for key, v in settings.items()}}
 
 

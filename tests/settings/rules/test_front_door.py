@@ -56,3 +56,22 @@ def test_a_front_door_that_cannot_hold_a_request(mistakes: Check) -> None:
         line for line in mistakes({**pool, "nodePool": {"frontDoor": {"memoryMb": 1056}}}) if "frontDoor" in line
     ] == []
     assert Settings.model_fields["node_pool"].default.front_door.memory_mb == 512
+
+
+def test_metrics_have_a_port_of_their_own(mistakes: Check) -> None:
+    assert mistakes({"deployment": {"metricsPort": 9901}}) == []
+    assert mistakes({"deployment": {"metricsPort": 6789}}) == [
+        "deployment.metricsPort has the value 6789: expected another port than deployment.port, where clients come in"
+    ]
+    assert mistakes({"deployment": {"metricsPort": 0}}) == [
+        "deployment.metricsPort has the value 0: expected at least 1"
+    ]
+
+
+def test_a_node_pool_takes_no_port_for_metrics(mistakes: Check) -> None:
+    image = {"reference": f"registry.example/service@sha256:{'0' * 64}"}
+    pool = {"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1, "metricsPort": 9901}
+    assert mistakes({"image": image, "deployment": pool}) == [
+        "deployment.metricsPort has the value 9901: is for the targets 'process' and 'docker': on 'node-pool' each pod "
+        "has its metrics at a port of its own, and nodePool.monitoring leads Prometheus there; remove it"
+    ]

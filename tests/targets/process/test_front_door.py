@@ -136,6 +136,25 @@ def test_a_taken_port_is_named_with_who_holds_it(door: Door) -> None:
     assert door.ask().text == '"one"'
 
 
+def test_metrics_have_the_port_that_is_set(door: Door) -> None:
+    (wanted,) = free_ports(1)
+    assert door.open(fixed_metrics_port=wanted) == wanted
+    assert httpx.get(f"http://127.0.0.1:{wanted}/metrics").status_code == 200
+    pid = door.pid
+    assert door.open(fixed_metrics_port=wanted) == wanted
+    assert door.pid == pid
+    door.service.supervisor.remove("envoy")
+    assert door.open(fixed_metrics_port=wanted) == wanted
+
+
+def test_a_taken_port_of_the_metrics_is_named_with_who_holds_it(door: Door) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(ServiceError, match=rf"deployment\.metricsPort {port} is taken by process {os.getpid()} "):
+            door.open(fixed_metrics_port=port)
+    assert door.ask().text == '"one"'
+
+
 def test_a_killed_envoy_comes_back(door: Door) -> None:
     pid = door.pid
     eventually(lambda: door.service.supervisor.processes()["envoy"].state == "RUNNING")
