@@ -40,6 +40,8 @@ class Door:
     def open(self, **changes: Any) -> int:
         values = {
             "service_name": "web",
+            "owner": "o",
+            "shape": ("triton",),
             "state_directory": self.service.folder / "state",
             "port": self.port,
             "primary_key": KEY,
