@@ -1,7 +1,8 @@
 """The guard: scripts in Envoy that look at inference requests before Triton does.
 
-`guard.lua` reads the JSON of HTTP requests, `messages.lua` the lengths of messages in a gRPC stream; each says why. The
-filter is Lua's, as it reads bodies, is stable, and stands in Envoy's security policy as fit for strangers' requests.
+`json_guard.lua` reads the JSON of HTTP requests, `message_guard.lua` the lengths of messages in a gRPC stream; each
+says why. The filter is Lua's, as it reads bodies, is stable, and stands in Envoy's security policy as fit for
+strangers' requests.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ MAX_DEPTH = 200
 def guard(max_bytes: int) -> dict[str, Any]:
     """The HTTP filter: it does nothing but on routes that name one of its scripts. `max_bytes` bounds a message."""
     scripts = {
-        INFER: _script("guard.lua", CHECK_SHAPES="true", MAX_DEPTH=MAX_DEPTH),
+        INFER: _script("json_guard.lua", CHECK_SHAPES="true", MAX_DEPTH=MAX_DEPTH),
         # What `generate` takes has the model's own names: an input may well be called "shape".
-        GENERATE: _script("guard.lua", CHECK_SHAPES="false", MAX_DEPTH=MAX_DEPTH),
-        MESSAGES: _script("messages.lua", MAX_BYTES=max_bytes),
+        GENERATE: _script("json_guard.lua", CHECK_SHAPES="false", MAX_DEPTH=MAX_DEPTH),
+        MESSAGES: _script("message_guard.lua", MAX_BYTES=max_bytes),
     }
     return {
         "name": GUARD,
