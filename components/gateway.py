@@ -64,7 +64,7 @@ class Gateway(pulumi.ComponentResource):
             "shape": args.deployment.shape,
         }
         if deployment.metrics_port is not None:
-            inputs["fixedMetricsPort"] = deployment.metrics_port
+            inputs["fixed_metrics_port"] = deployment.metrics_port
         if deployment.max_requests_per_second is not None:
             inputs["max_requests_per_second"] = deployment.max_requests_per_second
         allowed = origins(settings.environment.variables.get(VARIABLE, ""))

@@ -1,6 +1,7 @@
 """The provider's schema: its types of resources with their properties, made from their declarations."""
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -21,7 +22,7 @@ def schema(version: str) -> str:
         inputs = _properties(kind.inputs, types)
         outputs = _properties(kind.outputs, types)
         resources[f"triton:index:{name}"] = {
-            "description": (type(kind).__doc__ or "").strip(),
+            "description": cleandoc(type(kind).__doc__ or ""),
             "inputProperties": inputs,
             "requiredInputs": _required(kind.inputs),
             "properties": {**inputs, **outputs},

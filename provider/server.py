@@ -80,7 +80,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     async def Configure(self, request: Any, context: Any) -> Any:
         return provider_pb2.ConfigureResponse(
-            acceptSecrets=True, acceptResources=True, acceptOutputs=True, supportsPreview=False
+            acceptSecrets=True, acceptResources=True, acceptOutputs=False, supportsPreview=False
         )
 
     async def Cancel(self, request: Any, context: Any) -> Any:
@@ -159,7 +159,7 @@ def mistakes(model: type[BaseModel], news: dict[str, Any]) -> list[tuple[tuple[s
         return [
             (item["loc"], item["msg"])
             for item in error.errors(include_url=False, include_input=False)
-            if not any(_overlap(item["loc"], path) for path in unknown)
+            if item["type"] == "extra_forbidden" or not any(_overlap(item["loc"], path) for path in unknown)
         ]
     return []
 

@@ -9,11 +9,11 @@ import docker
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from components.providers.build_context import EnvironmentContextProvider, ServiceContextProvider
 from environment.curated_clone import Environment
 from environment.pip_settings import pip_variables
 from gateway import envoy_command
 from settings.golden import read_golden
+from tests.provider.asking import create
 
 REGISTRY = "localhost:5000"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,8 @@ class Images:
     def environment(self) -> str:
         """The image of the curated environment, with what the examples' scripts need."""
         if not self._environment:
-            made = EnvironmentContextProvider().create(
+            made = create(
+                "EnvironmentContext",
                 {
                     "name": "Tests",
                     "clone": "AzureML-Triton",
@@ -62,9 +63,11 @@ class Images:
                     "baseImage": self.base(),
                     "folder": str(self._folder / "environment"),
                     "locks": str(self._folder / "locks"),
-                }
+                    "curated": {},
+                    "sources": {},
+                },
             )
-            context = Path(made.outs["path"])
+            context = Path(made["path"])
             self._environment = self._build(context, f"{REGISTRY}/tests/environment:1", pip_variables())
         return self._environment
 
@@ -97,7 +100,7 @@ class Images:
                 "digest": "",
                 "golden": json.dumps(read_golden(golden)) if golden.is_file() else "{}",
             }
-        ServiceContextProvider().create(inputs)
+        create("ServiceContext", inputs)
         for path, content in (replace or {}).items():
             (folder / "models" / "m" / str(registered.version) / path).write_bytes(content)
         return self._build(folder, f"{REGISTRY}/tests/service:{tag}", {})

@@ -7,7 +7,6 @@ from components.access_keys import AccessKeys, AccessKeysArgs
 from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.providers.docker_service import DockerServiceProvider
 from targets.docker.engine import Found
 from targets.machine.service import ServiceError
 
@@ -88,7 +87,7 @@ def test_the_service_is_a_child_in_a_network_of_its_own(declare_docker):
     declared = declare_docker()
     network, service = declared.resources["svc-dep-network"], declared.resources["svc-dep-service"]
     assert (network.type, network.parent) == ("docker:index/network:Network", "svc-dep")
-    assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:DockerService", "svc-dep")
+    assert (service.type, service.parent) == ("triton:index:DockerService", "svc-dep")
     # Two stacks may have the same service's name (`overwrite`), but never the same network.
     assert re.fullmatch("triton-serving-test-[0-9a-f]{8}", network.inputs["name"])
     assert service.inputs["network"] == network.inputs["name"]
@@ -118,7 +117,7 @@ def test_limits_come_from_the_deployment(declare_docker):
 def test_the_front_door_is_a_container_with_the_keys_as_secrets(declare_docker):
     declared = declare_docker()
     door, image = declared.resources["svc-gw-front-door"], declared.resources["svc-gw-front-door-image"]
-    assert (door.type, door.parent) == ("pulumi-python:dynamic/triton:DockerFrontDoor", "svc-gw")
+    assert (door.type, door.parent) == ("triton:index:DockerFrontDoor", "svc-gw")
     assert door.secrets == {"primaryKey", "secondaryKey"}
     assert door.inputs["image"] == f"sha256:{'f' * 64}"
     assert image.inputs["name"] == "docker.io/envoyproxy/envoy:v1.40.0"
@@ -151,14 +150,6 @@ def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monk
         declare_docker()
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
     assert "svc-dep-service" in declare_docker().resources
-
-
-def test_a_service_whose_engine_does_not_answer_is_measured_as_unhealthy(monkeypatch, tmp_path):
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
-    read = DockerServiceProvider().read("web", props)
-    assert read.outs["state"] == "Unhealthy"
-    assert read.outs["problems"][0].startswith("no Docker engine answers")
 
 
 @pytest.mark.parametrize("setting", ["port", "metricsPort"])

@@ -2,7 +2,6 @@ import socket
 
 import pytest
 
-from components.providers.process_front_door import ProcessFrontDoorProvider
 from targets.machine.ports import free_ports
 from targets.machine.service import ServiceError
 from tests.certificates import make_certificate
@@ -11,7 +10,7 @@ from tests.certificates import make_certificate
 def test_the_front_door_is_a_child_and_waits_for_the_deployment(declare_service, settings_with):
     port = free_ports(1)[0]
     door = declare_service(settings_with(deployment={"port": port})).resources["svc-gw-front-door"]
-    assert (door.type, door.parent) == ("pulumi-python:dynamic/triton:ProcessFrontDoor", "svc-gw")
+    assert (door.type, door.parent) == ("triton:index:ProcessFrontDoor", "svc-gw")
     assert "svc-dep-service" in door.depends_on
     assert door.inputs["port"] == port
 
@@ -85,9 +84,3 @@ def test_a_taken_port_of_the_metrics_ends_it_before_anything_is_declared(declare
         port = holder.getsockname()[1]
         with pytest.raises(ServiceError, match=rf"deployment.metricsPort {port} is taken by process \d+"):
             declare_service(settings_with(deployment={"metricsPort": port}))
-
-
-def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
-    olds = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "port": 6789}
-    assert ProcessFrontDoorProvider().diff("web", olds, olds).changes
-    assert ProcessFrontDoorProvider().read("web", olds).outs["state"] == "Stopped"

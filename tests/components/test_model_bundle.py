@@ -6,7 +6,7 @@ from bundle.layout import check_layout
 from bundle.problems import LayoutError
 from bundle.registry import Registry, RegistryError
 from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.providers.registered_model import RegisteredModelProvider
+from tests.provider.asking import create
 
 
 def outputs_of(settings):
@@ -20,7 +20,7 @@ def outputs_of(settings):
 def test_a_folder_is_registered_under_its_name(declare, settings_with, tmp_path):
     declared = declare(outputs_of(settings_with()))
     child = declared.resources["svc-m-version"]
-    assert (child.type, child.parent) == ("pulumi-python:dynamic/triton:RegisteredModel", "svc-m")
+    assert (child.type, child.parent) == ("triton:index:RegisteredModel", "svc-m")
     assert declared.values["model_id"] == "triton_model:1"
     assert declared.values["summary"]["models"][0]["name"] == "digits"
 
@@ -56,7 +56,7 @@ def test_a_rollback_updates_what_was_registered_and_its_outputs_are_known_at_pre
     inputs = declared.resources["svc-m-version"].inputs
     folder = declare(outputs_of(settings_with(registry="registry"))).resources["svc-m-version"].inputs
     assert {**inputs, "source": folder["source"]} == folder
-    taken = RegisteredModelProvider().create(inputs).outs
+    taken = create("RegisteredModel", inputs)
     assert (taken["version"], taken["models"][0]["name"]) == (1, "digits")
 
 
@@ -91,37 +91,3 @@ def test_a_version_that_left_the_registry_is_refused(declare, settings_with, tmp
             ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0]))
 
     declare(declared)
-
-
-def test_a_damaged_version_is_registered_again_which_restores_it(tmp_path, settings_with, declare):
-    inputs = declare(outputs_of(settings_with())).resources["svc-m-version"].inputs
-    outputs = RegisteredModelProvider().create(inputs).outs
-    assert not RegisteredModelProvider().diff("id", outputs, inputs).changes
-    next((tmp_path / ".var" / "registry").rglob("model.onnx")).unlink()
-    assert RegisteredModelProvider().diff("id", outputs, inputs).changes
-    assert RegisteredModelProvider().update("id", outputs, inputs).outs == outputs
-    assert not RegisteredModelProvider().diff("id", outputs, inputs).changes
-
-
-@pytest.fixture
-def state(tmp_path, bundle_folder):
-    """A registered version as Pulumi's state has it."""
-    registry = Registry(str(tmp_path / "registry"))
-    version = registry.register("m", check_layout(bundle_folder, target="process"), framework="Multi")
-    return {"registry": registry.url, "name": "m", "digest": version.digest, "version": 1, "path": version.path}
-
-
-def test_where_a_folder_lies_is_no_change(state):
-    news = {**state, "source": "/two", "version": None, "path": None}
-    assert not RegisteredModelProvider().diff("id", {**state, "source": "/one"}, news).changes
-
-
-def test_a_version_that_an_older_release_registered_is_told_anew(state, tmp_path):
-    manifest = tmp_path / "registry" / "m" / "1" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"goldenRules": ', '"goldenRulesOfOld": '))
-    assert RegisteredModelProvider().diff("id", state, state).changes
-
-
-def test_a_version_whose_files_are_gone_is_registered_again():
-    olds = {"digest": "d", "version": 1, "path": "/nowhere"}
-    assert RegisteredModelProvider().diff("id", olds, {"digest": "d"}).changes

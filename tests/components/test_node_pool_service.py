@@ -16,12 +16,11 @@ from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
 from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
 from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
-from components.providers import node_pool_rollout
-from components.providers.node_pool_check import NodePoolCheckProvider
-from components.providers.node_pool_rollout import NodePoolRolloutProvider
+from provider.resources import node_pool_rollout
 from targets.machine.service import ServiceError
 from targets.node_pool.cluster.client import ClusterError
 from tests.certificates import make_certificate
+from tests.provider.asking import changes
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
 
@@ -96,16 +95,16 @@ def test_the_replicas_run_the_image_and_their_rollout_is_watched(deployed):
 
 
 def test_a_changed_deployment_calls_for_another_look_at_its_rollout(deployed, monkeypatch):
-    measured = [("Healthy", [])]
-    monkeypatch.setattr(node_pool_rollout, "_measure", lambda _props: measured[-1])
+    measured = [{"state": "Healthy", "problems": []}]
+    outputs = node_pool_rollout.NodePoolRolloutType.outputs
+    monkeypatch.setattr(node_pool_rollout, "_measured", lambda _inputs: outputs(**measured[-1]))
     before, after = (deployed(deployment={"cpuCores": cores}).resources["svc-dep-rollout"].inputs for cores in (1, 2))
-    provider = NodePoolRolloutProvider()
-    healthy = {**before, "state": "Healthy", "problems": []}
-    assert provider.diff("id", healthy, after).changes
-    assert not provider.diff("id", healthy, before).changes
-    assert provider.diff("id", {**healthy, "state": "Unhealthy"}, before).changes
-    measured.append(("Unhealthy", ["scaled to 0"]))  # whatever the state remembers
-    assert provider.diff("id", healthy, before).changes
+    healthy = {"state": "Healthy", "problems": []}
+    assert changes("NodePoolRollout", before, healthy, after)
+    assert not changes("NodePoolRollout", before, healthy)
+    assert changes("NodePoolRollout", before, {**healthy, "state": "Unhealthy"})
+    measured.append({"state": "Unhealthy", "problems": ["scaled to 0"]})  # whatever the state remembers
+    assert changes("NodePoolRollout", before, healthy)
 
 
 def test_objects_go_to_the_cluster_whose_identity_was_looked_at(deployed):
@@ -191,9 +190,8 @@ def test_a_private_load_balancer_is_passed_by(deployed, internal, asked, tmp_pat
 
 def test_another_address_alone_calls_for_no_check(deployed):
     inputs = deployed().resources["svc-check-run"].inputs
-    provider = NodePoolCheckProvider()
-    assert not provider.diff("id", inputs, {**inputs, "address": "203.0.113.7"}).changes
-    assert provider.diff("id", inputs, {**inputs, "generation": "another"}).changes
+    assert not changes("NodePoolCheck", inputs, {"checks": 5}, {**inputs, "address": "203.0.113.7"})
+    assert changes("NodePoolCheck", inputs, {"checks": 5}, {**inputs, "generation": "another"})
 
 
 def test_a_scoring_only_service_has_no_triton(deployed, scripts, tmp_path):

@@ -2,7 +2,6 @@ import socket
 
 import pytest
 
-from components.providers.process_service import ProcessServiceProvider
 from targets.machine.service import ServiceError
 from targets.process.directory import ServiceDirectory
 
@@ -10,7 +9,7 @@ from targets.process.directory import ServiceDirectory
 def test_the_service_is_a_child_with_all_its_parts(declare_service, settings_with):
     declared = declare_service(settings_with(serviceName="web"))
     service = declared.resources["svc-dep-service"]
-    assert (service.type, service.parent) == ("pulumi-python:dynamic/triton:ProcessService", "svc-dep")
+    assert (service.type, service.parent) == ("triton:index:ProcessService", "svc-dep")
     assert service.inputs["serviceName"] == "web"
     assert service.inputs["bundles"][0]["framework"] == "Multi"
     assert service.inputs["environmentPath"] == "/environments/e"
@@ -56,25 +55,6 @@ def test_with_overwrite_it_is_taken_over(declare_service, settings_with, tmp_pat
     ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/other/prod", overwrite=False)
     declared = declare_service(settings_with(serviceName="web", deployment={"overwrite": True}))
     assert declared.resources["svc-dep-service"].inputs["overwrite"] is True
-
-
-def test_a_stopped_service_differs_although_nothing_was_changed(tmp_path):
-    olds = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
-    assert ProcessServiceProvider().diff("web", olds, olds).changes
-
-
-def test_refresh_measures_the_state(tmp_path):
-    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
-    assert ProcessServiceProvider().read("web", props).outs["state"] == "Stopped"
-
-
-def test_a_service_that_another_stack_has_differs(tmp_path):
-    ServiceDirectory.of(tmp_path, "web").claim("other", overwrite=False)
-    props = {"serviceName": "web", "owner": "o", "stateDirectory": str(tmp_path), "state": "Healthy"}
-    assert ProcessServiceProvider().read("web", props).outs["problems"] == [
-        "the stack other has it now; `make up` takes it back where deployment.overwrite is true"
-    ]
-    assert ProcessServiceProvider().diff("web", props, props).changes
 
 
 def test_a_front_door_whose_port_was_taken_is_no_reason_not_to_refresh(declare_service, settings_with, tmp_path):

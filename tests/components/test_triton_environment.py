@@ -3,7 +3,6 @@ from dataclasses import replace
 import pytest
 
 from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.providers.environment_venv import EnvironmentVenvProvider
 from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
 from environment.curated_clone import SpecError
 
@@ -22,7 +21,7 @@ def environment_of(settings):
 def test_a_clone_becomes_a_venv_with_its_packages(declare, settings_with, tmp_path):
     declared = declare(environment_of(settings_with(environment=CLONE)))
     venv = declared.resources["svc-env-venv"]
-    assert (venv.type, venv.parent) == ("pulumi-python:dynamic/triton:EnvironmentVenv", "svc-env")
+    assert (venv.type, venv.parent) == ("triton:index:EnvironmentVenv", "svc-env")
     assert venv.inputs["pipPackages"] == ["nltk"]
     assert venv.inputs["triton"] is True
     assert declared.values["summary"] == {"name": "My-Triton", "digest": "e" * 64}
@@ -52,16 +51,3 @@ def test_an_unknown_curated_environment_ends_before_anything_is_declared(declare
             TritonEnvironment("svc-env", args)
 
     assert "svc-env" not in declare(declared).resources
-
-
-def test_an_environment_whose_folder_or_python_is_gone_is_built_again(tmp_path):
-    def changes():
-        return EnvironmentVenvProvider().diff("e", {"name": "e", "path": str(tmp_path)}, {"name": "e"}).changes
-
-    assert changes()
-    python = tmp_path / "bin" / "python"
-    python.parent.mkdir()
-    python.symlink_to(tmp_path / "python3.12")
-    assert changes()
-    (tmp_path / "python3.12").touch()
-    assert not changes()

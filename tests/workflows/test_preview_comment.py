@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / ".github" / "scripts" / "preview_comment.py"
-URN = "urn:pulumi:staging::triton-serving::triton:index:Gateway$pulumi-python:dynamic/triton:FrontDoor::web-gateway"
+URN = "urn:pulumi:staging::triton-serving::triton:index:Gateway$triton:index:ProcessFrontDoor::web-gateway"
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +42,8 @@ def test_the_comment_counts_and_names_what_changes(preview_comment: ModuleType) 
     comment = preview_comment.render([preview_comment.record("staging", preview())])
     assert comment.startswith(preview_comment.MARKER)
     assert "| `staging` |  | 1 | 1 |  | 7 | changes |" in comment
-    assert "- `~` `pulumi-python:dynamic/triton:FrontDoor` `web-gateway` (`routes`)" in comment
-    assert "- `+-` `pulumi-python:dynamic/triton:FrontDoor` `web-gateway` (`port`)" in comment
+    assert "- `~` `triton:index:ProcessFrontDoor` `web-gateway` (`routes`)" in comment
+    assert "- `+-` `triton:index:ProcessFrontDoor` `web-gateway` (`port`)" in comment
     assert comment.count("\n- ") == 2
 
 

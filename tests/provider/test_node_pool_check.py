@@ -11,10 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from components.providers import node_pool_check
-from components.providers.node_pool_check import NodePoolCheckProvider
-from components.providers.smoke_check import SmokeCheckError
+from provider.resources.node_pool_check import NodePoolCheckType
 from targets.machine.ports import free_ports
+from targets.node_pool import check
+from targets.smoke_check import SmokeCheckError
+from tests.provider.asking import create
 
 KEY = "k" * 43
 
@@ -86,52 +87,19 @@ def properties(address, **changed):
         "certificate": "",
         "bundles": [],
         "score": None,
+        "sleeps": False,
+        "settings": "digest",
+        "generation": "g",
         **changed,
     }
 
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch):
-    monkeypatch.setattr(node_pool_check, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(check, "_POLL_SECONDS", 0.01)
 
 
-def test_a_load_balancer_is_asked_at_its_address():
-    with serving() as address:
-        outputs = NodePoolCheckProvider().create(properties(address)).outs
-    assert outputs["checks"] == 2
-
-
-def test_a_service_that_wakes_up_is_waited_for():
-    class Sleepy(Door):
-        unready = 20
-
-    with serving(Sleepy) as address:
-        assert NodePoolCheckProvider().create(properties(address)).outs["checks"] == 2
-
-
-def test_one_that_never_answers_fails_with_its_last_word():
-    class Dead(Door):
-        unready = 10**9
-
-    with serving(Dead) as address, pytest.raises(SmokeCheckError, match="no answer within 1 s; the last was: 503"):
-        NodePoolCheckProvider().create(properties(address, patienceSeconds=1))
-
-
-def test_a_wrong_key_fails_the_check():
-    with serving() as address, pytest.raises(SmokeCheckError, match="GET /: expected 200, received 401"):
-        NodePoolCheckProvider().create(properties(address, key="another key"))
-
-
-def test_the_certificate_is_expected_of_the_services_host_whatever_the_address(certificate):
-    secured = {"scheme": "https", "certificate": str(certificate)}
-    with serving(certificate=certificate) as address:
-        named = properties(address, serverName="models.example", **secured)
-        assert NodePoolCheckProvider().create(named).outs["checks"] == 2
-        with pytest.raises(SmokeCheckError, match="certificate verify failed"):
-            NodePoolCheckProvider().create(properties(address, patienceSeconds=1, **secured))
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def asked(monkeypatch):
     """What was asked of a cluster whose port-forwards lead to a front door."""
     asked = []
@@ -143,17 +111,54 @@ def asked(monkeypatch):
             with serving() as address:
                 yield int(address.rpartition(":")[2])
 
-    monkeypatch.setattr(node_pool_check, "cluster_of", lambda props: Cluster())
+    monkeypatch.setattr(NodePoolCheckType.inputs, "open", lambda _inputs: Cluster())
     return asked
 
 
+def test_a_load_balancer_is_asked_at_its_address(asked):
+    with serving() as address:
+        outputs = create("NodePoolCheck", properties(address))
+    assert outputs["checks"] == 2
+    assert asked == []
+
+
+def test_a_service_that_wakes_up_is_waited_for():
+    class Sleepy(Door):
+        unready = 20
+
+    with serving(Sleepy) as address:
+        assert create("NodePoolCheck", properties(address))["checks"] == 2
+
+
+def test_one_that_never_answers_fails_with_its_last_word():
+    class Dead(Door):
+        unready = 10**9
+
+    with serving(Dead) as address, pytest.raises(SmokeCheckError, match="no answer within 1 s; the last was: 503"):
+        create("NodePoolCheck", properties(address, patienceSeconds=1))
+
+
+def test_a_wrong_key_fails_the_check():
+    with serving() as address, pytest.raises(SmokeCheckError, match="GET /: expected 200, received 401"):
+        create("NodePoolCheck", properties(address, key="another key"))
+
+
+def test_the_certificate_is_expected_of_the_services_host_whatever_the_address(certificate):
+    secured = {"scheme": "https", "certificate": str(certificate)}
+    with serving(certificate=certificate) as address:
+        named = properties(address, serverName="models.example", **secured)
+        assert create("NodePoolCheck", named)["checks"] == 2
+        with pytest.raises(SmokeCheckError, match="certificate verify failed"):
+            create("NodePoolCheck", properties(address, patienceSeconds=1, **secured))
+
+
 def test_a_load_balancer_that_lets_others_in_is_passed_by_in_favour_of_a_port_forward(asked, monkeypatch):
-    monkeypatch.setattr(node_pool_check, "_BALANCER_SECONDS", 0)
+    monkeypatch.setattr(check, "_BALANCER_SECONDS", 0)
     closed = f"127.0.0.1:{free_ports(1)[0]}"
-    assert NodePoolCheckProvider().create(properties(closed)).outs["checks"] == 2
+    assert create("NodePoolCheck", properties(closed))["checks"] == 2
     assert asked == [("serving", "svc", 8080)]
 
 
 def test_without_an_address_it_goes_by_port_forward(asked):
-    assert NodePoolCheckProvider().create(properties("")).outs["checks"] == 2
+    assert create("NodePoolCheck", properties(""))["checks"] == 2
     assert asked == [("serving", "svc", 8080)]
