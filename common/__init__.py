@@ -1,1 +1,1 @@
-"""What every part may use, and that uses no part."""
+"""Helpers that every part may import, and that import no part."""

@@ -1,4 +1,4 @@
-"""Files written so that a reader, a full disk or a power cut meets the old one or the new one, whole."""
+"""Write files so that after a crash, a full disk or a power cut there is the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from pathlib import Path
 
 
 def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, replace: bool = True) -> None:
-    """Write a file and its folder; its permissions stay, or become `mode`. Without `replace`, one that is there stays.
+    """Write a file at once, and make its folder.
 
-    Raises OSError when that fails, FileExistsError for one that stays; what was there is then untouched.
+    Args:
+        path: The file; where it is a link, the file that it leads to is replaced.
+        content: The whole content; a text is written as UTF-8.
+        mode: The file's permissions; by default those of the file that it replaces.
+        replace: Whether to replace a file that exists.
+
+    Raises:
+        FileExistsError: The file exists, and `replace` is false.
+        OSError: Writing failed. The old file is untouched.
     """
-    target = path.resolve()  # a link stays one
+    target = path.resolve()  # so that a link stays a link
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.new")
     with suppress(FileNotFoundError):

@@ -4,10 +4,9 @@ __all__ = ["UserError"]
 
 
 class UserError(Exception):
-    """Tell a person what is wrong: the name of the thing, the mistake, what was expected and the fix.
+    """An error for a person. Its text names the thing, says what is wrong and what was expected, and gives the fix.
 
-    A command prints its text alone and ends with exit code 1. Every other exception is a fault of the code or of the
-    machine, and shows its traceback.
+    A command prints the text without a traceback and ends with exit code 1.
 
         UserError
         ├── SettingsError          settings/    mistakes in a stack's file, all at once

@@ -1,9 +1,9 @@
-"""Credentials in URLs: found in settings, and blanked in every text that people or logs get.
+"""Credentials in URLs: find them in settings, and blank them in every text for people or logs.
 
 sftp://me:secret@host/x          ->  sftp://me:***@host/x
 https://token@host/simple        ->  https://***@host/simple
 https://host/x.whl?sig=abc       ->  https://host/x.whl?***
-abfs://container@account/...     stays: there the name before the '@' is no credential
+abfs://container@account/...     stays: the name before the '@' is no credential there
 """
 
 import re
@@ -14,7 +14,7 @@ __all__ = ["credential_in", "redacted"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _END = re.compile(r"[\s\"'<>`]")
-# Userinfo that is a name alone: of those who prove themselves otherwise, or Azure's containers.
+# Schemes whose user alone is no credential: the user logs in by a key, or the name is a container of Azure's.
 _NAMES_ALONE = re.compile(r"(abfss?|wasbs?|az|adl|sftp|scp|smb|hdfs|webhdfs|([a-z]+\+)?ssh)://", re.IGNORECASE)
 _SECRET_NAME = re.compile(
     r"(?:^|&)([^=&]*(?:token|secret|password|passwd|pwd|key|auth|sig|signature|credential)[^=&]*)=", re.IGNORECASE
@@ -22,7 +22,7 @@ _SECRET_NAME = re.compile(
 
 
 def redacted(text: str) -> str:
-    """Blank what may be a credential in the URLs of a text: passwords, tokens in place of a user, queries."""
+    """Blank everything in the URLs of a text that may be a credential: passwords, tokens in place of users, queries."""
     shown, end = "", 0
     for url in _urls(text):
         user = url.user
@@ -37,7 +37,7 @@ def redacted(text: str) -> str:
 
 
 def credential_in(text: str) -> str:
-    """Say which part of the URLs in a text may be a credential; "" where there is none."""
+    """Say which part of the URLs in a text may be a credential; "" where no part may be."""
     for url in _urls(text):
         if ":" in url.user:
             return "a password"
@@ -74,12 +74,12 @@ def _urls(text: str) -> Iterator[_Url]:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The userinfo of a URL, and what follows it.
+    """Split the userinfo of a URL from the rest.
 
-    A password may hold signs that should have been escaped: it goes on to the last '@', wherever that stands.
+    A password may contain characters that should have been escaped, so it ends at the last '@', wherever that stands.
     """
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in rest and re.match(r"[^\[:@/?#]*:(?!\d*([/?#]|$))", rest):  # what follows the colon is no port
+    if "@" in rest and re.match(r"[^\[:@/?#]*:(?!\d*([/?#]|$))", rest):  # no port follows the colon
         user = rest.rpartition("@")[0]
     elif "@" in authority:
         user = authority.rpartition("@")[0]

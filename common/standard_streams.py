@@ -1,4 +1,4 @@
-"""Standard streams that can always be written to: a command goes on when whoever read its output has gone."""
+"""Keep the standard streams writable, so that a command goes on after the reader of its output has gone."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import TextIO
 
 
 def keep_open() -> None:
-    """Opens the null device in place of each standard stream that is closed, or whose reader goes away from now on.
+    """Open the null device for each standard stream that is closed, or whose reader goes away later.
 
-    Otherwise the next file that is opened would take a closed stream's number, and the children's output.
+    Otherwise the next file that the program opens would get a closed stream's number, and with it the children's
+    output.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            # The lowest number that is free, for children too.
+            # The kernel gives the lowest free number, which is this one; children inherit it.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stdout = _writer(1, sys.stdout)
@@ -26,7 +27,7 @@ def keep_open() -> None:
 
 
 def _writer(number: int, given: TextIO | None) -> io.TextIOWrapper:
-    """A text stream on a file descriptor, in the encoding of the one that Python made."""
+    """Make a text stream on a file descriptor, with the encoding of the stream that Python made."""
     buffered = io.BufferedWriter(_Unread(number, "w", closefd=False))
     return io.TextIOWrapper(
         buffered,
@@ -38,7 +39,7 @@ def _writer(number: int, given: TextIO | None) -> io.TextIOWrapper:
 
 
 class _Unread(io.FileIO):
-    """A file that becomes the null device once nobody reads it any more."""
+    """A file that becomes the null device once nobody reads it any longer."""
 
     def write(self, data, /):  # type: ignore[no-untyped-def]
         try:

@@ -1,4 +1,4 @@
-"""What an image is built from: a Dockerfile and a folder that holds the files it names and no other."""
+"""Build contexts of images: a Dockerfile, and a folder with exactly the files that it names."""
 
 import hashlib
 import json
@@ -18,14 +18,17 @@ from environment.source_folder import read_source
 
 __all__ = ["BuildContext", "ServedFiles", "environment_context", "service_context"]
 
-_LONG_AGO = 315_532_800  # 1980: the same content makes the same layer, whenever it is written
+_LONG_AGO = 315_532_800  # 1980: the same content makes the same layer, whenever somebody writes it
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """A Dockerfile and its files: path in the context to a text or to a file of this machine.
+    """A Dockerfile and its files.
 
-    `digest` is of everything that decides the image's content.
+    Attributes:
+        dockerfile: The Dockerfile's text.
+        files: By its path in the context, a file's text, or the file of this machine that has it.
+        digest: The digest of everything that decides the image's content.
     """
 
     dockerfile: str
@@ -33,7 +36,7 @@ class BuildContext:
     digest: str
 
     def write(self, folder: Path) -> None:
-        """Make `folder` hold this context and nothing else; a context that was there is replaced whole.
+        """Write this context to a folder, in place of everything that the folder holds.
 
         Permissions and times are the same on every machine, because they become part of the image.
         """
@@ -62,7 +65,15 @@ class BuildContext:
 def environment_context(
     environment: Environment, *, base_image: str, curated: Lock, packages: Lock, serving: Path
 ) -> BuildContext:
-    """The context of an environment's image; `curated` locks its curated packages alone, `packages` all of them."""
+    """Make the context of an environment's image.
+
+    Args:
+        environment: The environment.
+        base_image: The image to start from, with `python3` and pip.
+        curated: The lock of the curated packages alone.
+        packages: The lock of all packages.
+        serving: The folder of the package `serving`.
+    """
     digest = _digest(
         dockerfile=environment_dockerfile(environment, base_image=base_image, digest=""),
         base_image=base_image,
@@ -78,7 +89,16 @@ def environment_context(
 
 @dataclass(frozen=True, kw_only=True)
 class ServedFiles:
-    """A registered bundle as files: its folder on this machine and the paths in there, its digest, who serves it."""
+    """A registered bundle whose files go into an image.
+
+    Attributes:
+        name: The bundle's name.
+        version: Its version.
+        digest: The digest of its content.
+        folder: Its folder on this machine.
+        files: The paths of its files in that folder.
+        framework: The framework that it was registered with.
+    """
 
     name: str
     version: int
@@ -97,9 +117,15 @@ def service_context(
     source_directory: Path | None = None,
     holds_models: bool = True,
 ) -> BuildContext:
-    """The context of a service's image; `probes` are the files of `serving.probing.probe`, by their paths in the image.
+    """Make the context of a service's image.
 
-    Without `holds_models` the bundles' files are left out, for a Triton that reads them from an object store.
+    Args:
+        bundles: The registered bundles.
+        environment_image: The image of the environment.
+        probes: The texts of the files that `serving.probing.probe` reads, by their paths in the image.
+        entry_script: The entry script's path in its folder.
+        source_directory: The entry script's folder.
+        holds_models: Whether the image holds the bundles' files. Otherwise Triton reads them from an object store.
     """
 
     def dockerfile(digest: str) -> str:

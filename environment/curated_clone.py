@@ -1,4 +1,4 @@
-"""Environments as Azure ML's users know them: got by name, cloned, extended with pip packages and variables."""
+"""Environments as users of Azure ML know them: curated ones by name, their clones, pip packages and variables."""
 
 import re
 from collections.abc import Mapping
@@ -15,15 +15,19 @@ __all__ = ["Environment", "SpecError"]
 
 
 class SpecError(UserError):
-    """An environment that cannot be: an unknown name, or a pip package that is none or contradicts a curated pin."""
+    """An environment's name is unknown or invalid, or a pip package is malformed or contradicts a curated pin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """An environment to serve from: a curated one, or a clone of it with pip packages and variables of its own.
+    """A curated environment, or a clone of one with pip packages and variables of its own.
 
-    Nothing here touches the disk or the network: `environment.venv` makes a virtual environment of it, and
+    It touches neither disk nor network: `environment.venv` makes a virtual environment of it, and
     `environment.dockerfile` an image.
+
+    Example:
+        environment = Environment.get("AzureML-Triton").clone("My-Triton").add_pip_package("nltk==3.9.1")
+        built = build(environment, root=Path(".var/environments"))
     """
 
     name: str
@@ -33,7 +37,11 @@ class Environment:
 
     @classmethod
     def get(cls, name: str) -> "Environment":
-        """Get the curated environment of this name; `SpecError` names the nearest one when there is none."""
+        """Get the curated environment of this name.
+
+        Raises:
+            SpecError: There is none; the text names the nearest one.
+        """
         known = read_curated()
         if name not in known:
             folded = {candidate.lower(): candidate for candidate in known}
@@ -44,7 +52,11 @@ class Environment:
         return cls(name=name, curated=curated, variables=dict(curated.variables))
 
     def clone(self, name: str) -> "Environment":
-        """Copy this environment under a name of its own: letters, digits, `_`, `.` and `-`."""
+        """Copy this environment under another name.
+
+        Raises:
+            SpecError: The name has other characters than letters, digits, `_`, `.` and `-`, or too many.
+        """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name):
             raise SpecError(
                 f"environment name {name!r} names a folder and an image: expected up to 63 letters, digits, "
@@ -55,8 +67,8 @@ class Environment:
     def add_pip_package(self, package: str) -> "Environment":
         """Return this environment with one more pip package, a PEP 508 requirement such as `nltk==3.9.1`.
 
-        Raises `SpecError` for text that is no requirement and for one that contradicts a pin of the curated
-        environment.
+        Raises:
+            SpecError: The text is no requirement, or contradicts a pin of the curated environment.
         """
         requirement = _parse(package)
         pins = [pin for pin in map(Requirement, self.curated.packages) if _same_package(pin, requirement)]
@@ -69,12 +81,12 @@ class Environment:
         return replace(self, pip_packages=(*self.pip_packages, str(requirement)))
 
     def with_variables(self, variables: Mapping[str, str]) -> "Environment":
-        """Return this environment with these environment variables set, over those it has."""
+        """Return this environment with more environment variables; they override the present ones."""
         return replace(self, variables={**self.variables, **variables})
 
     @property
     def requirements(self) -> tuple[str, ...]:
-        """What entry scripts find installed: the curated pins, then the pip packages added."""
+        """Return the packages that entry scripts find installed: the curated pins, then the added pip packages."""
         return (*self.curated.packages, *self.pip_packages)
 
 

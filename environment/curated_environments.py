@@ -17,7 +17,7 @@ class _Data(BaseModel):
 
 
 class Image(_Data):
-    """The image that environments in containers start from: a release of NVIDIA's Triton image."""
+    """A release of NVIDIA's Triton image, from which environments in containers start."""
 
     repository: str
     release: str
@@ -26,19 +26,19 @@ class Image(_Data):
 
     @property
     def reference(self) -> str:
-        """The image's name and tag, e.g. `nvcr.io/nvidia/tritonserver:24.12-py3`."""
+        """Return the image's name and tag, such as `nvcr.io/nvidia/tritonserver:24.12-py3`."""
         return f"{self.repository}:{self.release}-py3"
 
 
 class WheelPackages(_Data):
-    """Pip packages that the Python-based backends import, with and without a GPU."""
+    """The pip packages that the Python-based backends import, without and with a GPU."""
 
     cpu: tuple[str, ...]
     gpu: tuple[str, ...]
 
 
 class Wheel(_Data):
-    """Triton's server as a PyPI wheel, for machines without containers, and what it runs on."""
+    """Triton's server as a PyPI wheel, for machines without containers, and the machines that can run it."""
 
     requirement: str
     hash: str

@@ -1,4 +1,4 @@
-"""Where things lie in the images: what every target that runs containers relies on.
+"""The paths and ports in the images, on which every target with containers relies.
 
 The service image starts as user `USER`, writes to `/tmp` alone, and has `tritonserver` and `python` on its PATH.
 """
@@ -26,5 +26,5 @@ SCORER_PORT = 5001
 
 
 def repository(name: str, version: int) -> str:
-    """Triton's model repository of a registered bundle in the service image."""
+    """Return the path of a registered bundle's model repository in the service image."""
     return f"{MODELS}/{name}/{version}/triton"

@@ -1,4 +1,4 @@
-"""A Python interpreter as Triton needs it: Triton's Python backend embeds the interpreter's shared library."""
+"""Python interpreters of this machine, with the shared library that Triton's Python backend embeds."""
 
 import json
 import subprocess
@@ -11,8 +11,8 @@ import uv
 
 __all__ = ["Interpreter", "inspect", "installed"]
 
-# Runs in the interpreter under inspection. The shared library is looked for where Python says it was installed, then as
-# the dynamic loader would find it: distributions keep it in a package and a folder of its own.
+# Runs in the inspected interpreter. It looks for the shared library where Python says that it was installed, then where
+# the dynamic loader finds it: distributions keep it in a package and a folder of its own.
 _FACTS = """
 import ctypes, json, os, re, sys, sysconfig
 version = "%d.%d" % sys.version_info[:2]
@@ -40,8 +40,16 @@ print(json.dumps({
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """An interpreter: its version (`3.11.7`), where it is installed, its shared library, if it has one, and whether it
-    has the headers that extensions are compiled with.
+    """A Python interpreter of this machine.
+
+    Attributes:
+        executable: The program.
+        version: Its version, such as `3.11.7`.
+        implementation: `cpython`, or another.
+        prefix: The folder of its installation.
+        platform: The platform that its packages are for.
+        library: Its shared library; None where it has none.
+        headers: Whether it has the headers that extensions are compiled with.
     """
 
     executable: Path
@@ -54,13 +62,13 @@ class Interpreter:
 
     @property
     def minor_version(self) -> str:
-        """The version as Triton's wheel names it, e.g. `3.11`."""
+        """Return the version as Triton's wheel names it, such as `3.11`."""
         return ".".join(self.version.split(".")[:2])
 
 
 @cache
 def inspect(executable: Path | None = None) -> Interpreter:
-    """Ask an interpreter about itself; by default the one that runs this program."""
+    """Ask an interpreter about itself; by default the interpreter of this program."""
     executable = executable or Path(sys.executable)
     answer = subprocess.run(
         [str(executable), "-I", "-c", _FACTS], capture_output=True, text=True, check=True, timeout=30
@@ -79,7 +87,7 @@ def inspect(executable: Path | None = None) -> Interpreter:
 
 @cache
 def installed() -> tuple[Interpreter, ...]:
-    """Every CPython that uv finds on this machine: on PATH, and those that uv installed."""
+    """Inspect every CPython that uv finds: those on PATH and those that uv installed."""
     listed = subprocess.run(
         [uv.find_uv_bin(), "python", "list", "--only-installed", "--no-config", "--output-format", "json"],
         capture_output=True,

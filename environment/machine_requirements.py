@@ -1,4 +1,4 @@
-"""What a machine must be to run Triton from its wheel, told before anything is built."""
+"""The requirements of Triton's wheel on a machine, checked before anything is built."""
 
 import ctypes
 import os
@@ -11,14 +11,19 @@ from environment.interpreter import Interpreter, inspect, installed
 
 __all__ = ["interpreter_for", "why_not"]
 
-# Shared libraries that the wheel's server takes from the machine; every desktop and server distribution has them.
+# The wheel's server takes these shared libraries from the machine; every desktop and server distribution has them.
 _LIBRARIES = ("libstdc++.so.6", "libz.so.1")
 
 
 def interpreter_for(wheel: Wheel, *, triton: bool = True) -> Interpreter:
-    """The interpreter for an environment, with or without Triton: this program's, or another of this machine that fits.
+    """Choose the interpreter for an environment: this program's where it fits, else another one of this machine.
 
-    One on which packages have to be compiled comes last. This program's where none fits: `why_not` tells what it lacks.
+    An interpreter on which packages must be compiled does not count as fitting. Where none fits, this program's is
+    returned, and `why_not` tells what it lacks.
+
+    Args:
+        wheel: Triton's wheel.
+        triton: Whether the environment gets Triton too.
     """
     running = inspect()
     quick = [version for version in wheel.pythons if version not in wheel.compiles_on]
@@ -30,9 +35,11 @@ def interpreter_for(wheel: Wheel, *, triton: bool = True) -> Interpreter:
 
 
 def why_not(wheel: Wheel, interpreter: Interpreter | None = None) -> tuple[str, ...]:
-    """List why Triton's wheel cannot run on this machine, and what would help.
+    """List why Triton's wheel cannot run on this machine, and what would help; empty where it can.
 
-    `interpreter` is by default the one that fits best.
+    Args:
+        wheel: Triton's wheel.
+        interpreter: The interpreter to run on; by default the choice of `interpreter_for`.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64":
         return (

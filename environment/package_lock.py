@@ -1,4 +1,4 @@
-"""The lock of an environment: every package that it gets, with version and hashes, as uv resolved them."""
+"""The lock of an environment: every package that it gets, with version and hashes, as uv resolves them."""
 
 import hashlib
 import re
@@ -16,23 +16,23 @@ __all__ = ["Lock", "ResolutionError", "resolve"]
 
 
 class ResolutionError(UserError):
-    """Packages that cannot be installed together, or found at all: the resolver's own words."""
+    """Packages do not go together, or do not exist. The text has the resolver's own words."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A resolution, for one Python and platform or with markers for all; `text` is a requirements file with hashes."""
+    """A resolution for one Python and platform, or with markers for all; `text` is a requirements file with hashes."""
 
     text: str
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of the text, in hex."""
+        """Return the SHA-256 of the text, in hex."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @property
     def packages(self) -> dict[str, str]:
-        """The locked packages' versions, by name; a package locked to a URL has that in place of a version."""
+        """Return the locked versions by package; a package that is locked to a URL has the URL as its version."""
         return dict(re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*])?(?:==| @ )(\S+)", self.text, re.MULTILINE))
 
 
@@ -46,14 +46,22 @@ def resolve(
     project: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Lock:
-    """Resolve requirements for an interpreter of this machine, or (None) for every Python from 3.10 on, anywhere.
+    """Resolve requirements.
 
-    `name` is the environment's, and `pins` are those of `requirements` that the user did not write: both serve the
-    error. `project` is a folder whose `pyproject.toml` adds its dependencies. The lock is kept in `store` and taken
-    from there the next time the same is asked, so that an environment does not change because a package was released
-    meanwhile.
+    The lock is kept and used again for the same requirements, so that a new release of a package does not change an
+    environment.
 
-    Raises `ResolutionError` with the resolver's words.
+    Args:
+        requirements: The requirements, in PEP 508's form.
+        name: The environment's name, for the error.
+        python: The interpreter to resolve for; None for every Python from 3.10 on, on every platform.
+        store: The folder that keeps locks.
+        pins: The requirements that the user did not write, for the error.
+        project: A folder whose `pyproject.toml` adds its dependencies.
+        progress: Called with each line worth showing.
+
+    Raises:
+        ResolutionError: The requirements have no resolution.
     """
     pyproject = project / "pyproject.toml" if project else None
     version = f"{python.version} {python.platform}" if python else "universal"

@@ -1,8 +1,8 @@
-"""The user's pip configuration, said to uv.
+"""The user's pip configuration, translated for uv.
 
-uv reads its own variables and files, never pip's. A machine that reaches packages only through pip's configuration (an
-index of its own, a certificate, a proxy) would lose them. So what pip is told, in `PIP_*` variables or its
-configuration files, becomes uv's variables wherever uv has not been told itself.
+uv reads its own variables and files, never pip's. A machine that reaches packages only through pip's configuration (a
+private index, a certificate, a proxy) would lose them. So each setting of pip, from a `PIP_*` variable or a
+configuration file, becomes a variable of uv's, unless the user sets that for uv already.
 """
 
 import configparser
@@ -15,7 +15,7 @@ __all__ = ["pip_variables", "uv_variables"]
 
 SYSTEM_FILE = Path("/etc/pip.conf")
 
-# pip's option, the variable that tells uv the same, and what else would tell it already
+# pip's option, uv's variable for it, and the other variables that uv would take it from
 _COUNTERPARTS = (
     ("index-url", "UV_DEFAULT_INDEX", ("UV_INDEX_URL",)),
     ("extra-index-url", "UV_INDEX", ("UV_EXTRA_INDEX_URL",)),
@@ -31,9 +31,9 @@ _COUNTERPARTS = (
 
 
 def uv_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Say pip's settings in uv's variables; those that `environ` gives uv already are left out.
+    """Translate pip's settings into uv's variables, except those that `environ` sets for uv already.
 
-    The values may hold credentials: they are for a process's environment, not for print.
+    The values may contain credentials: give them to a process, and never print them.
     """
     told = _from_files(environ) | _from_variables(environ)
     variables = {}
@@ -42,7 +42,7 @@ def uv_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
             continue
         value = told[option].strip()
         if option == "find-links":
-            # pip passes over a folder that is not there, uv stops
+            # pip ignores a missing folder, uv stops at it
             value = ",".join(place for place in value.split() if "://" in place or Path(place).exists())
         elif option in ("extra-index-url", "trusted-host"):
             value = " ".join(value.split())
@@ -52,9 +52,9 @@ def uv_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def pip_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Say where packages come from in pip's own variables, for a pip elsewhere: a build that this machine starts.
+    """Collect in pip's variables where packages come from, for the pip of an image's build.
 
-    The values may hold credentials, as those of `uv_variables` may.
+    The values may contain credentials: give them to a process, and never print them.
     """
     told = _from_files(environ) | _from_variables(environ)
     told.setdefault("index-url", environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or "")
@@ -79,7 +79,7 @@ def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except (OSError, UnicodeDecodeError, configparser.Error):
-            continue  # pip itself will have said so
+            continue  # pip itself complains about it
         for section in ("global", "install"):
             if parser.has_section(section):
                 options |= {name.replace("_", "-"): value for name, value in parser.items(section)}
@@ -87,7 +87,7 @@ def _from_files(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield pip's configuration files in its own order, the later the stronger."""
+    """Yield pip's configuration files in pip's order: a later one overrides an earlier one."""
     named = environ.get("PIP_CONFIG_FILE")
     if named == os.devnull:
         return

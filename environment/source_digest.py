@@ -1,4 +1,4 @@
-"""Digests of source folders."""
+"""The digest of a source folder."""
 
 import hashlib
 import stat
@@ -10,12 +10,12 @@ __all__ = ["digest_of", "is_executable"]
 
 
 def is_executable(file: Path) -> bool:
-    """Tell whether its owner may execute a file."""
+    """Tell whether a file's owner may execute it."""
     return bool(file.stat().st_mode & stat.S_IXUSR)
 
 
 def digest_of(folder: Path) -> str:
-    """Digest a source folder: the SHA-256, in hex, over its files' names, contents and whether they are executable."""
+    """Compute the SHA-256, in hex, over the names, contents and executable bits of a source folder's files."""
     digest = hashlib.sha256()
     for path in read_source(folder).files:
         content = (folder / path).read_bytes()

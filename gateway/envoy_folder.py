@@ -1,4 +1,4 @@
-"""Writing rendered files where Envoy reads them: each atomically, in an order that is safe at every step."""
+"""Write rendered files to the folder that Envoy reads: each atomically, in an order that is safe at every step."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from common.waiting import Cancelled
 from gateway.admin import Admin, AdminError
 from gateway.envoy_files import BOOTSTRAP_FILE, SECRET_FILES, version
 
-# What a file refers to comes before it: keys and certificate before the listener that uses them, endpoints before
-# clusters, clusters before routes.
+# A file comes after everything that it refers to: the listener after keys and certificate, clusters after endpoints,
+# routes after clusters.
 _ORDER = ("keys.json", "tls.json", "endpoints.", "clusters.json", "routes.json", "listeners.json", BOOTSTRAP_FILE)
 
 
@@ -21,17 +21,17 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     """Write some of the rendered files, each atomically, and leave the others alone.
 
     Args:
-        directory: The folder that Envoy reads; made (owner only) where it is missing.
-        files: File name to text, as rendered.
-        admin: The Envoy that reads the folder, if it runs: each file that it reads already is in use before the next
-            one is written. Files that it does not know yet are there when a later one refers to them.
+        directory: The folder that Envoy reads. A missing one is made, for the owner only.
+        files: The rendered texts by file name.
+        admin: The Envoy that reads the folder, if it runs. Each file that Envoy reads already must be in use before the
+            next one is written. A file that is new to Envoy is in place before a later one refers to it.
 
     Returns:
-        Names of the files whose content changed, in the order of writing. A changed bootstrap asks for a restart.
+        The names of the files whose content changed, in the order of writing. A changed bootstrap needs a restart.
 
     Raises:
-        admin.AdminError: Envoy refused a file, or did not take it in time. The file of before is back in its place, so
-            that an Envoy that starts again serves as this one does.
+        AdminError: Envoy refused a file, or did not take it in time. The previous file is back in its place, so that
+            a restarted Envoy serves as this one does.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     changed = []
@@ -40,7 +40,7 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
         before = path.read_text() if path.exists() else None
         if before == files[name]:
             continue
-        # A file that was not there is not read yet, though Envoy may still count one of that name of long ago.
+        # Envoy does not read a new file yet, but its counters may still know an old file of that name.
         read = admin.rejections() if admin is not None and before is not None else {}
         _move_into_place(path, files[name])
         if admin is not None and before is not None and name in read:
@@ -54,10 +54,10 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
 
 
 def install(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
-    """Write the whole set of rendered files, and delete those of an earlier set that it no longer has.
+    """Write the whole set of rendered files, and delete files of an earlier set that the new set lacks.
 
-    Where clusters go away, they stay until the new routes are in use, so that Envoy never sees a route to a cluster
-    that is not there. Arguments and result as in `replace`.
+    A cluster that goes away stays until the new routes are in use, so that Envoy never has a route to a missing
+    cluster. Arguments, result and errors are those of `replace`.
     """
     clusters = directory / "clusters.json"
     steps = dict(files)
@@ -77,7 +77,7 @@ def _rank(name: str) -> tuple[int, str]:
 
 
 def _with_clusters_of(old_text: str, new_text: str) -> str:
-    """The new clusters, and those of the old ones that the new ones lack."""
+    """Return the new clusters together with the old ones that the new ones lack."""
     old, new = json.loads(old_text), json.loads(new_text)
     names = {cluster["name"] for cluster in new["resources"]}
     kept = [cluster for cluster in old["resources"] if cluster["name"] not in names]

@@ -1,4 +1,4 @@
-"""Envoy's own log (its standard error), where it gives its reasons."""
+"""Envoy's own log (its standard error), which gives Envoy's reasons."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ _END = re.compile(r"\[critical\]\S* \[.*?\] (?:error `)?(.*?)(?:` initializing .
 
 
 class Log:
-    """What Envoy writes to the log file `path` from now on, told once; the file need not be there yet."""
+    """Find reasons among the lines that Envoy writes to a file from now on, each once; the file may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._start = path.stat().st_size if path.exists() else 0
 
     def refusal(self) -> str | None:
-        """Why Envoy refused a file, the last time."""
+        """Return why Envoy refused a file the last time; None where it did not."""
         return self._last(_REFUSAL)
 
     def end(self) -> str | None:
-        """Why Envoy gave up."""
+        """Return why Envoy gave up; None where it did not."""
         return self._last(_END)
 
     def _last(self, pattern: re.Pattern[str]) -> str | None:
         if not self._path.exists():
             return None
         with self._path.open(errors="replace") as file:
-            if self._path.stat().st_size >= self._start:  # else it was rotated
+            if self._path.stat().st_size >= self._start:  # otherwise the log was rotated
                 file.seek(self._start)
             found = pattern.findall(file.read())
             if found:

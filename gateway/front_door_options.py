@@ -1,4 +1,4 @@
-"""Options of the front door, with their defaults and limits."""
+"""The options of the front door, with their defaults and limits."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ HIGHEST = {
 
 
 def memory_for(request_megabytes: int) -> int:
-    """The least memory (bytes) for requests of so many megabytes: two of them, held whole and looked at at once."""
+    """Return the least memory (bytes) for requests of this size: Envoy holds and checks two whole ones at once."""
     return max(512, 256 + 4 * request_megabytes) * 2**20
 
 
 @dataclass(frozen=True)
 class Address:
-    """A host (IP address, or DNS name where `Options.discovery` is "dns") and a TCP port.
+    """A host (an IP address, or a DNS name where `Options.discovery` is "dns") and a TCP port.
 
-    `port=0` is refused: neither Envoy's clusters nor its listeners can tell anyone which port they were given.
+    Port 0 is refused: Envoy cannot tell anyone which port the kernel chose.
     """
 
     host: str
@@ -49,7 +49,7 @@ class Address:
 
     @property
     def is_ip(self) -> bool:
-        """Whether the host is a literal IP address."""
+        """Tell whether the host is a literal IP address."""
         try:
             ipaddress.ip_address(self.host)
         except ValueError:
@@ -58,13 +58,13 @@ class Address:
 
 
 def loopback(port: int) -> Address:
-    """The address of `port` on this machine's loopback interface."""
+    """Return the address of `port` on this machine's loopback interface."""
     return Address("127.0.0.1", port)
 
 
 @dataclass(frozen=True)
 class Triton:
-    """Triton's three ports, as Envoy reaches them."""
+    """The addresses of Triton's three ports, as Envoy reaches them."""
 
     http: Address
     grpc: Address
@@ -73,7 +73,7 @@ class Triton:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The servers behind the front door: Triton, the entry script's server, or both."""
+    """The servers behind the front door: Triton, the scorer, or both."""
 
     triton: Triton | None = None
     scorer: Address | None = None
@@ -83,7 +83,7 @@ class Upstreams:
             raise ValueError("upstreams: nothing to serve; give Triton's addresses, the scorer's, or both")
 
     def by_cluster(self) -> dict[str, Address]:
-        """Address of each Envoy cluster, by the cluster's name."""
+        """Return the address of each Envoy cluster, by the cluster's name."""
         clusters = {}
         if self.triton is not None:
             clusters["triton"] = self.triton.http
@@ -97,10 +97,10 @@ class Upstreams:
 
 @dataclass(frozen=True)
 class Tls:
-    """Paths of the front door's PEM certificate chain and its key, as Envoy sees them.
+    """The paths of the front door's PEM certificate chain and its key, as Envoy sees them.
 
-    Both lie in one folder, which Envoy watches: a file moved into place, or a swapped symbolic link (Kubernetes,
-    certbot), makes it read the pair again. A pair that does not match leaves the old one in use.
+    Both lie in one folder, which Envoy watches. It reads the pair again when a file moves into place or a symbolic link
+    is swapped (Kubernetes, certbot). If the new pair does not match, Envoy goes on with the old one.
     """
 
     certificate: str
@@ -115,13 +115,13 @@ class Tls:
 
     @property
     def folder(self) -> str:
-        """The folder that holds both files."""
+        """Return the folder that holds both files."""
         return str(PurePosixPath(self.certificate).parent)
 
 
 @dataclass(frozen=True)
 class Options:
-    """Everything that decides the rendered configuration, keys aside.
+    """Everything that decides the rendered configuration, except the keys.
 
     Attributes:
         upstreams: The servers behind the front door.
@@ -133,8 +133,8 @@ class Options:
         stats: Address of the listener for `/ready`, `/stats/prometheus` and Triton's `/metrics`. It asks for no key.
         admin_socket: Path of Envoy's admin socket (owner only); by default `admin.sock` in `directory`.
         auth_enabled: Whether requests need a key.
-        health_path: Path of the front door that says whether this Envoy takes requests, 200 or 503, and asks for no
-            key: for load balancers that know no other port. None: there is none.
+        health_path: Path of the front door that tells load balancers whether this Envoy takes requests (200 or 503).
+            It asks for no key. None: the front door has no such path.
         tls: Certificate and key of the front door; plain HTTP when None.
         timeout_seconds: Longest time from the request's last byte to the response's last byte; for streamed
             responses, longest silence.
@@ -142,7 +142,7 @@ class Options:
         max_concurrent_requests: Requests in flight to each upstream, and as many waiting; more get 503.
         max_connections: Client connections; more are refused. Must be below the file limit that Envoy runs under.
         idle_seconds: How long a client's connection without a request stays open.
-        memory_bytes: What Envoy should take, bodies of requests among it: where it runs short, new ones get 503.
+        memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
         cors_origins: Web pages that may call the service (`cors.check_origin`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the

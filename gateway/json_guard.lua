@@ -1,8 +1,8 @@
--- Looks at the bodies of inference requests before Triton does.
+-- Check the bodies of inference requests before Triton reads them.
 --
--- Triton allocates what a shape declares, and descends as deep as brackets are nested, before it compares either with
--- what was sent. So this is told here: a body nested too deep, or cut off, and shapes that declare more elements than
--- the body has bytes (an element takes one at least). `guard.py` puts CHECK_SHAPES and MAX_DEPTH before this text.
+-- Triton allocates as much as a shape declares, and descends as deep as brackets are nested, before it compares either
+-- with the bytes that came. So this script refuses a body that is nested too deep or cut off, and shapes that declare
+-- more elements than the body has bytes (an element takes at least one). `request_guard.py` puts CHECK_SHAPES and MAX_DEPTH before this text.
 -- Envoy lets a request pass where a script fails, hence `pcall`.
 
 local ffi = require("ffi")
@@ -30,7 +30,7 @@ local function is_shape(key)
   return key == "shape"
 end
 
--- The number of elements that the shape behind a key declares. Triton itself refuses what is not a list of numbers.
+-- The number of elements that the shape behind a key declares. Triton itself refuses a shape that is no list of numbers.
 local function elements(text, position)
   local dimensions = text:match("^%s*:%s*%[([%d%s,%-]*)%]", position)
   if not dimensions then return 0 end
@@ -47,7 +47,7 @@ local function too_many(bytes)
   return "the shapes declare more elements than the body of " .. bytes .. " bytes can hold"
 end
 
--- Whether no text of so few brackets can be nested too deep.
+-- Whether a text has too few brackets to be nested too deep.
 local function is_flat(text)
   local left, position = MAX_DEPTH, find(text, "[", 1, true)
   while position and left > 0 do
@@ -60,7 +60,7 @@ local function is_flat(text)
   return left > 0
 end
 
--- What is wrong with the shapes of a text without escapes, where each "shape" is what it seems.
+-- What is wrong with the shapes of a text without escapes, where each "shape" is a key or a value of that name.
 local function wrong_shapes(text, bytes)
   local declared, position = 0, 1
   while true do
@@ -74,7 +74,7 @@ end
 
 -- What is wrong with a JSON text that came in a body of so many bytes; nil where nothing is.
 local function mistake(text, bytes)
-  -- Most texts need no look at each of their bytes.
+  -- Most texts pass without a look at each byte.
   if is_flat(text) and not (CHECK_SHAPES and find(text, "\\", 1, true)) then
     return CHECK_SHAPES and wrong_shapes(text, bytes) or nil
   end
@@ -111,7 +111,7 @@ local function mistake(text, bytes)
   end
 end
 
--- Mark the answer as ours: `listener._local_replies` then gives its words.
+-- Mark the answer as the guard's: `listener._local_replies` then gives its words.
 local function refuse(handle, status, reason)
   handle:streamInfo():dynamicMetadata():set("guard", "refused", true)
   handle:respond({ [":status"] = status }, reason)
@@ -139,7 +139,7 @@ function envoy_on_request(handle)
   if reason then refuse(handle, "400", reason) end
 end
 
--- Triton answers 500 to most bodies that it cannot read: these words say that the client was wrong.
+-- Triton answers 500 to most bodies that it cannot read. These words say that the mistake is the client's.
 local CLIENTS = {
   "^{\"error\":\"failed to parse the request JSON buffer",
   "^{\"error\":\"Unable to parse '",

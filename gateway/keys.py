@@ -1,4 +1,4 @@
-"""The two keys of a service: making them, checking those that people bring, and the filter that asks for them."""
+"""The two keys of a service: make them, check those that people bring, and render the filter that asks for them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 
 
 def make_key() -> str:
-    """A new key: 43 characters that are safe in headers, URLs and shells (256 bits)."""
+    """Make a key: 256 random bits in 43 characters that are safe in headers, URLs and shells."""
     return secrets.token_urlsafe(32)
 
 
 def check_key(key: str, name: str = "key") -> str:
-    """The key itself, if it can be sent as a bearer token and is not trivially short.
+    """Return the key if clients can send it as a bearer token and it is long enough.
 
     Raises:
-        ValueError: It cannot. The message names `name` and what was expected, never the key.
+        ValueError: They cannot, or it is too short or too long. The message has `name` and never the key.
     """
     if not MIN_LENGTH <= len(key) <= MAX_LENGTH:
         raise ValueError(f"{name}: has {len(key)} characters, expected {MIN_LENGTH} to {MAX_LENGTH}")
@@ -36,7 +36,11 @@ def check_key(key: str, name: str = "key") -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """The primary and the secondary key; either opens the front door."""
+    """The primary and the secondary key; either opens the front door.
+
+    Raises:
+        ValueError: A key is not valid, or both are the same.
+    """
 
     primary: str = field(repr=False)
     secondary: str = field(repr=False)
@@ -51,11 +55,11 @@ class Keys:
 
 
 def key_filter(keys: Keys) -> dict[str, Any]:
-    """The filter that lets requests with either key pass and answers 403 to others (which the listener makes 401).
+    """Make the filter that passes requests with either key and answers 403 to others; the listener turns 403 into 401.
 
-    RBAC: it is stable, stands in Envoy's security policy as fit for strangers' requests, and lets nothing pass where
-    it fails. It compares the whole key at once (`memcmp`); what that tells by its time is less than a nanosecond for
-    32 right characters, so a key of `make_key` cannot be found that way.
+    It is Envoy's RBAC filter, which is stable, passes nothing when it fails, and is covered by Envoy's security policy
+    for untrusted requests. It compares the whole key at once (`memcmp`). The time of that differs by less than a
+    nanosecond for 32 right characters, so nobody finds a key of `make_key` by measuring it.
     """
     bearer = _authorization({"safe_regex": {"regex": "(?i:bearer) [^ ,]+"}})
     return {

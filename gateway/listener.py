@@ -27,7 +27,7 @@ _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 
 
 def front_door(options: Options) -> dict[str, Any]:
-    """The `Listener` for clients."""
+    """Make the `Listener` that clients connect to."""
     chain: dict[str, Any] = {
         "filters": [
             {
@@ -42,10 +42,10 @@ def front_door(options: Options) -> dict[str, Any]:
     return {
         "name": FRONT_DOOR,
         "address": socket_address(options.listen),
-        # What is read at once. It bounds what a packed body unpacks to before its limit is looked at: 32 MiB.
+        # How much Envoy reads at once. A packed body thus unpacks to 32 MiB at most before Envoy checks its limit.
         "per_connection_buffer_limit_bytes": 32 * 1024,
-        # The filter looks at the first bytes, and the listener closes connections that send none. It is the one that
-        # reads them and is fit for strangers'; a connection without TLS passes it.
+        # The filter waits for the first bytes, so the listener can close connections that send none. Among the filters
+        # that read them, this one is fit for untrusted clients; connections without TLS pass it.
         "listener_filters": [{"name": "first_bytes", "typed_config": {"@type": _FIRST_BYTES}}],
         "listener_filters_timeout": f"{SILENT_SECONDS}s",
         # With SO_REUSEPORT a second Envoy of the same user would silently share the port; without it, it is refused.
@@ -64,7 +64,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "http_filters": _http_filters(options),
         "local_reply_config": _local_replies(options),
         "access_log": [_access_log(options)],
-        # Clients are strangers: their x-envoy-* headers (retries, timeouts) are dropped, their address is recorded.
+        # Clients are untrusted: Envoy drops their x-envoy-* headers (retries, timeouts) and records their address.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "normalize_path": True,
@@ -75,7 +75,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "request_id_extension": {
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
-                "pack_trace_reason": False,  # otherwise it changes a digit of ids that clients send
+                "pack_trace_reason": False,  # otherwise Envoy changes a digit of the ids that clients send
             }
         },
         "server_header_transformation": "PASS_THROUGH",
@@ -89,7 +89,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
 def _http_filters(options: Options) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = []
     if options.health_path is not None:
-        # Before the keys. It fails once Envoy was told to fail its health check, so that balancers turn away first.
+        # Before the keys. It fails once Envoy was told to fail its health check, so that load balancers leave first.
         path = {"name": ":path", "string_match": {"exact": options.health_path}}
         filters.append(
             {
@@ -104,8 +104,8 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
     if options.cors_origins:
         filters.append(cors())
     if options.auth_enabled:
-        # Discovered, not inline: a rotated key replaces this filter's configuration and touches no connection.
-        # Until a first one is there, the listener does not open.
+        # Envoy discovers the keys: a rotated key replaces this filter's configuration and touches no connection.
+        # The listener does not open before it has the first keys.
         filters.append(
             {
                 "name": KEYS,
@@ -126,7 +126,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
             }
         )
     if options.upstreams.triton is not None:
-        filters.append(_gunzip())  # before the limit, which then counts what it unpacks to
+        filters.append(_gunzip())  # before the limit, which then counts the unpacked bytes
     filters.append(
         {
             "name": BODY_LIMIT,
@@ -148,7 +148,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
 
 
 def _gunzip() -> dict[str, Any]:
-    """The filter that unpacks requests, on the routes that turn it on."""
+    """Make the filter that unpacks requests, on the routes that turn it on."""
     gzip = "type.googleapis.com/envoy.extensions.compression.gzip.decompressor.v3.Gzip"
     off = {"common_config": {"enabled": {"default_value": False, "runtime_key": "gunzip.responses"}}}
     return {
@@ -158,7 +158,7 @@ def _gunzip() -> dict[str, Any]:
             "@type": f"{_FILTERS}.decompressor.v3.Decompressor",
             "decompressor_library": {
                 "name": "gzip",
-                # The limit of bodies takes care of bombs; by default zeros, which are ordinary data, are taken for one.
+                # The limit of bodies stops zip bombs. By default Envoy takes zeros for one, which are ordinary data.
                 "typed_config": {"@type": gzip, "window_bits": 15, "chunk_size": 65536, "max_inflate_ratio": 1032},
             },
             "request_direction_config": {"advertise_accept_encoding": False},
@@ -168,7 +168,7 @@ def _gunzip() -> dict[str, Any]:
 
 
 def _local_replies(options: Options) -> dict[str, Any]:
-    """JSON bodies for the answers that Envoy gives itself; the first mapper that fits is used."""
+    """Give JSON bodies to the answers that Envoy gives itself; Envoy uses the first mapper that fits."""
     not_ready = "the service is not ready: no model server answers; try again in a few seconds"
     mappers = [
         *([] if options.health_path is None else _health_replies()),
@@ -203,7 +203,7 @@ def _mapper(match: dict[str, Any], error: str, headers: dict[str, str] | None = 
 
 
 def _status(code: int) -> dict[str, Any]:
-    # A runtime key is mandatory here; nothing sets it.
+    # Envoy demands a runtime key here; nothing sets it.
     value = {"default_value": code, "runtime_key": f"local_reply.{code}"}
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
 
@@ -218,7 +218,7 @@ def _flags(*flags: str) -> dict[str, Any]:
 
 
 def _access_log(options: Options) -> dict[str, Any]:
-    """One JSON line a request on standard output. No header that may carry a secret, and no query string."""
+    """Write one JSON line a request to standard output, without query strings and headers that may carry a secret."""
     requests: dict[str, Any] = {} if options.health_path is None else {"filter": {"not_health_check_filter": {}}}
     fields = {
         "time": "%START_TIME%",
@@ -266,7 +266,7 @@ def _tls(options: Options) -> dict[str, Any]:
 
 
 def certificate(options: Options) -> dict[str, Any]:
-    """The SDS `Secret` that names the certificate's and the key's file."""
+    """Make the SDS `Secret` that names the files of the certificate and its key."""
     assert options.tls is not None
     return {
         "name": CERTIFICATE,

@@ -1,8 +1,8 @@
--- Bounds the messages of a gRPC stream, whose whole length nobody knows: Triton takes messages of 2 GB.
+-- Bound the messages of a gRPC stream, whose whole length nobody knows: Triton takes messages of 2 GB.
 --
--- A message is a byte that says whether it is compressed, four bytes of length, and its content. Where one is too long,
--- the script sends a frame that is none instead, on which Triton ends this call, and drops the rest: Envoy lets no script
--- end a stream that is under way. The client gets RESOURCE_EXHAUSTED. `guard.py` puts MAX_BYTES before this text.
+-- A message has a byte that says whether it is compressed, four bytes of length, and its content. Envoy lets no script
+-- end a running stream. So in place of a message that is too long the script sends an invalid frame, on which Triton
+-- ends this call, and drops the rest. The client gets RESOURCE_EXHAUSTED. `request_guard.py` puts MAX_BYTES before this text.
 
 local PREFIX = 5
 local NO_FRAME = "\255\255\255\255\255"

@@ -18,14 +18,14 @@ REFUSED = "refused"
 
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 MAX_DEPTH = 200
-"""Brackets in each other: numpy ends at 64 dimensions, Triton's stack somewhere beyond 20,000."""
+"""Nested brackets: numpy ends at 64 dimensions, Triton's stack somewhere beyond 20,000."""
 
 
 def guard(max_bytes: int) -> dict[str, Any]:
-    """The HTTP filter: it does nothing but on routes that name one of its scripts. `max_bytes` bounds a message."""
+    """Make the HTTP filter, which acts only on routes that name one of its scripts; `max_bytes` bounds a message."""
     scripts = {
         INFER: _script("json_guard.lua", CHECK_SHAPES="true", MAX_DEPTH=MAX_DEPTH),
-        # What `generate` takes has the model's own names: an input may well be called "shape".
+        # The fields of a `generate` request are the model's own names: an input may well be called "shape".
         GENERATE: _script("json_guard.lua", CHECK_SHAPES="false", MAX_DEPTH=MAX_DEPTH),
         MESSAGES: _script("message_guard.lua", MAX_BYTES=max_bytes),
     }
@@ -39,7 +39,7 @@ def guard(max_bytes: int) -> dict[str, Any]:
 
 
 def guarded(script: str) -> dict[str, Any]:
-    """What a route says that wants its requests looked at by a script."""
+    """Make the setting of a route whose requests a script checks."""
     return {"@type": f"{_LUA}.LuaPerRoute", "name": script}
 
 

@@ -1,7 +1,7 @@
-"""Routes of the front door: an allow-list of what clients may ask, and a 404 that names it.
+"""The routes of the front door: a list of the paths that clients may ask for, and a 404 that names them.
 
 Triton's APIs that change the server (model repository, shared memory, trace, logging) have no route. Model
-configuration and statistics are read-only and routed: client tools such as perf_analyzer ask for them.
+configuration and statistics are read-only and have one: client tools such as perf_analyzer ask for them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BODY_LIMIT = "body_size_limit"
 RATE_LIMIT = "local_ratelimit"
 GUNZIP = "gunzip"
 
-# A segment is one name as a client writes it: no slash, and nothing that some parsers cut off (";", "?", "#").
-# Escaped slashes never get here: the listener refuses them.
+# A segment is one name as a client writes it: without a slash and without the characters at which some parsers cut
+# (";", "?", "#"). The listener refuses escaped slashes.
 _SEGMENT = r"[^/;?#\\]+"
 _MODEL = rf"/v2/models/{_SEGMENT}(/versions/[0-9]+)?"
 
@@ -37,7 +37,7 @@ _FILTER_ON = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
 
 
 def served(options: Options) -> str:
-    """What the front door answers, in words, for people who asked for something else."""
+    """List the paths that the front door answers, in words, for people who asked for another path."""
     paths = [] if options.health_path is None else [f"{options.health_path} (health of the front door)"]
     if options.upstreams.scorer is not None:
         paths += ["/ (health)", "/score", "/swagger.json"]
@@ -55,7 +55,7 @@ def served(options: Options) -> str:
 
 
 def route_configuration(options: Options) -> dict[str, Any]:
-    """The front door's `RouteConfiguration`, named `ROUTES`."""
+    """Make the front door's `RouteConfiguration`, named `ROUTES`."""
     routes: list[dict[str, Any]] = cors_filter.preflights(
         options.cors_origins, next(iter(options.upstreams.by_cluster()))
     )
@@ -91,7 +91,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
         "typed_per_filter_config": filters,
     }
     if options.auth_enabled:
-        host["request_headers_to_remove"] = ["authorization"]  # a key goes no further
+        host["request_headers_to_remove"] = ["authorization"]  # no server behind the front door sees a key
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
         routes[-1]["typed_per_filter_config"] = {RATE_LIMIT: _FILTER_OFF}
@@ -103,7 +103,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
 
 
 def rate_limit(requests_per_second: int) -> dict[str, Any]:
-    """One token bucket for all inference routes together."""
+    """Make one token bucket that all inference routes share."""
     return {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         "stat_prefix": "front_door",
@@ -118,8 +118,8 @@ def rate_limit(requests_per_second: int) -> dict[str, Any]:
 
 
 def _scorer_routes(options: Options) -> list[dict[str, Any]]:
-    # The entry script's server says itself which methods it takes (405, OPTIONS of a CORS preflight). Health has a
-    # cluster of its own: a connection that is new goes to no worker, which might be busy.
+    # The scorer itself refuses methods (405) and answers OPTIONS. Health has a cluster of its own with new connections:
+    # a kept connection may lead to a busy worker.
     return [
         _route(options, "score", {"path": "/score"}, "scorer", streamed=True),
         _route(options, "swagger", {"path": "/swagger.json"}, "scorer", "GET", "HEAD", limited=False),
@@ -157,7 +157,10 @@ def _triton_routes(options: Options) -> list[dict[str, Any]]:
 
 
 def _keep_from_forms(route: dict[str, Any]) -> None:
-    """Give requests to Triton a type of content: it reads none, but its HTTP library dies of taking forms apart."""
+    """Set the content type of requests to Triton: its HTTP library crashes when it parses a form.
+
+    Triton itself does not read the content type.
+    """
     content_type = {"header": {"key": "Content-Type", "value": "application/octet-stream"}}
     route["request_headers_to_add"] = [{**content_type, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
 
@@ -166,7 +169,8 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
     def grpc(name: str, match: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return _route(options, name, {**match, "grpc": {}}, "triton_grpc", "POST", **kwargs)
 
-    # How much a packed message unpacks to is known only to Triton, when it has. gRPC's word for that is UNIMPLEMENTED.
+    # Only Triton could tell the unpacked size of a message, after it unpacked it: too late. gRPC clients see the 404 as
+    # UNIMPLEMENTED.
     packed = {"name": "grpc-encoding", "string_match": {"exact": "identity"}, "invert_match": True}
     words = "compressed messages are not taken here; send them without compression"
     refused = {
@@ -199,18 +203,18 @@ def _route(
     endless: bool = False,
     guarded: str = "",
 ) -> dict[str, Any]:
-    """One route.
+    """Make one route.
 
     Args:
-        options: Those of the front door.
-        name: For the access log.
-        match: Path and more of the requests that it is for.
-        cluster: Where they go.
-        methods: Those that it takes; all, where none is given.
-        limited: It counts against the rate limit.
-        streamed: The timeout bounds silence, not the whole.
-        endless: The request is a stream too, which has no end to measure.
-        guarded: The script of the guard that looks at its bodies.
+        options: The options of the front door.
+        name: The route's name in the access log.
+        match: The path, and more, of the requests that take the route.
+        cluster: The cluster that gets them.
+        methods: The methods that the route takes; every method where none is given.
+        limited: Whether requests count against the rate limit.
+        streamed: Whether the timeout bounds the silence between parts and not the whole answer.
+        endless: Whether the request is a stream too, whose end nobody waits for.
+        guarded: The guard's script that checks the bodies.
     """
     if methods:
         exact = {"exact": methods[0]} if len(methods) == 1 else {"safe_regex": {"regex": "|".join(methods)}}
@@ -222,7 +226,7 @@ def _route(
         "route": {
             "cluster": cluster,
             "timeout": "0s" if streamed else seconds(timeout),
-            # Longer than the timeout, so that a slow upstream is reported as 504 by the timeout itself.
+            # Longer than the timeout, so that the timeout itself reports a slow upstream as 504.
             "idle_timeout": seconds(timeout if streamed else timeout + 5),
         },
     }
@@ -242,7 +246,7 @@ def _route(
 
 
 def _retry_policy() -> dict[str, Any]:
-    """Retries only where the upstream cannot have seen the request: an inference must not run twice."""
+    """Retry only where the upstream cannot have seen the request: an inference must not run twice."""
     return {
         "retry_on": "connect-failure,refused-stream,reset-before-request",
         "num_retries": 3,
@@ -263,5 +267,5 @@ def _regex(regex: str) -> dict[str, Any]:
 
 
 def seconds(value: float) -> str:
-    """Protobuf's JSON form of a duration."""
+    """Write a duration in the form of protobuf's JSON."""
     return f"{value:.3f}".rstrip("0").rstrip(".") + "s"

@@ -1,4 +1,4 @@
-"""YAML as Pulumi's CLI reads it: the form of its files, whose scalars are neither YAML 1.1's nor 1.2's."""
+"""YAML as Pulumi's CLI reads and writes it: its scalars follow neither YAML 1.1 nor YAML 1.2."""
 
 from common.pulumi_yaml.loading import dump, load, node
 from common.pulumi_yaml.scalars import decimal

@@ -1,4 +1,4 @@
-"""Reads and writes YAML by Pulumi's scalars."""
+"""Read and write YAML with Pulumi's scalars."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what neither YAML 1.1, nor YAML 1.2, nor the CLI would read as a text, in the CLI's layout.
+    """Write in the layout of the CLI, so that a file that both engines write keeps its layout.
 
-    The CLI writes by go-yaml 3: lists are indented, texts that look like another type have double quotes, texts of
-    several lines are literal blocks. So a file that both engines write does not change its layout with each.
+    The CLI writes with go-yaml 3: it indents lists, quotes a text that YAML 1.1, YAML 1.2 or the CLI would read as
+    another type, and writes a text of several lines as a literal block.
     """
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
@@ -36,7 +36,7 @@ _Dumper.add_representer(str, _text)
 
 
 class _Scalar:
-    """What PyYAML asks whether a plain scalar is of a tag: a pattern's `match`."""
+    """A test of plain scalars in the form that PyYAML expects: an object with a pattern's method `match`."""
 
     def __init__(self, match: Callable[[str], object]) -> None:
         self.match = match
@@ -85,15 +85,20 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _moment)
 
 
 def load(text: str) -> Any:
-    """The document's content. Raises yaml.YAMLError where it is no YAML, ValueError for some scalars that are none."""
+    """Read a document.
+
+    Raises:
+        yaml.YAMLError: The text is no YAML.
+        ValueError: A scalar does not have the form of its tag.
+    """
     return yaml.load(text, Loader=_Loader)
 
 
 def node(text: str) -> yaml.Node | None:
-    """The document's tree, which knows where in the text things stand; None where it is empty."""
+    """Read a document's tree, which knows the place of everything in the text; None where the document is empty."""
     return yaml.compose(text, Loader=_Loader)
 
 
 def dump(value: Any) -> str:
-    """The value as a YAML text, in its order, one entry a line."""
+    """Write a value as YAML, in the value's order, one entry a line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)
