@@ -1,4 +1,4 @@
-"""Processes: what survives whose death, and what a failing worker does to the others."""
+"""Processes: which survive the death of another, and how the others go on when a worker fails."""
 
 import asyncio
 import http.client
