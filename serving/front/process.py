@@ -1,9 +1,8 @@
 """The front process: owns the port, answers health at once, and hands every other connection to a worker.
 
-    a client connects ──► its first bytes, left in the socket
-                            │ /, /ready or /metrics ──► this process answers
-                            │ anything else         ──► held ──► the least busy worker answers
-                            └──────────── between two requests ◄──────┘ of a worker that is occupied
+    a client connects ──► first bytes ─┬─► /, /ready, /metrics ──► this process answers
+                               ▲       └─► anything else ──► held ──► the least busy worker answers
+                               └── between two requests, if the worker is occupied ◄──┘
 
 So health never waits for a script, not even for one that is stuck in C code. A connection goes to a worker as an open
 file descriptor: from then on client and worker talk directly, and no bytes of the client pass through this process. A

@@ -5,9 +5,9 @@ connection that all requests share. Here a run() has the turn from its beginning
 where nothing of the script's own is half done: while it waits for Triton, in tritonclient (see `serving.triton.hooks`).
 
     waiting ──► has the turn ──► ended
-                  │       ▲
-                  ▼       │
-          waits for Triton, then returning     who returns comes before who waits
+                 │      ▲
+                 ▼      │
+           at Triton ──► returning        a run() that returns comes before a run() that waits
 
 CONCURRENT_RUNS changes that: `always` lets others run at every wait, `never` at none.
 
