@@ -12,8 +12,8 @@ where nothing of the script's own is half done: while it waits for Triton, in tr
 CONCURRENT_RUNS changes that: `always` lets others run at every wait, `never` at none.
 
 Two runs could wait for each other: one has a lock of the script's own and its answer from Triton, and the other has the
-turn and waits for the lock. So a run() that waits for a lock of this process lets the returning ones go on, and nobody
-else.
+turn and waits for the lock. So a run() that waits for a lock of this process lets the runs that return from Triton go
+on, and no others.
 """
 
 from __future__ import annotations
