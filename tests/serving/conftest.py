@@ -34,8 +34,9 @@ def script_environment() -> BuiltEnvironment:
     """
     project = CACHE / "project"
     project.mkdir(parents=True, exist_ok=True)  # other workers of this run may be at it
-    for name in ("pyproject.toml", "README.md", "__init__.py"):
+    for name in ("pyproject.toml", "__init__.py"):
         shutil.copy(PROJECT / "serving" / name, project)
+    (project / "README.md").write_text("")  # the wheel has one, and its words must not build another environment
     wanted = Environment.get("AzureML-Triton")
     for package in ("inference-schema[numpy-support]", "pyarrow<20"):
         wanted = wanted.add_pip_package(package)
