@@ -1,9 +1,8 @@
 """The front process: owns the port, answers health at once, and hands every other connection to a worker.
 
-    a client connects ──► its first bytes, left in the socket
-                            │ /, /ready or /metrics ──► this process answers
-                            │ anything else         ──► held ──► the least busy worker answers
-                            └──────────── between two requests ◄──────┘ of a worker that is occupied
+    a client connects ──► first bytes ─┬─► /, /ready, /metrics ──► this process answers
+                               ▲       └─► anything else ──► held ──► the least busy worker answers
+                               └── between two requests, if the worker is occupied ◄──┘
 
 So health never waits for a script, not even for one that is stuck in C code. A connection goes to a worker as an open
 file descriptor: from then on client and worker talk directly, and no bytes of the client pass through this process. A
@@ -30,8 +29,9 @@ from socket import IPPROTO_TCP, MSG_PEEK, SHUT_RDWR, SHUT_WR, TCP_NODELAY, socke
 from time import sleep
 
 from serving.front import channel
+from serving.front.connections import Client, WorkerLink
 from serving.front.operations import PATHS, Operations
-from serving.front.scoreboard import Row, Scoreboard
+from serving.front.scoreboard import Scoreboard
 from serving.http.contract import error_body
 from serving.http.http1 import MAX_HEADER_BYTES, ProtocolError, Request, RequestParser, response
 from serving.settings import Settings
@@ -41,46 +41,10 @@ logger = logging.getLogger("gunicorn.error")
 READY_SECONDS = 60.0  # for all that /ready asks of Triton
 LINGER_SECONDS = 2.0
 _ACCEPTS_PER_TURN = 64
-_ON_THEIR_WAY = 64
 _CLIENT_EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _OWN_STARTS = tuple(
     f"{method} {path}{end}".encode() for method in ("GET", "HEAD") for path in sorted(PATHS) for end in (" ", "?")
 )
-
-
-class Client:
-    """One client connection that this process has."""
-
-    __slots__ = ("connection", "deadline", "held_since", "is_asking", "is_lingering")
-
-    def __init__(self, connection: socket, deadline: float) -> None:
-        self.connection = connection
-        self.deadline = deadline
-        self.held_since = 0.0
-        self.is_asking = False  # for /ready: a thread asks Triton
-        self.is_lingering = False
-
-
-class WorkerLink:
-    """One worker, as the front process sees it."""
-
-    __slots__ = ("channel", "is_quitting", "on_their_way", "row")
-
-    def __init__(self, link: socket, row: Row) -> None:
-        self.channel = link
-        self.row = row
-        self.on_their_way = 0  # connections sent, for which the worker has not said TAKEN yet
-        self.is_quitting = False
-
-    @property
-    def has_room(self) -> bool:
-        """Whether the worker may get another connection: one at a time where its run() may occupy it."""
-        return self.on_their_way < (1 if self.row.get("blocks") else _ON_THEIR_WAY)
-
-    def load(self) -> tuple[bool, float]:
-        """Measure how busy the worker is: first whether a run() occupies it, then its requests and connections."""
-        in_flight = self.row.get("in_flight")
-        return bool(in_flight and self.row.get("blocks")), in_flight + self.row.get("connections") + self.on_their_way
 
 
 class Front:

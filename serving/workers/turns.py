@@ -5,15 +5,15 @@ connection that all requests share. Here a run() has the turn from its beginning
 where nothing of the script's own is half done: while it waits for Triton, in tritonclient (see `serving.triton.hooks`).
 
     waiting ──► has the turn ──► ended
-                  │       ▲
-                  ▼       │
-          waits for Triton, then returning     who returns comes before who waits
+                 │      ▲
+                 ▼      │
+           at Triton ──► returning        a run() that returns comes before a run() that waits
 
 CONCURRENT_RUNS changes that: `always` lets others run at every wait, `never` at none.
 
 Two runs could wait for each other: one has a lock of the script's own and its answer from Triton, and the other has the
-turn and waits for the lock. So a run() that waits for a lock of this process lets the returning ones go on, and nobody
-else.
+turn and waits for the lock. So a run() that waits for a lock of this process lets the runs that return from Triton go
+on, and no others.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class TritonPythonModel:
 """
 ASK = """
 import sys
-from serving import probe
+from serving.probing import probe
 body = {"inputs": [{"name": "s", "shape": [1], "datatype": "FP32", "data": [float(sys.argv[1])]}]}
 print(probe.request("http://localhost:8000/v2/models/fragile/infer", method="POST", body=body, timeout=60)[1].decode())
 """

@@ -34,7 +34,7 @@ class _Http(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def running() -> Iterator[dict[str, str]]:
-    """The ports of the first two, which send back what comes, as the variables LINES and HTTP."""
+    """Start two backends that send back each line and each body; their ports are the variables LINES and HTTP."""
     backends = {"LINES": socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Lines)}
     backends["HTTP"] = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Http)
     for backend in backends.values():
@@ -48,7 +48,7 @@ def running() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def slow_triton(seconds: float) -> Iterator[int]:
-    """The port of a server that answers each GET with an empty object, after some seconds."""
+    """Start a server that answers each GET with an empty object after some seconds, and give its port."""
 
     class Slow(_Http):
         def do_GET(self) -> None:

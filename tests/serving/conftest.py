@@ -1,4 +1,4 @@
-"""What the tests of `serving` share: an environment to run scripts in, Triton, the peer, and servers with a script."""
+"""Fixtures of the tests of `serving`: an environment for scripts, Triton, Azure's server, and servers with a script."""
 
 import hashlib
 import os
@@ -29,14 +29,15 @@ StartServer = Callable[..., Server]
 
 @pytest.fixture(scope="session")
 def script_environment() -> BuiltEnvironment:
-    """The curated environment with Triton, and the packages that scripts of these tests import.
+    """Build the curated environment with Triton, and with the packages that scripts of these tests import.
 
-    Of `serving` it holds the dependencies only: the servers run this checkout's code, by PYTHONPATH.
+    It holds the dependencies of `serving` only: the servers run this checkout's code, by PYTHONPATH.
     """
     project = CACHE / "project"
     project.mkdir(parents=True, exist_ok=True)  # other workers of this run may be at it
-    for name in ("pyproject.toml", "README.md", "__init__.py"):
+    for name in ("pyproject.toml", "__init__.py"):
         shutil.copy(PROJECT / "serving" / name, project)
+    (project / "README.md").write_text("")  # the wheel has one, and its words must not build another environment
     wanted = Environment.get("AzureML-Triton")
     for package in ("inference-schema[numpy-support]", "pyarrow<20"):
         wanted = wanted.add_pip_package(package)
@@ -47,7 +48,7 @@ def script_environment() -> BuiltEnvironment:
 
 @pytest.fixture(scope="session")
 def peer_python() -> Path:
-    """The interpreter of a virtual environment with Azure's server."""
+    """Build a virtual environment with Azure's server, and give its interpreter."""
     content = PEER_REQUIREMENTS.read_bytes()
     digest = hashlib.sha256(content + os.fsencode(os.path.realpath(os.sys.executable))).hexdigest()[:12]  # type: ignore[attr-defined]
     folder = CACHE / f"peer-{digest}"
@@ -64,7 +65,7 @@ def peer_python() -> Path:
 
 @pytest.fixture(scope="session")
 def triton(script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A real Triton with the models of `tests/serving/models` and the digits classifier."""
+    """Start a real Triton with the models of `tests/serving/models` and the digits classifier."""
     triton = script_environment.triton
     assert triton is not None
     port, grpc_port = free_ports(2)
@@ -102,7 +103,7 @@ def triton(script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture
 def start(script_environment: BuiltEnvironment, tmp_path: Path) -> Iterator[StartServer]:
-    """Starts our server with a script; `start(source, flags=…, variables=…, files=…, wait=…)`."""
+    """Give a function that starts our server with a script: `start(source, flags=…, variables=…, files=…, wait=…)`."""
     with ExitStack() as stack:
         yield lambda source, **options: start_in(stack, script_environment.python, tmp_path, source, **options)
 
@@ -119,7 +120,7 @@ def start_in(
     files: Mapping[str, str] | None = None,
     wait: bool = True,
 ) -> Server:
-    """Start a server with a script of the text `source` in a folder; stopped when `stack` is closed."""
+    """Start a server with a script of the text `source` in a folder; it stops when `stack` closes."""
     folder = folder / ("peer" if peer else "ours")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "score.py").write_text(dedent(source))

@@ -1,4 +1,4 @@
-"""Running servers: ours, the peer's (Azure's `azureml-inference-server-http`) and Triton."""
+"""Runs servers: ours, the peer (Azure's `azureml-inference-server-http`) and Triton."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ STOP_SECONDS = 20.0
 
 @dataclass
 class Server:
-    """One running server and where its output goes."""
+    """One running server, and the folder with its output."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -48,16 +48,16 @@ class Server:
         return HTTP.post(self.url + "/score", content=content, **options)  # type: ignore[arg-type]
 
     def metric(self, name: str) -> float:
-        """The value of one line of /metrics."""
+        """Read the value of one line of /metrics."""
         lines = self.get("/metrics").text.splitlines()
         return float(next(line.rpartition(" ")[2] for line in lines if line.startswith(f"{name} ")))
 
     def children(self) -> list[psutil.Process]:
-        """The front process, then the workers."""
+        """List its processes: the front process, then the workers."""
         return psutil.Process(self.process.pid).children()
 
     def stop(self, signal_number: int = signal.SIGTERM) -> int:
-        """Stop it; the exit status."""
+        """Stop it, and give its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal_number)
         return self.process.wait(STOP_SECONDS)
@@ -71,14 +71,14 @@ def answers(url: str) -> bool:
 
 
 def command(python: Path, port: int, script: Path, *, peer: bool = False) -> list[str]:
-    """The command line of a server."""
+    """Write the command line of a server."""
     if peer:
         return [str(python), "-m", "azureml_inference_server_http", "--port", str(port), "--entry_script", str(script)]
     return [str(python), *SERVER, "--host", "127.0.0.1", "--port", str(port), "--entry_script", str(script)]
 
 
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The variables that a server under test starts with."""
+    """Give the variables that a server under test starts with."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
     return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
 
@@ -87,7 +87,7 @@ def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
 def running(
     arguments: Sequence[str], port: int, folder: Path, variables: Mapping[str, str] | None = None, path: str = "/"
 ) -> Iterator[Server]:
-    """A server that answers; stopped at the end."""
+    """Start a server, wait until it answers, and stop it at the end."""
     with spawned(arguments, port, folder, variables) as server:
         eventually(
             lambda: server.process.poll() is not None or answers(server.url + path), "the server's start", START_SECONDS
@@ -100,7 +100,7 @@ def running(
 def spawned(
     arguments: Sequence[str], port: int, folder: Path, variables: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """A server that may not answer yet."""
+    """Start a server that may not answer yet, and stop it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "stdout.log").open("wb") as stdout, (folder / "stderr.log").open("wb") as stderr:
         process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The same request to both servers, and what of the answers is compared."""
+"""Sends the same request to both servers, and takes the parts of the answers that the tests compare."""
 
 import re
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 @dataclass(frozen=True)
 class Case:
-    """One request. `differs` is the reason why our answer deliberately is another, and `ours` what it then is."""
+    """One request. `differs` says why our answer deliberately differs, and `ours` is that answer."""
 
     name: str
     method: str = "POST"
@@ -45,13 +45,13 @@ class Case:
         return self.name
 
     def ask(self, server: Server) -> dict[str, Any]:
-        """The part of the server's answer that is its contract."""
+        """Take the part of the server's answer that belongs to its contract."""
         answer = HTTP.request(self.method, server.url + self.path, content=self.content, headers=self.headers)
         return summary(answer)
 
 
 def summary(answer: httpx.Response) -> dict[str, Any]:
-    """Status, body and headers of an answer."""
+    """Take status, body and headers of an answer."""
     found: dict[str, Any] = {"status": answer.status_code, "body": _body(answer)}
     for name in COMPARED:
         if name in answer.headers:

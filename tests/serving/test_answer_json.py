@@ -1,4 +1,4 @@
-"""Answers in JSON: whatever `json.dumps` takes or the README's table promises comes out equal, in any combination."""
+"""Answers in JSON: all that `json.dumps` takes, or the README's table promises, comes out equal in any combination."""
 
 import dataclasses
 import datetime
@@ -72,7 +72,7 @@ def number(value: float) -> float | None:
 
 
 def short(value: Any) -> float | None:
-    """A number of fewer bits than Python's, as short as it is written."""
+    """Round a number to fewer bits than Python's, as short as it is written."""
     return number(float(str(value)))
 
 
@@ -129,7 +129,7 @@ LEAVES: Pairs = st.one_of(
 
 
 def array(values: list[float], dtype: str, form: int) -> Pair:
-    """An array in one of the forms that numpy keeps it in."""
+    """Draw an array in one of the forms in which numpy keeps it."""
     there = np.array(values, dtype)
     read = [short(value) for value in there]
     if form == 0:

@@ -219,7 +219,7 @@ def run(data):
 
 
 def ask_many(server: Server, client: int) -> tuple[int, list[object]]:
-    """Ask over one connection; how many answers were right, and those that were not."""
+    """Ask over one connection; count the right answers, and collect the wrong ones."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     right, wrong = 0, []
     for number in range(REQUESTS):
@@ -302,7 +302,7 @@ def test_every_wait_is_concurrent_where_that_is_asked_for(start: StartServer) ->
 
 
 def seconds_of(server: Server, requests: int) -> float:
-    """How long some requests at once take."""
+    """Measure how long some requests at once take."""
     started = time.monotonic()
     with ThreadPoolExecutor(requests) as pool:
         assert {answer.status_code for answer in pool.map(server.score, ["{}"] * requests)} == {200}

@@ -1,4 +1,4 @@
-"""Bodies that are more than they seem: deep, compressed, or of a form."""
+"""Special bodies: deeply nested, compressed, or of a form."""
 
 import gzip
 import itertools

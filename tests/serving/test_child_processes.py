@@ -1,4 +1,4 @@
-"""Processes that run() starts: every way of the standard library, forked and spawned, beside gevent's patches."""
+"""Processes that run() starts: every way of the standard library works, forked and spawned, with gevent's patches."""
 
 import json
 from collections.abc import Iterator

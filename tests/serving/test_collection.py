@@ -1,4 +1,4 @@
-"""Data collection: what is written, where, how much of it, and what never is."""
+"""Data collection: which records the server writes, where, how many, and which never."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ KEY = "a-secret-key"
 
 
 def records(server: Server, folder: Path | None = None) -> list[dict[str, Any]]:
-    """Stop the server, and read what it has collected."""
+    """Stop the server, and read the records that it has collected."""
     assert server.stop() == 0
     folder = folder or server.folder / "collected"
     found = []
@@ -46,7 +46,7 @@ def records(server: Server, folder: Path | None = None) -> list[dict[str, Any]]:
 
 
 def table_of(server: Server, environment: BuiltEnvironment) -> list[dict[str, Any]]:
-    """The records of its only Parquet file."""
+    """Read the records of its only Parquet file."""
     (path,) = server.folder.rglob("*.parquet")
     read = "import json, sys, pyarrow.parquet; print(json.dumps(pyarrow.parquet.read_table(sys.argv[1]).to_pylist()))"
     command = [str(environment.python), "-c", read, str(path)]

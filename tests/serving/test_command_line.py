@@ -395,6 +395,6 @@ def test_a_description_that_is_no_object_is_refused(
 
 
 def settings_in(log: str) -> dict[str, str]:
-    """The settings that a server shows when it starts."""
+    """Read the settings that a server shows when it starts."""
     block = log.partition("Server Settings\n---------------\n")[2].partition("\n\n")[0]
     return dict(line.split(": ", 1) for line in block.splitlines())

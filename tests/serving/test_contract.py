@@ -348,7 +348,7 @@ SCRIPTS = {
 def pair_of(
     script_environment: BuiltEnvironment, peer_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], Pair]]:
-    """Both servers with the script of a kind, started when they are first asked for."""
+    """Give both servers with the script of a kind, started when a test first asks for them."""
     variables = {"SERVICE_NAME": "digits", "SERVICE_VERSION": "7", "SERVICE_PATH_PREFIX": "api/v1"}
     with ExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as clients speak it: what a request that is not the plainest one means, and that it is answered."""
+"""HTTP/1.1 as clients speak it: the server understands and answers unusual requests too."""
 
 import json
 import socket
@@ -29,7 +29,7 @@ H2C = b"Connection: Upgrade, HTTP2-Settings%s\r\nUpgrade: h2c\r\nHTTP2-Settings:
 def server(
     request: pytest.FixtureRequest, script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server whose script tells what it was given."""
+    """Start a server whose script answers with its arguments."""
     with ExitStack() as stack:
         yield start_in(stack, script_environment.python, tmp_path_factory.mktemp("http"), request.param)
 
@@ -39,14 +39,14 @@ def post(body: bytes, headers: bytes = b"") -> bytes:
 
 
 def answers(received: bytes) -> list[dict[str, object]]:
-    """The bodies of the answers in these bytes."""
+    """Read the bodies of the answers in these bytes."""
     parts = received.split(b"HTTP/1.1 200 OK\r\n")
     assert parts[0] == b"", received
     return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in parts[1:]]
 
 
 def exchange(server: Server, *parts: bytes) -> bytes:
-    """Send bytes in parts, and return all that comes back until the server closes the connection."""
+    """Send bytes in parts, and read until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for part in parts:

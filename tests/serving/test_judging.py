@@ -82,7 +82,7 @@ def test_binary_tensors_are_those_of_numpy(datatype: str, numbers: list[float]) 
 
 
 class Triton:
-    """A Triton that remembers what it was asked, and answers one thing."""
+    """A Triton that remembers the questions, and always gives the same answer."""
 
     def __init__(self, answer: Answer) -> None:
         self.asked: list[tuple[str, str, dict[str, str], bytes | None]] = []

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def keep(code: str, *options: str) -> subprocess.Popen[str]:
-    """A keeper of a Python program."""
+    """Start a keeper of a Python program."""
     command = [sys.executable, "-m", "serving.keeping.keeper", *options, "--", sys.executable, "-c", dedent(code)]
     return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -1,4 +1,4 @@
-"""Processes: what survives whose death, and what a failing worker does to the others."""
+"""Processes: which survive the death of another, and how the others go on when a worker fails."""
 
 import asyncio
 import http.client
@@ -278,7 +278,7 @@ def test_a_script_that_leaks_dies_alone(start: StartServer) -> None:
     source = """
     import os, resource
 
-    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
     kept = []
 
     def init():

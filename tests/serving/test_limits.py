@@ -54,13 +54,13 @@ kinds = pytest.mark.parametrize("source", [WAIT, WAIT_ASYNC], ids=["synchronous"
 def server(
     request: pytest.FixtureRequest, script_environment: BuiltEnvironment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """A server with the default limits."""
+    """Start a server with the default limits."""
     with ExitStack() as stack:
         yield start_in(stack, script_environment.python, tmp_path_factory.mktemp("limits"), request.param)
 
 
 def exchange(server: Server, content: bytes) -> bytes:
-    """Send bytes, and return all that comes back until the server closes the connection."""
+    """Send bytes, and read until the server closes the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
         connection.sendall(content)
         received = b""
@@ -327,7 +327,7 @@ def test_a_large_answer_to_a_slow_reader_arrives_whole(source: str, start: Start
 
 
 def slow_reader(server: Server, requests: int = 1) -> socket.socket:
-    """A connection with little room for answers, that has asked for some."""
+    """Open a connection with little room for answers, and ask for some."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(20)

@@ -1,4 +1,4 @@
-"""What of a script's text says that one run() may find what another has left in the module's variables."""
+"""Scripts whose text shows that one run() may find values of another in the module's variables, and others."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Models whose processes died, and a Triton that is too busy to answer: the models come back all the same."""
+"""Models whose processes died come back, also where Triton is too busy to answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses that run() makes itself: what may be sent is sent as it is, anything else is the script's error."""
+"""Responses that run() makes itself: the server sends those that HTTP allows as they are, and refuses the others."""
 
 import http.client
 import io
@@ -140,5 +140,5 @@ def test_a_response_that_cannot_be_sent_is_the_scripts_error(server: Server, ask
 
 
 def _failures(server: Server) -> int:
-    """Lines of the log that tell of a failure."""
+    """Find the lines of the log that report a failure."""
     return server.stdout.count("azmlinfsrv - run() returned") + server.stdout.count("Encountered Exception")

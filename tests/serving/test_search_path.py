@@ -34,7 +34,7 @@ def run(data):
 
 
 def fill(folder: Path) -> None:
-    """A script's folder with modules of taken names, and one of its own."""
+    """Write a script's folder with modules whose names are taken, and one of its own."""
     for name in TAKEN:
         (folder / f"{name}.py").write_text(BROKEN)
     for name in ("serving", "importlib"):

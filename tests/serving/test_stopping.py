@@ -1,4 +1,4 @@
-"""The end of a server: what is under way is finished, what comes too late is told so, and nothing waits for nobody."""
+"""The end of a server: it finishes the requests under way, refuses late ones, and waits for nobody else."""
 
 import errno
 import http.client
@@ -33,7 +33,7 @@ def test_sigterm_finishes_what_is_under_way(source: str, start: StartServer) -> 
 
 
 def kept_connection(server: Server) -> http.client.HTTPConnection:
-    """A connection that a worker holds, between two requests."""
+    """Open a connection that a worker holds, between two requests."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request("POST", "/score", "0")
     connection.getresponse().read()

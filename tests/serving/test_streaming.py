@@ -1,4 +1,4 @@
-"""Answers in parts: sent as they come, in both kinds of worker, and what happens when they do not come."""
+"""Answers in parts: both kinds of worker send them as they come, and end the answer when they do not come."""
 
 import http.client
 import re
@@ -80,7 +80,7 @@ def let(server: Server, name: str) -> None:
 
 
 def raw(server: Server, head: str, body: str) -> socket.socket:
-    """A connection that has sent a request."""
+    """Open a connection, and send a request."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     connection.sendall(f"{head}\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
     return connection
