@@ -16,6 +16,7 @@ from targets.process.directory import Generation, ServiceDirectory
 from targets.process.probe import GenerationProbe
 from targets.process.spec import EntryScript, ServiceSpec
 from targets.process.supervisor import Supervisor
+from tests.troubleshooting import quoted
 
 BACKEND = Path(__file__).resolve().parents[3] / "targets" / "process" / "backends" / "onnxruntime"
 
@@ -112,6 +113,7 @@ def test_a_service_with_gpus_has_a_model_on_one(probed: Any) -> None:
     assert probed(1, a="KIND_CPU", b="KIND_GPU") == []
     (problem,) = probed(1, a="KIND_CPU", b="KIND_CPU")
     assert problem.startswith("deployment.gpuCores is 1, and Triton runs every model on the CPU: it sees no GPU")
+    quoted(problem, "process", 9)
 
 
 @pytest.fixture
