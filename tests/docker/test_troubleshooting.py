@@ -1,7 +1,6 @@
 """The causes that docs/troubleshooting.md lists: each is brought about, and says what the page quotes."""
 
 import json
-import re
 import secrets
 import shutil
 import socket
@@ -20,6 +19,7 @@ from targets.docker.engine import Engine
 from targets.docker.spec import ServiceSpec
 from targets.machine.service import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
+from tests.troubleshooting import quoted
 from tests.waiting import eventually
 
 DIGITS = PROJECT / "model_repository" / "triton" / "digits"
@@ -32,15 +32,8 @@ output [{ name: "y", data_type: TYPE_FP32, dims: [ 1 ] }]
 
 
 def documented(error: object, section: int, **example: object) -> str:
-    """What an error says, of which the page's numbered section quotes a part; `example` is what the page's is about."""
-    page = (PROJECT / "docs" / "troubleshooting.md").read_text()
-    quotes = re.findall(r"^## (\d+)\. .*\n\n    (.*)$", page, re.MULTILINE)
-    assert [int(number) for number, _ in quotes] == list(range(1, 11))
-    said = str(error)
-    for written, here in example.items():
-        said = said.replace(str(here), EXAMPLES[written])
-    assert quotes[section - 1][1] in said
-    return str(error)
+    """What an error says, of which the page quotes a part; `example` is what the page's is about."""
+    return quoted(error, "docker", section, {EXAMPLES[name]: here for name, here in example.items()})
 
 
 EXAMPLES = {"socket": "/var/run/docker.sock", "port": "6789", "service": "triton-docker"}

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from serving.keeping.response_cache import with_cache
+from tests.troubleshooting import quoted
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,7 @@ def test_the_largest_process_is_killed_where_all_use_too_much() -> None:
         keeper.terminate()
         assert keeper.wait(30) == 0
     assert "more than the 200 MiB of deployment.memoryGb; the largest, with" in said
+    quoted(said, "process", 10)
 
 
 def test_memory_that_forks_share_counts_once() -> None:

@@ -17,6 +17,7 @@ from targets.process.probe import GenerationProbe
 from targets.process.spec import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.served import EntryScript
+from tests.troubleshooting import quoted
 
 BACKEND = Path(__file__).resolve().parents[3] / "targets" / "process" / "backends" / "onnxruntime"
 
@@ -114,6 +115,7 @@ def test_a_service_with_gpus_has_a_model_on_one(probed: Any) -> None:
     assert probed(1, a="KIND_CPU", b="KIND_GPU") == []
     (problem,) = probed(1, a="KIND_CPU", b="KIND_CPU")
     assert problem.startswith("deployment.gpuCores is 1, and Triton runs every model on the CPU: it sees no GPU")
+    quoted(problem, "process", 9)
 
 
 @pytest.fixture
