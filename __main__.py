@@ -15,13 +15,13 @@ import pulumi
 from common.errors import UserError
 from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
-from components.entry_script import source_notes
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_settings
 from settings import Settings
 from settings.schema import Target
+from targets.entry_script import source_notes
 
 if TYPE_CHECKING:
     from components.machine_deployment import MachineDeployment

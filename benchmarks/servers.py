@@ -24,9 +24,9 @@ from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys
 from targets.machine.ports import free_ports
-from targets.process.directory import Generation
 from targets.process.programs import triton
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import Generation
+from targets.process.specification import ServiceSpec
 from targets.served import ServedBundle
 
 __all__ = ["KEY", "Machinery", "Server", "build_environment", "build_peer"]

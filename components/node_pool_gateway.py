@@ -18,7 +18,7 @@ from gateway.listener import KEYS_FILE
 from provider.resources.node_pool_address import NodePoolAddress
 from provider.resources.node_pool_rollout import NodePoolRollout
 from settings.schema import Settings
-from targets.machine.service import overall
+from targets.machine.service_folder import overall
 from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs

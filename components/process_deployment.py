@@ -7,7 +7,6 @@ from typing import Any
 
 import pulumi
 
-from components.entry_script import entry_script
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.stack_settings import stack_name
@@ -15,8 +14,9 @@ from components.triton_environment import TritonEnvironment
 from provider.place import state_directory
 from provider.resources.process import ProcessFrontDoor, ProcessService
 from settings.schema import Settings
-from targets.process.directory import ServiceDirectory, check_owner
+from targets.entry_script import entry_script
 from targets.process.front_door import check_port
+from targets.process.service_folder import ServiceDirectory, check_owner
 from targets.process.supervisor import check_path
 
 __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]

@@ -15,7 +15,7 @@ from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings import Settings, read_stack_file
 from settings.schema import Target
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
     if args.verb in ("keep", "service-unit"):
         return _keep(args, console, target)
     if target is Target.NODE_POOL:
-        from operate import node_pool
+        from targets.node_pool import status as node_pool
 
         return node_pool.run(args.verb, console, settings, follow=follow, cluster=getattr(args, "cluster", ""))
     if target is Target.DOCKER:
@@ -79,7 +79,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
 def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
     if target is not Target.PROCESS:
         raise ServiceError(f"target {target.value}: what runs the service there starts it again by itself")
-    from operate import keep
+    from targets.process import keep
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)

@@ -11,14 +11,14 @@ from rich.table import Table
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registered, Registry
 from environment.declared import declared_environment
-from operate.check import verdict
 from settings import Settings
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from targets.docker import check, front_door, logs, service
 from targets.docker.engine import Engine
-from targets.docker.spec import ServiceSpec
-from targets.machine.service import ServiceError, overall
+from targets.docker.specification import ServiceSpec
+from targets.machine.service_folder import ServiceError, overall
+from targets.process.check import verdict
 
 __all__ = ["run"]
 

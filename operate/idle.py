@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from settings import Settings
-from targets.docker.record import Folder
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.docker.service_folder import Folder
+from targets.machine.service_folder import ServiceError
+from targets.process.service_folder import ServiceDirectory
 
 __all__ = ["check"]
 

@@ -2,8 +2,8 @@
 
 from rich.console import Console
 
-from operate import check, logs, status
 from settings import Settings
+from targets.process import check, logs, status
 
 __all__ = ["run"]
 

@@ -12,9 +12,9 @@ from provider.resources.measured import FrontDoorOutputs, FrontDoorType, Service
 from targets.docker import front_door, rollout, service
 from targets.docker.containers import digest_of
 from targets.docker.owner import owner_of
-from targets.docker.record import Folder
-from targets.docker.spec import FrontDoorSpec, ServiceSpec
-from targets.machine.service import Measured
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec, ServiceSpec
+from targets.machine.service_folder import Measured
 
 __all__ = ["DockerFrontDoor", "DockerFrontDoorType", "DockerService", "DockerServiceType"]
 

@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 from common.part import Part
 from provider.place import here
 from provider.resource_type import IncompleteError, ResourceType, Say
-from targets.machine.service import Measured, ServiceError, ServiceFolder, renaming
-from targets.machine.spec import ServiceSpec
+from targets.machine.service_folder import Measured, ServiceError, ServiceFolder, renaming
+from targets.machine.specification import ServiceSpec
 
 __all__ = ["FrontDoorOutputs", "FrontDoorType", "ServiceOutputs", "ServiceType"]
 

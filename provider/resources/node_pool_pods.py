@@ -4,7 +4,7 @@ from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
 from provider.resources.node_pool_place import Place
-from targets.node_pool.cluster.watch import RolloutError, await_gone
+from targets.node_pool.rollout import RolloutError, await_gone
 
 __all__ = ["NodePoolPods", "NodePoolPodsType"]
 

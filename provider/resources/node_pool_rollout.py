@@ -6,10 +6,10 @@ from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
 from provider.resources.node_pool_place import Place
-from targets.node_pool.cluster.measure import await_measured, measure
 from targets.node_pool.cluster.owners import check_holder, holder_of
-from targets.node_pool.cluster.watch import Rollout, await_rollout
 from targets.node_pool.needs import Needs
+from targets.node_pool.rollout import Rollout, await_rollout
+from targets.node_pool.service import await_measured, measure
 
 __all__ = ["NodePoolRollout", "NodePoolRolloutType"]
 

@@ -9,11 +9,11 @@ from provider.declaration import Declaration
 from provider.place import here
 from provider.resource_type import Say
 from provider.resources.measured import FrontDoorOutputs, FrontDoorType, ServiceOutputs, ServiceType
-from targets.machine.service import Measured
-from targets.machine.spec import FrontDoorSpec
+from targets.machine.service_folder import Measured
+from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door, rollout, service
-from targets.process.directory import ServiceDirectory
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import ServiceDirectory
+from targets.process.specification import ServiceSpec
 
 __all__ = ["ProcessFrontDoor", "ProcessFrontDoorType", "ProcessService", "ProcessServiceType"]
 

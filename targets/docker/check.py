@@ -18,9 +18,9 @@ from targets import commands
 from targets.docker.containers import Container, generation
 from targets.docker.engine import Engine
 from targets.docker.failure import by_hand, explain
-from targets.docker.spec import ServiceSpec
+from targets.docker.specification import ServiceSpec
 from targets.machine.ports import free_ports
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 
 __all__ = ["Trial", "run"]
 

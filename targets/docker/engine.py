@@ -19,7 +19,7 @@ import requests
 
 from common.waiting import wait_until
 from targets.docker.containers import Container, Labels, Role
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 
 __all__ = ["Engine", "Exit", "Found"]
 

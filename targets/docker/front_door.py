@@ -16,10 +16,10 @@ from gateway.keys import Keys
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, Role, hardened
 from targets.docker.engine import Engine
-from targets.docker.record import Folder
-from targets.docker.spec import FrontDoorSpec
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import METRICS_PORT, PORT, Measured, ServiceError
+from targets.machine.service_folder import METRICS_PORT, PORT, Measured, ServiceError
 
 __all__ = ["apply", "check_port", "container", "measure", "options", "remove"]
 

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from targets.docker.engine import Engine
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 
 __all__ = ["show"]
 

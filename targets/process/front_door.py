@@ -14,11 +14,11 @@ from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Address, Options, Tls, loopback, memory_for
 from gateway.keys import Keys
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import METRICS_PORT, PORT, Measured, ServiceError
-from targets.machine.spec import FrontDoorSpec
+from targets.machine.service_folder import METRICS_PORT, PORT, Measured, ServiceError
+from targets.machine.specification import FrontDoorSpec
 from targets.process import family, traffic
-from targets.process.directory import Record, ServiceDirectory
 from targets.process.programs import Launch
+from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
 
 __all__ = ["apply", "check_port", "measure", "remove"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bundle.registry import Registry, RegistryError
 from environment import script_variables
-from targets.machine.service import ServiceError
-from targets.process.spec import ServiceSpec
+from targets.machine.service_folder import ServiceError
+from targets.process.specification import ServiceSpec
 from targets.served import ServedBundle
 
 __all__ = ["lay_out", "model_directory"]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from targets.machine.service import Measured
-from targets.process.directory import ServiceDirectory
+from targets.machine.service_folder import Measured
 from targets.process.probe import GenerationProbe
+from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 
 __all__ = ["measure", "remove"]

@@ -3,7 +3,7 @@
 from gateway import envoy_files, envoy_folder
 from gateway.admin import Admin
 from gateway.front_door_options import Triton, Upstreams, loopback
-from targets.process.directory import Generation, ServiceDirectory
+from targets.process.service_folder import Generation, ServiceDirectory
 
 __all__ = ["admin", "await_idle", "send_to", "upstreams"]
 

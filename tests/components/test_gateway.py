@@ -3,7 +3,7 @@ import socket
 import pytest
 
 from targets.machine.ports import free_ports
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 from tests.certificates import make_certificate
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from operate import idle
 from settings import Settings
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.machine.service_folder import ServiceError
+from targets.process.service_folder import ServiceDirectory
 
 STACK = {"type": "pulumi:pulumi:Stack"}
 PROVIDER = {"type": "pulumi:providers:kubernetes"}

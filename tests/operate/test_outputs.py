@@ -10,9 +10,9 @@ from rich.console import Console
 
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from operate.check import verdict
 from operate.outputs import commands, show
 from settings import Settings, load
+from targets.process.check import verdict
 from targets.served import EntryScript
 from tests import onnx_models
 

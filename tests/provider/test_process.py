@@ -1,6 +1,6 @@
 import pytest
 
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 from tests.provider.asking import changes, read
 
 HEALTHY = {"state": "Healthy", "problems": []}

@@ -1,6 +1,6 @@
 import pytest
 
-from targets.machine.service import overall
+from targets.machine.service_folder import overall
 
 
 @pytest.mark.parametrize(

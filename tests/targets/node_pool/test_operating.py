@@ -6,9 +6,9 @@ import pytest
 import yaml
 from rich.console import Console
 
-from operate import node_pool
 from operate.outputs import commands
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
+from targets.node_pool import status as node_pool
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from tests.targets.node_pool.test_rollouts import Cluster as Shown
 from tests.targets.node_pool.test_rollouts import container, deployment, pod

@@ -22,8 +22,8 @@ from environment import BuiltEnvironment, Environment, build
 from environment.source_digest import digest_of
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.directory import Generation, ServiceDirectory
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import Generation, ServiceDirectory
+from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Process, Supervisor
 from targets.served import EntryScript, ServedBundle
 from tests.built_environments import keep_alone

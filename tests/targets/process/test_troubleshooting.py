@@ -13,9 +13,9 @@ import pytest
 from environment import Environment, ResolutionError, machine
 from environment.interpreter import inspect
 from environment.lock import resolve
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 from targets.process import front_door
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 from tests.e2e.project import Project
 from tests.targets.process.conftest import OWNER, Service
 from tests.troubleshooting import quoted
@@ -59,7 +59,7 @@ def test_the_name_is_taken(tmp_path: Path) -> None:
 
 
 def test_another_change_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("targets.machine.service.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("targets.machine.service_folder.LOCK_SECONDS", 0.1)
     directory = ServiceDirectory.of(tmp_path, "web")
     with directory.locked(), pytest.raises(ServiceError) as failed, ServiceDirectory.of(tmp_path, "web").locked():
         pass

@@ -15,9 +15,9 @@ import psutil
 from common.atomic_files import write_whole
 from common.errors import UserError
 from settings import Settings
-from targets.machine.service import ServiceError
+from targets.machine.service_folder import ServiceError
 from targets.process import family
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 
 __all__ = ["unit", "watch", "write_unit"]

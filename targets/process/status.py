@@ -12,9 +12,9 @@ from rich.table import Table
 
 from serving.probing.probe import problems
 from settings import Settings
-from targets.machine.service import ServiceError, overall
+from targets.machine.service_folder import ServiceError, overall
 from targets.process import front_door, service
-from targets.process.directory import Record, ServiceDirectory
+from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
 
 __all__ = ["show"]

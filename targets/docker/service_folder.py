@@ -13,7 +13,7 @@ from typing import ClassVar
 from common.atomic_files import write_whole
 from gateway.admin import Admin
 from gateway.front_door_options import UNIX_PATH_LIMIT
-from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
+from targets.machine.service_folder import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Folder", "Record"]
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from settings import Settings
-from targets.machine.service import ServiceError
-from targets.process.directory import Record, ServiceDirectory
+from targets.machine.service_folder import ServiceError
+from targets.process.service_folder import Record, ServiceDirectory
 
 __all__ = ["show"]
 

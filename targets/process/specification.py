@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from targets.machine import spec
+from targets.machine import specification as spec
 from targets.served import EntryScript, ServedBundle
 
 __all__ = ["ServiceSpec"]

@@ -18,7 +18,7 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from common.atomic_files import write_whole
-from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
+from targets.machine.service_folder import DoorRecord, ServiceError, ServiceFolder
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]
 

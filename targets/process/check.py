@@ -14,16 +14,16 @@ from rich.console import Console
 from bundle.layout import check_files
 from bundle.probe_questions import declared_versions, without_golden
 from bundle.registry import Registered, Registry
-from components.entry_script import entry_script, source_notes
 from environment import venv
 from environment.declared import declared_environment
-from operate.trial import SERVICE, trial_folder
 from settings import Settings
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variables import served_variables
+from targets.entry_script import entry_script, source_notes
 from targets.process import rollout
-from targets.process.spec import ServiceSpec
+from targets.process.specification import ServiceSpec
+from targets.process.trial_folder import SERVICE, trial_folder
 from targets.served import EntryScript, ServedBundle
 
 __all__ = ["run", "verdict"]

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import Settings
-from targets.machine.service import ServiceError, overall
+from targets.machine.service_folder import ServiceError, overall
 from targets.node_pool.addresses import logs_command
 from targets.node_pool.cluster.diagnosis import is_ready
 from targets.node_pool.cluster.identity import expected_cluster
-from targets.node_pool.cluster.measure import measure
 from targets.node_pool.cluster.way_in import LEADING, WayIn
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names
+from targets.node_pool.service import measure
 
 __all__ = ["run"]
 

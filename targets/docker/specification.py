@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from targets.machine import spec
+from targets.machine import specification as spec
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
