@@ -21,11 +21,10 @@ def check(settings: Settings, project: Path, *, besides: str = "") -> int:
     state_directory = (project / settings.state_directory).resolve()
     stacks = dict(_stacks(project / BACKEND))
     deployed = [f"the stack '{name}' ({count} resources)" for name, count in stacks.items() if name != besides]
-    for folder in (ServiceDirectory(path) for path in sorted(state_directory.glob("services/*/"))):
-        record = folder.record()
-        deployed += _service(folder.name, record.owner if record else "", besides)
-    for path in sorted(state_directory.glob("docker/*/")):
-        docker = Folder(path)
+    for process in ServiceDirectory.all_in(state_directory):
+        record = process.record()
+        deployed += _service(process.name, record.owner if record else "", besides)
+    for docker in Folder.all_in(state_directory):
         deployed += _service(docker.name, docker.record().owner, besides)
     if deployed:
         raise ServiceError(

@@ -39,10 +39,11 @@ class Folder(ServiceFolder):
     """A service's folder."""
 
     RECORD: ClassVar[str] = "record.json"
+    PARENT: ClassVar[str] = "docker"
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "Folder":
-        folder = cls(cls.find(state_directory.resolve() / "docker", service_name), service_name)
+        folder = cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
         longest = len(str(folder.envoy / "admin.sock").encode())
         if longest > UNIX_PATH_LIMIT:
             raise ServiceError(

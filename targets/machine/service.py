@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from common.redaction import redacted
 __all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
 
 LOCK_SECONDS = 5
+_Folder = TypeVar("_Folder", bound="ServiceFolder")
 
 
 class ServiceError(Exception):
@@ -78,6 +79,12 @@ class ServiceFolder:
     root: Path
     service: str = ""
     RECORD: ClassVar[str]
+    PARENT: ClassVar[str]
+
+    @classmethod
+    def all_in(cls: type[_Folder], state_directory: Path) -> list[_Folder]:
+        """List the folders of a state directory in which a service lives: those with a record."""
+        return [cls(record.parent) for record in sorted(state_directory.glob(f"{cls.PARENT}/*/{cls.RECORD}"))]
 
     @classmethod
     def find(cls, parent: Path, name: str) -> Path:

@@ -66,10 +66,11 @@ class ServiceDirectory(ServiceFolder):
     """A service's folder; `root` is made when the service is claimed."""
 
     RECORD: ClassVar[str] = "service.json"
+    PARENT: ClassVar[str] = "services"
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "ServiceDirectory":
-        return cls(cls.find(state_directory.resolve() / "services", service_name), service_name)
+        return cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
 
     @property
     def sockets(self) -> Path:

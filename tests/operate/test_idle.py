@@ -6,6 +6,7 @@ import pytest
 
 from operate import idle
 from settings import Settings
+from targets.docker.record import Folder, Record
 from targets.machine.service import ServiceError
 from targets.process.directory import ServiceDirectory
 
@@ -51,3 +52,18 @@ def test_services_without_a_stack_are_named(tmp_path):
     ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/p/prod", overwrite=False)
     with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
         idle.check(SETTINGS, tmp_path)
+
+
+def test_services_of_the_docker_engine_are_found_by_the_record_that_a_rollout_writes(tmp_path):
+    folder = Folder.of(tmp_path / ".var", "web")
+    folder.write(Record(owner=f"organization/p/prod of {tmp_path}", generation=1))
+    with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
+        idle.check(SETTINGS, tmp_path)
+    assert idle.check(SETTINGS, tmp_path, besides="prod") == 0
+
+
+def test_what_a_check_or_a_failed_first_rollout_left_is_no_service(tmp_path):
+    for folder in (tmp_path / ".var" / "docker" / "check", Folder.of(tmp_path / ".var", "web").logs):
+        folder.mkdir(parents=True)
+        (folder / "web-1-triton.log").write_text("E1125 no model")
+    assert idle.check(SETTINGS, tmp_path) == 0

@@ -40,6 +40,7 @@ def pod_troubles(cluster: Cluster, pod: Manifest) -> list[Trouble]:
     """What is wrong with a pod that is not ready, from its status, its events and Triton's log."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     found = troubles(pod, cluster.events(namespace, name))
-    if any(trouble.final for trouble in found) or not is_running(pod, "triton"):
+    if not is_running(pod, "triton"):
         return found
-    return [*failed_loads(pod, cluster.logs(namespace, name, "triton", lines=_SEARCHED_LINES)), *found]
+    log = cluster.logs(namespace, name, "triton", lines=_SEARCHED_LINES)
+    return [*failed_loads(pod, log, known=any(trouble.final for trouble in found)), *found]
