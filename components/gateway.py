@@ -13,7 +13,7 @@ from gateway.cors import VARIABLE, origins
 from settings.schema import Settings
 from settings.tls_files import certificate_host
 from targets.machine.loopback import loopback_host
-from targets.machine.service import overall
+from targets.state import overall
 
 __all__ = ["Gateway", "GatewayArgs"]
 

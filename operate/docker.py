@@ -18,7 +18,8 @@ from settings.schema import Framework, Model, RegisteredModelId
 from targets.docker import check, front_door, logs, service
 from targets.docker.engine import Engine
 from targets.docker.spec import ServiceSpec
-from targets.machine.service import ServiceError, overall
+from targets.machine.service import ServiceError
+from targets.state import State, overall
 
 __all__ = ["run"]
 
@@ -54,7 +55,7 @@ def _show_status(console: Console, settings: Settings, project: Path) -> int:
         since = container.started[:19].replace("T", " ") if container.running else "-"
         table.add_row(container.name, container.state, since, ", ".join(map(str, container.ports)))
     console.print(table)
-    return 0 if state == "Healthy" else 1
+    return 0 if state is State.HEALTHY else 1
 
 
 def _show_logs(settings: Settings, *, follow: bool) -> int:

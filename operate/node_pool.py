@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from settings import Settings
-from targets.machine.service import ServiceError, overall
+from targets.machine.service import ServiceError
 from targets.node_pool.addresses import logs_command
 from targets.node_pool.cluster.diagnosis import is_ready
 from targets.node_pool.cluster.identity import expected_cluster
@@ -18,6 +18,7 @@ from targets.node_pool.cluster.measure import measure
 from targets.node_pool.cluster.way_in import LEADING, WayIn
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names
+from targets.state import State, overall
 
 __all__ = ["run"]
 
@@ -45,7 +46,7 @@ def _show_status(console: Console, settings: Settings, known: dict[str, Any] | N
     door, closed = measure(cluster, names.namespace, names.front_door, Needs.of(FRONT_DOOR, settings))
     exposure = settings.node_pool.exposure.kind
     way = WayIn.measure(cluster, exposure, names.namespace, names.service) if exposure in LEADING else WayIn()
-    state = overall(overall(state, door), "Unhealthy" if way.problem else "Healthy")
+    state = overall(overall(state, door), State.of(filter(None, [way.problem])))
     console.print(f"{names.service}: {state}")
     for problem in (*problems, *closed, *filter(None, [way.problem])):
         console.print(f"  {problem}", markup=False)
@@ -59,7 +60,7 @@ def _show_status(console: Console, settings: Settings, known: dict[str, Any] | N
             ready = "yes" if is_ready(pod) else "no"
             table.add_row(pod["metadata"]["name"], ready, str(restarts), pod["spec"].get("nodeName", "-"), since)
     console.print(table)
-    return 0 if state == "Healthy" else 1
+    return 0 if state is State.HEALTHY else 1
 
 
 def _show_logs(settings: Settings, known: dict[str, Any] | None, *, follow: bool) -> int:

@@ -12,10 +12,11 @@ from rich.table import Table
 
 from serving.probing.probe import problems
 from settings import Settings
-from targets.machine.service import ServiceError, overall
+from targets.machine.service import ServiceError
 from targets.process import front_door, service
 from targets.process.directory import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
+from targets.state import State, overall
 
 __all__ = ["show"]
 
@@ -35,9 +36,9 @@ def show(console: Console, settings: Settings, project: Path) -> int:
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
     console.print(_processes(directory, record))
-    if record.current is not None and record.current.triton_http is not None and state != "Stopped":
+    if record.current is not None and record.current.triton_http is not None and state is not State.STOPPED:
         console.print(_models(directory, record))
-    return 0 if state == "Healthy" else 1
+    return 0 if state is State.HEALTHY else 1
 
 
 def _processes(directory: ServiceDirectory, record: Record) -> Table:

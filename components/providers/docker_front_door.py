@@ -11,7 +11,7 @@ from components.providers.machine_service import FrontDoorProvider, where
 from targets.docker import front_door
 from targets.docker.record import Folder
 from targets.docker.spec import FrontDoorSpec
-from targets.machine.service import Measured
+from targets.state import Measured
 
 __all__ = ["DockerFrontDoor"]
 

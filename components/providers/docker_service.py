@@ -13,7 +13,7 @@ from targets.docker.containers import digest_of
 from targets.docker.owner import owner_of
 from targets.docker.record import Folder
 from targets.docker.spec import ServiceSpec
-from targets.machine.service import Measured
+from targets.state import Measured
 
 __all__ = ["DockerService", "owned", "stack_of"]
 

@@ -8,7 +8,8 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from components.providers.base import Provider, say
-from targets.machine.service import Measured, ServiceFolder, renaming
+from targets.machine.service import ServiceFolder, renaming
+from targets.state import Measured, State
 
 __all__ = ["FrontDoorProvider", "ServiceProvider", "here", "state_directory", "where"]
 
@@ -90,7 +91,7 @@ class MeasuredProvider(Provider):
     def _measured(self, props: Mapping[str, Any]) -> dict[str, Any]:
         holder = self.holder(props)
         taken = f"the stack {holder} has it now; `make up` takes it back where deployment.overwrite is true"
-        measured = self.measure(props) if holder in ("", props["owner"]) else Measured("Stopped", (taken,))
+        measured = self.measure(props) if holder in ("", props["owner"]) else Measured(State.STOPPED, (taken,))
         return {"state": measured.state, "problems": list(measured.problems)}
 
 

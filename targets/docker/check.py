@@ -21,6 +21,7 @@ from targets.docker.failure import by_hand, explain
 from targets.docker.spec import ServiceSpec
 from targets.machine.ports import free_ports
 from targets.machine.service import ServiceError
+from targets.role import Role
 
 __all__ = ["Trial", "run"]
 
@@ -68,7 +69,7 @@ def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
     """Triton's container of a generation, with the models mounted and its ports on loopback."""
     targets = ["/models", *(f"/models-{number}" for number in range(2, len(trial.repositories) + 1))]
     spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
-    container = next(c for c in generation(spec, 0) if c.role == "triton")
+    container = next(c for c in generation(spec, 0) if c.role is Role.TRITON)
     body = {key: value for key, value in container.body.items() if key != "Healthcheck"}
     command = commands.triton_command(spec.repositories)  # without its keeper, which the base image does not have
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}

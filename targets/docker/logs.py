@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from targets.docker.engine import Engine
 from targets.machine.service import ServiceError
+from targets.role import Role
 
 __all__ = ["show"]
 
@@ -17,7 +18,7 @@ def show(service_name: str, write: Callable[[str], object], *, follow: bool) -> 
     Raises `ServiceError` where the engine runs no such service.
     """
     with Engine() as engine:
-        names = [container.name for container in engine.containers(service_name) if container.role != "network"]
+        names = [container.name for container in engine.containers(service_name) if container.role is not Role.NETWORK]
         if not names:
             raise ServiceError(
                 f"service '{service_name}' is not deployed on the engine at {engine.host}; make up does it"

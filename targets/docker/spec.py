@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from targets.machine import spec
+from targets.role import Role
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
@@ -34,15 +35,15 @@ class ServiceSpec(spec.ServiceSpec):
         return bool(self.repositories)
 
     @property
-    def shape(self) -> tuple[str, ...]:
-        """Who serves: `triton`, `scorer` or both."""
-        return ("triton",) * self.triton + ("scorer",) * self.scorer
+    def shape(self) -> tuple[Role, ...]:
+        """Who serves: Triton, the scorer or both."""
+        return Role.serving(triton=self.triton, scorer=self.scorer)
 
 
 class FrontDoorSpec(spec.FrontDoorSpec):
-    """The front door of a service; `shape` lists who is behind it: `triton`, `scorer` or both."""
+    """The front door of a service; `shape` lists who is behind it: Triton, the scorer or both."""
 
     owner: str
     network: str
     image: str
-    shape: tuple[str, ...]
+    shape: tuple[Role, ...]

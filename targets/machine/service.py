@@ -1,8 +1,8 @@
-"""A service of this machine, be it processes or containers: its folder, how it was found, and what went wrong."""
+"""A service of this machine, be it processes or containers: its folder, and what went wrong with it."""
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from common.files import write_whole
 from common.redaction import redacted
 
-__all__ = ["DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
+__all__ = ["DoorRecord", "ServiceError", "ServiceFolder", "renaming"]
 
 LOCK_SECONDS = 5
 _Folder = TypeVar("_Folder", bound="ServiceFolder")
@@ -28,27 +28,6 @@ class ServiceError(Exception):
 
     def __init__(self, text: str) -> None:
         super().__init__(redacted(text))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A service's state as it was found: `Healthy`, `Unhealthy` or `Stopped`, and what is wrong with it."""
-
-    state: str
-    problems: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, problems: Iterable[str]) -> "Measured":
-        """What runs, with what is wrong with it."""
-        found = tuple(problems)
-        return cls("Unhealthy" if found else "Healthy", found)
-
-
-def overall(serving: str, front_door: str) -> str:
-    """The state of a service, of the states of what serves and of the front door: clients need both."""
-    if serving == "Healthy" and front_door != "Healthy":
-        return "Unhealthy"
-    return serving
 
 
 class DoorRecord(BaseModel):

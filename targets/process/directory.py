@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from common.files import write_whole
 from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
+from targets.role import Role
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]
 
@@ -45,8 +46,8 @@ class Generation(BaseModel):
     @property
     def programs(self) -> list[str]:
         """The supervisor's names of this generation's processes, in the order in which they start."""
-        names = ["triton"] * (self.triton_http is not None) + ["scorer"] * (self.scorer is not None)
-        return [f"{name}-{self.number}" for name in names]
+        roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)
+        return [f"{role}-{self.number}" for role in roles]
 
 
 class Record(DoorRecord):

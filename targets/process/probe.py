@@ -17,6 +17,7 @@ from targets.machine.service import ServiceError
 from targets.process.directory import Generation, ServiceDirectory
 from targets.process.spec import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.role import Role
 
 __all__ = ["GenerationProbe", "probe_file"]
 
@@ -105,7 +106,7 @@ class GenerationProbe:
 
     def _refusals(self) -> list[str]:
         """Triton's words for models that it refused unread, which its repository index does not have."""
-        logs = [self._log(name) for name in self._generation.programs if name.startswith("triton-")]
+        logs = [self._log(name) for name in self._generation.programs if name.startswith(f"{Role.TRITON}-")]
         return [f"  {words}" for log in logs if log.is_file() for words in refusals(_lines(log))]
 
     def _check_alive(self, first_pids: dict[str, int]) -> None:

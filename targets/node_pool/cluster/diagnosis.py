@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bundle import triton_log
 from serving.probing.marking import unmarked
 from targets.node_pool.rendering import Manifest
+from targets.role import Role
 
 __all__ = [
     "Trouble",
@@ -94,7 +95,7 @@ def failed_loads(pod: Manifest, log: Sequence[str], *, known: bool) -> list[Trou
     """
     name = pod["metadata"]["name"]
     words = triton_log.refusals(log) if known else triton_log.failed_loads(log)
-    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in words]
+    return [Trouble(name, f"triton: {text}", final=True, container=Role.TRITON) for text in words]
 
 
 def refusals(deployment: Manifest) -> list[Trouble]:
