@@ -16,7 +16,6 @@ from bundle.problems import LayoutError
 from bundle.registry import RegistryError
 from common.redaction import redacted
 from components.access_keys import AccessKeys, AccessKeysArgs
-from components.entry_script import source_notes
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
@@ -24,7 +23,8 @@ from components.stack_settings import stack_settings
 from environment.spec import SpecError
 from settings import Settings, SettingsError
 from settings.schema import Target
-from targets.machine.service import ServiceError
+from targets.entry_script import source_notes
+from targets.errors import ServiceError
 
 if TYPE_CHECKING:
     from components.machine_deployment import MachineDeployment

@@ -18,15 +18,15 @@ import httpx
 import psutil
 
 from benchmarks.models import Model
-from components.providers.environment_venv import declared_environment
 from environment import BuiltEnvironment, venv
+from environment.spec import declared_environment
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Options, Triton, Upstreams, loopback
 from targets.machine.ports import free_ports
-from targets.process.directory import Generation
 from targets.process.programs import triton
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.service_folder import Generation
+from targets.process.specification import ServedBundle, ServiceSpec
 
 __all__ = ["KEY", "Machinery", "Server", "build_environment", "build_peer"]
 

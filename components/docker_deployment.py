@@ -22,9 +22,9 @@ from targets.docker.containers import Labels
 from targets.docker.engine import Engine
 from targets.docker.front_door import check_port
 from targets.docker.owner import owner_of, stack_and_place
-from targets.docker.record import Folder
 from targets.docker.rollout import check_owner
-from targets.machine.service import ServiceError
+from targets.docker.service_folder import Folder
+from targets.errors import ServiceError
 
 __all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
 

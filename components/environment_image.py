@@ -9,10 +9,10 @@ import pulumi
 import pulumi_docker as docker
 
 from components.providers.build_context import EnvironmentContext, ServiceContext
-from components.providers.environment_venv import declared_environment
 from environment.files import digest_of
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
+from environment.spec import declared_environment
 from settings.schema import Settings
 
 __all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]

@@ -18,7 +18,7 @@ from components.providers.node_pool_rollout import NodePoolRollout
 from components.stack_settings import stack_name
 from environment.image_layout import repository
 from settings.schema import Framework, Model, RegisteredModelId, Settings
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.owners import check_owner

@@ -7,7 +7,6 @@ from typing import Any
 
 import pulumi
 
-from components.entry_script import entry_script
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.providers.machine_service import state_directory
@@ -16,8 +15,9 @@ from components.providers.process_service import ProcessService
 from components.stack_settings import stack_name
 from components.triton_environment import TritonEnvironment
 from settings.schema import Settings
-from targets.process.directory import ServiceDirectory, check_owner
+from targets.entry_script import entry_script
 from targets.process.front_door import check_port
+from targets.process.service_folder import ServiceDirectory, check_owner
 from targets.process.supervisor import check_path
 
 __all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]

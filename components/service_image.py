@@ -8,12 +8,12 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components.entry_script import entry_script
 from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image
 from components.model_bundle import ModelBundle
 from components.providers.build_context import ServiceContext
 from environment.image_name import server_of
 from settings.schema import Settings, Target
+from targets.entry_script import entry_script
 
 __all__ = ["ServiceImage", "ServiceImageArgs"]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 
 from components.model_bundle import ModelBundle
-from components.providers.environment_venv import EnvironmentVenv, declared_environment
+from components.providers.environment_venv import EnvironmentVenv
 from environment.files import digest_of
+from environment.spec import declared_environment
 from settings.schema import Framework, Settings
 from settings.variable_rules import served_variables
 

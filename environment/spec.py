@@ -1,7 +1,7 @@
 """Environments as Azure ML's users know them: got by name, cloned, extended with pip packages and variables."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from environment.curated import Curated, read_curated
 
-__all__ = ["Environment", "SpecError"]
+__all__ = ["Environment", "SpecError", "declared_environment"]
 
 
 class SpecError(ValueError):
@@ -75,6 +75,17 @@ class Environment:
     def requirements(self) -> tuple[str, ...]:
         """What entry scripts find installed: the curated pins, then the pip packages added."""
         return (*self.curated.packages, *self.pip_packages)
+
+
+def declared_environment(name: str, clone: str | None, pip_packages: Sequence[str]) -> Environment:
+    """The environment that settings declare: a curated one, or a clone of it with pip packages.
+
+    Raises `SpecError` for an unknown curated environment and for a pip package that is none or contradicts its pins.
+    """
+    environment = Environment.get(clone).clone(name) if clone else Environment.get(name)
+    for package in pip_packages:
+        environment = environment.add_pip_package(package)
+    return environment
 
 
 def _parse(package: str) -> Requirement:

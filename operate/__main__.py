@@ -17,8 +17,8 @@ from environment import BuildError, ResolutionError, SpecError
 from operate.signals import end_in_order
 from settings import Settings, SettingsError, read_stack_file
 from settings.golden import GoldenError
-from settings.schema import Target
-from targets.machine.service import ServiceError
+from targets.contract import Stack, verbs_of
+from targets.errors import ServiceError
 
 PROJECT = Path(__file__).resolve().parents[1]
 MISTAKES = (
@@ -66,7 +66,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
-    target, follow = settings.deployment.target, args.verb == "logs" and args.follow
     if args.verb == "outputs":
         from operate import outputs
 
@@ -75,32 +74,24 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
         from operate import idle
 
         return idle.check(settings, PROJECT, besides=args.stack if args.besides else "")
-    if args.verb in ("keep", "service-unit"):
-        return _keep(args, console, target)
-    if target is Target.NODE_POOL:
-        from operate import node_pool
-
-        return node_pool.run(args.verb, console, settings, follow=follow, cluster=getattr(args, "cluster", ""))
-    if target is Target.DOCKER:
-        from operate import docker
-
-        return docker.run(args.verb, console, settings, PROJECT, follow=follow)
-    from operate import processes
-
-    return processes.run(args.verb, console, settings, PROJECT, follow=follow)
-
-
-def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
-    if target is not Target.PROCESS:
-        raise ServiceError(f"target {target.value}: what runs the service there starts it again by itself")
-    from operate import keep
+    verbs = verbs_of(settings.deployment.target)
+    stack = Stack(settings=settings, project=PROJECT, cluster=getattr(args, "cluster", ""))
+    if args.verb == "status":
+        return verbs.status(stack, console)
+    if args.verb == "logs":
+        return verbs.logs(stack, follow=args.follow)
+    if args.verb == "check":
+        return verbs.check(stack, console)
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
     if args.verb == "service-unit":
-        return keep.write_unit(PROJECT, args.stack, say)
-    return keep.watch(lambda: read_stack_file(PROJECT, args.stack, form_alone=True), PROJECT, say)
+        return verbs.write_unit(PROJECT, args.stack, say)
+    assert args.verb == "keep"
+    return verbs.keep(
+        lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True), project=PROJECT), say
+    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from settings import Settings
-from targets.docker.record import Folder
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.contract import TARGETS, Deployed, verbs_of
+from targets.errors import ServiceError
 
 __all__ = ["check"]
 
@@ -21,11 +20,9 @@ def check(settings: Settings, project: Path, *, besides: str = "") -> int:
     state_directory = (project / settings.state_directory).resolve()
     stacks = dict(_stacks(project / BACKEND))
     deployed = [f"the stack '{name}' ({count} resources)" for name, count in stacks.items() if name != besides]
-    for process in ServiceDirectory.all_in(state_directory):
-        record = process.record()
-        deployed += _service(process.name, record.owner if record else "", besides)
-    for docker in Folder.all_in(state_directory):
-        deployed += _service(docker.name, docker.record().owner, besides)
+    for target in TARGETS:
+        for found in verbs_of(target).deployed(state_directory):
+            deployed += _service(found, besides)
     if deployed:
         raise ServiceError(
             f"still deployed from this folder: {', '.join(deployed)}; destroy that first: make destroy STACK=<stack>"
@@ -33,12 +30,11 @@ def check(settings: Settings, project: Path, *, besides: str = "") -> int:
     return 0
 
 
-def _service(name: str, owner: str, besides: str) -> list[str]:
+def _service(found: Deployed, besides: str) -> list[str]:
     """A service and its stack in words; none where that is the one `besides` which others are looked for."""
-    stack = owner.partition(" of ")[0]
-    if besides and stack.rpartition("/")[2] == besides:
+    if besides and found.stack.rpartition("/")[2] == besides:
         return []
-    return [f"the service '{name}'" + f" of the stack {stack}" * bool(stack)]
+    return [f"the service '{found.service}'" + f" of the stack {found.stack}" * bool(found.stack)]
 
 
 def _stacks(folder: Path) -> Iterator[tuple[str, int]]:

@@ -20,8 +20,7 @@ from settings import Settings
 from settings.golden import golden_request, request_file
 from settings.model_rules import registry_url
 from settings.schema import Target
-from targets.machine.loopback import loopback_host
-from targets.node_pool.addresses import LOCAL_PORT
+from targets.machine.loopback import LOCAL_PORT, loopback_host
 
 __all__ = ["commands", "show"]
 

@@ -17,8 +17,8 @@ from tritonclient.http import InferenceServerClient
 from environment import BuiltEnvironment, Environment, build
 from targets.machine.ports import free_ports
 from targets.process import programs
-from targets.process.directory import Generation
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.service_folder import Generation
+from targets.process.specification import ServedBundle, ServiceSpec
 from targets.process.supervisor import LAUNCH
 
 SECONDS = 60

@@ -12,11 +12,10 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 from bundle.probe import declared_versions
 from bundle.registry import Registered, Registry
 from components.providers.base import Provider, say
-from components.providers.environment_venv import declared_environment
 from environment.build_context import BuildContext, ServedFiles, environment_context, service_context
 from environment.image_layout import MODELS, PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from environment.lock import resolve
-from environment.spec import Environment
+from environment.spec import Environment, declared_environment
 
 __all__ = ["EnvironmentContext", "ServiceContext"]
 

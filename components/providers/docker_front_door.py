@@ -9,8 +9,8 @@ from pulumi.dynamic import Resource
 from components.providers.docker_service import owned, stack_of
 from components.providers.machine_service import FrontDoorProvider, where
 from targets.docker import front_door
-from targets.docker.record import Folder
-from targets.docker.spec import FrontDoorSpec
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec
 from targets.state import Measured
 
 __all__ = ["DockerFrontDoor"]

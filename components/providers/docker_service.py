@@ -11,8 +11,8 @@ from components.providers.machine_service import ServiceProvider, here, where
 from targets.docker import rollout, service
 from targets.docker.containers import digest_of
 from targets.docker.owner import owner_of
-from targets.docker.record import Folder
-from targets.docker.spec import ServiceSpec
+from targets.docker.service_folder import Folder
+from targets.docker.specification import ServiceSpec
 from targets.state import Measured
 
 __all__ = ["DockerService", "owned", "stack_of"]

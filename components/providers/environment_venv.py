@@ -1,6 +1,6 @@
 """An environment as a venv of this machine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from environment import venv
-from environment.spec import Environment
+from environment.spec import declared_environment
 
 __all__ = ["EnvironmentVenv"]
 
@@ -36,17 +36,6 @@ def _build(props: dict[str, Any]) -> dict[str, Any]:
     environment = declared_environment(props["name"], props.get("clone"), props["pipPackages"])
     built = venv.build(environment, root=Path(props["root"]), triton=props["triton"], gpu=props["gpu"], progress=say)
     return {**props, "path": str(built.path), "digest": built.digest, "packages": built.lock.packages}
-
-
-def declared_environment(name: str, clone: str | None, pip_packages: Sequence[str]) -> Environment:
-    """The environment that settings declare: a curated one, or a clone of it with pip packages.
-
-    Raises `SpecError` for an unknown curated environment and for a pip package that is none or contradicts its pins.
-    """
-    environment = Environment.get(clone).clone(name) if clone else Environment.get(name)
-    for package in pip_packages:
-        environment = environment.add_pip_package(package)
-    return environment
 
 
 class EnvironmentVenv(Resource, module="triton", name="EnvironmentVenv"):

@@ -8,7 +8,7 @@ from typing import Any
 from pulumi.dynamic import CreateResult, ReadResult, UpdateResult
 
 from components.providers.base import Provider, say
-from targets.machine.service import ServiceFolder, renaming
+from targets.machine.service_folder import ServiceFolder, renaming
 from targets.state import Measured, State
 
 __all__ = ["FrontDoorProvider", "ServiceProvider", "here", "state_directory", "where"]

@@ -7,7 +7,7 @@ from pulumi.dynamic import CreateResult, Resource, UpdateResult
 
 from components.providers.base import Provider
 from components.providers.node_pool_cluster import cluster_of
-from targets.node_pool.cluster.watch import RolloutError, await_gone
+from targets.node_pool.rollout import RolloutError, await_gone
 
 __all__ = ["NodePoolPods"]
 

@@ -8,10 +8,10 @@ from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from components.providers.base import Provider, say
 from components.providers.node_pool_cluster import cluster_of
-from targets.node_pool.cluster.measure import await_measured, measure
 from targets.node_pool.cluster.owners import check_holder, holder_of
-from targets.node_pool.cluster.watch import Rollout, await_rollout
 from targets.node_pool.needs import Needs
+from targets.node_pool.rollout import Rollout, await_rollout
+from targets.node_pool.service import await_measured, measure
 
 __all__ = ["NodePoolRollout"]
 

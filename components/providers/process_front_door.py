@@ -7,9 +7,9 @@ import pulumi
 from pulumi.dynamic import Resource
 
 from components.providers.machine_service import FrontDoorProvider, here, where
-from targets.machine.spec import FrontDoorSpec
+from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 from targets.state import Measured
 
 __all__ = ["ProcessFrontDoor"]

@@ -9,8 +9,8 @@ from pulumi.dynamic import Resource
 from components.providers.base import say
 from components.providers.machine_service import ServiceProvider, here, where
 from targets.process import rollout, service
-from targets.process.directory import ServiceDirectory
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import ServiceDirectory
+from targets.process.specification import ServiceSpec
 from targets.state import Measured
 
 __all__ = ["ProcessService"]

@@ -15,7 +15,7 @@ from typing import Any
 from environment.image_layout import PROBE_SCORER, PROBE_TRITON
 from serving.command import PROBE
 from targets import commands
-from targets.docker.spec import ServiceSpec
+from targets.docker.specification import ServiceSpec
 from targets.role import Role
 
 __all__ = [

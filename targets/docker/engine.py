@@ -19,7 +19,7 @@ import requests
 
 from common.waiting import wait_until
 from targets.docker.containers import Container, Labels
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.role import Role
 
 __all__ = ["Engine", "Exit", "Found"]

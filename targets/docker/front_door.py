@@ -16,10 +16,10 @@ from gateway.options import Address, Options, Tls, Upstreams, memory_for
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, hardened
 from targets.docker.engine import Engine
-from targets.docker.record import Folder
-from targets.docker.spec import FrontDoorSpec
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import ServiceError
 from targets.role import Role
 from targets.state import Measured, State
 

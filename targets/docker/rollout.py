@@ -17,9 +17,9 @@ from targets.docker import traffic
 from targets.docker.containers import PROBES, Container, digest_of, generation, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.failure import explain
-from targets.docker.record import Folder, Record
-from targets.docker.spec import ServiceSpec
-from targets.machine.service import ServiceError
+from targets.docker.service_folder import Folder, Record
+from targets.docker.specification import ServiceSpec
+from targets.errors import ServiceError
 from targets.role import Role
 
 __all__ = ["apply", "check_owner"]

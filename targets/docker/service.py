@@ -5,8 +5,8 @@ from pathlib import Path
 from targets.docker.containers import PROBES, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.owner import stack_and_place
-from targets.docker.record import Folder
-from targets.machine.service import ServiceError
+from targets.docker.service_folder import Folder
+from targets.errors import ServiceError
 from targets.role import Role
 from targets.state import Measured, State
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway import config, files
 from gateway.options import Address, Triton, Upstreams
-from targets.docker.record import Folder
+from targets.docker.service_folder import Folder
 from targets.role import Role
 
 __all__ = ["await_idle", "send_to", "upstreams"]

@@ -13,12 +13,12 @@ from common.waiting import shielded
 from gateway import config, envoy, files
 from gateway.keys import Keys
 from gateway.options import Address, Options, Tls, loopback, memory_for
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import ServiceError
-from targets.machine.spec import FrontDoorSpec
+from targets.machine.specification import FrontDoorSpec
 from targets.process import family, traffic
-from targets.process.directory import Record, ServiceDirectory
 from targets.process.programs import Launch
+from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
 from targets.state import Measured, State
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bundle.registry import Registry, RegistryError
 from environment import script_variables
-from targets.machine.service import ServiceError
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.errors import ServiceError
+from targets.process.specification import ServedBundle, ServiceSpec
 
 __all__ = ["lay_out", "model_directory"]
 

@@ -13,9 +13,9 @@ from bundle.triton_log import refusals
 from common.waiting import wait_until
 from serving.probing import probe
 from serving.probing.judging import Problem
-from targets.machine.service import ServiceError
-from targets.process.directory import Generation, ServiceDirectory
-from targets.process.spec import ServiceSpec
+from targets.errors import ServiceError
+from targets.process.service_folder import Generation, ServiceDirectory
+from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.role import Role
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from environment.script_variables import script_variables, service_version
 from environment.venv import triton_in
 from targets import commands
-from targets.process.directory import Generation
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import Generation
+from targets.process.specification import ServiceSpec
 
 __all__ = ["Launch", "scorer", "triton"]
 

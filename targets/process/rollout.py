@@ -13,12 +13,12 @@ from pathlib import Path
 from common.files import write_whole
 from common.waiting import shielded
 from environment.source import copy_source
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import ServiceError
 from targets.process import front_door, models, programs, traffic
-from targets.process.directory import Generation, Record, ServiceDirectory
 from targets.process.probe import GenerationProbe, probe_file
-from targets.process.spec import ServiceSpec
+from targets.process.service_folder import Generation, Record, ServiceDirectory
+from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.role import Role
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from targets.process.directory import ServiceDirectory
 from targets.process.probe import GenerationProbe
+from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 from targets.state import Measured, State
 

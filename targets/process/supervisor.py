@@ -19,9 +19,9 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from common.files import write_whole
 from common.waiting import wait_until
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.process import family
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 
 __all__ = ["Process", "Supervisor", "check_path"]
 

@@ -3,7 +3,7 @@
 from gateway import config, files
 from gateway.admin import Admin
 from gateway.options import Triton, Upstreams, loopback
-from targets.process.directory import Generation, ServiceDirectory
+from targets.process.service_folder import Generation, ServiceDirectory
 
 __all__ = ["admin", "await_idle", "send_to", "upstreams"]
 

@@ -16,13 +16,13 @@ from gateway.keys import Keys, make_keys
 from gateway.listener import KEYS_FILE
 from settings import load
 from targets.node_pool.cluster.client import Cluster
-from targets.node_pool.cluster.measure import measure
-from targets.node_pool.cluster.watch import Rollout, await_rollout
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.rendering import Contents, Manifest, Options
+from targets.node_pool.rollout import Rollout, await_rollout
+from targets.node_pool.service import measure
 from tests.cluster.kube import Kube
 from tests.waiting import eventually
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from settings.node_pool import Monitoring
-from targets.node_pool.cluster.watch import Rollout, RolloutError, await_rollout
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA
 from targets.node_pool.objects.alerts import alerts
 from targets.node_pool.objects.dashboard import dashboard
+from targets.node_pool.rollout import Rollout, RolloutError, await_rollout
 from tests.attacks import attacks
 from tests.cluster.images import PROJECT
 from tests.cluster.kube import KINDS, await_fit_node

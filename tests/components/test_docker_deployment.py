@@ -8,7 +8,7 @@ from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.providers.docker_service import DockerServiceProvider
 from targets.docker.engine import Found
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 
 IMAGE = f"sha256:{'c' * 64}"
 

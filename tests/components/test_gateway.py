@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from components.providers.process_front_door import ProcessFrontDoorProvider
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports
-from targets.machine.service import ServiceError
 from tests.certificates import make_certificate
 
 

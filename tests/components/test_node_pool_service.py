@@ -19,7 +19,7 @@ from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCh
 from components.providers import node_pool_rollout
 from components.providers.node_pool_check import NodePoolCheckProvider
 from components.providers.node_pool_rollout import NodePoolRolloutProvider
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.cluster.client import ClusterError
 from tests.certificates import make_certificate
 

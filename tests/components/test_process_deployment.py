@@ -3,8 +3,8 @@ import socket
 import pytest
 
 from components.providers.process_service import ProcessServiceProvider
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.errors import ServiceError
+from targets.process.service_folder import ServiceDirectory
 
 
 def test_the_service_is_a_child_with_all_its_parts(declare_service, settings_with):

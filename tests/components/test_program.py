@@ -8,7 +8,7 @@ import pytest
 
 from components import node_pool_deployment
 from components import stack_settings as reading
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 
 EXPORTS = {
     "scoringUri",

@@ -13,7 +13,7 @@ import yaml
 
 from gateway.options import Upstreams
 from targets.docker import traffic
-from targets.docker.record import Folder
+from targets.docker.service_folder import Folder
 from tests.docker.conftest import Base
 from tests.docker.project import DockerProject
 

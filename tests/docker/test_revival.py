@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from environment.image_layout import PROBE_TRITON, repository
 from targets.docker import rollout
 from targets.docker.engine import Engine
-from targets.docker.spec import ServiceSpec
+from targets.docker.specification import ServiceSpec
 from tests.cluster.images import Images
 from tests.waiting import eventually
 

@@ -17,8 +17,8 @@ import pytest
 from environment.image_layout import repository
 from targets.docker import front_door, rollout
 from targets.docker.engine import Engine
-from targets.docker.spec import ServiceSpec
-from targets.machine.service import ServiceError
+from targets.docker.specification import ServiceSpec
+from targets.errors import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.waiting import eventually
 

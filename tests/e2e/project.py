@@ -18,7 +18,7 @@ import psutil
 import yaml
 
 from targets.machine.ports import free_ports
-from targets.process.directory import Record, ServiceDirectory
+from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
 
 SOURCE = Path(__file__).resolve().parents[2]

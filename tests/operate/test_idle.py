@@ -6,9 +6,9 @@ import pytest
 
 from operate import idle
 from settings import Settings
-from targets.docker.record import Folder, Record
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.docker.service_folder import Folder, Record
+from targets.errors import ServiceError
+from targets.process.service_folder import ServiceDirectory
 
 SETTINGS = Settings.model_validate({"models": ["m:1"]})
 STACK = {"type": "pulumi:pulumi:Stack"}

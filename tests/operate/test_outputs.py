@@ -10,10 +10,10 @@ from rich.console import Console
 
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from operate.check import verdict
 from operate.outputs import commands, show
 from settings import Settings, load
-from targets.process.spec import EntryScript
+from targets.process.specification import EntryScript
+from targets.verdict import verdict
 from tests import onnx_models
 
 SCORING, TRITON = "http://localhost:6789/score", "http://localhost:6789"

@@ -14,13 +14,13 @@ from environment.image_layout import repository
 from environment.spec import Environment
 from settings.load import load
 from targets.docker import containers as docker
-from targets.docker.spec import ServiceSpec as DockerSpec
+from targets.docker.specification import ServiceSpec as DockerSpec
 from targets.node_pool.objects.containers import replica_containers
 from targets.node_pool.rendering import Contents, Options
 from targets.process import programs
-from targets.process.directory import Generation
-from targets.process.spec import EntryScript, ServedBundle
-from targets.process.spec import ServiceSpec as ProcessSpec
+from targets.process.service_folder import Generation
+from targets.process.specification import EntryScript, ServedBundle
+from targets.process.specification import ServiceSpec as ProcessSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 CORES, MEGABYTES, TIMEOUT_MS, DRAIN = 3, 200, 90_000, 45

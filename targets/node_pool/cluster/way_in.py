@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from common.waiting import wait_until
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.diagnosis import event_lines
-from targets.node_pool.cluster.watch import RolloutError
 from targets.node_pool.rendering import Manifest
+from targets.node_pool.rollout import RolloutError
 
 __all__ = ["LEADING", "WayIn", "await_way_in"]
 

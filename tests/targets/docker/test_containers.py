@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from targets.docker.containers import Container, digest_of, generation
-from targets.docker.spec import ServiceSpec
+from targets.docker.specification import ServiceSpec
 
 
 def spec(**changed: Any) -> ServiceSpec:

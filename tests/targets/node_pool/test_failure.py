@@ -3,7 +3,7 @@
 import pytest
 
 from targets.node_pool.cluster.diagnosis import node_lines
-from targets.node_pool.cluster.watch import Rollout, RolloutError, await_rollout
+from targets.node_pool.rollout import Rollout, RolloutError, await_rollout
 from tests.targets.node_pool.test_rollouts import (
     ALL,
     BROKEN,

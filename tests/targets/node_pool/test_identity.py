@@ -2,14 +2,14 @@
 
 import pytest
 
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.cluster import way_in
 from targets.node_pool.cluster.client import ClusterError
 from targets.node_pool.cluster.identity import Identity, identity
 from targets.node_pool.cluster.owners import check_holder, check_owner
-from targets.node_pool.cluster.watch import RolloutError
 from targets.node_pool.cluster.way_in import WayIn, await_way_in
 from targets.node_pool.object_names import Names
+from targets.node_pool.rollout import RolloutError
 
 FIRST = Identity("prod", "https://one", "u-1")
 

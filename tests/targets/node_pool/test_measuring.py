@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from targets.node_pool.cluster.measure import await_measured, measure
-from targets.node_pool.cluster.watch import RolloutError
 from targets.node_pool.needs import HPA, SCALED_OBJECT, Needs
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA
+from targets.node_pool.rollout import RolloutError
+from targets.node_pool.service import await_measured, measure
 from tests.targets.node_pool.test_rollouts import Cluster, deployment, pod, recreated
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from bundle.triton_storage import repository_url, triton_url
 from common import waiting
-from targets.node_pool.cluster import watch
+from targets.node_pool import rollout
 from targets.node_pool.cluster.client import ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, node_lines, troubles
-from targets.node_pool.cluster.measure import measure
-from targets.node_pool.cluster.watch import Rollout, RolloutError, await_gone, await_rollout
 from targets.node_pool.needs import Needs
+from targets.node_pool.rollout import Rollout, RolloutError, await_gone, await_rollout
+from targets.node_pool.service import measure
 
 ALL, LABELS = {"app": "m"}, {"app": "m", "pod-template-hash": "2"}
 ROLLOUT = Rollout("serving", "m", provision=0, startup=0, grace=1)
@@ -119,7 +119,7 @@ def deployment(ready, *, wanted=1, old=0, conditions=()):
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch):
-    monkeypatch.setattr(watch, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(rollout, "_POLL_SECONDS", 0)
 
 
 def test_a_pod_that_is_about_to_end_is_not_ready():

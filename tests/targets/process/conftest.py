@@ -22,8 +22,8 @@ from environment import BuiltEnvironment, Environment, build, remove_unused
 from environment.files import digest_of
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.directory import Generation, ServiceDirectory
-from targets.process.spec import EntryScript, ServedBundle, ServiceSpec
+from targets.process.service_folder import Generation, ServiceDirectory
+from targets.process.specification import EntryScript, ServedBundle, ServiceSpec
 from targets.process.supervisor import Process, Supervisor
 from tests.waiting import eventually
 

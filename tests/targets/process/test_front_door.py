@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from gateway.keys import make_key
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service import ServiceError
-from targets.machine.spec import FrontDoorSpec
+from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door, traffic
-from targets.process.directory import ServiceDirectory
+from targets.process.service_folder import ServiceDirectory
 from tests.targets.process.conftest import OWNER, Service
 from tests.targets.process.test_rollout import answering
 from tests.waiting import eventually

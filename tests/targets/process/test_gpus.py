@@ -12,9 +12,9 @@ import onnxruntime
 import pytest
 
 from targets.process import programs
-from targets.process.directory import Generation, ServiceDirectory
 from targets.process.probe import GenerationProbe
-from targets.process.spec import EntryScript, ServiceSpec
+from targets.process.service_folder import Generation, ServiceDirectory
+from targets.process.specification import EntryScript, ServiceSpec
 from targets.process.supervisor import Supervisor
 
 BACKEND = Path(__file__).resolve().parents[3] / "targets" / "process" / "backends" / "onnxruntime"

@@ -13,10 +13,10 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.specification import ServedBundle, ServiceSpec
 from tests.targets.process.conftest import OWNER, PROJECT, Service
 
 # As a framework does that rewrites its own file and keeps what it compiled.

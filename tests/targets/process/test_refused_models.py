@@ -9,10 +9,10 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment
-from targets.machine.service import ServiceError
+from targets.errors import ServiceError
 from targets.process import rollout
-from targets.process.directory import ServiceDirectory
-from targets.process.spec import ServedBundle, ServiceSpec
+from targets.process.service_folder import ServiceDirectory
+from targets.process.specification import ServedBundle, ServiceSpec
 from tests.bundle.bundles import BATCHED, model
 from tests.triton_server import build_environment
 

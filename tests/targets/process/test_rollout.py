@@ -18,8 +18,8 @@ import pytest
 
 from common import waiting
 from serving.probing.judging import Problem
+from targets.errors import ServiceError
 from targets.machine.ports import is_listening
-from targets.machine.service import ServiceError
 from targets.process import front_door, rollout, traffic
 from targets.process import service as whole_service
 from targets.process.probe import GenerationProbe
@@ -174,7 +174,7 @@ def test_what_a_killed_rollout_left_is_removed(service: Service) -> None:
     pids = service.pids
     code = f"""
 from targets.process import rollout
-from targets.process.spec import ServiceSpec
+from targets.process.specification import ServiceSpec
 rollout.apply(ServiceSpec.model_validate_json({service.spec(HANGING).model_dump_json()!r}), print)
 """
     killed = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT)

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from targets.machine.service import ServiceError
-from targets.process.directory import ServiceDirectory
+from targets.errors import ServiceError
+from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 from tests.targets.process.conftest import Programs, claimed, is_gone
 from tests.waiting import eventually

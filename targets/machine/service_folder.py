@@ -1,4 +1,4 @@
-"""A service of this machine, be it processes or containers: its folder, and what went wrong with it."""
+"""The folder of a service of this machine, be it processes or containers: its lock, its names and its record."""
 
 import json
 import shutil
@@ -12,22 +12,12 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from common.files import write_whole
-from common.redaction import redacted
+from targets.errors import ServiceError
 
-__all__ = ["DoorRecord", "ServiceError", "ServiceFolder", "renaming"]
+__all__ = ["DoorRecord", "ServiceFolder", "renaming"]
 
 LOCK_SECONDS = 5
 _Folder = TypeVar("_Folder", bound="ServiceFolder")
-
-
-class ServiceError(Exception):
-    """A service that could not be changed, measured or removed; its text is meant for people.
-
-    Logs are quoted in it: credentials in their URLs are not.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(redacted(text))
 
 
 class DoorRecord(BaseModel):

@@ -8,9 +8,9 @@ from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.diagnosis import condition, is_ready
 from targets.node_pool.cluster.fallback import is_fallen_back
 from targets.node_pool.cluster.replicas import all_pods, is_complete, new_pods, pod_troubles
-from targets.node_pool.cluster.watch import RolloutError
 from targets.node_pool.needs import HPA, Needs
 from targets.node_pool.rendering import Manifest
+from targets.node_pool.rollout import RolloutError
 from targets.state import State
 
 __all__ = ["await_measured", "measure"]

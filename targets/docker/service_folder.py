@@ -13,7 +13,8 @@ from typing import ClassVar
 from common.files import write_whole
 from gateway.admin import Admin
 from gateway.options import UNIX_PATH_LIMIT
-from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
+from targets.errors import ServiceError
+from targets.machine.service_folder import DoorRecord, ServiceFolder
 
 __all__ = ["Folder", "Record"]
 

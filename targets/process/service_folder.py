@@ -18,7 +18,8 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from common.files import write_whole
-from targets.machine.service import DoorRecord, ServiceError, ServiceFolder
+from targets.errors import ServiceError
+from targets.machine.service_folder import DoorRecord, ServiceFolder
 from targets.role import Role
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from targets.machine import spec
+from targets.machine import specification
 
 __all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
 
@@ -13,7 +13,7 @@ __all__ = ["EntryScript", "ServedBundle", "ServiceSpec"]
 _RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds"}
 
 
-class ServedBundle(spec.Part):
+class ServedBundle(specification.Part):
     """A registered bundle as this machine sees it: `path` is its folder of files, `framework` says who serves it."""
 
     registry: str
@@ -24,7 +24,7 @@ class ServedBundle(spec.Part):
     framework: Literal["Multi", "Custom"]
 
 
-class EntryScript(spec.Part):
+class EntryScript(specification.Part):
     """The entry script: its folder, its file in there, the digest of all the folder's files, and its golden request.
 
     `golden` is JSON text, `{"request": ..., "response": ...}` or `{}`.
@@ -36,7 +36,7 @@ class EntryScript(spec.Part):
     golden: str = "{}"
 
 
-class ServiceSpec(spec.ServiceSpec):
+class ServiceSpec(specification.ServiceSpec):
     """A service to run: bundles, environment and script.
 
     `environment_path` is a built environment (`environment.venv`), of `environment_digest`.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from targets.machine.service import ServiceError
-from targets.process.directory import LONGEST_SOCKET_PATH, Generation, Record, ServiceDirectory, check_owner
+from targets.errors import ServiceError
+from targets.process.service_folder import LONGEST_SOCKET_PATH, Generation, Record, ServiceDirectory, check_owner
 
 OWNER, OTHER = "organization/project/prod", "organization/project/test"
 
@@ -62,7 +62,7 @@ def test_two_changes_of_one_service_do_not_run_at_once(
     first = threading.Thread(target=change)
     first.start()
     assert entered.wait(10)
-    monkeypatch.setattr("targets.machine.service.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("targets.machine.service_folder.LOCK_SECONDS", 0.1)
     with pytest.raises(ServiceError, match="service 'web' is being changed by another process"), service.locked():
         pass
     leave.set()

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from targets.machine import spec
+from targets.machine import specification
 from targets.role import Role
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
 
-class ServiceSpec(spec.ServiceSpec):
+class ServiceSpec(specification.ServiceSpec):
     """A service to run from one image, named by digest or id, in the Docker network `network`.
 
     `bundles` are those that the image must hold (`name:version@sha256:...`), `repositories` Triton's model repositories
@@ -40,7 +40,7 @@ class ServiceSpec(spec.ServiceSpec):
         return Role.serving(triton=self.triton, scorer=self.scorer)
 
 
-class FrontDoorSpec(spec.FrontDoorSpec):
+class FrontDoorSpec(specification.FrontDoorSpec):
     """The front door of a service; `shape` lists who is behind it: Triton, the scorer or both."""
 
     owner: str
