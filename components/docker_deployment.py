@@ -23,7 +23,7 @@ from targets.docker.front_door import check_port
 from targets.docker.owner import owner_of, stack_and_place
 from targets.docker.rollout import check_owner
 from targets.docker.service_folder import Folder
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 
 __all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from environment.declared import declared_environment
+from environment.curated_clone import declared_environment
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from environment.source_digest import digest_of

@@ -13,7 +13,7 @@ from provider.place import state_directory
 from settings.certificate import certificate_host
 from settings.schema import Settings
 from targets.machine.loopback import loopback_host
-from targets.machine.service_folder import overall
+from targets.state import overall
 
 __all__ = ["Gateway", "GatewayArgs"]
 

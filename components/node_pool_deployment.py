@@ -18,7 +18,7 @@ from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.node_pool_rollout import NodePoolRollout
 from settings.schema import Framework, Model, RegisteredModelId, Settings
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.owners import check_owner

@@ -18,7 +18,6 @@ from gateway.listener import KEYS_FILE
 from provider.resources.node_pool_address import NodePoolAddress
 from provider.resources.node_pool_rollout import NodePoolRollout
 from settings.schema import Settings
-from targets.machine.service_folder import overall
 from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
@@ -27,6 +26,7 @@ from targets.node_pool.objects.every_object import objects_of
 from targets.node_pool.objects.front_door import STARTUP_SECONDS
 from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.rendering import Contents, Options
+from targets.state import overall
 
 __all__ = ["NodePoolGateway", "NodePoolGatewayArgs"]
 

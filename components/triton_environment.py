@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.model_bundle import ModelBundle
-from environment.declared import declared_environment
+from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.schema import Framework, Settings

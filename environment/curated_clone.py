@@ -1,7 +1,7 @@
 """Environments as users of Azure ML know them: curated ones by name, their clones, pip packages and variables."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from common.errors import UserError
 from environment.curated_environments import Curated, read_curated
 
-__all__ = ["Environment", "SpecError"]
+__all__ = ["Environment", "SpecError", "declared_environment"]
 
 
 class SpecError(UserError):
@@ -88,6 +88,17 @@ class Environment:
     def requirements(self) -> tuple[str, ...]:
         """Return the packages that entry scripts find installed: the curated pins, then the added pip packages."""
         return (*self.curated.packages, *self.pip_packages)
+
+
+def declared_environment(name: str, clone: str | None, pip_packages: Sequence[str]) -> Environment:
+    """The environment that settings declare: a curated one, or a clone of it with pip packages.
+
+    Raises `SpecError` for an unknown curated environment and for a pip package that is none or contradicts its pins.
+    """
+    environment = Environment.get(clone).clone(name) if clone else Environment.get(name)
+    for package in pip_packages:
+        environment = environment.add_pip_package(package)
+    return environment
 
 
 def _parse(package: str) -> Requirement:

@@ -14,8 +14,7 @@ from common.redaction import redacted
 from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings import Settings, read_stack_file
-from settings.schema import Target
-from targets.machine.service_folder import ServiceError
+from targets.contract import Stack, verbs_of
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -52,7 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
-    target, follow = settings.deployment.target, args.verb == "logs" and args.follow
     if args.verb == "outputs":
         from operate import outputs
 
@@ -61,32 +59,22 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
         from operate import idle
 
         return idle.check(settings, besides=args.stack if args.besides else "")
-    if args.verb in ("keep", "service-unit"):
-        return _keep(args, console, target)
-    if target is Target.NODE_POOL:
-        from targets.node_pool import status as node_pool
-
-        return node_pool.run(args.verb, console, settings, follow=follow, cluster=getattr(args, "cluster", ""))
-    if target is Target.DOCKER:
-        from operate import docker
-
-        return docker.run(args.verb, console, settings, follow=follow)
-    from operate import processes
-
-    return processes.run(args.verb, console, settings, follow=follow)
-
-
-def _keep(args: argparse.Namespace, console: Console, target: Target) -> int:
-    if target is not Target.PROCESS:
-        raise ServiceError(f"target {target.value}: what runs the service there starts it again by itself")
-    from targets.process import keep
+    verbs = verbs_of(settings.deployment.target)
+    stack = Stack(settings=settings, cluster=getattr(args, "cluster", ""))
+    if args.verb == "status":
+        return verbs.status(stack, console)
+    if args.verb == "logs":
+        return verbs.logs(stack, follow=args.follow)
+    if args.verb == "check":
+        return verbs.check(stack, console)
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
     if args.verb == "service-unit":
-        return keep.write_unit(PROJECT, args.stack, say)
-    return keep.watch(lambda: read_stack_file(PROJECT, args.stack, form_alone=True), say)
+        return verbs.write_unit(PROJECT, args.stack, say)
+    assert args.verb == "keep"
+    return verbs.keep(lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True)), say)
 
 
 if __name__ == "__main__":

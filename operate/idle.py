@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from settings import Settings
-from targets.docker.service_folder import Folder
-from targets.machine.service_folder import ServiceError
-from targets.process.service_folder import ServiceDirectory
+from targets.contract import TARGETS, Deployed, verbs_of
+from targets.errors import ServiceError
 
 __all__ = ["check"]
 
@@ -21,12 +20,9 @@ def check(settings: Settings, *, besides: str = "") -> int:
     state_directory = Path(settings.state_directory).resolve()
     stacks = dict(_stacks(settings.project / BACKEND))
     deployed = [f"the stack '{name}' ({count} resources)" for name, count in stacks.items() if name != besides]
-    for folder in (ServiceDirectory(path) for path in sorted(state_directory.glob("services/*/"))):
-        record = folder.record()
-        deployed += _service(folder.name, record.owner if record else "", besides)
-    for path in sorted(state_directory.glob("docker/*/")):
-        docker = Folder(path)
-        deployed += _service(docker.name, docker.record().owner, besides)
+    for target in TARGETS:
+        for found in verbs_of(target).deployed(state_directory):
+            deployed += _service(found, besides)
     if deployed:
         raise ServiceError(
             f"still deployed from this folder: {', '.join(deployed)}; destroy that first: make destroy STACK=<stack>"
@@ -34,12 +30,11 @@ def check(settings: Settings, *, besides: str = "") -> int:
     return 0
 
 
-def _service(name: str, owner: str, besides: str) -> list[str]:
+def _service(found: Deployed, besides: str) -> list[str]:
     """A service and its stack in words; none where that is the one `besides` which others are looked for."""
-    stack = owner.partition(" of ")[0]
-    if besides and stack.rpartition("/")[2] == besides:
+    if besides and found.stack.rpartition("/")[2] == besides:
         return []
-    return [f"the service '{name}'" + f" of the stack {stack}" * bool(stack)]
+    return [f"the service '{found.service}'" + f" of the stack {found.stack}" * bool(found.stack)]
 
 
 def _stacks(folder: Path) -> Iterator[tuple[str, int]]:

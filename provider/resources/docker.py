@@ -14,7 +14,7 @@ from targets.docker.containers import digest_of
 from targets.docker.owner import owner_of
 from targets.docker.service_folder import Folder
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
-from targets.machine.service_folder import Measured
+from targets.state import Measured
 
 __all__ = ["DockerFrontDoor", "DockerFrontDoorType", "DockerService", "DockerServiceType"]
 

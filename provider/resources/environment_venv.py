@@ -7,7 +7,7 @@ import pulumi
 
 from common.part import Part
 from environment import venv
-from environment.declared import declared_environment
+from environment.curated_clone import declared_environment
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
 

@@ -7,8 +7,10 @@ from typing import Any, Generic, TypeVar
 from common.part import Part
 from provider.place import here
 from provider.resource_type import IncompleteError, ResourceType, Say
-from targets.machine.service_folder import Measured, ServiceError, ServiceFolder, renaming
+from targets.errors import ServiceError
+from targets.machine.service_folder import ServiceFolder, renaming
 from targets.machine.specification import ServiceSpec
+from targets.state import Measured, State
 
 __all__ = ["FrontDoorOutputs", "FrontDoorType", "ServiceOutputs", "ServiceType"]
 
@@ -16,7 +18,7 @@ __all__ = ["FrontDoorOutputs", "FrontDoorType", "ServiceOutputs", "ServiceType"]
 class MeasuredOutputs(Part):
     """A state as it was found, `Healthy`, `Unhealthy` or `Stopped`, and what is wrong."""
 
-    state: str
+    state: State
     problems: list[str]
 
 
@@ -82,7 +84,7 @@ class MeasuredType(ResourceType[I, O], Generic[I, O]):
 
     def read(self, inputs: I, known: O, say: Say) -> O:
         measured = self._measured(inputs)
-        if measured["state"] != "Healthy":
+        if measured["state"] is not State.HEALTHY:
             say(f"{self.called(inputs)} is {measured['state']}: {'; '.join(measured['problems'])}")
         return known.model_copy(update=measured)
 
@@ -90,7 +92,7 @@ class MeasuredType(ResourceType[I, O], Generic[I, O]):
         self.remove(inputs, say)
 
     def drifted(self, inputs: I, known: O) -> frozenset[str]:
-        return frozenset() if self._measured(inputs)["state"] == known.state == "Healthy" else frozenset({"state"})
+        return frozenset() if self._measured(inputs)["state"] is known.state is State.HEALTHY else frozenset({"state"})
 
     def _applied(self, inputs: I, say: Say) -> O:
         known = self.apply(inputs, say)
@@ -99,7 +101,7 @@ class MeasuredType(ResourceType[I, O], Generic[I, O]):
     def _measured(self, inputs: I) -> dict[str, Any]:
         holder = self.holder(inputs)
         taken = f"the stack {holder} has it now; `make up` takes it back where deployment.overwrite is true"
-        measured = self.found(inputs) if holder in ("", inputs.owner) else Measured("Stopped", (taken,))
+        measured = self.found(inputs) if holder in ("", inputs.owner) else Measured(State.STOPPED, (taken,))
         return {"state": measured.state, "problems": list(measured.problems)}
 
 

@@ -9,11 +9,11 @@ from provider.declaration import Declaration
 from provider.place import here
 from provider.resource_type import Say
 from provider.resources.measured import FrontDoorOutputs, FrontDoorType, ServiceOutputs, ServiceType
-from targets.machine.service_folder import Measured
 from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door, rollout, service
 from targets.process.service_folder import ServiceDirectory
 from targets.process.specification import ServiceSpec
+from targets.state import Measured
 
 __all__ = ["ProcessFrontDoor", "ProcessFrontDoorType", "ProcessService", "ProcessServiceType"]
 

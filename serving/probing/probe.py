@@ -3,7 +3,7 @@
 Every declared model version must be loaded and give its golden answer, and the scorer must be ready. The same checks
 run beside Triton on every target, so this module needs nothing but the standard library:
 
-    python -m serving.probing.probe FILE [--wait SECONDS] [--timeout SECONDS]
+    python -m serving.probing.probe FILE [--wait SECONDS] [--timeout SECONDS] [--mark-final]
 
 FILE is JSON:
 
@@ -38,6 +38,7 @@ from serving.probing.judging import (
     model_problems,
     score_problems,
 )
+from serving.probing.marking import marked
 from serving.script.advice import import_advice
 
 READY_TIMEOUT = 5.0
@@ -63,12 +64,16 @@ def wait(spec: Mapping[str, Any], seconds: float, infer_timeout: float = INFER_T
     Returns:
         The problems that are left, one line each.
     """
+    return [problem.text for problem in _awaited(spec, seconds, infer_timeout)]
+
+
+def _awaited(spec: Mapping[str, Any], seconds: float, infer_timeout: float) -> list[Problem]:
     deadline = time.monotonic() + seconds
     while True:
         left = max(1.0, deadline - time.monotonic())
         found = problems(spec, infer_timeout=min(infer_timeout, left) if seconds else infer_timeout)
         if not found or any(problem.final for problem in found) or time.monotonic() >= deadline:
-            return [problem.text for problem in found]
+            return found
         time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
 
 
@@ -228,15 +233,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="SECONDS",
         help=f"for one golden answer: as long as a client's request has, {INFER_TIMEOUT:g} s by default",
     )
+    parser.add_argument("--mark-final", action="store_true", help="mark the problems that waiting cannot mend")
     options = parser.parse_args(arguments)
     try:
         spec = json.loads(options.file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         print(f"{options.file}: expected a probe file in JSON: {error}", file=sys.stderr)
         return 1
-    found = wait(spec, options.wait, options.timeout)
-    for problem in found:
-        print(problem)
+    found = _awaited(spec, options.wait, options.timeout)
+    for line in marked(found) if options.mark_final else found:
+        print(line)
     return 1 if found else 0
 
 

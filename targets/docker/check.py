@@ -1,102 +1,80 @@
-"""The check of models before they are registered, as Azure's document did it by hand.
+"""The check of a stack's models on target `docker`: the base image serves them as they lie, unregistered."""
 
-The base image runs as it is, the models' folders mounted: `docker run ... tritonserver --model-repository=/models`.
-"""
-
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+import tempfile
 from pathlib import Path
-from typing import Any
 
-from common.waiting import wait_until
-from environment.image_layout import TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
-from serving.probing import probe
-from serving.probing.judging import Problem
-from targets import commands
-from targets.docker.containers import Container, generation
-from targets.docker.engine import Engine
-from targets.docker.failure import by_hand, explain
+from rich.console import Console
+
+from bundle.probe_questions import declared_versions
+from bundle.registry import Registered, Registry
+from environment.curated_clone import declared_environment
+from settings import Settings
+from settings.model_runtime import layout_of
+from settings.schema import Framework, Model, RegisteredModelId
+from targets.contract import Stack
+from targets.docker import trial
 from targets.docker.specification import ServiceSpec
-from targets.machine.ports import free_ports
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
+from targets.verdict import verdict
 
-__all__ = ["Trial", "run"]
-
-POLL_SECONDS = 0.25
-_PORTS = (TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT)
+__all__ = ["run"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """What is tried: models (in the form of `serving.probing.probe`) in `repositories` of this machine, on an image.
+def run(stack: Stack, console: Console) -> int:
+    """Serve and probe the stack's models on the base image; gives an exit code. The entry script is not part of it.
 
-    `logs` is a folder for the log of a Triton that failed.
+    Raises what `up` would raise: `LayoutError`, `ServiceError` with Triton's words.
     """
+    settings, state_directory = stack.settings, stack.state_directory
+    declared, deployment = settings.environment, settings.deployment
+    environment = declared_environment(declared.name, declared.clone, declared.pip_packages)
+    state_directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="check-", dir=state_directory) as folder:
+        scratch = Registry(str(Path(folder) / "registry"))
+        tried = [m for m in settings.models if isinstance(m, RegisteredModelId) or m.framework is Framework.MULTI]
+        found = [_registered(model, settings, scratch) for model in tried]
+        by_triton = [(held, files) for held, files in found if held.framework == Framework.MULTI.value]
+        if not by_triton:
+            raise ServiceError("no model is served by Triton: there is nothing to check before `make up`")
+        tried_on = trial.Trial(
+            image=settings.image.base_image or environment.curated.image.reference,
+            repositories=[files / "triton" for _, files in by_triton],
+            models=[model for held, _ in by_triton for model in declared_versions(held)],
+            spec=ServiceSpec(
+                service_name=f"{settings.service_name}-check",
+                owner="check",
+                state_directory=Path(folder),
+                network="",
+                image="",
+                bundles=(),
+                max_request_megabytes=deployment.max_request_megabytes,
+                variables={**environment.variables, **declared.variables},
+                gpu_cores=deployment.gpu_cores,
+                cpu_cores=deployment.cpu_cores,
+                memory_mb=deployment.memory_mb,
+                shared_memory_mb=settings.docker.shm_mb,
+                deadline_seconds=deployment.rollout.deadline_seconds,
+            ),
+            logs=state_directory / "docker" / "check",
+        )
 
-    image: str
-    repositories: Sequence[Path]
-    models: Sequence[Mapping[str, Any]]
-    spec: ServiceSpec
-    logs: Path
+        def say(line: str) -> None:
+            console.print(line, markup=False, soft_wrap=True)
 
-
-def run(trial: Trial, progress: Callable[[str], object]) -> float:
-    """Serve the models, probe them, show where health and metrics answer, and stop; gives the seconds until ready.
-
-    Raises `ServiceError` with Triton's reason, the exit code and the command that shows it by hand.
-    """
-    with Engine() as engine, ExitStack() as at_exit:
-        engine.check_gpus(trial.spec.gpu_cores)
-        engine.pull(trial.image)
-        ports = free_ports(len(_PORTS), preferred=_PORTS)
-        container = _container(trial, ports, engine.user())
-        progress(f"by hand: {by_hand(container)}")
-        at_exit.callback(engine.remove, container.name)
-        started = time.monotonic()
-        engine.start(container)
-        _await_ready(engine, container, trial, ports[0])
-        seconds = time.monotonic() - started
-        for path, port in (("/v2/health/ready", ports[0]), ("/metrics", ports[2])):
-            status, _ = probe.request(f"http://127.0.0.1:{port}{path}", timeout=5)
-            progress(f"curl http://localhost:{port}{path}: {status}")
-        return seconds
-
-
-def _container(trial: Trial, ports: Sequence[int], user: str) -> Container:
-    """Triton's container of a generation, with the models mounted and its ports on loopback."""
-    targets = ["/models", *(f"/models-{number}" for number in range(2, len(trial.repositories) + 1))]
-    spec = trial.spec.model_copy(update={"image": trial.image, "repositories": tuple(targets)})
-    container = next(c for c in generation(spec, 0) if c.role == "triton")
-    body = {key: value for key, value in container.body.items() if key != "Healthcheck"}
-    command = commands.triton_command(spec.repositories)  # without its keeper, which the base image does not have
-    body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
-    mounts = [
-        {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
-        for source, target in zip(trial.repositories, targets, strict=True)
-    ]
-    bindings = {
-        f"{inside}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]
-        for inside, port in zip(_PORTS, ports, strict=True)
-    }
-    body["HostConfig"] |= {"NetworkMode": "bridge", "Mounts": mounts, "PortBindings": bindings}
-    body["ExposedPorts"] = {port: {} for port in bindings}
-    body["User"] = user  # whose files the models are
-    return replace(container, body=body)
+        for line in verdict([held for held, _ in by_triton], trial.run(tried_on, say)):
+            say(line)
+    return 0
 
 
-def _await_ready(engine: Engine, container: Container, trial: Trial, port: int) -> None:
-    wanted = {"triton": {"url": f"http://127.0.0.1:{port}", "models": trial.models}, "scorer": None}
-    problems: list[Problem] = []
-
-    def decided() -> bool:
-        problems[:] = probe.problems(wanted)
-        hopeless = any(problem.final for problem in problems) or engine.exit_of(container.name) is not None
-        return not problems or hopeless
-
-    in_time = wait_until(decided, seconds=trial.spec.deadline_seconds, every=POLL_SECONDS)
-    if problems:
-        text = "" if in_time else f"not ready within {trial.spec.deadline_seconds} s:\n"
-        text += "\n".join(problem.text for problem in problems)
-        raise ServiceError(explain(engine, container, text, trial.logs))
+def _registered(
+    model: Model | RegisteredModelId, settings: Settings, scratch: Registry
+) -> tuple[Registered, Path]:
+    """A bundle and the folder of its files: a folder goes through a registry that is thrown away."""
+    if isinstance(model, Model):
+        checked = layout_of(settings, Path(model.path))
+        registered = scratch.register(model.name, checked, framework=model.framework.value)
+        as_it_lies = all((f.source, f.content) == (checked.root / f.path, None) for f in checked.files)
+        return registered, checked.root if as_it_lies else scratch.local_path(registered)
+    registry = Registry(settings.registry)
+    registered = registry.get(model.name, model.version)
+    return registered, registry.local_path(registered)

@@ -16,12 +16,12 @@ from environment.image_layout import PROBE_SCORER, PROBE_TRITON
 from serving.command import PROBE
 from targets import commands
 from targets.docker.specification import ServiceSpec
+from targets.role import Role
 
 __all__ = [
     "PROBES",
     "Container",
     "Labels",
-    "Role",
     "digest_of",
     "generation",
     "hardened",
@@ -43,15 +43,6 @@ class Labels:
     DIGEST = f"{PREFIX}.digest"
 
 
-class Role:
-    """What a container is to its service. Those of a generation come in the order in which they start."""
-
-    NETWORK = "network"
-    TRITON = "triton"
-    SCORER = "scorer"
-    FRONT_DOOR = "front-door"
-
-
 # What must be ready before it serves, and the file in the image that its probe reads.
 PROBES = {Role.TRITON: PROBE_TRITON, Role.SCORER: PROBE_SCORER}
 
@@ -61,7 +52,7 @@ class Container:
     """A container to create: its name, its role and the API's body."""
 
     name: str
-    role: str
+    role: Role
     body: dict[str, Any]
 
 
@@ -76,7 +67,7 @@ def generation(spec: ServiceSpec, number: int) -> list[Container]:
         container.body["Labels"] = {
             Labels.SERVICE: spec.service_name,
             Labels.OWNER: spec.owner,
-            Labels.ROLE: container.role,
+            Labels.ROLE: container.role.value,
             Labels.GENERATION: str(number),
             Labels.DIGEST: digest,
         }
@@ -175,7 +166,7 @@ def _gpus(count: int) -> dict[str, Any]:
     return {"DeviceRequests": [request]} if count else {}
 
 
-def probe_command(role: str, *, wait: float = 0, timeout: float = 0) -> list[str]:
+def probe_command(role: Role, *, wait: float = 0, timeout: float = 0) -> list[str]:
     """The command that asks, inside a container of this role, whether it is ready.
 
     It waits so many seconds for it; a golden answer may take `timeout`.
@@ -184,7 +175,7 @@ def probe_command(role: str, *, wait: float = 0, timeout: float = 0) -> list[str
     return ["python", *PROBE, PROBES[role], *waits, *(["--timeout", f"{timeout:g}"] if timeout else [])]
 
 
-def _health(role: str, spec: ServiceSpec) -> dict[str, Any]:
+def _health(role: Role, spec: ServiceSpec) -> dict[str, Any]:
     return {
         "Test": ["CMD", *probe_command(role)],
         "Interval": 30 * _SECOND,

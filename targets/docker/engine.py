@@ -18,8 +18,9 @@ import docker.utils
 import requests
 
 from common.waiting import wait_until
-from targets.docker.containers import Container, Labels, Role
-from targets.machine.service_folder import ServiceError
+from targets.docker.containers import Container, Labels
+from targets.errors import ServiceError
+from targets.role import Role
 
 __all__ = ["Engine", "Exit", "Found"]
 
@@ -35,7 +36,7 @@ class Found:
     """A container of a service as the engine knows it."""
 
     name: str
-    role: str
+    role: Role | None
     owner: str
     generation: int
     digest: str
@@ -149,7 +150,7 @@ class Engine:
         addresses = [network["IPAddress"] for network in facts["NetworkSettings"]["Networks"].values()]
         return Found(
             name=facts["Name"].lstrip("/"),
-            role=labels.get(Labels.ROLE, ""),
+            role=Role(labels[Labels.ROLE]) if Labels.ROLE in labels else None,
             owner=labels.get(Labels.OWNER, ""),
             generation=int(labels.get(Labels.GENERATION, 0)),
             digest=labels.get(Labels.DIGEST, ""),

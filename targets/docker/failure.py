@@ -4,8 +4,9 @@ import re
 import shlex
 from pathlib import Path
 
-from targets.docker.containers import Container, Role
+from targets.docker.containers import Container
 from targets.docker.engine import Engine
+from targets.role import Role
 
 __all__ = ["by_hand", "explain"]
 

@@ -14,12 +14,15 @@ from gateway.admin import AdminError
 from gateway.front_door_options import Address, Options, Tls, Upstreams, memory_for
 from gateway.keys import Keys
 from targets.docker import traffic
-from targets.docker.containers import Container, Labels, Role, hardened
+from targets.docker.containers import Container, Labels, hardened
 from targets.docker.engine import Engine
 from targets.docker.service_folder import Folder
 from targets.docker.specification import FrontDoorSpec
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service_folder import METRICS_PORT, PORT, Measured, ServiceError
+from targets.machine.service_folder import METRICS_PORT, PORT
+from targets.role import Role
+from targets.state import Measured, State
 
 __all__ = ["apply", "check_port", "container", "measure", "options", "remove"]
 
@@ -133,7 +136,7 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
         Labels.DIGEST: hashlib.sha256(json.dumps([body, spec.owner], sort_keys=True).encode()).hexdigest(),
         Labels.SERVICE: spec.service_name,
         Labels.OWNER: spec.owner,
-        Labels.ROLE: Role.FRONT_DOOR,
+        Labels.ROLE: Role.FRONT_DOOR.value,
     }
     return Container(_name(spec.service_name), Role.FRONT_DOOR, body)
 
@@ -143,12 +146,12 @@ def measure(state_directory: Path, service_name: str) -> Measured:
     name = _name(service_name)
     try:
         if Folder.of(state_directory, service_name).admin.is_ready():
-            return Measured("Healthy")
+            return Measured(State.HEALTHY)
         with Engine() as engine:
             found = engine.exit_of(name) or ("is not ready" if engine.find(name) else "is gone")
     except ServiceError as error:
-        return Measured("Unhealthy", (str(error),))
-    return Measured("Stopped", (f"the front door is closed ({name} {found}); `make up` opens it",))
+        return Measured(State.UNHEALTHY, (str(error),))
+    return Measured(State.STOPPED, (f"the front door is closed ({name} {found}); `make up` opens it",))
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

@@ -14,12 +14,13 @@ from contextlib import suppress
 from common.waiting import shielded
 from environment.dockerfile import LABELS
 from targets.docker import traffic
-from targets.docker.containers import PROBES, Container, Role, digest_of, generation, probe_command
+from targets.docker.containers import PROBES, Container, digest_of, generation, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.failure import explain
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import ServiceSpec
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
+from targets.role import Role
 
 __all__ = ["apply", "check_owner"]
 
@@ -175,7 +176,8 @@ class _Rollout:
 
         Gives it the traffic once it is ready, or as it is after the deadline: nobody else could have it.
         """
-        by_role = {found.role: found for c in self.old if (found := self.engine.find(c.name)) is not None}
+        here = [found for c in self.old if (found := self.engine.find(c.name)) is not None]
+        by_role = {found.role: found for found in here if found.role is not None}
         holder = by_role.pop(Role.NETWORK, None)
         if holder is None:
             raise ServiceError(f"the container that holds the network of generation {self.record.generation} is gone")
@@ -186,9 +188,9 @@ class _Rollout:
             if not container.running or container.started < holder.started:
                 self.progress(f"restarting {container.name}")
                 self.engine.restart(container.name)
-        for container in by_role.values():
+        for role, container in by_role.items():
             seconds = self.spec.deadline_seconds
-            self.engine.run(container.name, probe_command(container.role, wait=seconds), seconds)
+            self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
         traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), self._address(holder.name)))
 
     def _address(self, name: str) -> str:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
-from targets.docker.containers import PROBES, Role, probe_command
+from targets.docker.containers import PROBES, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.owner import stack_and_place
 from targets.docker.service_folder import Folder
-from targets.machine.service_folder import Measured, ServiceError
+from targets.errors import ServiceError
+from targets.role import Role
+from targets.state import Measured, State
 
 __all__ = ["measure", "remove"]
 
@@ -24,10 +26,10 @@ def measure(state_directory: Path, service_name: str) -> Measured:
             found = engine.containers(service_name, record.owner)
             serving = [c for c in found if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
-                return Measured("Stopped", ("no container of it runs; `make up` starts the service again",))
+                return Measured(State.STOPPED, ("no container of it runs; `make up` starts the service again",))
             return Measured.of(_problems(engine, serving))
     except ServiceError as error:
-        return Measured("Unhealthy", (str(error),))
+        return Measured(State.UNHEALTHY, (str(error),))
 
 
 def _problems(engine: Engine, serving: list[Found]) -> list[str]:
@@ -38,7 +40,7 @@ def _problems(engine: Engine, serving: list[Found]) -> list[str]:
             problems.append(f"{container.name} {engine.exit_of(container.name) or 'does not run'}")
         elif holder and container.started < holder.started:
             problems.append(f"{container.name} is cut off: its network was started again after it")
-        elif container.role in PROBES:
+        elif container.role is not None and container.role in PROBES:
             code, said = engine.run(container.name, probe_command(container.role), PROBE_SECONDS)
             problems += said.splitlines() or ["its probe failed"] if code else []
     return problems

@@ -13,7 +13,8 @@ from typing import ClassVar
 from common.atomic_files import write_whole
 from gateway.admin import Admin
 from gateway.front_door_options import UNIX_PATH_LIMIT
-from targets.machine.service_folder import DoorRecord, ServiceError, ServiceFolder
+from targets.errors import ServiceError
+from targets.machine.service_folder import DoorRecord, ServiceFolder
 
 __all__ = ["Folder", "Record"]
 
@@ -39,10 +40,11 @@ class Folder(ServiceFolder):
     """A service's folder."""
 
     RECORD: ClassVar[str] = "record.json"
+    PARENT: ClassVar[str] = "docker"
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "Folder":
-        folder = cls(cls.find(state_directory.resolve() / "docker", service_name), service_name)
+        folder = cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
         longest = len(str(folder.envoy / "admin.sock").encode())
         if longest > UNIX_PATH_LIMIT:
             raise ServiceError(

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from targets.machine import specification as spec
+from targets.machine import specification
+from targets.role import Role
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
 
-class ServiceSpec(spec.ServiceSpec):
+class ServiceSpec(specification.ServiceSpec):
     """A service to run from one image, named by digest or id, in the Docker network `network`.
 
     `bundles` are those that the image must hold (`name:version@sha256:...`), `repositories` Triton's model repositories
@@ -34,12 +35,12 @@ class ServiceSpec(spec.ServiceSpec):
         return bool(self.repositories)
 
     @property
-    def shape(self) -> tuple[str, ...]:
-        """Who serves: `triton`, `scorer` or both."""
-        return ("triton",) * self.triton + ("scorer",) * self.scorer
+    def shape(self) -> tuple[Role, ...]:
+        """Who serves: Triton, the scorer or both."""
+        return Role.serving(triton=self.triton, scorer=self.scorer)
 
 
-class FrontDoorSpec(spec.FrontDoorSpec):
+class FrontDoorSpec(specification.FrontDoorSpec):
     """The front door of a service: Envoy of `image`, in the Docker network `network`."""
 
     network: str

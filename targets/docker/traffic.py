@@ -6,20 +6,21 @@ from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_
 from gateway import envoy_files, envoy_folder
 from gateway.front_door_options import Address, Triton, Upstreams
 from targets.docker.service_folder import Folder
+from targets.role import Role
 
 __all__ = ["await_idle", "send_to", "upstreams"]
 
 
-def upstreams(shape: Collection[str], address: str) -> Upstreams:
-    """The servers of a generation of this shape (`triton`, `scorer`) at its address in the service's network."""
+def upstreams(shape: Collection[Role | None], address: str) -> Upstreams:
+    """The servers of a generation of this shape at its address in the service's network."""
     triton = None
-    if "triton" in shape:
+    if Role.TRITON in shape:
         triton = Triton(
             http=Address(address, TRITON_HTTP_PORT),
             grpc=Address(address, TRITON_GRPC_PORT),
             metrics=Address(address, TRITON_METRICS_PORT),
         )
-    return Upstreams(triton=triton, scorer=Address(address, SCORER_PORT) if "scorer" in shape else None)
+    return Upstreams(triton=triton, scorer=Address(address, SCORER_PORT) if Role.SCORER in shape else None)
 
 
 def send_to(

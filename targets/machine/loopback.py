@@ -1,8 +1,11 @@
-"""The name by which this machine reaches itself over IPv4, where front doors and Triton listen."""
+"""The name and the port by which this machine's clients reach a front door over IPv4."""
 
 import socket
 
-__all__ = ["loopback_host"]
+__all__ = ["LOCAL_PORT", "loopback_host"]
+
+# Where clients of this machine find a front door by default, and the near end of a port-forward to one.
+LOCAL_PORT = 6789
 
 
 def loopback_host() -> str:

@@ -1,56 +1,25 @@
-"""A service of this machine, be it processes or containers: its folder, how it was found, and what went wrong."""
+"""The folder of a service of this machine, be it processes or containers: its lock, its names and its record."""
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from common.atomic_files import write_whole
-from common.errors import UserError
-from common.redaction import redacted
+from targets.errors import ServiceError
 
-__all__ = ["METRICS_PORT", "PORT", "DoorRecord", "Measured", "ServiceError", "ServiceFolder", "overall"]
+__all__ = ["METRICS_PORT", "PORT", "DoorRecord", "ServiceFolder", "renaming"]
 
 LOCK_SECONDS = 5
 PORT = "deployment.port"
 METRICS_PORT = "deployment.metricsPort"
-
-
-class ServiceError(UserError):
-    """A service that could not be changed, measured or removed; its text is meant for people.
-
-    Logs are quoted in it: credentials in their URLs are not.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__(redacted(text))
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A service's state as it was found: `Healthy`, `Unhealthy` or `Stopped`, and what is wrong with it."""
-
-    state: str
-    problems: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, problems: Iterable[str]) -> "Measured":
-        """What runs, with what is wrong with it."""
-        found = tuple(problems)
-        return cls("Unhealthy" if found else "Healthy", found)
-
-
-def overall(serving: str, front_door: str) -> str:
-    """The state of a service, of the states of what serves and of the front door: clients need both."""
-    if serving == "Healthy" and front_door != "Healthy":
-        return "Unhealthy"
-    return serving
+_Folder = TypeVar("_Folder", bound="ServiceFolder")
 
 
 class DoorRecord(BaseModel):
@@ -86,6 +55,12 @@ class ServiceFolder:
     root: Path
     service: str = ""
     RECORD: ClassVar[str]
+    PARENT: ClassVar[str]
+
+    @classmethod
+    def all_in(cls: type[_Folder], state_directory: Path) -> list[_Folder]:
+        """List the folders of a state directory in which a service lives: those with a record."""
+        return [cls(record.parent) for record in sorted(state_directory.glob(f"{cls.PARENT}/*/{cls.RECORD}"))]
 
     @classmethod
     def find(cls, parent: Path, name: str) -> Path:

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from common.part import Part
 from targets import commands
+from targets.role import Role
 
 __all__ = ["FrontDoorSpec", "ServiceSpec"]
 
@@ -54,7 +55,7 @@ class FrontDoorSpec(Part):
     service_name: str
     owner: str
     state_directory: Path
-    shape: tuple[str, ...]
+    shape: tuple[Role, ...]
     port: int
     fixed_metrics_port: int | None = None
     public: bool = False

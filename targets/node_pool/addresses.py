@@ -1,13 +1,13 @@
 """How a service is reached: its URLs, and the commands of `kubectl` that show its logs and lead to it."""
 
 from environment.image_layout import TRITON_METRICS_PORT
+from targets.machine.loopback import LOCAL_PORT
 from targets.node_pool.object_names import REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options
 
-__all__ = ["LOCAL_PORT", "grpc_uri", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+__all__ = ["grpc_uri", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
 
-LOCAL_PORT = 6789
 _LOG_LINES = 1000
 _LOG_STREAMS = 100
 

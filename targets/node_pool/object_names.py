@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from settings.schema import Settings
 from targets.node_pool.rendering import Manifest, Options
 
 __all__ = [
@@ -37,7 +38,11 @@ class Names:
 
     @classmethod
     def of(cls, options: Options) -> "Names":
-        return cls(options.settings.service_name, options.pool.namespace)
+        return cls.of_settings(options.settings)
+
+    @classmethod
+    def of_settings(cls, settings: Settings) -> "Names":
+        return cls(settings.service_name, settings.node_pool.namespace)
 
     @property
     def front_door(self) -> str:

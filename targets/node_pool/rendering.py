@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from settings.compute_targets import OWN_POOL, Preset, presets
 from settings.node_pool import NodePoolSettings
 from settings.schema import Settings
+from targets.role import Role
 
 __all__ = ["Contents", "Manifest", "Options", "Text"]
 
@@ -75,12 +76,12 @@ class Options:
     @property
     def main_container(self) -> str:
         """The container that a replica's pod exists for."""
-        return "scorer" if self.scorer else "triton"
+        return str(Role.SCORER if self.scorer else Role.TRITON)
 
     @property
     def containers(self) -> list[str]:
         """The containers of a replica's pod."""
-        return ["triton"] * self.triton + ["scorer"] * self.scorer
+        return [role.value for role in Role.serving(triton=self.triton, scorer=self.scorer)]
 
     @property
     def sleeps(self) -> bool:

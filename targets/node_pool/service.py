@@ -11,6 +11,7 @@ from targets.node_pool.cluster.replicas import all_pods, is_complete, new_pods, 
 from targets.node_pool.needs import HPA, Needs
 from targets.node_pool.rendering import Manifest
 from targets.node_pool.rollout import RolloutError
+from targets.state import State
 
 __all__ = ["await_measured", "measure"]
 
@@ -20,26 +21,26 @@ _NONE = "there is no"
 _ENDPOINT_SECONDS = 30.0  # for a Service to know pods that became ready
 
 
-def measure(cluster: Cluster, namespace: str, name: str, needs: Needs) -> tuple[str, list[str]]:
-    """A component's state (`Healthy`, `Unhealthy` or `Stopped`), and what is wrong with it.
+def measure(cluster: Cluster, namespace: str, name: str, needs: Needs) -> tuple[State, list[str]]:
+    """A component's state, and what is wrong with it.
 
     `needs` are the declaration's: a Deployment that somebody scaled to nothing is not what was wanted.
     """
     deployment = cluster.get("deployments", namespace, name)
     if deployment is None:
-        return "Stopped", [f"there is no Deployment {name} in the namespace {namespace}"]
+        return State.STOPPED, [f"there is no Deployment {name} in the namespace {namespace}"]
     problems = [*_of_replicas(cluster, deployment, needs), *_of_traffic(cluster, deployment, needs)]
-    return ("Unhealthy" if problems else "Healthy"), problems
+    return State.of(problems), problems
 
 
 def await_measured(
     cluster: Cluster, namespace: str, name: str, needs: Needs, say: Callable[[str], None]
-) -> tuple[str, list[str]]:
+) -> tuple[State, list[str]]:
     """The state once replicas are ready, when Services had the time to know them.
 
     Raises `RolloutError` for what Kubernetes does not mend: an object that the declaration has and the cluster has not.
     """
-    state = ""
+    state = State.STOPPED
     problems: list[str] = []
 
     def is_healthy() -> bool:
@@ -51,7 +52,7 @@ def await_measured(
                 f"{name} gets no traffic: {'; '.join(missing)}; the stack's state still has what was deleted: "
                 "refresh it (make refresh), and the next up makes it anew"
             )
-        return state == "Healthy"
+        return state is State.HEALTHY
 
     wait_until(is_healthy, seconds=_ENDPOINT_SECONDS, every=_POLL_SECONDS)
     for problem in problems:

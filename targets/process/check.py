@@ -4,32 +4,32 @@ What Azure's document did by hand with `docker run` of Triton and curl. Everythi
 registry that is thrown away, and a service that has no front door.
 """
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from bundle.layout import check_files
-from bundle.probe_questions import declared_versions, without_golden
 from bundle.registry import Registered, Registry
 from environment import venv
-from environment.declared import declared_environment
+from environment.curated_clone import declared_environment
 from settings import Settings
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variables import served_variables
+from targets.contract import Stack
 from targets.entry_script import entry_script, source_notes
 from targets.process import rollout
 from targets.process.specification import ServiceSpec
 from targets.process.trial_folder import SERVICE, trial_folder
 from targets.served import EntryScript, ServedBundle
+from targets.verdict import verdict
 
-__all__ = ["run", "verdict"]
+__all__ = ["run"]
 
 
-def run(console: Console, settings: Settings) -> int:
+def run(stack: Stack, console: Console) -> int:
     """Serve and probe the stack's models and script; gives an exit code.
 
     Raises what `up` would raise: `LayoutError`, `ResolutionError`, `ServiceError` with Triton's or the script's words.
@@ -38,7 +38,7 @@ def run(console: Console, settings: Settings) -> int:
     def say(line: str) -> None:
         console.print(line, markup=False)
 
-    state_directory = Path(settings.state_directory).resolve()
+    settings, state_directory = stack.settings, stack.state_directory
     with trial_folder(state_directory) as folder:
         found = [_registered(model, settings, folder / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
@@ -78,21 +78,6 @@ def run(console: Console, settings: Settings) -> int:
         for line in verdict([registered for _, registered in found], seconds, spec.entry_script):
             say(line)
     return 0
-
-
-def verdict(bundles: Sequence[Registered], seconds: float, script: EntryScript | None = None) -> list[str]:
-    """What was checked of bundles and a script that are ready, and which models no golden inference was asked of."""
-    served = [bundle for bundle in bundles if bundle.framework == Framework.MULTI.value]
-    versions = [version for bundle in served for version in declared_versions(bundle)]
-    golden = sum(version["golden"] is not None for version in versions)
-    checked = [f"model versions ready: {len(versions)}", f"golden inferences right: {golden}"] if served else []
-    if script is not None:
-        asked = json.loads(script.golden)
-        checked += [f"{script.file} is ready", "its golden request right" if asked else "it has no golden request"]
-    return [
-        f"{'; '.join(checked)}; after {seconds:.1f} s",
-        *(line for bundle in bundles for line in without_golden(bundle)),
-    ]
 
 
 def _registered(

@@ -13,13 +13,15 @@ from common.waiting import shielded
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Address, Options, Tls, loopback, memory_for
 from gateway.keys import Keys
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service_folder import METRICS_PORT, PORT, Measured, ServiceError
+from targets.machine.service_folder import METRICS_PORT, PORT
 from targets.machine.specification import FrontDoorSpec
 from targets.process import family, traffic
 from targets.process.programs import Launch
 from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
+from targets.state import Measured, State
 
 __all__ = ["apply", "check_port", "measure", "remove"]
 
@@ -77,11 +79,11 @@ def apply(spec: FrontDoorSpec) -> int:
 def measure(directory: ServiceDirectory) -> Measured:
     """Ask Envoy whether it runs and is ready."""
     if traffic.admin(directory).is_ready():
-        return Measured("Healthy")
+        return Measured(State.HEALTHY)
     record, process = directory.record(), Supervisor(directory).processes().get(PROGRAM)
     door = f"the front door at port {record.port}" if record and record.port else "the front door"
     found = f"{PROGRAM} is {process.state}, see {directory.logs / 'envoy.log'}" if process else f"no {PROGRAM} runs"
-    return Measured("Stopped", (f"{door} is closed ({found}); `make up` opens it",))
+    return Measured(State.STOPPED, (f"{door} is closed ({found}); `make up` opens it",))
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

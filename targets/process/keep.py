@@ -14,8 +14,8 @@ import psutil
 
 from common.atomic_files import write_whole
 from common.errors import UserError
-from settings import Settings
-from targets.machine.service_folder import ServiceError
+from targets.contract import Stack
+from targets.errors import ServiceError
 from targets.process import family
 from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
@@ -42,16 +42,16 @@ WantedBy=default.target
 """
 
 
-def watch(settings: Callable[[], Settings], say: Callable[[str], object]) -> NoReturn:
+def watch(stack: Callable[[], Stack], say: Callable[[str], object]) -> NoReturn:
     """Start the service's supervisor whenever it does not run.
 
-    `settings` reads the stack's file, which may change, and for a moment be wrong, while this goes on.
+    `stack` reads the stack's file, which may change, and for a moment be wrong, while this goes on.
     """
     directory: ServiceDirectory | None = None
     running: psutil.Process | None = None
     while True:
         if running is None or not _lives(running):
-            directory = directory if directory is not None and directory.is_there else _directory(settings)
+            directory = directory if directory is not None and directory.is_there else _directory(stack)
             try:
                 running = _restored(directory, say) if directory is not None else None
             except ServiceError as error:
@@ -59,12 +59,12 @@ def watch(settings: Callable[[], Settings], say: Callable[[str], object]) -> NoR
         time.sleep(LOOK_SECONDS)
 
 
-def _directory(settings: Callable[[], Settings]) -> ServiceDirectory | None:
+def _directory(stack: Callable[[], Stack]) -> ServiceDirectory | None:
     try:
-        found = settings()
+        found = stack()
     except UserError:
         return None
-    return ServiceDirectory.of(Path(found.state_directory), found.service_name)
+    return ServiceDirectory.of(found.state_directory, found.settings.service_name)
 
 
 def _restored(directory: ServiceDirectory, say: Callable[[str], object]) -> psutil.Process | None:

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from settings import Settings
-from targets.machine.service_folder import ServiceError
+from targets.contract import Stack
+from targets.errors import ServiceError
 from targets.process.service_folder import Record, ServiceDirectory
 
 __all__ = ["show"]
@@ -13,12 +13,12 @@ __all__ = ["show"]
 LINES = 50
 
 
-def show(settings: Settings, *, follow: bool) -> int:
+def show(stack: Stack, *, follow: bool) -> int:
     """Show the logs of what runs, each under its name; gives an exit code. Raises `ServiceError` where nothing does."""
-    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
+    directory = ServiceDirectory.of(stack.state_directory, stack.settings.service_name)
     record = directory.record()
     if record is None:
-        raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
+        raise ServiceError(f"service '{stack.settings.service_name}' is not deployed on this machine; make up does it")
     files = [str(file) for file in _files(directory, record) if file.is_file()]
     # coreutils' tail follows a log over its rotations.
     options = ["--follow=name", "--retry"] if follow else []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bundle.registry import Registry, RegistryError
 from environment import script_variables
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process.specification import ServiceSpec
 from targets.served import ServedBundle
 

@@ -13,10 +13,11 @@ from bundle.triton_log import refusals
 from common.waiting import wait_until
 from serving.probing import probe
 from serving.probing.judging import Problem
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.role import Role
 
 __all__ = ["GenerationProbe", "probe_file"]
 
@@ -105,7 +106,7 @@ class GenerationProbe:
 
     def _refusals(self) -> list[str]:
         """Triton's words for models that it refused unread, which its repository index does not have."""
-        logs = [self._log(name) for name in self._generation.programs if name.startswith("triton-")]
+        logs = [self._log(name) for name in self._generation.programs if name.startswith(f"{Role.TRITON}-")]
         return [f"  {words}" for log in logs if log.is_file() for words in refusals(_lines(log))]
 
     def _check_alive(self, first_pids: dict[str, int]) -> None:

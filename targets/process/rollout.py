@@ -13,13 +13,14 @@ from pathlib import Path
 from common.atomic_files import write_whole
 from common.waiting import shielded
 from environment.source_folder import copy_source
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service_folder import ServiceError
 from targets.process import front_door, models, programs, traffic
 from targets.process.probe import GenerationProbe, probe_file
 from targets.process.service_folder import Generation, Record, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.role import Role
 
 __all__ = ["apply"]
 
@@ -183,7 +184,7 @@ class _Rollout:
             launch = programs.triton(
                 served, generation, directory=folder, shared_memory=self.directory.shared_memory(number)
             )
-            write_whole(folder / "triton.json", launch.to_json(), mode=0o600)
+            write_whole(folder / f"{Role.TRITON}.json", launch.to_json(), mode=0o600)
         if spec.entry_script is not None:
             copy_source(spec.entry_script.source_directory, folder / "source")
             launch = programs.scorer(
@@ -193,7 +194,7 @@ class _Rollout:
                 model_directory=models.model_directory(spec, folder),
                 probe=folder / "probe.json",
             )
-            write_whole(folder / "scorer.json", launch.to_json(), mode=0o600)
+            write_whole(folder / f"{Role.SCORER}.json", launch.to_json(), mode=0o600)
         write_whole(folder / "probe.json", probe_file(spec, generation), mode=0o600)
         return generation
 
@@ -238,7 +239,7 @@ class _Rollout:
         """Remove what a killed rollout left: programs and folders of generations without traffic."""
         kept = set(keep.programs) if keep else set()
         for name in sorted(self.supervisor.processes()):
-            if name.startswith(("triton-", "scorer-")) and name not in kept:
+            if name.startswith((f"{Role.TRITON}-", f"{Role.SCORER}-")) and name not in kept:
                 self.supervisor.remove(name)
         for number in self.directory.generation_numbers():
             if keep is None or number != keep.number:

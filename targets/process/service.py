@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from targets.machine.service_folder import Measured
 from targets.process.probe import GenerationProbe
 from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
+from targets.state import Measured, State
 
 __all__ = ["measure", "remove"]
 
@@ -17,14 +17,14 @@ def measure(directory: ServiceDirectory) -> Measured:
     """
     record = directory.record()
     if record is None or record.current is None:
-        return Measured("Stopped", ("no service of that name runs here",))
+        return Measured(State.STOPPED, ("no service of that name runs here",))
     if not directory.generation(record.current.number).is_dir():
         return Measured(
-            "Stopped", (f"the files of its generation {record.current.number} are gone; `make up` makes another",)
+            State.STOPPED, (f"the files of its generation {record.current.number} are gone; `make up` makes another",)
         )
     supervisor = Supervisor(directory)
     if not supervisor.is_running():
-        return Measured("Stopped", ("its supervisor does not run or answer; `make up` starts the service again",))
+        return Measured(State.STOPPED, ("its supervisor does not run or answer; `make up` starts the service again",))
     processes = supervisor.processes()
     down = [
         f"{name} is {processes[name].state if name in processes else 'missing'}"
@@ -32,7 +32,7 @@ def measure(directory: ServiceDirectory) -> Measured:
         if name not in processes or processes[name].state not in ("STARTING", "RUNNING")
     ]
     if down:
-        return Measured("Unhealthy", tuple(down))
+        return Measured(State.UNHEALTHY, tuple(down))
     probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
     return Measured.of(problem.text for problem in probe.problems())
 

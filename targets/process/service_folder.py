@@ -18,7 +18,9 @@ from typing import ClassVar
 from pydantic import BaseModel
 
 from common.atomic_files import write_whole
-from targets.machine.service_folder import DoorRecord, ServiceError, ServiceFolder
+from targets.errors import ServiceError
+from targets.machine.service_folder import DoorRecord, ServiceFolder
+from targets.role import Role
 
 __all__ = ["Generation", "Record", "ServiceDirectory"]
 
@@ -45,8 +47,8 @@ class Generation(BaseModel):
     @property
     def programs(self) -> list[str]:
         """The supervisor's names of this generation's processes, in the order in which they start."""
-        names = ["triton"] * (self.triton_http is not None) + ["scorer"] * (self.scorer is not None)
-        return [f"{name}-{self.number}" for name in names]
+        roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)
+        return [f"{role}-{self.number}" for role in roles]
 
 
 class Record(DoorRecord):
@@ -66,10 +68,11 @@ class ServiceDirectory(ServiceFolder):
     """A service's folder; `root` is made when the service is claimed."""
 
     RECORD: ClassVar[str] = "service.json"
+    PARENT: ClassVar[str] = "services"
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "ServiceDirectory":
-        return cls(cls.find(state_directory.resolve() / "services", service_name), service_name)
+        return cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
 
     @property
     def sockets(self) -> Path:

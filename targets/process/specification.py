@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from targets.machine import specification as spec
+from targets.machine import specification
 from targets.served import EntryScript, ServedBundle
 
 __all__ = ["ServiceSpec"]
@@ -13,7 +13,7 @@ __all__ = ["ServiceSpec"]
 _RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds"}
 
 
-class ServiceSpec(spec.ServiceSpec):
+class ServiceSpec(specification.ServiceSpec):
     """A service to run: bundles, environment and script.
 
     `environment_path` is a built environment (`environment.venv`), of `environment_digest`.

@@ -3,7 +3,6 @@
 import datetime
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 from rich import box
@@ -11,33 +10,35 @@ from rich.console import Console
 from rich.table import Table
 
 from serving.probing.probe import problems
-from settings import Settings
-from targets.machine.service_folder import ServiceError, overall
+from targets.contract import Stack
+from targets.errors import ServiceError
 from targets.process import front_door, service
 from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
+from targets.state import State, overall
 
 __all__ = ["show"]
 
 
-def show(console: Console, settings: Settings) -> int:
+def show(stack: Stack, console: Console) -> int:
     """Print the status; gives 0 where the service is healthy and 1 where it is not.
 
     Raises `ServiceError` where it is not deployed here.
     """
-    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
+    name = stack.settings.service_name
+    directory = ServiceDirectory.of(stack.state_directory, name)
     record = directory.record()
     if record is None:
-        raise ServiceError(f"service '{settings.service_name}' is not deployed on this machine; make up does it")
+        raise ServiceError(f"service '{name}' is not deployed on this machine; make up does it")
     measured, door = service.measure(directory), front_door.measure(directory)
     state = overall(measured.state, door.state)
-    console.print(f"{settings.service_name}: {state}")
+    console.print(f"{name}: {state}")
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
     console.print(_processes(directory, record))
-    if record.current is not None and record.current.triton_http is not None and state != "Stopped":
+    if record.current is not None and record.current.triton_http is not None and state is not State.STOPPED:
         console.print(_models(directory, record))
-    return 0 if state == "Healthy" else 1
+    return 0 if state is State.HEALTHY else 1
 
 
 def _processes(directory: ServiceDirectory, record: Record) -> Table:

@@ -19,7 +19,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from common.atomic_files import write_whole
 from common.waiting import wait_until
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process import family
 from targets.process.service_folder import ServiceDirectory
 

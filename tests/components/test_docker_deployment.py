@@ -8,7 +8,7 @@ from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from targets.docker.engine import Found
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 
 IMAGE = f"sha256:{'c' * 64}"
 

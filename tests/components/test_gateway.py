@@ -2,8 +2,8 @@ import socket
 
 import pytest
 
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports
-from targets.machine.service_folder import ServiceError
 from tests.certificates import make_certificate
 
 

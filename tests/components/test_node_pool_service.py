@@ -17,7 +17,7 @@ from components.node_pool_deployment import NodePoolDeployment, NodePoolDeployme
 from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
 from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
 from provider.resources import node_pool_rollout
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.cluster.client import ClusterError
 from tests.certificates import make_certificate
 from tests.provider.asking import changes

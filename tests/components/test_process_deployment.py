@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process.service_folder import ServiceDirectory
 
 

@@ -17,7 +17,7 @@ from environment.image_layout import repository
 from targets.docker import front_door, rollout
 from targets.docker.engine import Engine
 from targets.docker.specification import ServiceSpec
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.troubleshooting import quoted
 from tests.waiting import eventually

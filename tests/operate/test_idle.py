@@ -6,7 +6,8 @@ import pytest
 
 from operate import idle
 from settings import Settings
-from targets.machine.service_folder import ServiceError
+from targets.docker.service_folder import Folder, Record
+from targets.errors import ServiceError
 from targets.process.service_folder import ServiceDirectory
 
 STACK = {"type": "pulumi:pulumi:Stack"}
@@ -56,3 +57,18 @@ def test_services_without_a_stack_are_named(settings, tmp_path):
     ServiceDirectory.of(tmp_path / ".var", "web").claim("organization/p/prod", overwrite=False)
     with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
         idle.check(settings)
+
+
+def test_services_of_the_docker_engine_are_found_by_the_record_that_a_rollout_writes(settings, tmp_path):
+    folder = Folder.of(tmp_path / ".var", "web")
+    folder.write(Record(owner=f"organization/p/prod of {tmp_path}", generation=1))
+    with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
+        idle.check(settings)
+    assert idle.check(settings, besides="prod") == 0
+
+
+def test_what_a_check_or_a_failed_first_rollout_left_is_no_service(settings, tmp_path):
+    for folder in (tmp_path / ".var" / "docker" / "check", Folder.of(tmp_path / ".var", "web").logs):
+        folder.mkdir(parents=True)
+        (folder / "web-1-triton.log").write_text("E1125 no model")
+    assert idle.check(settings) == 0

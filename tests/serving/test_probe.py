@@ -100,6 +100,14 @@ def test_the_command_needs_the_standard_library_only(triton: Server, tmp_path: P
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+def test_the_command_marks_what_waiting_cannot_mend_where_it_is_asked_to(triton: Server, tmp_path: Path) -> None:
+    content = json.dumps(spec(triton, name="nothing"))
+    plain, marked = run_probe(content, tmp_path).stdout, run_probe(content, tmp_path, "--mark-final").stdout
+
+    assert plain.startswith("model nothing")
+    assert marked == f"[final] {plain}"
+
+
 def test_the_command_waits_for_what_may_still_come(tmp_path: Path) -> None:
     ended = run_probe(json.dumps({"scorer": {"url": "http://127.0.0.1:1"}}), tmp_path, "--wait", "0.6")
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import kr8s
 
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports
-from targets.machine.service_folder import ServiceError
 from targets.node_pool.cluster.diagnosis import is_ready
 from targets.node_pool.rendering import Manifest
 

@@ -1,11 +1,12 @@
 """What keeps a pod from becoming ready, read from its status and its events: pure, on Kubernetes' JSON."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bundle import triton_log
+from serving.probing.marking import unmarked
 from targets.node_pool.rendering import Manifest
+from targets.role import Role
 
 __all__ = [
     "Trouble",
@@ -25,12 +26,6 @@ __all__ = [
 # Reasons of a waiting container that may pass by themselves, a registry's hiccup say, and those that do not.
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
 _HOPELESS = ("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError")
-# What the probe says when waiting cannot help: Triton gave a model up, or a model or the script answers wrongly.
-_GIVEN_UP = re.compile(
-    r"state UNAVAILABLE: |holds no such model"
-    r"|golden inference: POST \S+: (output |expected 200, received (400|413|500): )|interface: GET \S+: (in|out)put '"
-    r"|golden request: POST \S+: expected (?!200, )"
-)
 _PULL_ATTEMPTS = 3
 _EVENT_LIMIT = 10
 _NODE_LIMIT = 10
@@ -92,14 +87,15 @@ def is_running(pod: Manifest, container: str) -> bool:
     return any(one["name"] == container and not one.get("ready") and "running" in one.get("state", {}) for one in found)
 
 
-def failed_loads(pod: Manifest, log: Sequence[str]) -> list[Trouble]:
+def failed_loads(pod: Manifest, log: Sequence[str], *, known: bool) -> list[Trouble]:
     """The models that Triton gave up, from its log.
 
     The probe says it too, in an event; but Kubernetes drops those of a pod that had many, as one that loads for long.
+    Where it is `known`, the log still tells why Triton refused a model unread, which the probe cannot know.
     """
     name = pod["metadata"]["name"]
-    words = triton_log.failed_loads(log)
-    return [Trouble(name, f"triton: {text}", final=True, container="triton") for text in words]
+    words = triton_log.refusals(log) if known else triton_log.failed_loads(log)
+    return [Trouble(name, f"triton: {text}", final=True, container=Role.TRITON) for text in words]
 
 
 def refusals(deployment: Manifest) -> list[Trouble]:
@@ -194,8 +190,8 @@ def _failed_probe(pod: str, container: str, events: Sequence[Manifest]) -> Troub
     path = f"{{{container}}}"
     for event in reversed(events):
         if event.get("reason") == "Unhealthy" and path in event.get("involvedObject", {}).get("fieldPath", ""):
-            words = " ".join(str(event.get("message", "")).split())
-            return Trouble(pod, f"{container}: {words}", final=bool(_GIVEN_UP.search(words)), container=container)
+            told = unmarked(" ".join(str(event.get("message", "")).split()))
+            return Trouble(pod, f"{container}: {told}", final=told.final, container=container)
     return None
 
 

@@ -1,12 +1,13 @@
 """Which cluster a stack's service is in: what a kubeconfig calls it changes hands, its identity does not."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from targets.node_pool.cluster.client import Cluster, ClusterError
 
-__all__ = ["Identity", "expected_cluster", "identity"]
+__all__ = ["Identity", "expected_cluster", "identity", "known_cluster"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ def identity(cluster: Cluster) -> Identity:
     if found is None:
         raise ClusterError("the cluster shows no namespace kube-system, by whose UID it is known; ask for `get` on it")
     return Identity(cluster.context_name, cluster.server, found["metadata"]["uid"])
+
+
+def known_cluster(output: str) -> dict[str, Any] | None:
+    """Read the stack's output `cluster`, JSON; none where nothing is deployed."""
+    known: dict[str, Any] | None = json.loads(output) if output else None
+    return known
 
 
 def expected_cluster(context: str, known: Mapping[str, Any] | None) -> Cluster:

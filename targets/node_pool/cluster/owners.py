@@ -1,6 +1,6 @@
 """Whose the objects of a service's names are: of one stack of this program, which their annotation names."""
 
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.object_names import OWNER_ANNOTATION, Names
 

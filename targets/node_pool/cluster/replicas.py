@@ -5,6 +5,7 @@ from targets.node_pool.cluster.diagnosis import Trouble, failed_loads, is_runnin
 from targets.node_pool.cluster.fallback import REVISION, is_fallen_back
 from targets.node_pool.needs import Needs
 from targets.node_pool.rendering import Manifest
+from targets.role import Role
 
 __all__ = ["all_pods", "is_complete", "new_pods", "pod_troubles"]
 
@@ -40,6 +41,7 @@ def pod_troubles(cluster: Cluster, pod: Manifest) -> list[Trouble]:
     """What is wrong with a pod that is not ready, from its status, its events and Triton's log."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     found = troubles(pod, cluster.events(namespace, name))
-    if any(trouble.final for trouble in found) or not is_running(pod, "triton"):
+    if not is_running(pod, Role.TRITON):
         return found
-    return [*failed_loads(pod, cluster.logs(namespace, name, "triton", lines=_SEARCHED_LINES)), *found]
+    log = cluster.logs(namespace, name, Role.TRITON.value, lines=_SEARCHED_LINES)
+    return [*failed_loads(pod, log, known=any(trouble.final for trouble in found)), *found]

@@ -22,6 +22,7 @@ from targets.node_pool.objects.resources import (
 )
 from targets.node_pool.objects.security import container_security
 from targets.node_pool.rendering import Options
+from targets.role import Role
 
 __all__ = ["replica_containers", "replica_volumes"]
 
@@ -64,7 +65,7 @@ def replica_volumes(options: Options) -> list[dict[str, Any]]:
 def _triton(options: Options) -> dict[str, Any]:
     times = Times.of(options)
     service = _told(options, triton_share(options))
-    container = _container(options, "triton", triton_share(options), commands.triton_variables(service))
+    container = _container(options, Role.TRITON, triton_share(options), commands.triton_variables(service))
     container["command"] = commands.keeper_command()
     # No gateway has drained it: it waits for as long as requests may take.
     container["args"] = commands.triton_command(options.contents.repositories, exit_timeout=times.triton_exit)
@@ -82,7 +83,7 @@ def _triton(options: Options) -> dict[str, Any]:
 def _scorer(options: Options) -> dict[str, Any]:
     times, service = Times.of(options), _told(options, scorer_share(options))
     variables = commands.scorer_variables(service, triton_probe=PROBE_TRITON if options.triton else "")
-    container = _container(options, "scorer", scorer_share(options), variables)
+    container = _container(options, Role.SCORER, scorer_share(options), variables)
     *container["command"], host, port = commands.scorer_command()
     container["args"] = [host, port]
     container["ports"] = [{"name": "score", "containerPort": SCORER_PORT}]
@@ -103,7 +104,7 @@ def _told(options: Options, share: Share) -> commands.Service:
     )
 
 
-def _container(options: Options, name: str, share: Share, variables: dict[str, str]) -> dict[str, Any]:
+def _container(options: Options, role: Role, share: Share, variables: dict[str, str]) -> dict[str, Any]:
     secret = options.pool.credentials_secret
     mounts: list[dict[str, Any]] = [{"name": _SCRATCH, "mountPath": "/tmp"}]
     if secret:
@@ -115,7 +116,7 @@ def _container(options: Options, name: str, share: Share, variables: dict[str, s
     variables = {**options.settings.environment.variables, **variables}
     environment = commands.in_container(variables, _told(options, share), gpus=share.gpus)
     return {
-        "name": name,
+        "name": role.value,
         "image": options.contents.image,
         "imagePullPolicy": "IfNotPresent",
         "env": [{"name": name, "value": value} for name, value in environment.items()],

@@ -10,7 +10,7 @@ import pytest
 
 from common import waiting
 from targets.docker.engine import Engine
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.node_pool.cluster import way_in
 from targets.node_pool.cluster.client import ClusterError
 from targets.node_pool.cluster.identity import Identity, identity

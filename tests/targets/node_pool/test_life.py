@@ -45,7 +45,7 @@ def test_beside_a_scorer_triton_starts_first_and_stops_last(rendered):
 
 def test_the_gate_asks_for_every_model_and_the_golden_inference(rendered):
     triton = rendered().container("triton")
-    asked = ["python", "-I", "-m", "serving.probing.probe", "/opt/service/probe/triton.json"]
+    asked = ["python", "-I", "-m", "serving.probing.probe", "/opt/service/probe/triton.json", "--mark-final"]
     assert triton["startupProbe"]["exec"]["command"] == triton["readinessProbe"]["exec"]["command"] == asked
 
 

@@ -1,17 +1,26 @@
 """`make status`, `make logs`, `make check` and `make outputs` for a service on a node pool."""
 
 import io
+from pathlib import Path
 
 import pytest
 import yaml
 from rich.console import Console
 
 from operate.outputs import commands
-from targets.machine.service_folder import ServiceError
-from targets.node_pool import status as node_pool
+from settings.schema import Target
+from targets.contract import Stack, verbs_of
+from targets.errors import ServiceError
+from targets.node_pool import status
 from targets.node_pool.cluster.client import Cluster, ClusterError
 from tests.targets.node_pool.test_rollouts import Cluster as Shown
 from tests.targets.node_pool.test_rollouts import container, deployment, pod
+
+VERBS = verbs_of(Target.NODE_POOL)
+
+
+def stack(options):
+    return Stack(settings=options.settings, project=Path.cwd())
 
 
 @pytest.fixture
@@ -21,8 +30,8 @@ def screen():
 
 def test_status_shows_the_state_and_the_pods(options, screen, monkeypatch):
     broken = pod("svc-1", containers=[container("scorer", restarts=2, terminated={"exitCode": 3, "reason": "Error"})])
-    monkeypatch.setattr(node_pool, "expected_cluster", lambda context, known: Shown([deployment(0)], [broken]))
-    assert node_pool.run("status", screen, options().settings, follow=False) == 1
+    monkeypatch.setattr(status, "expected_cluster", lambda context, known: Shown([deployment(0)], [broken]))
+    assert VERBS.status(stack(options()), screen) == 1
     shown = screen.file.getvalue()
     assert "triton-webservice: Unhealthy" in shown
     assert "pod svc-1: scorer ended with exit code 3 (Error)" in shown
@@ -36,8 +45,8 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     kubectl.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit 3\n')
     kubectl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
-    settings = options(pool={"context": "prod", "namespace": "serving"}).settings
-    assert node_pool.run("logs", screen, settings, follow=True) == 3
+    asked_for = options(pool={"context": "prod", "namespace": "serving"})
+    assert VERBS.logs(stack(asked_for), follow=True) == 3
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--context prod --namespace serving logs --selector ")
     assert asked.endswith("--follow\n")
@@ -46,12 +55,12 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
 def test_without_kubectl_the_command_is_told(options, screen, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceError, match="kubectl is not on PATH; the command is: kubectl --namespace default logs"):
-        node_pool.run("logs", screen, options().settings, follow=False)
+        VERBS.logs(stack(options()), follow=False)
 
 
 def test_check_says_where_it_can_be_run(options, screen):
     with pytest.raises(ServiceError, match="target 'process' or 'docker'"):
-        node_pool.run("check", screen, options().settings, follow=False)
+        VERBS.check(stack(options()), screen)
 
 
 def test_outputs_lead_to_a_service_inside_the_cluster(options):

@@ -8,7 +8,7 @@ import pytest
 
 from bundle.triton_storage import repository_url, triton_url
 from common import waiting
-from targets.node_pool import rollout as watch
+from targets.node_pool import rollout
 from targets.node_pool.cluster.client import ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, node_lines, troubles
 from targets.node_pool.needs import Needs
@@ -119,7 +119,7 @@ def deployment(ready, *, wanted=1, old=0, conditions=()):
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch):
-    monkeypatch.setattr(watch, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(rollout, "_POLL_SECONDS", 0)
 
 
 def test_a_pod_that_is_about_to_end_is_not_ready():
@@ -177,7 +177,8 @@ def test_a_pod_without_a_node_is_told_with_the_pools_nodes():
 
 
 def test_a_model_that_triton_gave_up_ends_the_watching():
-    (trouble,) = troubles(pod("a", containers=[container()]), [unhealthy("refused"), unhealthy(FAILED)])
+    marked = FAILED.replace("model digits", "[final] model digits")
+    (trouble,) = troubles(pod("a", containers=[container()]), [unhealthy("refused"), unhealthy(marked)])
     assert trouble.final
     assert trouble.text == f"triton: {FAILED}"
 
@@ -367,8 +368,11 @@ REFUSED = (
 )
 
 
-def test_a_model_that_triton_refused_unread_is_told_in_its_words():
-    failed = "Startup probe failed: model digits version 1: received: Triton refused it when it read its repository"
+@pytest.mark.parametrize("mark", ["", "[final] "])
+def test_a_model_that_triton_refused_unread_is_told_in_its_words(mark):
+    failed = (
+        f"Startup probe failed: {mark}model digits version 1: received: Triton refused it when it read its repository"
+    )
     starting = pod("a", containers=[container(running={})])
     cluster = Cluster([deployment(0)], [starting], [unhealthy(failed)], log=[*LOG[:1], REFUSED])
     with pytest.raises(RolloutError) as failure:

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from gateway.keys import make_key
+from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.machine.service_folder import ServiceError
 from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door, traffic
 from targets.process.service_folder import ServiceDirectory

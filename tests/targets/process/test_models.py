@@ -13,7 +13,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.specification import ServiceSpec

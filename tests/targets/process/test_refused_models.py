@@ -9,7 +9,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process.service_folder import ServiceDirectory
 from targets.process.specification import ServiceSpec

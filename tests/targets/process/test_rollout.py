@@ -18,12 +18,13 @@ import pytest
 
 from common import waiting
 from serving.probing.judging import Problem
+from targets.errors import ServiceError
 from targets.machine.ports import is_listening
-from targets.machine.service_folder import ServiceError
 from targets.process import front_door, rollout, traffic
 from targets.process import service as whole_service
 from targets.process.probe import GenerationProbe
 from targets.process.supervisor import Process, Supervisor
+from targets.state import Measured, State
 from tests.targets.process.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
 
@@ -289,11 +290,11 @@ def test_another_stacks_service_is_left_alone_unless_it_may_be_overwritten(servi
 
 def test_a_services_state_is_measured(service: Service) -> None:
     name = f"scorer-{service.up(answering('measured')).number}"
-    assert whole_service.measure(service.directory) == whole_service.Measured("Healthy")
+    assert whole_service.measure(service.directory) == Measured(State.HEALTHY)
     service.supervisor._call("stopProcess", name)
-    assert whole_service.measure(service.directory) == whole_service.Measured("Unhealthy", (f"{name} is STOPPED",))
+    assert whole_service.measure(service.directory) == Measured(State.UNHEALTHY, (f"{name} is STOPPED",))
     service.supervisor.remove(name)
-    assert whole_service.measure(service.directory) == whole_service.Measured("Unhealthy", (f"{name} is missing",))
+    assert whole_service.measure(service.directory) == Measured(State.UNHEALTHY, (f"{name} is missing",))
     service.supervisor.stop()
     assert whole_service.measure(service.directory).state == "Stopped"
 

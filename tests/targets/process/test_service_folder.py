@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process.service_folder import LONGEST_SOCKET_PATH, Generation, Record, ServiceDirectory, check_owner
 
 OWNER, OTHER = "organization/project/prod", "organization/project/test"

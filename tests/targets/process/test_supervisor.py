@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from targets.machine.service_folder import ServiceError
+from targets.errors import ServiceError
 from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 from tests.targets.process.conftest import Programs, claimed, is_gone

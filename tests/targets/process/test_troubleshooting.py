@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from environment import Environment, ResolutionError, machine
+from environment import Environment, ResolutionError
+from environment import machine_requirements as machine
 from environment.interpreter import inspect
-from environment.lock import resolve
-from targets.machine.service_folder import ServiceError
+from environment.package_lock import resolve
+from targets.errors import ServiceError
 from targets.process import front_door
 from targets.process.service_folder import ServiceDirectory
 from tests.e2e.project import Project

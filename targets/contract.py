@@ -1,0 +1,94 @@
+"""What a target does for people beside its rollouts, and the list of targets.
+
+    operate ──► verbs_of(target) ──► process/verbs.py    ──► process/status.py, logs.py, check.py, keep.py
+                                 ──► docker/verbs.py     ──► docker/status.py, logs.py, check.py
+                                 ──► node_pool/verbs.py  ──► node_pool/status.py, logs.py
+
+A target is imported when somebody asks for it, and its libraries when a verb of it runs: nobody needs Docker's library
+to see a process's status.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from settings.schema import Settings, Target
+from targets.errors import ServiceError
+
+__all__ = ["TARGETS", "Deployed", "Stack", "Verbs", "verbs_of"]
+
+TARGETS = {
+    Target.PROCESS: "targets.process.verbs",
+    Target.DOCKER: "targets.docker.verbs",
+    Target.NODE_POOL: "targets.node_pool.verbs",
+}
+"""The module of each target's verbs, whose `VERBS` they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack that a verb is asked about.
+
+    Attributes:
+        settings: Its settings.
+        cluster: Its output of that name, as JSON; "" where nothing is deployed, or no cluster serves it.
+    """
+
+    settings: Settings
+    cluster: str = ""
+
+    @property
+    def state_directory(self) -> Path:
+        """The folder in which services of this machine keep what they need."""
+        return Path(self.settings.state_directory).resolve()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """A service that a folder's record tells of, and the stack that it belongs to; "" where nobody knows."""
+
+    service: str
+    stack: str
+
+
+class Verbs(ABC):
+    """The verbs of one target. Each raises `ServiceError` where it cannot be done, in words for people."""
+
+    target: Target
+
+    @abstractmethod
+    def status(self, stack: Stack, console: Console) -> int:
+        """Show the state of a stack's service and of its parts; gives 0 where it is healthy, and 1 otherwise."""
+
+    @abstractmethod
+    def logs(self, stack: Stack, *, follow: bool) -> int:
+        """Show the ends of the service's logs, or go on as they grow until interrupted; gives an exit code."""
+
+    @abstractmethod
+    def check(self, stack: Stack, console: Console) -> int:
+        """Serve and probe a stack's models without registering them, then stop; gives an exit code."""
+
+    def deployed(self, state_directory: Path) -> Iterable[Deployed]:
+        """List the services whose only record is in a state directory: none where others keep it."""
+        return ()
+
+    def keep(self, stack: Callable[[], Stack], say: Callable[[str], object]) -> int:
+        """Start what supervises the service whenever it does not run; `stack` reads a stack that may change."""
+        raise self._needs_no_keeper()
+
+    def write_unit(self, project: Path, stack_name: str, say: Callable[[str], object]) -> int:
+        """Write the systemd unit of this user that runs `keep`; gives an exit code."""
+        raise self._needs_no_keeper()
+
+    def _needs_no_keeper(self) -> ServiceError:
+        return ServiceError(f"target {self.target.value}: what runs the service there starts it again by itself")
+
+
+def verbs_of(target: Target) -> Verbs:
+    """Import a target's verbs."""
+    verbs: Verbs = import_module(TARGETS[target]).VERBS
+    return verbs

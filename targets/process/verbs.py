@@ -1,0 +1,50 @@
+"""The verbs of target `process`; each imports what it needs when it runs."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from settings.schema import Target
+from targets.contract import Deployed, Stack, Verbs
+
+__all__ = ["VERBS"]
+
+
+class _ProcessVerbs(Verbs):
+    target = Target.PROCESS
+
+    def status(self, stack: Stack, console: Console) -> int:
+        from targets.process import status
+
+        return status.show(stack, console)
+
+    def logs(self, stack: Stack, *, follow: bool) -> int:
+        from targets.process import logs
+
+        return logs.show(stack, follow=follow)
+
+    def check(self, stack: Stack, console: Console) -> int:
+        from targets.process import check
+
+        return check.run(stack, console)
+
+    def deployed(self, state_directory: Path) -> Iterator[Deployed]:
+        from targets.process.service_folder import ServiceDirectory
+
+        for folder in ServiceDirectory.all_in(state_directory):
+            record = folder.record()
+            yield Deployed(service=folder.name, stack=record.owner if record else "")
+
+    def keep(self, stack: Callable[[], Stack], say: Callable[[str], object]) -> int:
+        from targets.process import keep
+
+        keep.watch(stack, say)
+
+    def write_unit(self, project: Path, stack_name: str, say: Callable[[str], object]) -> int:
+        from targets.process import keep
+
+        return keep.write_unit(project, stack_name, say)
+
+
+VERBS = _ProcessVerbs()
