@@ -25,7 +25,7 @@ from pulumi.runtime.proto import (
     provider_pb2_grpc,
     status_pb2,
 )
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from common.bugs import BUGS
 from common.redaction import redacted
@@ -204,7 +204,21 @@ def _read(kind: ResourceType[Any, Any], declared: dict[str, Any], state: dict[st
     """A resource's inputs and outputs as the state has them."""
     outputs = {info.alias or name for name, info in kind.outputs.model_fields.items()}
     known = {name: value for name, value in state.items() if name in outputs}
-    return kind.inputs.model_validate(declared), kind.outputs.model_validate(known)
+    return _as_recorded(kind.inputs, declared), _as_recorded(kind.outputs, known)
+
+
+def _as_recorded(model: type[BaseModel], values: dict[str, Any]) -> Any:
+    """A model of recorded values: an older version of this project may have recorded fewer of them, or others."""
+    try:
+        return model.model_validate(values)
+    except ValidationError:
+        there = {name: info for name, info in model.model_fields.items() if (info.alias or name) in values}
+        adapters: dict[str, TypeAdapter[Any]] = {
+            name: TypeAdapter(info.annotation or Any) for name, info in there.items()
+        }
+        return model.model_construct(
+            **{name: adapters[name].validate_python(values[info.alias or name]) for name, info in there.items()}
+        )
 
 
 def _state(inputs: Properties, outputs: BaseModel) -> Any:

@@ -8,8 +8,7 @@ import pulumi
 
 from common.part import Part
 from environment.build_context import environment_context
-from environment.curated_clone import Environment
-from environment.curated_clone import declared_environment
+from environment.curated_clone import Environment, declared_environment
 from environment.package_lock import resolve
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say

@@ -66,9 +66,7 @@ def run(stack: Stack, console: Console) -> int:
     return 0
 
 
-def _registered(
-    model: Model | RegisteredModelId, settings: Settings, scratch: Registry
-) -> tuple[Registered, Path]:
+def _registered(model: Model | RegisteredModelId, settings: Settings, scratch: Registry) -> tuple[Registered, Path]:
     """A bundle and the folder of its files: a folder goes through a registry that is thrown away."""
     if isinstance(model, Model):
         checked = layout_of(settings, Path(model.path))

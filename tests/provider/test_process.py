@@ -16,6 +16,7 @@ def service(tmp_path):
         "bundles": [],
         "environmentPath": "/environments/e",
         "environmentDigest": "e" * 64,
+        "maxRequestMegabytes": 64,
     }
 
 

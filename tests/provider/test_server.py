@@ -54,6 +54,7 @@ def service(tmp_path):
         ],
         "environmentPath": "/environments/e",
         "environmentDigest": "e",
+        "maxRequestMegabytes": 64,
         "entryScript": None,
     }
 
