@@ -74,7 +74,7 @@ def _urls(text: str) -> Iterator[_Url]:
 
 
 def _split(rest: str) -> tuple[str, str]:
-    """The userinfo of a URL, and what follows it.
+    """Split off the userinfo of a URL.
 
     A password may hold signs that should have been escaped: it goes on to the last '@', wherever that stands.
     """

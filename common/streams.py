@@ -10,7 +10,7 @@ from typing import TextIO
 
 
 def keep_open() -> None:
-    """Opens the null device in place of each standard stream that is closed, or whose reader goes away from now on.
+    """Open the null device in place of each standard stream that is closed, or whose reader goes away from now on.
 
     Otherwise the next file that is opened would take a closed stream's number, and the children's output.
     """
@@ -26,7 +26,7 @@ def keep_open() -> None:
 
 
 def _writer(number: int, given: TextIO | None) -> io.TextIOWrapper:
-    """A text stream on a file descriptor, in the encoding of the one that Python made."""
+    """Open a text stream on a file descriptor, in the encoding of the one that Python made."""
     buffered = io.BufferedWriter(_Unread(number, "w", closefd=False))
     return io.TextIOWrapper(
         buffered,

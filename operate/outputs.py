@@ -43,7 +43,7 @@ def show(console: Console, settings: Settings, project: Path, stack: str, text: 
 
 
 def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack: str) -> Iterator[str]:
-    """The commands that call each address; the key stays out of process listings and of the shell's history."""
+    """List the commands that call each address; the key stays out of process listings and of the shell's history."""
     header = ""
     if settings.deployment.auth_enabled:
         yield "To call it, take the key first (bash, zsh):"
@@ -90,7 +90,7 @@ def commands(values: Mapping[str, Any], settings: Settings, project: Path, stack
 def _golden_requests(
     values: Mapping[str, Any], settings: Settings, project: Path
 ) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """The golden inferences of the deployed models: model, version and request."""
+    """List the golden inferences of the deployed models: model, version and request."""
     registry = Registry(registry_url(settings, project))
     for bundle in values.get("models") or ():
         name, _, version = str(bundle["modelId"]).rpartition(":")
@@ -107,7 +107,7 @@ def _golden_requests(
 
 
 def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
-    """A request as curl's `-d` takes it: a long one in a file among the caches, named from the project's folder."""
+    """Write a request as curl's `-d` takes it: a long one goes into a file among the caches."""
     text = json.dumps(request)
     if len(text) <= _LONGEST_BODY:
         return shlex.quote(text)
@@ -119,7 +119,7 @@ def _body(request: Any, settings: Settings, project: Path, name: str) -> str:
 
 
 def _at(file: Path, project: Path) -> str:
-    """A file as curl's arguments name it, from the project's folder."""
+    """Name a file as curl's arguments do, from the project's folder."""
     shown = file.relative_to(project) if file.is_relative_to(project) else file
     return shlex.quote(f"@{shown}")
 

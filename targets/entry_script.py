@@ -11,7 +11,7 @@ __all__ = ["entry_script", "source_notes"]
 
 
 def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
-    """The script's absolute `sourceDirectory`, its `file` in there, the folder's `digest` and the script's `golden`.
+    """Give the script's absolute `sourceDirectory`, its `file` in there, the folder's `digest` and its `golden`.
 
     `golden` is JSON text, see `settings.golden.score_question`. None where the settings have no script.
     """
@@ -28,7 +28,7 @@ def entry_script(settings: Settings, project: Path) -> dict[str, str] | None:
 
 
 def source_notes(settings: Settings, project: Path) -> list[str]:
-    """What is worth knowing of the source directory before it is copied: links that lead out of it."""
+    """List the links that lead out of the source directory: people should know of them before it is copied."""
     if settings.entry_script is None:
         return []
     source = (project / settings.source_directory).resolve()

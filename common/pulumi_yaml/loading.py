@@ -85,15 +85,20 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _moment)
 
 
 def load(text: str) -> Any:
-    """The document's content. Raises yaml.YAMLError where it is no YAML, ValueError for some scalars that are none."""
+    """Read the document's content.
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+        ValueError: It has one of some scalars that are none.
+    """
     return yaml.load(text, Loader=_Loader)
 
 
 def node(text: str) -> yaml.Node | None:
-    """The document's tree, which knows where in the text things stand; None where it is empty."""
+    """Read the document's tree, which knows where in the text things stand; None where it is empty."""
     return yaml.compose(text, Loader=_Loader)
 
 
 def dump(value: Any) -> str:
-    """The value as a YAML text, in its order, one entry a line."""
+    """Write the value as a YAML text, in its order, one entry a line."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=10**6, default_flow_style=False)

@@ -20,7 +20,7 @@ _TIME = re.compile(
 
 
 def number(text: str) -> int | float | None:
-    """The number that a scalar is; None where it is none. A whole number is an int, as JSON knows no other."""
+    """Read the number that a scalar is; None where it is none. A whole number is an int, as JSON knows no other."""
     if text.startswith("_") or (text.startswith(".") and _LOOSE.search(text)):
         return None
     plain = text.replace("_", "")
@@ -35,7 +35,7 @@ def number(text: str) -> int | float | None:
 
 
 def moment(text: str) -> str | None:
-    """The date or time that a scalar is, in the words that the CLI has for it; None where it is none."""
+    """Read the date or time that a scalar is, in the words that the CLI has for it; None where it is none."""
     match = _TIME.fullmatch(text)
     if match is None or (match["separator"] in ("T", "t")) != (match["zone"] is not None):
         return None
@@ -52,7 +52,7 @@ def moment(text: str) -> str | None:
 
 
 def decimal(value: float) -> str:
-    """The number in JSON, as Go writes it."""
+    """Write the number in JSON as Go does."""
     if value == 0:
         return "0"
     if 1e-6 <= abs(value) < 1e21:

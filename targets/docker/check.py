@@ -69,7 +69,7 @@ def run(stack: Stack, console: Console) -> int:
 def _registered(
     model: Model | RegisteredModelId, settings: Settings, project: Path, scratch: Registry
 ) -> tuple[Registered, Path]:
-    """A bundle and the folder of its files: a folder goes through a registry that is thrown away."""
+    """Find a bundle and the folder of its files: a folder goes through a registry that is thrown away."""
     if isinstance(model, Model):
         checked = layout_of(settings, project / model.path)
         registered = scratch.register(model.name, checked, framework=model.framework.value)

@@ -144,7 +144,7 @@ def _room_at(directory: ServiceDirectory, port: int, owner: str) -> Iterator[Non
 
 
 def _at_port(directory: ServiceDirectory, port: int) -> Iterator[tuple[ServiceDirectory, Record]]:
-    """The services of other names whose front door is open at a port, with their records."""
+    """Find the services of other names whose front door is open at a port, with their records."""
     for sibling in set(directory.root.parent.glob("*/")) - {directory.root}:
         other = ServiceDirectory(sibling)
         record = other.record()
@@ -161,7 +161,7 @@ def _listener(port: int) -> psutil.Process | None:
 
 
 def _described(process: psutil.Process | None) -> str:
-    """What a person needs to know of a process to end it; a service of this project is told by its supervisor."""
+    """Describe a process so that a person can end it; a service of this project is told by its supervisor."""
     if process is None:
         return "another process"
     found = f"process {process.pid} ({process.name()})"
