@@ -38,7 +38,7 @@ _OCI = "org.opencontainers.image"
 
 
 def environment_dockerfile(environment: Environment, *, base_image: str, digest: str) -> str:
-    """The Dockerfile of an environment on a base image that has `python3`, pip and, where Triton serves, Triton.
+    """Write the Dockerfile of an environment on a base image that has `python3`, pip and, where Triton serves, Triton.
 
     Its context holds `CURATED_LOCK`, `FULL_LOCK` and the folder `serving`; `digest` is theirs and the base image's.
     The virtual environment sees the base image's own packages, which Triton's Python models may need. The image
@@ -95,7 +95,7 @@ def service_dockerfile(
     entry_script: str | None = None,
     holds_models: bool = True,
 ) -> str:
-    """The Dockerfile of a service: an environment's image, the registered bundles, the script's folder.
+    """Write the Dockerfile of a service: an environment's image, the registered bundles, the script's folder.
 
     `bundles` are names, versions and contents' digests.
 
@@ -135,5 +135,5 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A value between double quotes, in which a Dockerfile knows no `\\u` escapes, but variables."""
+    """Quote a value: between double quotes a Dockerfile knows variables and no `\\u` escapes."""
     return json.dumps(value, ensure_ascii=False).replace("$", "\\$")

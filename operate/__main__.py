@@ -20,6 +20,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; gives an exit code, 1 for a mistake that people can mend."""
     parser = argparse.ArgumentParser(prog="operate", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, explained in (

@@ -31,14 +31,14 @@ def check(settings: Settings, *, besides: str = "") -> int:
 
 
 def _service(found: Deployed, besides: str) -> list[str]:
-    """A service and its stack in words; none where that is the one `besides` which others are looked for."""
+    """Put a service and its stack in words; none for a service of the stack `besides`."""
     if besides and found.stack.rpartition("/")[2] == besides:
         return []
     return [f"the service '{found.service}'" + f" of the stack {found.stack}" * bool(found.stack)]
 
 
 def _stacks(folder: Path) -> Iterator[tuple[str, int]]:
-    """The stacks of a file backend that have resources, and how many."""
+    """List the stacks of a file backend that have resources, and how many."""
     for file in sorted(folder.rglob("*.json")):
         checkpoint = json.loads(file.read_bytes()).get("checkpoint") or {}
         resources = (checkpoint.get("latest") or {}).get("resources") or ()

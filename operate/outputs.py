@@ -114,7 +114,7 @@ def _body(request: Any, settings: Settings, name: str) -> str:
 
 
 def _at(file: Path, project: Path) -> str:
-    """A file as curl's arguments name it, from the project's folder."""
+    """Name a file as curl's arguments do, from the project's folder."""
     shown = file.relative_to(project) if file.is_relative_to(project) else file
     return shlex.quote(f"@{shown}")
 

@@ -32,7 +32,7 @@ class Measured:
 
     @classmethod
     def of(cls, problems: Iterable[str]) -> "Measured":
-        """What runs, with what is wrong with it."""
+        """Give the state of what runs, by what is wrong with it."""
         found = tuple(problems)
         return cls(State.of(found), found)
 

@@ -15,10 +15,12 @@ class CheckedScript(Protocol):
     """An entry script: its file and its golden request, JSON text."""
 
     @property
-    def file(self) -> str: ...
+    def file(self) -> str:
+        """The script's file in its source directory."""
 
     @property
-    def golden(self) -> str: ...
+    def golden(self) -> str:
+        """Its golden request and the answer, JSON; `{}` without one."""
 
 
 def verdict(bundles: Sequence[Registered], seconds: float, script: CheckedScript | None = None) -> list[str]:

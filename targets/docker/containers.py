@@ -57,7 +57,7 @@ class Container:
 
 
 def generation(spec: ServiceSpec, number: int) -> list[Container]:
-    """The containers of a generation in the order in which they start.
+    """Render the containers of a generation in the order in which they start.
 
     They are created without a restart policy: one that dies before its probe passed must stay as it is, to be asked
     why. `Engine.keep_running` gives them theirs once they serve.
@@ -138,7 +138,7 @@ def _body(
 
 
 def hardened() -> dict[str, Any]:
-    """What every container is denied, and how its log is kept: rotated, 30 MB at most.
+    """Give the settings that deny a container what none needs, and that rotate its log at 30 MB.
 
     `/tmp` counts as the container's memory, which bounds it. Libraries may be loaded from there, as Triton does with
     the environment that a Python model brings along (`EXECUTION_ENV_PATH`), and Docker would forbid it.
@@ -155,19 +155,19 @@ def hardened() -> dict[str, Any]:
 
 
 def _limits(spec: ServiceSpec, share: float) -> dict[str, Any]:
-    """A part of the service's memory, and all of its CPU: a script that waits for its Triton leaves it to Triton."""
+    """Limit memory to a part of the service's, and CPU to all of it: a script that waits leaves it to Triton."""
     memory = round(spec.memory_mb * share) * _MIB
     return {"NanoCpus": round(spec.cpu_cores * 1e9), "Memory": memory, "MemorySwap": memory}
 
 
 def _gpus(count: int) -> dict[str, Any]:
-    """What `docker run --gpus COUNT` sends."""
+    """Ask for GPUs as `docker run --gpus COUNT` does."""
     request = {"Driver": "", "Count": count, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
     return {"DeviceRequests": [request]} if count else {}
 
 
 def probe_command(role: Role, *, wait: float = 0, timeout: float = 0) -> list[str]:
-    """The command that asks, inside a container of this role, whether it is ready.
+    """Give the command that asks, inside a container of this role, whether it is ready.
 
     It waits so many seconds for it; a golden answer may take `timeout`.
     """

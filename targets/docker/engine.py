@@ -142,7 +142,7 @@ class Engine:
         return [container for container in found if container is not None]
 
     def find(self, name: str) -> Found | None:
-        """A container by its name or id, none where there is none."""
+        """Find a container by its name or id; none where there is none."""
         facts = self._inspect(name)
         if facts is None:
             return None
@@ -164,7 +164,7 @@ class Engine:
         )
 
     def image_labels(self, image: str) -> dict[str, str]:
-        """The labels of an image that this engine has."""
+        """Read the labels of an image that this engine has."""
         with self._refusals(f"image {image}"):
             return dict(self._api.inspect_image(image)["Config"].get("Labels") or {})
 
@@ -249,12 +249,12 @@ class Engine:
             return any(self._api.events(until=int(time.time()) + 1, filters=filters))
 
     def logs(self, name: str, lines: int | str = "all") -> str:
-        """The end of a container's log, both streams."""
+        """Read the end of a container's log, both streams."""
         with self._refusals(f"the log of {name}"):
             return str(self._api.logs(name, tail=lines).decode(errors="replace"))
 
     def follow(self, name: str) -> Iterator[str]:
-        """A container's log from now on, line by line, until it is removed."""
+        """Read a container's log from now on, line by line, until it is removed."""
         rest = b""
         with self._refusals(f"the log of {name}"):
             for part in self._api.logs(name, stream=True, follow=True, tail=0):
@@ -311,6 +311,6 @@ def _may_replace(container: Container, there: dict[str, str]) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """The engine's own words in one line."""
+    """Put the engine's own words in one line."""
     text = getattr(error, "explanation", None) or str(error)
     return " ".join((text.decode() if isinstance(text, bytes) else str(text)).split())

@@ -37,7 +37,7 @@ def explain(engine: Engine, container: Container, problems: str, logs: Path) -> 
 
 
 def by_hand(container: Container) -> str:
-    """The `docker run` that starts a container alone, in a form to paste. Variables stay out: they may hold secrets."""
+    """Write the `docker run` that starts a container alone, to paste. Variables stay out: they may hold secrets."""
     body, host = container.body, container.body["HostConfig"]
     options = []
     if host.get("DeviceRequests"):

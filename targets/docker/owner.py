@@ -10,11 +10,11 @@ _OF = " of "
 
 
 def owner_of(stack: str, state_directory: Path) -> str:
-    """The owner by which a stack's containers are found."""
+    """Give the owner by which a stack's containers are found."""
     return f"{stack}{_OF}{place_of(state_directory)}"
 
 
 def stack_and_place(owner: str) -> tuple[str, str]:
-    """The stack and the place of an owner."""
+    """Give the stack and the place of an owner."""
     stack, _, place = owner.partition(_OF)
     return stack, place

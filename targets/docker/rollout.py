@@ -151,7 +151,7 @@ class _Rollout:
         traffic.send_to(self.folder, serving, draining=draining)
         changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
         self.record = self.record.model_copy(update=changed)
-        self.folder.write(self.record)
+        self.folder.write_record(self.record)
         self.progress(f"generation {number} has the traffic")
         if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.drain_seconds):
             self.progress(f"the generation before has requests left after {self.spec.drain_seconds} s")

@@ -44,6 +44,10 @@ class Folder(ServiceFolder):
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "Folder":
+        """Find the folder of the service of that name, or where a new one would live.
+
+        Raises `ServiceError` where its path is too long for a socket.
+        """
         folder = cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
         longest = len(str(folder.envoy / "admin.sock").encode())
         if longest > UNIX_PATH_LIMIT:
@@ -63,7 +67,8 @@ class Folder(ServiceFolder):
         file = self.root / self.RECORD
         return Record.model_validate_json(file.read_bytes()) if file.is_file() else Record()
 
-    def write(self, record: Record) -> None:
+    def write_record(self, record: Record) -> None:
+        """Write down what serves."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self.name != self.root.name and not record.names:
             record = record.model_copy(update={"names": [self.name]})

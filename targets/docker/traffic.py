@@ -12,7 +12,7 @@ __all__ = ["await_idle", "send_to", "upstreams"]
 
 
 def upstreams(shape: Collection[Role | None], address: str) -> Upstreams:
-    """The servers of a generation of this shape at its address in the service's network."""
+    """Give the servers of a generation of this shape at its address in the service's network."""
     triton = None
     if Role.TRITON in shape:
         triton = Triton(

@@ -17,7 +17,7 @@ FILE = "place.json"
 
 
 def place_of(state_directory: Path) -> str:
-    """The place of a state directory, made where it is missing: the path that it had first, and a word of its own."""
+    """Read the place of a state directory, or make it: the path that it had first, and a word of its own."""
     state_directory = state_directory.resolve()
     state_directory.mkdir(parents=True, exist_ok=True)
     known = _read(state_directory)

@@ -64,7 +64,7 @@ class ServiceFolder:
 
     @classmethod
     def find(cls, parent: Path, name: str) -> Path:
-        """The folder of the service of that name within `parent`, or where a new one of that name would live."""
+        """Find the folder of the service of that name within `parent`, or where a new one of that name would live."""
         own = parent / name
         for root in [own, *sorted(path.parent for path in parent.glob(f"*/{cls.RECORD}"))]:
             if name in cls._names(root):
@@ -103,6 +103,7 @@ class ServiceFolder:
 
     @property
     def logs(self) -> Path:
+        """The folder of the logs."""
         return self.root / "logs"
 
     @contextmanager

@@ -13,7 +13,7 @@ _LOG_STREAMS = 100
 
 
 def public_url(options: Options, address: str) -> str:
-    """The front door's base URI for the clients it is for; `address` is a load balancer's, or "" without one."""
+    """Give the front door's base URI for the clients it is for; `address` is a load balancer's, or "" without one."""
     exposure = options.pool.exposure
     if exposure.kind in ("ingress", "gateway"):
         return f"https://{exposure.host}"
@@ -40,7 +40,7 @@ def metrics_uri(options: Options) -> str:
 
 
 def logs_command(names: Names, context: str | None) -> list[str]:
-    """The command that shows what the replicas write."""
+    """Give the command that shows what the replicas write."""
     selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
     whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
@@ -48,11 +48,11 @@ def logs_command(names: Names, context: str | None) -> list[str]:
 
 
 def port_forward_command(options: Options) -> list[str]:
-    """The command that leads from a port of one's own machine to the front door."""
+    """Give the command that leads from a port of one's own machine to the front door."""
     names, ports = Names.of(options), f"{LOCAL_PORT}:{service_port(options)}"
     return [*kubectl(options.pool.context, names.namespace), "port-forward", f"service/{names.service}", ports]
 
 
 def kubectl(context: str | None, namespace: str) -> list[str]:
-    """The start of a command of `kubectl` in a namespace of a context (`None` and `""`: the current one)."""
+    """Give the start of a command of `kubectl` in a namespace of a context (`None` and `""`: the current one)."""
     return ["kubectl", *(["--context", context] if context else []), "--namespace", namespace]

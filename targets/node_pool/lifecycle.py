@@ -39,6 +39,7 @@ class Times:
 
     @classmethod
     def of(cls, options: Options) -> "Times":
+        """Compute the budgets from a stack's settings and its preset."""
         deployment = options.settings.deployment
         provision = options.pool.provision_seconds or options.preset.provision_seconds
         pre_stop = options.pool.dns_ttl_seconds + 2 * _REFRESH_SECONDS
@@ -80,7 +81,7 @@ def triton_probes(times: Times) -> dict[str, Any]:
 
 
 def scorer_probes(times: Times) -> dict[str, Any]:
-    """The scorer's probes: the gate (init() has run in its workers) and, for liveness, its port.
+    """Give the scorer's probes: the gate (init() has run in its workers) and, for liveness, its port.
 
     Workers that are all busy answer late and are no reason to kill them: its server restarts one that hangs.
     """

@@ -30,7 +30,7 @@ class Needs(BaseModel):
 
     @classmethod
     def of(cls, component: str, settings: Settings) -> "Needs":
-        """The needs of `replica` or `front-door`, from a stack's settings."""
+        """Give the needs of `replica` or `front-door`, from a stack's settings."""
         pool, names = settings.node_pool, Names(settings.service_name, settings.node_pool.namespace)
         if component == FRONT_DOOR:
             count = pool.front_door.num_replicas

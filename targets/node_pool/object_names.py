@@ -38,10 +38,12 @@ class Names:
 
     @classmethod
     def of(cls, options: Options) -> "Names":
+        """Give the names of a rendering's objects."""
         return cls.of_settings(options.settings)
 
     @classmethod
     def of_settings(cls, settings: Settings) -> "Names":
+        """Give the names of the objects of a stack with these settings."""
         return cls(settings.service_name, settings.node_pool.namespace)
 
     @property
@@ -85,16 +87,16 @@ class Names:
         return f"{self.service}-dashboard"
 
     def metrics_of(self, component: str) -> str:
-        """The labels, in PromQL, of the metrics of a component's pods, whose names start with their Deployment's."""
+        """Select, in PromQL, the metrics of a component's pods, whose names start with their Deployment's."""
         name = self.service if component == REPLICA else self.front_door
         return f'namespace="{self.namespace}",pod=~"{name}-[0-9a-z]+-[0-9a-z]+"'
 
     def selector(self, component: str) -> dict[str, str]:
-        """The labels that find the pods of a component: `replica` or `front-door`."""
+        """Give the labels that find the pods of a component: `replica` or `front-door`."""
         return {"app.kubernetes.io/instance": self.service, "app.kubernetes.io/component": component}
 
     def labels(self, component: str) -> dict[str, str]:
-        """The labels of an object of a component."""
+        """Give the labels of an object of a component."""
         return {
             "app.kubernetes.io/name": "triton-serving",
             "app.kubernetes.io/managed-by": "pulumi",
@@ -113,7 +115,7 @@ def manifest(
     annotations: dict[str, str] | None = None,
     **fields: Any,
 ) -> Manifest:
-    """An object in the service's namespace, with its labels and its owner's name; `fields` are `spec`, `data`, ..."""
+    """Make an object in the service's namespace, with its labels and its owner; `fields` are `spec`, `data`, ..."""
     names = Names.of(options)
     return {
         "apiVersion": api_version,

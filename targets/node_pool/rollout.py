@@ -132,7 +132,7 @@ class _Look:
 
 
 def _fallen_back(cluster: Cluster, deployment: Manifest, told: list[str]) -> list[str]:
-    """The report of a failure, once the version of before was started again where it had to stop."""
+    """Report a failure, once the version of before was started again where it had to stop."""
     try:
         if not fall_back(cluster, deployment):
             return told

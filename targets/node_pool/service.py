@@ -22,7 +22,7 @@ _ENDPOINT_SECONDS = 30.0  # for a Service to know pods that became ready
 
 
 def measure(cluster: Cluster, namespace: str, name: str, needs: Needs) -> tuple[State, list[str]]:
-    """A component's state, and what is wrong with it.
+    """Measure a component's state, and say what is wrong with it.
 
     `needs` are the declaration's: a Deployment that somebody scaled to nothing is not what was wanted.
     """
@@ -36,7 +36,7 @@ def measure(cluster: Cluster, namespace: str, name: str, needs: Needs) -> tuple[
 def await_measured(
     cluster: Cluster, namespace: str, name: str, needs: Needs, say: Callable[[str], None]
 ) -> tuple[State, list[str]]:
-    """The state once replicas are ready, when Services had the time to know them.
+    """Measure the state once replicas are ready, when Services had the time to know them.
 
     Raises `RolloutError` for what Kubernetes does not mend: an object that the declaration has and the cluster has not.
     """

@@ -83,7 +83,7 @@ def run(stack: Stack, console: Console) -> int:
 def _registered(
     model: Model | RegisteredModelId, settings: Settings, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Registry, Registered]:
-    """A bundle and its registry: a folder goes through one that is thrown away."""
+    """Find a bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
         path = Path(model.path)
         custom = model.framework is Framework.CUSTOM

@@ -19,7 +19,7 @@ _DELETED = " (deleted)"
 
 
 def supervisor(root: Path, owner: str) -> psutil.Process | None:
-    """The supervisord of the service in `root`, of the stack `owner`.
+    """Find the supervisord of the service in `root`, of the stack `owner`.
 
     It works in that folder. Or its folder was deleted: then it is the owner's whose folder lay where `root` lies, or
     the one that the record in `root` names, as after a move to another file system.
@@ -48,7 +48,7 @@ def is_supervisor(process: psutil.Process) -> bool:
 
 
 def programs(root: Path) -> Iterator[psutil.Process]:
-    """The processes that any supervisord started from the folder `root`, or from a deleted folder of that path."""
+    """Find the processes that any supervisord started from the folder `root`, or from a deleted folder of that path."""
     for process in psutil.process_iter():
         was = place(process)
         if not was or not Path(was.removesuffix(_DELETED)).is_relative_to(root):
@@ -71,7 +71,7 @@ def end(processes: list[psutil.Process], seconds: float) -> list[psutil.Process]
 
 
 def place(process: psutil.Process) -> str:
-    """The folder that a process works in, with the kernel's mark where it was deleted; "" where nobody may know."""
+    """Read the folder that a process works in, with the kernel's mark where it is gone; "" where nobody may know."""
     try:
         return str(Path(f"/proc/{process.pid}/cwd").readlink())
     except OSError:

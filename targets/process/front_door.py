@@ -165,7 +165,7 @@ def _listener(port: int) -> psutil.Process | None:
 
 
 def _described(process: psutil.Process | None) -> str:
-    """What a person needs to know of a process to end it; a service of this project is told by its supervisor."""
+    """Describe a process so that a person can end it; a service of this project is told by its supervisor."""
     if process is None:
         return "another process"
     found = f"process {process.pid} ({process.name()})"

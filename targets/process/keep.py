@@ -68,7 +68,7 @@ def _directory(stack: Callable[[], Stack]) -> ServiceDirectory | None:
 
 
 def _restored(directory: ServiceDirectory, say: Callable[[str], object]) -> psutil.Process | None:
-    """The supervisor that runs, started where it does not; none where no service lives."""
+    """Find the supervisor that runs, started where it does not; none where no service lives."""
     if not directory.is_there:
         return None
     with directory.locked():
@@ -93,7 +93,7 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def unit(project: Path, stack: str) -> str:
-    """The text of the unit that watches over a stack's service."""
+    """Write the text of the unit that watches over a stack's service."""
     python = str(project / ".venv" / "bin" / "python")
     for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("$", "$$"), ("%", "%%")):
         python = python.replace(plain, escaped)

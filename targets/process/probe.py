@@ -26,7 +26,7 @@ LOG_LINES = 40
 
 
 def probe_file(spec: ServiceSpec, generation: Generation) -> str:
-    """The probe of a generation in the form that `serving.probing.probe` reads, JSON."""
+    """Write the probe of a generation in the form that `serving.probing.probe` reads, JSON."""
     wanted: dict[str, object] = {"triton": None, "scorer": None}
     if generation.triton_http is not None:
         registered = (Registry(bundle.registry).get(bundle.name, bundle.version) for bundle in spec.triton_bundles)
@@ -121,7 +121,7 @@ class GenerationProbe:
 
 
 def tail(log: Path, lines: int = LOG_LINES) -> str:
-    """The last lines of a log file, indented."""
+    """Read the last lines of a log file, indented."""
     if not log.is_file():
         return "  (no log)"
     return "\n".join(f"  {line}" for line in _lines(log)[-lines:])

@@ -34,6 +34,7 @@ class Launch:
     stop_seconds: int = commands.stop_seconds(commands.EXIT_TIMEOUT_SECONDS)
 
     def to_json(self) -> str:
+        """Write the launch file."""
         launch = {
             "command": self.command,
             "directory": str(self.directory),
@@ -104,7 +105,7 @@ def scorer(
     model_directory: Path,
     probe: Path,
 ) -> Launch:
-    """The entry script server on loopback, with Azure's environment variables; `probe` names the models it needs."""
+    """Describe the scorer on loopback, with Azure's environment variables; `probe` names the models that it needs."""
     if spec.entry_script is None or generation.scorer is None:
         raise ValueError("a generation without an entry script has no scorer")
     with_triton = generation.triton_http is not None
@@ -138,7 +139,7 @@ def _port(chosen: int | None) -> int:
 
 
 def _gpus(spec: ServiceSpec) -> dict[str, str]:
-    """The GPUs that a process may see: the first ones of this machine, or of those that its user lets it see."""
+    """Name the GPUs that a process may see: the first ones of this machine, or of those that its user lets it see."""
     chosen = spec.variables.get(_GPUS) or os.environ.get(_GPUS)
     there = chosen.split(",") if chosen else [str(number) for number in range(spec.gpu_cores)]
     return {_GPUS: ",".join(there[: spec.gpu_cores])}

@@ -72,6 +72,7 @@ class ServiceDirectory(ServiceFolder):
 
     @classmethod
     def of(cls, state_directory: Path, service_name: str) -> "ServiceDirectory":
+        """Find the folder of the service of that name, or where a new one would live."""
         return cls(cls.find(state_directory.resolve() / cls.PARENT, service_name), service_name)
 
     @property
@@ -93,25 +94,31 @@ class ServiceDirectory(ServiceFolder):
 
     @property
     def socket(self) -> Path:
+        """The supervisor's control socket."""
         return self.sockets / SUPERVISOR_SOCKET
 
     @property
     def admin_socket(self) -> Path:
+        """Envoy's admin socket."""
         return self.sockets / ADMIN_SOCKET
 
     @property
     def pid_file(self) -> Path:
+        """The file with the supervisor's process id."""
         return self.root / "supervisord.pid"
 
     @property
     def record_file(self) -> Path:
+        """The file of the record."""
         return self.root / self.RECORD
 
     @property
     def programs(self) -> Path:
+        """The folder of what the supervisor keeps running, a file for each program."""
         return self.root / "programs"
 
     def generation(self, number: int) -> Path:
+        """Give the folder of a generation's files."""
         return self.root / "generations" / str(number)
 
     def generation_numbers(self) -> list[int]:
@@ -119,7 +126,7 @@ class ServiceDirectory(ServiceFolder):
         return sorted(int(folder.name) for folder in self.root.glob("generations/*") if folder.name.isdigit())
 
     def shared_memory(self, number: int) -> str:
-        """The prefix of the shared memory regions of a generation's Triton, which no other generation has."""
+        """Give the prefix of the shared memory regions of a generation's Triton, which no other generation has."""
         return f"triton-{self._identity}-{number}-"
 
     def remove_generation(self, number: int) -> None:
@@ -135,6 +142,7 @@ class ServiceDirectory(ServiceFolder):
         return Record.model_validate_json(self.record_file.read_bytes())
 
     def write_record(self, record: Record) -> None:
+        """Write down what runs here."""
         write_whole(self.record_file, record.model_dump_json(indent=2), mode=0o600)
 
     def is_taken_from(self, owner: str) -> bool:

@@ -237,7 +237,7 @@ def check_path(directory: ServiceDirectory) -> None:
 
 
 def _value(text: object) -> str:
-    """A value of supervisord's configuration, in which `%` begins an expansion."""
+    """Escape a value of supervisord's configuration, in which `%` begins an expansion."""
     return str(text).replace("%", "%%")
 
 

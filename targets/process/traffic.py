@@ -9,7 +9,7 @@ __all__ = ["admin", "await_idle", "send_to", "upstreams"]
 
 
 def upstreams(generation: Generation) -> Upstreams:
-    """A generation's servers, as the front door reaches them."""
+    """Give a generation's servers, as the front door reaches them."""
     triton = None
     if generation.triton_http and generation.triton_grpc and generation.triton_metrics:
         triton = Triton(
@@ -21,7 +21,7 @@ def upstreams(generation: Generation) -> Upstreams:
 
 
 def admin(directory: ServiceDirectory) -> Admin:
-    """The admin socket of the service's Envoy."""
+    """Give the admin socket of the service's Envoy."""
     return Admin(directory.admin_socket, directory.logs / "envoy.log")
 
 

@@ -18,7 +18,7 @@ _PREFIX = "c-"  # a Unix socket's path has few characters
 
 @contextmanager
 def trial_folder(state_directory: Path) -> Iterator[Path]:
-    """A new folder within the state directory; what ended checks left there is removed first."""
+    """Make a new folder within the state directory, and first remove the folders that ended checks left there."""
     state_directory.mkdir(parents=True, exist_ok=True)
     for left in state_directory.glob(f"{_PREFIX}*"):
         with _held(left) as ended:

@@ -61,7 +61,7 @@ def test_services_without_a_stack_are_named(settings, tmp_path):
 
 def test_services_of_the_docker_engine_are_found_by_the_record_that_a_rollout_writes(settings, tmp_path):
     folder = Folder.of(tmp_path / ".var", "web")
-    folder.write(Record(owner=f"organization/p/prod of {tmp_path}", generation=1))
+    folder.write_record(Record(owner=f"organization/p/prod of {tmp_path}", generation=1))
     with pytest.raises(ServiceError, match="the service 'web' of the stack organization/p/prod; destroy that first"):
         idle.check(settings)
     assert idle.check(settings, besides="prod") == 0

@@ -48,12 +48,12 @@ class Cluster:
         return _json(found[0]) if found else None
 
     def select(self, kind: str, namespace: str, labels: dict[str, str]) -> list[Manifest]:
-        """The objects with these labels."""
+        """List the objects with these labels."""
         with _errors():
             return [_json(found) for found in self._api.get(kind, namespace=namespace, label_selector=labels)]
 
     def nodes(self, labels: dict[str, str]) -> list[Manifest] | None:
-        """The nodes with these labels; None where whoever asks may not see nodes, as in many shared clusters."""
+        """List the nodes with these labels; None where whoever asks may not see nodes, as in many shared clusters."""
         try:
             with _errors():
                 return [_json(found) for found in self._api.get("nodes", label_selector=labels)]
@@ -61,14 +61,14 @@ class Cluster:
             return None
 
     def events(self, namespace: str, name: str) -> list[Manifest]:
-        """What happened to the object of that name, oldest first."""
+        """List the events of the object of that name, oldest first."""
         with _errors():
             selector = {"involvedObject.name": name}
             events = [_json(found) for found in self._api.get("events", namespace=namespace, field_selector=selector)]
         return sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
 
     def logs(self, namespace: str, pod: str, container: str, *, previous: bool = False, lines: int = 200) -> list[str]:
-        """The last lines that a container wrote, or the container before its restart; none where there is no log."""
+        """Read the last lines of a container, or of the one before its restart; none where there is no log."""
         try:
             with _errors():
                 found = kr8s.objects.Pod.get(pod, namespace=namespace, api=self._api)
@@ -85,7 +85,7 @@ class Cluster:
 
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[int]:
-        """A port of this machine's loopback that leads to `port` of a pod of the Service, ready and there to stay."""
+        """Open a port of this machine's loopback that leads to `port` of a ready pod of the Service."""
         found = self.get("services", namespace, service)
         pods = self.select("pods", namespace, found["spec"]["selector"]) if found else []
         ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]

@@ -60,7 +60,7 @@ def is_unscheduled(pod: Manifest) -> bool:
 
 
 def troubles(pod: Manifest, events: Sequence[Manifest]) -> list[Trouble]:
-    """What is wrong with a pod that is not ready, the telling things first; empty while it is just starting."""
+    """Say why a pod is not ready, the telling things first; empty while it is just starting."""
     name = pod["metadata"]["name"]
     if (scheduled := _refusal(pod)) is not None:
         return [Trouble(name, f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}")]
@@ -88,7 +88,7 @@ def is_running(pod: Manifest, container: str) -> bool:
 
 
 def failed_loads(pod: Manifest, log: Sequence[str], *, known: bool) -> list[Trouble]:
-    """The models that Triton gave up, from its log.
+    """List the models that Triton gave up, from its log.
 
     The probe says it too, in an event; but Kubernetes drops those of a pod that had many, as one that loads for long.
     Where it is `known`, the log still tells why Triton refused a model unread, which the probe cannot know.
@@ -107,7 +107,7 @@ def refusals(deployment: Manifest) -> list[Trouble]:
 
 
 def node_lines(pod: Manifest, nodes: Sequence[Manifest]) -> list[str]:
-    """What keeps a pod off each node of its pool: the scheduler's own words count the nodes and name no taint.
+    """Say why a pod is on no node of its pool: the scheduler's own words count the nodes and name no taint.
 
     Nodes on which other pods have what this one asks for are not named: the scheduler's words say what that is.
     """
@@ -118,7 +118,7 @@ def node_lines(pod: Manifest, nodes: Sequence[Manifest]) -> list[str]:
 
 
 def obstacles(pod: Manifest, node: Manifest) -> list[str]:
-    """What keeps a pod off a node, whatever else runs there: it is not ready, its taints, a device that it lacks."""
+    """Say why a node cannot take a pod, whatever else runs there: not ready, its taints, a device that it lacks."""
     found = []
     ready = condition(node, "Ready")
     if ready is None or ready["status"] != "True":
@@ -136,7 +136,7 @@ def obstacles(pod: Manifest, node: Manifest) -> list[str]:
 
 
 def _devices(pod: Manifest) -> dict[str, int]:
-    """The extended resources that a pod asks for, GPUs say: whole ones, by names with a domain."""
+    """Count the extended resources that a pod asks for, GPUs say: whole ones, by names with a domain."""
     asked: dict[str, int] = {}
     for container in [*pod["spec"].get("initContainers", []), *pod["spec"].get("containers", [])]:
         for resource, amount in container.get("resources", {}).get("limits", {}).items():
@@ -160,7 +160,7 @@ def _is_tolerated(taint: Manifest, tolerations: Sequence[Manifest]) -> bool:
 
 
 def event_lines(events: Sequence[Manifest]) -> list[str]:
-    """The last events as people read them: how often, what, and the words."""
+    """Write the last events as people read them: how often, what, and the words."""
     return [
         f"{event.get('count') or 1}x {event.get('reason', '')}: {' '.join(str(event.get('message', '')).split())}"
         for event in events[-_EVENT_LIMIT:]
@@ -186,7 +186,7 @@ def _of_container(pod: str, container: Manifest, events: Sequence[Manifest]) -> 
 
 
 def _failed_probe(pod: str, container: str, events: Sequence[Manifest]) -> Trouble | None:
-    """The newest word of a container's startup or readiness probe."""
+    """Find the newest word of a container's startup or readiness probe."""
     path = f"{{{container}}}"
     for event in reversed(events):
         if event.get("reason") == "Unhealthy" and path in event.get("involvedObject", {}).get("fieldPath", ""):
@@ -200,12 +200,12 @@ def _is_failed_pull(event: Manifest) -> bool:
 
 
 def _refusal(pod: Manifest) -> Manifest | None:
-    """The scheduler's word that it has found no node."""
+    """Find the scheduler's word that it has found no node."""
     scheduled = condition(pod, "PodScheduled")
     return scheduled if scheduled and scheduled["status"] == "False" else None
 
 
 def condition(manifest: Manifest, kind: str) -> Manifest | None:
-    """A condition of an object's status."""
+    """Find a condition of an object's status."""
     conditions = manifest.get("status", {}).get("conditions") or []
     return next((found for found in conditions if found["type"] == kind), None)

@@ -28,7 +28,7 @@ _RECORD = re.compile(r"[IWEF]\d{4} |\d{4}-\d\d-\d\d[ T]|\[?(DEBUG|INFO|WARNING|E
 def report(
     cluster: Cluster, deployment: Manifest, pods: list[Manifest], found: list[Trouble], waited: float
 ) -> list[str]:
-    """The lines of a rollout's failure: what is wrong with the new `pods`, their containers' words, their events."""
+    """Write a rollout's failure in lines: why the new `pods` are not ready, their containers' words, their events."""
     namespace, name = deployment["metadata"]["namespace"], deployment["metadata"]["name"]
     waiting = [pod for pod in pods if not is_ready(pod)]
     lines = [f"the new replicas of {name} are not ready after {waited:.0f} s; {_left(cluster, deployment, pods)}"]
@@ -64,7 +64,7 @@ def _left(cluster: Cluster, deployment: Manifest, pods: list[Manifest]) -> str:
 
 
 def _nodes_of(unscheduled: list[Manifest], cluster: Cluster) -> list[str]:
-    """What the pool's nodes have against pods that found none; nothing where nodes may not be seen."""
+    """Say why the pool's nodes cannot take pods that found none; nothing where nodes may not be seen."""
     if not unscheduled:
         return []
     selector = unscheduled[0]["spec"].get("nodeSelector", {})
@@ -75,7 +75,7 @@ def _nodes_of(unscheduled: list[Manifest], cluster: Cluster) -> list[str]:
 
 
 def _end_of(log: list[str]) -> list[str]:
-    """The last traceback in a log, or its last lines where there is none."""
+    """Find the last traceback in a log, or its last lines where there is none."""
     starts = [index for index, line in enumerate(log) if _TRACEBACK in line]
     if not starts:
         return log[-_LOG_LINES:]

@@ -33,12 +33,12 @@ class Identity:
         )
 
     def as_json(self) -> dict[str, str]:
-        """The identity as Pulumi's state and outputs have it."""
+        """Give the identity as Pulumi's state and outputs have it."""
         return asdict(self)
 
 
 def identity(cluster: Cluster) -> Identity:
-    """The identity of a cluster."""
+    """Read the identity of a cluster."""
     found = cluster.get("namespaces", "", "kube-system")
     if found is None:
         raise ClusterError("the cluster shows no namespace kube-system, by whose UID it is known; ask for `get` on it")
@@ -52,7 +52,7 @@ def known_cluster(output: str) -> dict[str, Any] | None:
 
 
 def expected_cluster(context: str, known: Mapping[str, Any] | None) -> Cluster:
-    """The cluster of a context (`""`: the current one); raises `ClusterError` where it is not the `known` one."""
+    """Reach the cluster of a context (`""`: the current one); raises `ClusterError` where it is not the `known` one."""
     cluster = Cluster(context)
     if known:
         Identity(**known).expect(identity(cluster))

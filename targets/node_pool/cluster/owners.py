@@ -34,7 +34,7 @@ def check_owner(cluster: Cluster, names: Names, owner: str, *, overwrite: bool) 
 
 
 def holder_of(cluster: Cluster, namespace: str, name: str) -> str:
-    """The stack that has a Deployment; "" where nobody has."""
+    """Give the stack that has a Deployment; "" where nobody has."""
     found = cluster.get("deployments", namespace, name)
     return str(found["metadata"].get("annotations", {}).get(OWNER_ANNOTATION, "")) if found else ""
 

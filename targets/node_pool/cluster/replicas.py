@@ -23,7 +23,7 @@ def is_complete(deployment: Manifest, needs: Needs) -> bool:
 
 
 def new_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
-    """The pods of the Deployment's newest template."""
+    """List the pods of the Deployment's newest template."""
     namespace, labels = deployment["metadata"]["namespace"], deployment["spec"]["selector"]["matchLabels"]
     revision = deployment["metadata"].get("annotations", {}).get(REVISION)
     for replica_set in cluster.select("replicasets", namespace, labels):
@@ -33,12 +33,12 @@ def new_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
 
 
 def all_pods(cluster: Cluster, deployment: Manifest) -> list[Manifest]:
-    """The pods of all its templates."""
+    """List the pods of all its templates."""
     return cluster.select("pods", deployment["metadata"]["namespace"], deployment["spec"]["selector"]["matchLabels"])
 
 
 def pod_troubles(cluster: Cluster, pod: Manifest) -> list[Trouble]:
-    """What is wrong with a pod that is not ready, from its status, its events and Triton's log."""
+    """Say why a pod is not ready, from its status, its events and Triton's log."""
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     found = troubles(pod, cluster.events(namespace, name))
     if not is_running(pod, Role.TRITON):

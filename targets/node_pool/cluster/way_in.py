@@ -81,7 +81,7 @@ def _events(cluster: Cluster, called: str, namespace: str, name: str) -> list[st
 
 
 def _refusals(route: Manifest, name: str) -> Iterator[str]:
-    """What the Gateways of a route have against it; that none has looked at it yet."""
+    """Say why the Gateways of a route refuse it, or that none has looked at it yet."""
     parents = route.get("status", {}).get("parents") or []
     if not parents:
         yield f"no Gateway has accepted the HTTPRoute {name}"

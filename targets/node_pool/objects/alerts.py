@@ -10,7 +10,7 @@ _ERRORS = 0.05
 
 
 def alerts(options: Options) -> list[Manifest]:
-    """A PrometheusRule; nothing where `nodePool.monitoring.alerts` is not set."""
+    """Render a PrometheusRule; nothing where `nodePool.monitoring.alerts` is not set."""
     if not options.pool.monitoring.alerts:
         return []
     rules = [*_front_door_rules(options), *(_triton_rules(options) if options.triton else [])]

@@ -18,7 +18,7 @@ _NEVER = "1000000000"  # requests a second, milliseconds, per cent: more than th
 
 
 def autoscaling(options: Options) -> list[Manifest]:
-    """The autoscaler, and what its metric needs; nothing where `nodePool.autoscale` is not set."""
+    """Render the autoscaler, and what its metric needs; nothing where `nodePool.autoscale` is not set."""
     autoscale = options.pool.autoscale
     if autoscale is None:
         return []
@@ -49,7 +49,7 @@ def _horizontal_pod_autoscaler(options: Options, autoscale: Autoscale) -> Manife
 
 
 def _cpu(options: Options, autoscale: Autoscale) -> list[dict[str, Any]]:
-    """The CPU of each container by itself: whichever is short of it calls for more replicas."""
+    """Render the CPU of each container as a metric of its own: whichever is short of it calls for more replicas."""
     return [
         {
             "type": "ContainerResource",
@@ -64,7 +64,7 @@ def _cpu(options: Options, autoscale: Autoscale) -> list[dict[str, Any]]:
 
 
 def _adapter_rule(options: Options) -> Manifest:
-    """A configuration of the Prometheus adapter that serves the metric; its rule can join others."""
+    """Render a configuration of the Prometheus adapter that serves the metric; its rule can join others."""
     rule = {
         "seriesQuery": 'nv_inference_queue_duration_us{namespace!="",pod!=""}',
         "resources": {"overrides": {"namespace": {"resource": "namespace"}, "pod": {"resource": "pod"}}},

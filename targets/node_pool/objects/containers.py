@@ -33,7 +33,7 @@ _CREDENTIALS_FOLDER = "/etc/credentials"
 
 
 def replica_containers(options: Options) -> dict[str, Any]:
-    """The `containers`, and the `initContainers`, of a replica's pod.
+    """Render the `containers`, and the `initContainers`, of a replica's pod.
 
     Beside a scorer, Triton is a sidecar in Kubernetes' sense, an init container that keeps running: the scorer starts
     once Triton passed its gate, so a script's init() may call it, and stops before Triton does, so no request under way
@@ -47,7 +47,7 @@ def replica_containers(options: Options) -> dict[str, Any]:
 
 
 def replica_volumes(options: Options) -> list[dict[str, Any]]:
-    """What a replica writes to: shared memory in memory, everything else in a folder that dies with the pod.
+    """Render the volumes that a replica writes to: shared memory, and a folder that dies with the pod.
 
     That folder holds as much as the replica's memory, and what Triton downloads. Credentials are read-only.
     """
@@ -92,7 +92,7 @@ def _scorer(options: Options) -> dict[str, Any]:
 
 
 def _told(options: Options, share: Share) -> commands.Service:
-    """What the program of a container with this share is told of the service."""
+    """Describe the service to the program of a container with this share."""
     settings, deployment = options.settings, options.settings.deployment
     return commands.Service(
         name=settings.service_name,

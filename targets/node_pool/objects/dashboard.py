@@ -13,7 +13,7 @@ _WIDTH, _HEIGHT = 8, 8  # of Grafana's grid, 24 wide
 
 
 def dashboard(options: Options) -> list[Manifest]:
-    """The dashboard; nothing where `nodePool.monitoring.dashboard` is not set."""
+    """Render the dashboard; nothing where `nodePool.monitoring.dashboard` is not set."""
     if not options.pool.monitoring.dashboard:
         return []
     name = Names.of(options).dashboard

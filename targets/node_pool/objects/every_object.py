@@ -31,7 +31,7 @@ def objects(options: Options) -> list[Manifest]:
 
 
 def objects_of(component: str, options: Options) -> list[Manifest]:
-    """The objects of one component; the namespace is the replicas'."""
+    """Render the objects of one component; the namespace is the replicas'."""
     return [
         manifest
         for manifest in objects(options)

@@ -14,12 +14,12 @@ HTTPS_PORT = 443
 
 
 def scheme(options: Options) -> str:
-    """The scheme that the front door itself speaks."""
+    """Give the scheme that the front door itself speaks."""
     return "http" if options.settings.tls is None else "https"
 
 
 def service_port(options: Options) -> int:
-    """The front door's port on its Service."""
+    """Give the front door's port on its Service."""
     return HTTP_PORT if options.settings.tls is None else HTTPS_PORT
 
 
@@ -37,7 +37,7 @@ def sends_to_pods(options: Options) -> bool:
 
 
 def exposure(options: Options) -> list[Manifest]:
-    """The front door's Service and what leads to it from outside."""
+    """Render the front door's Service and what leads to it from outside."""
     leading = {"ingress": _ingress, "gateway": _http_route}.get(options.pool.exposure.kind)
     return [_service(options), *([leading(options)] if leading else [])]
 
@@ -62,7 +62,7 @@ def _service(options: Options) -> Manifest:
 
 
 def _balancer(options: Options) -> dict[str, str]:
-    """The cloud's own words for the load balancer that is wanted."""
+    """Give the cloud's own words for the load balancer that is wanted."""
     preset = options.preset
     return preset.internal_load_balancer if options.pool.exposure.internal else preset.load_balancer
 

@@ -34,7 +34,7 @@ STARTUP_SECONDS = 60
 
 
 def front_door(options: Options) -> list[Manifest]:
-    """The objects of the front door, its Service aside."""
+    """Render the objects of the front door, its Service aside."""
     names = Names.of(options)
     return [
         service_account(options, names.front_door, FRONT_DOOR),

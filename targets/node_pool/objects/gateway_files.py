@@ -74,7 +74,7 @@ def _gateway_options(options: Options) -> GatewayOptions:
 
 
 def _drain_listener() -> dict[str, Any]:
-    """A listener for the pod's own loopback: the paths of the admin socket that its preStop hook needs."""
+    """Render a listener for the pod's own loopback: the paths of the admin socket that its preStop hook needs."""
     wanted = (("POST", "/healthcheck/fail"), ("POST", "/drain_listeners"), ("GET", "/stats"))
     routes = [
         {

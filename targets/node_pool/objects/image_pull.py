@@ -12,7 +12,7 @@ __all__ = ["docker_configuration", "image_pull", "pull_secrets"]
 
 
 def image_pull(options: Options) -> list[Manifest]:
-    """The Secret; nothing where `image.username` is not set."""
+    """Render the Secret; nothing where `image.username` is not set."""
     if not _has_password(options.settings):
         return []
     data = {".dockerconfigjson": options.contents.image_pull}
@@ -21,7 +21,7 @@ def image_pull(options: Options) -> list[Manifest]:
 
 
 def pull_secrets(options: Options) -> list[dict[str, str]]:
-    """A pod's `imagePullSecrets`: those that the settings name, and the one above."""
+    """Render a pod's `imagePullSecrets`: those that the settings name, and the one above."""
     own = [Names.of(options).image_pull] if _has_password(options.settings) else []
     return [{"name": name} for name in [*options.pool.image_pull_secrets, *own]]
 

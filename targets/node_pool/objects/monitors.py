@@ -12,7 +12,7 @@ _INTERVAL = "15s"
 
 
 def monitors(options: Options) -> list[Manifest]:
-    """Monitors of Triton's, the scorer's and Envoy's metrics; nothing where `nodePool.monitoring.scrape` is not set."""
+    """Render the monitors of all metrics; nothing where `nodePool.monitoring.scrape` is not set."""
     names, scrape = Names.of(options), options.pool.monitoring.scrape
     if scrape is None:
         return []

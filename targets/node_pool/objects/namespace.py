@@ -8,7 +8,7 @@ __all__ = ["namespace"]
 
 
 def namespace(options: Options) -> list[Manifest]:
-    """A namespace that admits hardened pods only (Kubernetes' `restricted` profile); nothing where it exists."""
+    """Render a namespace that admits hardened pods only (Kubernetes' `restricted` profile); nothing where it exists."""
     if not options.pool.create_namespace:
         return []
     labels = {

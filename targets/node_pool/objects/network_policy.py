@@ -10,7 +10,7 @@ __all__ = ["network_policies"]
 
 
 def network_policies(options: Options) -> list[Manifest]:
-    """A policy for the replicas and one for the front door; kubelets' probes are always let in."""
+    """Render a policy for the replicas and one for the front door; kubelets' probes are always let in."""
     names = Names.of(options)
     envoy = {"podSelector": {"matchLabels": names.selector(FRONT_DOOR)}}
     served = [TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT] if options.triton else []

@@ -21,14 +21,14 @@ def queue_ms(selector: str, by: str) -> str:
 
 
 def failure_ratio(selector: str) -> str:
-    """The part of a model's requests that Triton could not answer, 0 to 1."""
+    """Query the part of a model's requests that Triton could not answer, 0 to 1."""
     failed = f"sum by (model) (rate(nv_inference_request_failure{{{selector}}}[{RATE_WINDOW}]))"
     answered = f"sum by (model) (rate(nv_inference_request_success{{{selector}}}[{RATE_WINDOW}]))"
     return f"{failed} / clamp_min({failed} + {answered}, {_NEVER_ZERO})"
 
 
 def waking_requests(selector: str) -> str:
-    """Requests a second that call for a replica: those that one answered, and those that met none.
+    """Query the requests a second that call for a replica: those that one answered, and those that met none.
 
     A stranger's, which the front door refuses, do not, and neither do health checks, which Envoy does not count here.
     """
@@ -37,7 +37,7 @@ def waking_requests(selector: str) -> str:
 
 
 def error_ratio(selector: str) -> str:
-    """The part of the front door's answers that are 5xx, 0 to 1."""
+    """Query the part of the front door's answers that are 5xx, 0 to 1."""
     classes = f"{selector},{FRONT_DOOR_PREFIX}"
     failed = f'sum(rate(envoy_http_downstream_rq_xx{{{classes},envoy_response_code_class="5"}}[{RATE_WINDOW}]))'
     answered = f"sum(rate(envoy_http_downstream_rq_completed{{{classes}}}[{RATE_WINDOW}]))"

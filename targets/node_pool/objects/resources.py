@@ -29,7 +29,7 @@ class Share:
     downloads_gb: int = 0
 
     def resources(self) -> dict[str, Any]:
-        """The container's `resources`. GPUs cannot be overcommitted: their request equals their limit."""
+        """Render the container's `resources`. GPUs cannot be overcommitted: their request equals their limit."""
         gpu = {self.gpu_resource: str(self.gpus)} if self.gpus else {}
         disk = {"ephemeral-storage": f"{self.downloads_gb}Gi"} if self.downloads_gb else {}
         return {
@@ -45,7 +45,7 @@ def triton_share(options: Options) -> Share:
 
 
 def scorer_share(options: Options) -> Share:
-    """The scorer's part: `nodePool.scorerShare` beside a Triton, everything (the GPUs too) without one."""
+    """Give the scorer's part: `nodePool.scorerShare` beside a Triton, everything (the GPUs too) without one."""
     if options.triton:
         return _share(options, options.pool.scorer_share, gpus=0)
     return _share(options, 1, gpus=options.gpus)
@@ -84,5 +84,5 @@ def _millicores(cores: float) -> str:
 
 
 def mebibytes(amount: int) -> str:
-    """An amount of memory as Kubernetes writes it."""
+    """Write an amount of memory as Kubernetes does."""
     return f"{amount}Mi"

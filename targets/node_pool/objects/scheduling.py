@@ -9,7 +9,7 @@ __all__ = ["front_door_placement", "replica_placement"]
 
 
 def replica_placement(options: Options) -> dict[str, Any]:
-    """The fields of a replica's pod that the scheduler reads.
+    """Render the fields of a replica's pod that the scheduler reads.
 
     Without a GPU the preset's pool is left alone: any node will do, unless the settings name one.
     """
@@ -23,7 +23,7 @@ def replica_placement(options: Options) -> dict[str, Any]:
 
 
 def front_door_placement(options: Options) -> dict[str, Any]:
-    """The same for Envoy's pods, which need no GPU and stay off its pool unless told otherwise."""
+    """Render them for Envoy's pods, which need no GPU and stay off its pool unless told otherwise."""
     placed = _selected(options, with_preset=True) if options.pool.front_door.on_pool else {}
     return {**placed, "topologySpreadConstraints": _spread(options, "front-door")}
 

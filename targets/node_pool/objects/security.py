@@ -6,7 +6,7 @@ __all__ = ["container_security", "pod_security"]
 
 
 def pod_security(user: int) -> dict[str, Any]:
-    """A pod's security context: a numeric user that is not root, and the runtime's system call filter."""
+    """Render a pod's security context: a numeric user that is not root, and the runtime's system call filter."""
     return {
         "runAsNonRoot": True,
         "runAsUser": user,
@@ -18,7 +18,7 @@ def pod_security(user: int) -> dict[str, Any]:
 
 
 def container_security() -> dict[str, Any]:
-    """A container's security context."""
+    """Render a container's security context."""
     return {
         "allowPrivilegeEscalation": False,
         "privileged": False,

@@ -20,7 +20,7 @@ def spare_replicas(options: Options) -> int:
 
 
 def strategy(options: Options) -> dict[str, Any]:
-    """The Deployment's strategy.
+    """Render the Deployment's strategy.
 
     With room for one more replica, new ones start first and no old one stops before one passed its probe. Without, one
     of several replicas makes room at a time and the others serve; a single one must stop for its successor.

@@ -16,7 +16,7 @@ __all__ = ["disruption_budget", "service_account", "workload"]
 
 
 def workload(options: Options) -> list[Manifest]:
-    """The objects of the replicas."""
+    """Render the objects of the replicas."""
     names = Names.of(options)
     return [
         service_account(options, names.service, REPLICA, annotations=options.pool.service_account_annotations),
@@ -28,7 +28,7 @@ def workload(options: Options) -> list[Manifest]:
 
 
 def service_account(options: Options, name: str, component: str, annotations: dict[str, str] | None = None) -> Manifest:
-    """An account of the pods' own, whose token they do not get: they never call Kubernetes."""
+    """Render an account of the pods' own, whose token they do not get: they never call Kubernetes."""
     account = manifest(options, "v1", "ServiceAccount", name, component, annotations=annotations)
     return {**account, "automountServiceAccountToken": False}
 
