@@ -103,10 +103,12 @@ STACK_IS_THERE = $(PULUMI) stack select $(STACK) >/dev/null 2>&1
 INIT = { grep -q 'secure:' $(STACK_FILE) || sed -i '/^encryptionsalt:/d' $(STACK_FILE); \
   $(PULUMI) stack init $(STACK) $(1) >/dev/null; }
 
+# What shows the outputs starts along with the update, so that nobody waits for its imports. It waits for the outputs, and
+# leaves Ctrl-C to the update; the update writes past it.
 up: setup ## deploy the stack, show how to call it
 	@$(SELECT)
-	@$(PULUMI) up --stack $(STACK) --yes --suppress-outputs; $(SETTLE)
-	@$(MAKE) --no-print-directory outputs
+	@exec 3>&1; { ($(PULUMI) up --stack $(STACK) --yes --suppress-outputs >&3 3>&-; $(SETTLE)) && $(OUTPUTS) 3>&-; } \
+	  | (trap '' INT; exec nice $(PYTHON) -m operate outputs --stack $(STACK) --after-up 3>&-)
 
 # A stack that is not there yet is made for the preview alone.
 preview: setup ## show what up would change
@@ -118,8 +120,9 @@ preview: setup ## show what up would change
 refresh: setup ## compare the state with what runs
 	@$(PULUMI) refresh --stack $(STACK) --yes --run-program; $(SETTLE)
 
+OUTPUTS = $(PULUMI) stack output --json --stack $(STACK)
 outputs: setup ## show the stack's outputs with a curl for each URI
-	@$(PULUMI) stack output --json --stack $(STACK) | $(PYTHON) -m operate outputs --stack $(STACK)
+	@$(OUTPUTS) | $(PYTHON) -m operate outputs --stack $(STACK)
 
 KEY ?= primary
 key: setup ## print a key: key=$(make -s key), or KEY=secondary

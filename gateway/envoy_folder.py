@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.files import write_whole
+from common.atomic_files import write_whole
 from common.waiting import Cancelled
 from gateway.admin import Admin, AdminError
 from gateway.envoy_files import BOOTSTRAP_FILE, SECRET_FILES, version

@@ -4,6 +4,7 @@ What a verb needs is imported when it runs: the outputs need none of the targets
 """
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
         command.add_argument("--stack", required=True, help="the stack, as in stacks/Pulumi.<stack>.yaml")
+        if verb == "outputs":
+            command.add_argument("--after-up", action="store_true", help="say nothing where an update gave no outputs")
         if verb in ("status", "logs"):
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "logs":
@@ -43,19 +46,25 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     # A table's width is its reader's; where nobody reads along it is wide enough for a command to stay on its line.
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
+    given = ""
+    if args.verb == "outputs":
+        importlib.import_module("operate.outputs")  # before the wait: `make up` starts this along with the update
+        given = sys.stdin.read()
+        if args.after_up and not given:
+            return 1
     try:
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
-        return _run(args, console, settings)
+        return _run(args, console, settings, given)
     except UserError as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
 
 
-def _run(args: argparse.Namespace, console: Console, settings: Settings) -> int:
+def _run(args: argparse.Namespace, console: Console, settings: Settings, given: str) -> int:
     if args.verb == "outputs":
         from operate import outputs
 
-        return outputs.show(console, settings, args.stack, sys.stdin.read())
+        return outputs.show(console, settings, args.stack, given)
     if args.verb == "idle":
         from operate import idle
 

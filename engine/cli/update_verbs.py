@@ -19,6 +19,7 @@ from engine.errors import Cancelled, ConfirmationNeeded, EngineError, Unexpected
 from engine.providers.builtin import Builtin
 from engine.providers.children import Children
 from engine.run.goals import Reporter
+from engine.run.host import Host
 from engine.run.operation import Operation, Plan, Target
 from engine.state.backend import Stack
 from engine.state.checkpoint import State, write_checkpoint
@@ -61,14 +62,20 @@ class _Run:
 
     def __enter__(self) -> _Run:
         self._children = Children()  # forks: before any thread
+        self._host: Host | None = None
         try:
             self._open()
         except BaseException:
-            self._children.close()
+            self._close()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._host is not None:
+            self._host.close()
         self._children.close()
 
     def _open(self) -> None:
@@ -76,6 +83,7 @@ class _Run:
         self.session = Session(Path(args.cwd), os.environ)
         self.stack = self.session.stack(args.stack)
         self._settings: StackFile = self.session.settings(self.stack)
+        self._host = Host(self._children, self.session.project, self.session.environment, ahead=self._kind == "update")
         crypter = self.session.crypter(self.stack, self._settings)
         if self._kind == "update" or args.run_program:
             self._settings.check(self.stack.name, crypter.decrypt)
@@ -118,7 +126,7 @@ class _Run:
         with nullcontext() if args.preview_only else self.stack.locked():
             state = self.session.state(self.stack)
             if (preview_first and not args.skip_preview) or args.preview_only:
-                counts = self._operate(state, preview=True)
+                counts = self._operate(state, preview=True, followed=not args.preview_only)
                 if args.preview_only:
                     self._check_expected(counts, "no changes were expected but changes were proposed")
                     return
@@ -131,8 +139,11 @@ class _Run:
         if self._args.expect_no_changes and counts.keys() - {"same", "discard"}:
             raise UnexpectedChanges(message)
 
-    def _operate(self, state: State, *, preview: bool, plugins_optional: bool = False) -> Counter[str]:
+    def _operate(
+        self, state: State, *, preview: bool, plugins_optional: bool = False, followed: bool = False
+    ) -> Counter[str]:
         args = self._args
+        assert self._host is not None
         title = (
             f"Previewing {self._kind} ({self.stack.name})" if preview else f"{_TITLES[self._kind]} ({self.stack.name})"
         )
@@ -145,6 +156,7 @@ class _Run:
             clear_pending_creates=args.clear_pending_creates,
             run_program=args.run_program,
             plugins_optional=plugins_optional,
+            followed=followed,
         )
         try:
             Operation(
@@ -152,10 +164,9 @@ class _Run:
                 plan,
                 state,
                 None if preview else self._write,
-                children=self._children,
+                host=self._host,
                 reporter=self._reporter,
                 builtin=Builtin(self._find, self.session.state),
-                environment=self.session.environment,
             ).run()
         finally:
             self._counts = self._reporter.end()

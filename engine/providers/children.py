@@ -38,10 +38,25 @@ class Children:
         self._closed = False
 
     def start(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+        descriptors: Sequence[int] = (),
     ) -> Child:
-        """Starts a program; `on_line` gets each line that it writes to stderr, and to stdout after `first_line`."""
+        """Start a program.
 
+        Args:
+            command: The program and its arguments.
+            folder: The working directory.
+            environment: The environment variables.
+            on_line: Gets each line that the program writes to stderr, and to stdout after `first_line`.
+            descriptors: The file descriptors that the program inherits, besides the standard ones.
+
+        Raises:
+            EngineError: The children were killed, and no more may start.
+        """
         with self._lock:
             if self._closed:
                 raise EngineError("The operation was stopped.")
@@ -55,6 +70,7 @@ class Children:
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                pass_fds=descriptors,
             )
             self._children.append(process)
             os.write(self._announce, f"{process.pid}\n".encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -40,10 +41,44 @@ class Plugins:
         self._environment = environment
         self._engine_address = engine_address
         self._on_line = on_line
+        self._lock = threading.Lock()
+        self._idle: dict[tuple[str, str], list[Provider]] = {}
 
     def is_own(self, package: str) -> bool:
         """Tell whether the package's provider needs no installation: the project has it, or Pulumi's SDK."""
         return package in self._own or package == DYNAMIC_PACKAGE
+
+    def prestart(self, package: str) -> None:
+        """Start a process of the package's provider for whoever takes it first.
+
+        Raises:
+            EngineError: As `start`.
+        """
+        self.keep(self.start(package))
+
+    def keep(self, provider: Provider) -> None:
+        """Keep the provider's process for the next who needs one of its kind."""
+        with self._lock:
+            self._idle.setdefault((provider.package, provider.version), []).append(provider)
+
+    def take(self, package: str, version: str, urn: str) -> Provider:
+        """Take a process of the package's provider that was kept, or a new one.
+
+        Args:
+            package: The provider's name.
+            version: The version of the plugin, empty for any.
+            urn: The resource that stands for the provider: a process that was configured serves its own alone.
+
+        Raises:
+            EngineError: As `start`.
+        """
+        with self._lock:
+            idle = self._idle.get((package, version), [])
+            for provider in idle:
+                if provider.urn in ("", urn):
+                    idle.remove(provider)
+                    return provider
+        return self.start(package, version)
 
     def start(self, package: str, version: str = "") -> Provider:
         """Start a new process of the package's provider.
@@ -68,7 +103,7 @@ class Plugins:
         else:
             command = [str(self._find(package, version)), self._engine_address]
         child = self._children.start(command, self._folder, self._environment, self._on_line)
-        return Provider(package, child, root, self._engine_address)
+        return Provider(package, version, child, root, self._engine_address)
 
     def _find(self, package: str, version: str) -> Path:
         name = f"pulumi-resource-{package}"

@@ -40,8 +40,12 @@ class ReadResult:
 class Provider:
     """One provider process. Every method may raise ProviderError."""
 
-    def __init__(self, package: str, child: Child, folder: Path, engine_address: str) -> None:
+    def __init__(self, package: str, version: str, child: Child, folder: Path, engine_address: str) -> None:
         self.package = package
+        self.version = version
+        self.urn = ""
+        """The resource that the provider was configured for."""
+        self._configuration: tuple[str, Properties] | None = None
         self._child = child
         self._folder = folder
         self._engine_address = engine_address
@@ -128,12 +132,26 @@ class Provider:
 
     def configure(self, urn: str, id_: str, inputs: Properties) -> None:
         """Hands the provider its configuration, once; with unknowns in it, the provider is not called at all."""
+        if self.urn:
+            return
+        self.urn, self._configuration = urn, (id_, inputs)
         try:
             self._configure(urn, id_, _own(inputs))
         except EngineError as error:
             self._configured.set_exception(error)
             raise
         self._configured.set_result(None)
+
+    def serves(self, urn: str, id_: str, inputs: Properties) -> bool:
+        """Tell whether the provider may be configured so, or is already."""
+        return not self.urn or (self.urn, self._configuration) == (urn, (id_, inputs))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether another operation may use the process: it started, hangs nowhere and took its configuration."""
+        if self._hung or not self._stub.done() or self._stub.exception() is not None:
+            return False
+        return not self.urn or (self._configured.done() and self._configured.exception() is None and self._config_known)
 
     def _configure(self, urn: str, id_: str, inputs: Properties) -> None:
         self._handshake()

@@ -82,15 +82,17 @@ class Registry:
         """Start the process of a provider that will be needed, ahead of that need, unless it may be missing."""
         with self._lock:
             if self._plugins.is_own(resource.package) and resource.urn not in self._unconfigured:
-                provider = self._start(resource.package, resource.inputs)
+                provider = self._start(resource.urn, resource.inputs)
                 if provider is not None:
                     self._unconfigured[resource.urn] = provider
 
-    def _start(self, package: str, inputs: Properties) -> Provider | None:
+    def _start(self, urn: str, inputs: Properties, *, anew: bool = False) -> Provider | None:
+        package = urn_type(urn)[len(PROVIDER_PREFIX) :]
         if package == "pulumi":
             return None
         try:
-            return self._plugins.start(package, str(bare(inputs.get("version")) or ""))
+            version = str(bare(inputs.get("version")) or "")
+            return self._plugins.start(package, version) if anew else self._plugins.take(package, version, urn)
         except PluginMissing as error:
             if not self._optional:
                 raise
@@ -116,7 +118,9 @@ class Registry:
         with self._lock:
             if reference in self._configured:
                 return
-            provider = self._unconfigured.pop(resource.urn, None) or self._start(resource.package, resource.inputs)
+            provider = self._unconfigured.pop(resource.urn, None) or self._start(resource.urn, resource.inputs)
+            if provider is not None and not provider.serves(resource.urn, resource.id, resource.inputs):
+                provider = self._start(resource.urn, resource.inputs, anew=True)
             operations: Operations
             if provider is not None:
                 operations = provider
@@ -128,11 +132,19 @@ class Registry:
 
     def cancel(self) -> None:
         """Ask every running provider to end in order what it has begun."""
+        for provider in self._providers():
+            provider.cancel()
+
+    def release(self) -> None:
+        """Leave the providers' processes to the next operation."""
+        for provider in self._providers():
+            if provider.is_sound:
+                self._plugins.keep(provider)
+
+    def _providers(self) -> list[Provider]:
         with self._lock:
-            providers = [*self._unconfigured.values(), *self._configured.values()]
-        for provider in providers:
-            if isinstance(provider, Provider):
-                provider.cancel()
+            known = [*self._unconfigured.values(), *self._configured.values()]
+        return [provider for provider in known if isinstance(provider, Provider)]
 
     def diff_with(self, reference: str, old: Resource, new: Properties, find: Find) -> Diff:
         """What it changes that the provider under `reference` takes the place of the provider `old`."""
@@ -142,9 +154,8 @@ class Registry:
     # The operations on the resources that stand for providers.
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
-        package = urn_type(urn)[len(PROVIDER_PREFIX) :]
         with self._lock:
-            provider = self._unconfigured.get(urn) or self._start(package, new)
+            provider = self._unconfigured.get(urn) or self._start(urn, new)
             if provider is None:
                 return new
             self._unconfigured[urn] = provider

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from engine.errors import Cancelled, EngineError, OperationFailed
 from engine.providers.builtin import Builtin
-from engine.providers.children import Child, Children
-from engine.providers.plugins import Plugins
 from engine.providers.registry import Registry
 from engine.run.deletion import Deletions
 from engine.run.goals import Reporter
-from engine.run.monitor import LogService, Monitor, Registers, Server, deployment_info
+from engine.run.host import Host
+from engine.run.launcher import Run
+from engine.run.monitor import Monitor, Registers, Server, deployment_info
 from engine.run.reading import Readings
 from engine.run.recognition import Recognition
 from engine.run.registration import Registrations
@@ -29,8 +26,6 @@ from engine.state.project import Project
 from engine.state.snapshot import Journal, Snapshot
 from engine.state.stack_file import Configuration
 from engine.state.values import Properties
-
-_PROGRAM = Path(__file__).with_name("program.py")
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,8 @@ class Target:
 class Plan:
     """What to do: `kind` is `update`, `refresh` or `destroy`; with `preview`, nothing outside is changed.
 
-    With `plugins_optional`, resources whose provider is not installed are taken as the program has them.
+    With `plugins_optional`, resources whose provider is not installed are taken as the program has them. An operation
+    that is `followed` by another leaves its processes to that one, unless it fails.
     """
 
     kind: str
@@ -58,6 +54,7 @@ class Plan:
     clear_pending_creates: bool = False
     run_program: bool = False
     plugins_optional: bool = False
+    followed: bool = False
 
 
 class Operation:
@@ -74,30 +71,19 @@ class Operation:
         state: State,
         journal: Journal | None,
         *,
-        children: Children,
+        host: Host,
         reporter: Reporter,
         builtin: Builtin,
-        environment: Mapping[str, str],
     ) -> None:
         self._target = target
         self._plan = plan
         self._state = state
-        self._children = children
+        self._host = host
         self._reporter = reporter
-        self._environment = dict(environment)
-        self._log = LogService(reporter)
-        self._log_server = Server(self._log)
         self._snapshot = Snapshot(state, target.encrypt, target.secrets_state, journal)
-        plugins = Plugins(
-            children,
-            self._folder,
-            target.project.provider_folders,
-            self._environment,
-            self._log_server.address,
-            lambda line: reporter.line(line),
-        )
+        host.attach(reporter)
         self._registry = Registry(
-            plugins,
+            host.plugins,
             builtin,
             optional=plan.plugins_optional,
             on_missing=lambda message: reporter.log("warning", message),
@@ -117,11 +103,6 @@ class Operation:
         self._done = False
         self._failure: EngineError | None = None
         self._interrupts = 0
-
-    @property
-    def _folder(self) -> Path:
-        main = self._target.project.main
-        return main if main.is_dir() else main.parent
 
     def run(self) -> None:
         """Raises OperationFailed when a step or the program failed, Cancelled when a person stopped it."""
@@ -181,12 +162,11 @@ class Operation:
         )
         monitor = Monitor(registrations, self._readings, set_outputs, info, on_done=self._on_done, on_failed=self._fail)
         server = Server(monitor)
-        child = self._children.start(
-            self._command(server.address), self._folder, self._program_environment(), self._reporter.line
-        )
-        child.follow()
+        errors = self._host.log.errors
+        program = self._host.launcher.run(self._options(server.address))
         status: list[int] = []
-        threading.Thread(target=self._wait_for, args=(child, status), daemon=True).start()
+        waiter = threading.Thread(target=self._wait_for, args=(program, status), daemon=True)
+        waiter.start()
         self._wake.wait()
         try:
             monitor.wait_until_idle()
@@ -194,48 +174,32 @@ class Operation:
                 raise self._failure
             self._work.refuse_stopped()
             if not self._done and status != [0]:
-                raise self._program_failed(status[0])
+                raise _program_failed(status[0], shown=self._host.log.errors > errors)
             yield
         finally:
             if not self._done or self._failure is not None:
-                child.kill()
+                program.kill()
             monitor.close()
-            child.wait()
+            waiter.join()
             server.stop()
 
-    def _command(self, monitor: str) -> list[str]:
+    def _options(self, monitor: str) -> dict[str, Any]:
         target, plan = self._target, self._plan
-        options = {
+        return {
             "project": target.project.name,
             "stack": target.stack,
             "root_directory": str(target.project.root),
             "monitor": monitor,
-            "engine": self._log_server.address,
-            "parallel": str(plan.parallel),
-        }
-        flags = [text for name, value in options.items() for text in (f"--{name}", value)]
-        main = target.project.main
-        if not (main.is_file() or (main / "__main__.py").is_file()):
-            raise EngineError(f"The project's program '{main / '__main__.py'}' is missing.")
-        return [sys.executable, "-u", str(_PROGRAM), *flags, *(["--dry_run"] if plan.preview else []), str(main)]
-
-    def _program_environment(self) -> dict[str, str]:
-        configuration = self._target.configuration
-        return {
-            **self._environment,
-            "PULUMI_CONFIG": json.dumps(configuration.values),
-            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(configuration.secret_keys)),
+            "engine": self._host.address,
+            "parallel": plan.parallel,
+            "dry_run": plan.preview,
+            "config": target.configuration.values,
+            "secret_keys": sorted(target.configuration.secret_keys),
         }
 
-    def _wait_for(self, child: Child, status: list[int]) -> None:
-        status.append(child.wait())
+    def _wait_for(self, program: Run, status: list[int]) -> None:
+        status.append(program.wait())
         self._wake.set()
-
-    def _program_failed(self, status: int) -> EngineError:
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
-        error = EngineError(f"The program {how}.")
-        error.shown = self._log.errors > 0
-        return error
 
     def _on_done(self) -> None:
         self._done = True
@@ -254,9 +218,11 @@ class Operation:
         self._wake.set()
 
     def _finish(self) -> None:
-        self._children.stop()
-        self._log_server.stop()
         failed = self._failure is not None or self._interrupts > 0
+        if self._plan.followed and not failed:
+            self._registry.release()
+        else:
+            self._host.stop()
         ends: tuple[Callable[[], None], ...] = (
             lambda: self._work.settle_outputs(failed=failed),
             self._snapshot.close,
@@ -292,4 +258,11 @@ class Operation:
             self._registry.cancel()
             self._wake.set()
         else:
-            self._children.kill()
+            self._host.kill()
+
+
+def _program_failed(status: int, *, shown: bool) -> EngineError:
+    how = f"was killed by signal {-status}" if status < 0 else f"ended with exit status {status}"
+    error = EngineError(f"The program {how}.")
+    error.shown = shown
+    return error

@@ -1,21 +1,34 @@
-"""Runs a Pulumi program: `python program.py <options> <program>`, the engine's side of the SDK's entry point.
+"""Runs a Pulumi program, once or several times: `python program.py <socket> <program> <module>...`.
 
-A script of its own process, which imports the SDK and nothing of the engine.
+A script of its own process, which imports the SDK and nothing of the engine. It imports the modules that the project
+names to be loaded ahead, and then forks a process for each run that the engine asks for:
+
+    engine                          this process                    forked process
+      | a run's options, as JSON,     |                               |
+      | and its stdout and stderr     |                               |
+      |------------------------------>| fork ------------------------>| runs the program
+      |        exit status, a line    | waits <-----------------------|
+      |<------------------------------|
+
+So nothing of one run is seen by the next, and what all of them need is imported once.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import importlib
 import json
 import logging
 import os
 import re
 import runpy
+import socket
 import sys
+import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi.runtime
@@ -37,45 +50,87 @@ def _user_traceback(program: str) -> str:
     return "".join(traceback.format_exception_only(type(error), error))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser()
-    for option in ("project", "stack", "root_directory", "monitor", "engine"):
-        parser.add_argument(f"--{option}", required=True)
-    parser.add_argument("--parallel", type=int, required=True)
-    parser.add_argument("--dry_run", action="store_true")
-    parser.add_argument("program")
-    args = parser.parse_args()
-
-    config = json.loads(os.environ["PULUMI_CONFIG"])
-    pulumi.runtime.set_all_config(config, json.loads(os.environ["PULUMI_CONFIG_SECRET_KEYS"]))
-    pulumi.runtime.configure(
-        pulumi.runtime.Settings(
-            monitor=args.monitor,
-            engine=args.engine,
-            project=args.project,
-            stack=args.stack,
-            parallel=args.parallel,
-            dry_run=args.dry_run,
-            organization="organization",
-            root_directory=args.root_directory,
-        )
-    )
-    _quicken_sdk()
-    sys.argv = [args.program]
+def serve(control: socket.socket, program: str, modules: list[str]) -> None:
+    """Run the program for each request of the engine, until the engine closes its end."""
+    sys.argv = [program]
     sys.path.pop(0)  # this script's folder, which is no part of the program
+    _quicken_sdk()
+    _load(program, modules)
+    while request := _receive(control):
+        options, streams = request
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            for stream, number in zip(streams, (1, 2), strict=True):
+                os.dup2(stream, number)
+                os.close(stream)
+            status = _ended(program, options)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)  # without the interpreter's clean-up, which takes 0.1 s and has nothing to save
+        for stream in streams:
+            os.close(stream)
+        _, ended = os.waitpid(pid, 0)
+        control.sendall(b"%d\n" % os.waitstatus_to_exitcode(ended))
+
+
+def _load(program: str, modules: list[str]) -> None:
+    """Import modules ahead. A module that cannot be imported is left to the program, which tells of it better."""
+    folder = program if Path(program).is_dir() else str(Path(program).parent)
+    sys.path.insert(0, folder)
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            print(f"'{module}' of the project's preload cannot be imported: {error}", file=sys.stderr)
+    sys.path.remove(folder)
+    # What a thread holds at the fork stays locked in the forked process for ever.
+    if threading.active_count() > 1:
+        names = ", ".join(thread.name for thread in threading.enumerate() if thread is not threading.main_thread())
+        sys.exit(f"The modules of the project's preload start threads ({names}); leave those modules to the program.")
+
+
+def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    text, streams, _, _ = socket.recv_fds(control, 65536, 2)
+    while text and not text.endswith(b"\n"):
+        more = control.recv(65536)
+        text = text + more if more else b""
+    return (json.loads(text), streams) if text else None
+
+
+def _ended(program: str, options: dict[str, Any]) -> int:
+    """The exit status of a run, however it ends: no exception may leave a forked process."""
+    try:
+        return run(program, options)
+    except SystemExit as end:
+        if isinstance(end.code, (int, type(None))):
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    return 1
+
+
+def run(program: str, options: dict[str, Any]) -> int:
+    """Run the program once, to its end. Return the exit status."""
+    config, secret_keys = options.pop("config"), options.pop("secret_keys")
+    os.environ["PULUMI_CONFIG"] = json.dumps(config)
+    os.environ["PULUMI_CONFIG_SECRET_KEYS"] = json.dumps(secret_keys)
+    pulumi.runtime.set_all_config(config, secret_keys)
+    pulumi.runtime.configure(pulumi.runtime.Settings(organization="organization", **options))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    executor = ThreadPoolExecutor(max_workers=args.parallel)
+    executor = ThreadPoolExecutor(max_workers=options["parallel"])
     loop.set_default_executor(executor)
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a failed run leaves futures that nobody awaits
     try:
-        loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run(args.program)))
+        loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _run(program)))
         return 0
     except pulumi.RunError as error:
         pulumi.log.error(_of_this_engine(str(error)))
         return 1
     except Exception:
-        message = _of_this_engine(_user_traceback(args.program))
+        message = _of_this_engine(_user_traceback(program))
         pulumi.log.error(f"Program failed with an unhandled exception:\n{message}")
         return _MESSAGE_SHOWN
     finally:
@@ -123,7 +178,4 @@ def _run(program: str) -> None:
 
 
 if __name__ == "__main__":
-    status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # without the interpreter's clean-up, which takes 0.1 s and has nothing to save
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])

@@ -23,7 +23,7 @@ class Project:
 
     `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files;
     `config` what the project declares for all of them; `provider_folders` those of the providers that it has of its
-    own, by package.
+    own, by package; `preload` the modules that `runtime.options.preload` has the engine import ahead of the program.
     """
 
     root: Path
@@ -33,6 +33,7 @@ class Project:
     backend_url: str
     config: ProjectConfig
     provider_folders: Mapping[str, Path]
+    preload: tuple[str, ...] = ()
 
     @classmethod
     def find(cls, start: Path, environment: Mapping[str, str] = os.environ) -> Project:
@@ -65,7 +66,13 @@ class Project:
             backend_url=_backend_url(root, document, environment),
             config=ProjectConfig.read(path, document["name"], document.get("config")),
             provider_folders=_provider_folders(path, document.get("plugins")),
+            preload=_preload(path, runtime.get("options") if isinstance(runtime, dict) else None),
         )
+
+    @property
+    def folder(self) -> Path:
+        """The program's folder."""
+        return self.main if self.main.is_dir() else self.main.parent
 
     @property
     def file(self) -> Path:
@@ -145,6 +152,14 @@ def _provider_folders(path: Path, plugins: Any) -> dict[str, Path]:
             )
         folders[name] = path.parent / folder
     return folders
+
+
+def _preload(path: Path, options: Any) -> tuple[str, ...]:
+    """The modules that the program's runs share. The CLI takes the option and makes no use of it."""
+    modules = options.get("preload") if isinstance(options, dict) else None
+    if not isinstance(modules or [], list) or not all(isinstance(module, str) for module in modules or []):
+        raise EngineError(f"'{path}': runtime: preload is {modules!r}. Expected a list of modules, such as [settings].")
+    return tuple(modules or ())
 
 
 def _home(environment: Mapping[str, str]) -> Path:

@@ -48,7 +48,9 @@ def apply(spec: FrontDoorSpec) -> int:
         if holder is None or not holder.address:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         stats_port = spec.fixed_metrics_port or record.stats_port or free_ports(1)[0]
-        folder.write_record(record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port}))
+        folder.write_record(
+            record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port})
+        )
         _take_over(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
         return stats_port
