@@ -30,7 +30,7 @@ _LARGEST = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "BF16": 3.3961775292
 _INTEGERS = {name: bits for bits in (8, 16, 32, 64) for name in (f"INT{bits}", f"UINT{bits}")}
 
 
-class GoldenError(ValueError):
+class GoldenFileError(ValueError):
     """A golden inference does not fit its model; `problems` has one line for each mistake."""
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -47,19 +47,19 @@ def load(path: Path, model: Model, shown: str) -> Golden:
         shown: The path that errors name.
 
     Raises:
-        GoldenError: The file is no JSON, or does not fit the model; all problems at once.
+        GoldenFileError: The file is no JSON, or does not fit the model; all problems at once.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise GoldenError([f"{shown}: no UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+        raise GoldenFileError([f"{shown}: no UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
     except json.JSONDecodeError as error:
-        raise GoldenError([f"{shown}:{error.lineno}:{error.colno}: no JSON: {error.msg}"]) from None
+        raise GoldenFileError([f"{shown}:{error.lineno}:{error.colno}: no JSON: {error.msg}"]) from None
     except ValueError as error:
-        raise GoldenError([f"{shown}: {error}"]) from None
+        raise GoldenFileError([f"{shown}: {error}"]) from None
     problems = [f"{shown}: {problem}" for problem in _problems(document, model)]
     if problems:
-        raise GoldenError(problems)
+        raise GoldenFileError(problems)
     tolerance = document.get("tolerance", {})
     return Golden(
         request=document["request"],

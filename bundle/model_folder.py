@@ -11,7 +11,7 @@ from bundle.bundle_types import BundleFile, Model
 from bundle.config_rules import backend_problems, config_problems, incomplete_problems
 from bundle.folder_tree import Tree
 from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, PYTHON, Framework, named, named_by_model, recognised
-from bundle.golden_file import GOLDEN_FILE, GoldenError, load
+from bundle.golden_file import GOLDEN_FILE, GoldenFileError, load
 from bundle.graph_comparison import completed_batch_size, config_tensors, graph_problems, graph_tensors
 from bundle.label_files import label_notes, unix_lines
 from bundle.model_config import CONFIG_FILE, ConfigError, ModelConfig, instance_kinds, parse_config
@@ -247,7 +247,7 @@ def _check_versions(
     if golden in tree.files:
         try:
             found.model = replace(found.model, golden=load(tree.files[golden], found.model, golden))
-        except GoldenError as error:
+        except GoldenFileError as error:
             found.problems.extend(error.problems)
 
 

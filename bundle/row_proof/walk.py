@@ -195,7 +195,7 @@ class _Walk:
             self.types[name] = helper.make_tensor_type_proto(kind, list(shape))
 
     def _evaluate(self, node: onnx.NodeProto) -> bool:
-        """Compute a node from known numbers; return False for a large result, and where the library cannot compute it."""
+        """Compute a node from known numbers; False for a large result, and where the library cannot compute it."""
         try:
             shapes = [self.shape(name) for name in node.output if name]
         except Unproven:
