@@ -167,7 +167,7 @@ class Registry:
         manifest = self._manifest(name, version)
         damaged = list(self._store.changes(manifest))
         if any(change.record is None for change in damaged):
-            return  # whoever reads the version hears of the added files
+            return  # `get` reports the added files
         sources = {file.path: file for file in bundle.files}
         for change in damaged:
             if change.record is not None:

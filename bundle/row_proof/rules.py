@@ -133,7 +133,7 @@ def _matmul(walk: Walk, node: onnx.NodeProto) -> Rows:
     (rows,) = found
     if left in walk.rows and right in walk.rows:
         _require(rows.axis < rank - 2, node)
-    elif rows.axis < rank - 2:  # a matrix for each row, and one that all share
+    elif rows.axis < rank - 2:  # each row has a matrix of its own, and all rows share the other
         shape = shapes[right if left in walk.rows else left]
         axis = rows.axis - (rank - len(shape))
         _require(axis < 0 or shape[axis] == 1, node)
