@@ -1,6 +1,6 @@
-"""Runs of ONNX Runtime with BF16 tensors: numpy has no such type, and ONNX Runtime gives it no array of them.
+"""Run ONNX Runtime with BF16 tensors: numpy lacks the type, so ONNX Runtime takes and gives no arrays of it.
 
-Outside of a run their numbers are float32, whose upper half BF16 is.
+Outside a run the numbers are float32; a BF16 number is the upper half of a float32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ BFLOAT16 = "tensor(bfloat16)"
 def run_halves(
     session: onnxruntime.InferenceSession, names: Sequence[str], feeds: Mapping[str, Array], halves: Collection[str]
 ) -> list[Array]:
-    """The outputs `names` of one run; `halves` are the BF16 inputs among `feeds`."""
+    """Run a model whose inputs or outputs are BF16.
+
+    Args:
+        session: The loaded model.
+        names: The outputs to return.
+        feeds: The inputs by name.
+        halves: The names of BF16 inputs and outputs.
+
+    Returns:
+        The outputs, BF16 as float32.
+    """
     values = {
         name: _half(array) if name in halves else onnxruntime.OrtValue.ortvalue_from_numpy(array)
         for name, array in feeds.items()

@@ -1,4 +1,4 @@
-"""The vocabulary of the package: a bundle, its models, their tensors and their golden inferences."""
+"""The types that describe a bundle: its files, its models, their tensors and their golden inferences."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ ANY_SIZE = -1
 class Tensor:
     """An input or output of a model, as Triton's metadata shows it.
 
-    `datatype` is the protocol's name (`FP32`, `INT64`, `BYTES`). `shape` is the whole shape, with the batch dimension
-    where the model batches; a dimension that may vary is -1. `labels` is the file with the classes' names. `reshape` is
-    the shape in the model, without the batch dimension, where it is another one. Of a `ragged` input, requests of one
-    batch may have different shapes.
+    Attributes:
+        name: Its name.
+        datatype: The protocol's name of its type (`FP32`, `INT64`, `BYTES`).
+        shape: The whole shape, with the batch dimension where the model batches; -1 for a dimension that may vary.
+        optional: Whether a request may leave the input out.
+        labels: The file with the names of an output's classes.
+        reshape: The shape in the model, without the batch dimension, where it differs.
+        ragged: Whether requests of one batch may have different shapes of this input.
     """
 
     name: str
@@ -30,7 +34,7 @@ class Tensor:
     ragged: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The tensor as a JSON object."""
+        """Write the tensor as a JSON object."""
         return {
             "name": self.name,
             "datatype": self.datatype,
@@ -42,10 +46,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Fed:
-    """An input that the sequence batcher fills; `dims` without a batch dimension.
+    """An input that the sequence batcher fills.
 
-    `value` is that of each element in a request which starts and ends its sequence; None where the configuration gives
-    the input no first value.
+    Attributes:
+        name: Its name.
+        datatype: The protocol's name of its type.
+        dims: Its dimensions, without the batch dimension.
+        value: The value of each element in a request that is a whole sequence; None where the configuration gives the
+            input no first value.
     """
 
     name: str
@@ -56,27 +64,31 @@ class Fed:
 
 @dataclass(frozen=True)
 class Sequences:
-    """A model that keeps requests of one sequence together: which `correlation_id` to send, and what is `fed` to it."""
+    """The sequence batcher of a model: the `correlation_id` to send, and the inputs that the batcher fills, `fed`."""
 
     correlation_id: int | str
     fed: tuple[Fed, ...]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The parameters of a request that is a whole sequence, so that nothing of it stays behind in Triton."""
+        """Return the parameters of a request that is a whole sequence, so that Triton keeps no state of it."""
         return {"sequence_id": self.correlation_id, "sequence_start": True, "sequence_end": True}
 
 
 @dataclass(frozen=True)
 class Golden:
-    """A golden inference: a request, the response it must get, and how far off the response may be.
+    """A golden inference: a request, the response that it must get, and the tolerance.
 
-    `request` is the body of `POST /v2/models/<model>/infer`, `response` holds `outputs`; data are plain JSON lists, so
-    both can be sent as they are, but for FP16 and BF16: Triton takes these as binary data only, and
-    `serving.triton.tensors` makes them so. A value passes when
-    `|actual - expected| <= absolute + relative * |expected|`. It belongs to the model's highest version that Triton
-    loads: the one that answers a request without a version. `derived` says with what it was made, where nobody wrote
-    it.
+    A value passes when `|actual - expected| <= absolute + relative * |expected|`. The golden inference belongs to the
+    highest version that Triton loads, which answers a request without a version.
+
+    Attributes:
+        request: The body of `POST /v2/models/<model>/infer`. Data are plain JSON lists, so that it can be sent as it
+            is. Only FP16 and BF16 cannot: Triton takes these as binary data, which `serving.triton.tensors` makes.
+        response: The expected answer, with `outputs`.
+        relative: The relative tolerance.
+        absolute: The absolute tolerance.
+        derived: The program that derived it; None where a person wrote it.
     """
 
     request: dict[str, Any]
@@ -86,7 +98,7 @@ class Golden:
     derived: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The golden inference in the format of `golden.json`, and `derived`."""
+        """Write the golden inference in the format of `golden.json`, and `derived`."""
         return {
             "request": self.request,
             "response": self.response,
@@ -99,12 +111,20 @@ class Golden:
 class Model:
     """A model of a bundle.
 
-    `versions` are those that Triton's version policy loads, ascending. `backend` and `platform` are as Triton
-    completes them. `max_batch_size` 0 means that requests are not batched. `inputs` and `outputs` are empty where
-    neither the configuration nor the model file tells them (a Python model may declare them when it loads).
-    `model_file` is the highest version's, with its path in the registered bundle; an ensemble has none.
-    `instance_kinds` are those of the configuration's instance groups (`KIND_CPU`, `KIND_GPU`, ...), none where Triton
-    chooses. `sequences` is there where the model keeps requests of one sequence together.
+    Attributes:
+        name: Its name.
+        versions: The versions that Triton's version policy loads, ascending.
+        backend: The backend, as Triton completes it.
+        platform: The platform, as Triton completes it.
+        max_batch_size: The most rows of a batch; 0 where requests are not batched.
+        inputs: Its inputs; empty where neither the configuration nor the model file tells them. A Python model may
+            declare them when it loads.
+        outputs: Its outputs, or empty for the same reason.
+        model_file: The path of the highest version's model file in the registered bundle; None for an ensemble.
+        instance_kinds: The kinds of the configuration's instance groups (`KIND_CPU`, `KIND_GPU`, ...); empty where
+            Triton chooses.
+        golden: Its own golden inference.
+        sequences: Its sequence batcher.
     """
 
     name: str
@@ -120,7 +140,7 @@ class Model:
     sequences: Sequences | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The model as a JSON object, for the registry's manifest and for outputs."""
+        """Write the model as a JSON object, for the registry's manifest and for outputs."""
         return {
             "name": self.name,
             "versions": list(self.versions),
@@ -137,9 +157,12 @@ class Model:
 
 @dataclass(frozen=True)
 class BundleFile:
-    """A file of a bundle: where it is read from, and the path (with `/`) that it gets in the registered bundle.
+    """A file of a bundle.
 
-    `content` is what is registered in place of the file's own, where that is not as Triton reads it.
+    Attributes:
+        source: The file on this machine.
+        path: Its path in the registered bundle, with `/`.
+        content: The content to register in place of the file's own, where Triton would misread that.
     """
 
     source: Path
@@ -147,16 +170,19 @@ class BundleFile:
     content: bytes | None = None
 
     def open(self) -> BinaryIO:
-        """What is registered, open for reading bytes."""
+        """Open the content to register, for reading bytes."""
         return self.source.open("rb") if self.content is None else io.BytesIO(self.content)
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: every file that is registered, the models in it, and notes for the reader.
+    """A checked bundle.
 
-    `models` is empty for a bundle without Triton's layout. `notes` are one line each: what was accepted though it is
-    unusual, and what was left out.
+    Attributes:
+        root: Its folder.
+        models: Its models; empty for a bundle without Triton's layout.
+        files: Every file to register.
+        notes: Lines for the user: what is unusual but accepted, and what is left out.
     """
 
     root: Path

@@ -1,8 +1,8 @@
-"""What Triton's core refuses in a configuration by itself, whatever the model file says.
+"""Check a configuration by itself, as Triton's core does, whatever the model file says.
 
 The rules are those of `ValidateModelConfig`, `ValidateModelIOConfig`, `ValidateIOShape`, `ValidateInstanceGroup` and
 `ValidateModelMetrics` in Triton's core (`src/model_config_utils.cc`), and of `GenerateWarmupData`
-(`src/backend_model_instance.cc`). `scheduling` has those of the schedulers, `ensemble` those of ensembles.
+(`src/backend_model_instance.cc`). `scheduler_rules` has the rules of schedulers, `ensemble` those of ensembles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RUNTIMES = "expected the file name of a library beside the model, such as libtr
 
 
 def config_problems(config: ModelConfig, shown: str, folder: str) -> Iterator[str]:
-    """What Triton refuses in the configuration of the model in `folder`; one line each."""
+    """Yield a line for each mistake that Triton refuses in the configuration of the model in `folder`."""
     if config.name and config.name != folder:
         yield (
             f"{shown}: name is '{config.name}', expected '{folder}', the name of its folder; "
@@ -41,7 +41,7 @@ def config_problems(config: ModelConfig, shown: str, folder: str) -> Iterator[st
 
 
 def incomplete_problems(config: ModelConfig, shown: str) -> Iterator[str]:
-    """Inputs and outputs that are not described in full, which only some backends complete."""
+    """Yield a line for each input or output that lacks a type or dimensions; only some backends complete these."""
     for kind, tensors in (("input", config.input), ("output", config.output)):
         for position, tensor in enumerate(tensors):
             name = _called(kind, tensor, position)
@@ -52,7 +52,13 @@ def incomplete_problems(config: ModelConfig, shown: str) -> Iterator[str]:
 
 
 def backend_problems(config: ModelConfig, shown: str, libraries: Sequence[str]) -> Iterator[str]:
-    """A backend, or a library for it, that no target has and that is not among the bundle's `libraries` either."""
+    """Yield a line where neither a target nor the bundle has the configuration's backend or its library.
+
+    Args:
+        config: The configuration.
+        shown: The configuration's path, for the lines.
+        libraries: The names of the files beside the model and in its first version.
+    """
     backend, runtime = config.backend, config.runtime
     if backend and backend != ENSEMBLE and backend not in BACKENDS and f"libtriton_{backend}.so" not in libraries:
         yield (
@@ -105,7 +111,7 @@ def _tensor_problems(config: ModelConfig, tensors: Sequence[Any], kind: str, sho
 
 
 def _form_problems(config: ModelConfig, tensor: Any, name: str, shown: str) -> Iterator[str]:
-    """What only some shapes and some platforms may have."""
+    """Yield a line for each property that the tensor's shape or the model's platform does not allow."""
     if getattr(tensor, "format", 0) and tensor.dims and len(tensor.dims) != 3:
         yield f"{shown}: {name} has a format (NHWC, NCHW), which needs 3 dims; expected FORMAT_NONE; remove the format"
     tensorrt = not (config.platform or config.backend) or TENSORRT in (
@@ -131,7 +137,7 @@ def _reshape_problems(tensor: Any, name: str, shown: str, max_batch_size: int) -
 
 
 def _runs(dims: Sequence[int]) -> list[int]:
-    """The number of elements between the dimensions that vary: what a reshape must keep."""
+    """Count the elements between the dimensions that vary: a reshape must keep these numbers."""
     runs: list[list[int]] = [[]]
     for dim in dims:
         if dim == ANY_SIZE:

@@ -1,4 +1,9 @@
-"""A store of registered versions in a directory: a version comes into being by one rename, files and all."""
+"""A store of registered versions in a directory: one rename creates a version with all its files.
+
+<name>/.lock                         held, shared, by each registration
+<name>/.staging/<id>/files/...       where a registration copies to
+<name>/<version>/...                 .staging/<id>, renamed
+"""
 
 from __future__ import annotations
 
@@ -20,20 +25,23 @@ from bundle.version_store import MANIFEST, Staged, copy, number_of
 
 
 class DirectoryStore:
-    """A store in a directory of this machine, or one mounted on it."""
+    """A store in a directory of this machine, or in one that is mounted on it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self) -> list[str]:
+        """List the names that have a version, sorted."""
         if not self.root.is_dir():
             return []
         return sorted(folder.name for folder in self.root.iterdir() if folder.is_dir() and self.versions(folder.name))
 
     def versions(self, name: str) -> list[int]:
+        """List a name's versions, ascending."""
         return sorted(number for number in self._numbers(name) if (self._folder(name, number) / MANIFEST).is_file())
 
     def next_version(self, name: str) -> int:
+        """Return the lowest number above every number in the name's folder."""
         return max(self._numbers(name), default=0) + 1
 
     def _numbers(self, name: str) -> list[int]:
@@ -45,12 +53,14 @@ class DirectoryStore:
         return self.root / name / str(version)
 
     def read(self, name: str, version: int, file: str) -> bytes | None:
+        """Read a small file of a version's folder; None where it is missing."""
         try:
             return (self._folder(name, version) / file).read_bytes()
         except FileNotFoundError:
             return None
 
     def write(self, name: str, version: int, file: str, data: bytes) -> None:
+        """Replace a small file of a version's folder at once."""
         target = self._folder(name, version) / file
         temporary = target.with_name(f".{file}.{uuid.uuid4().hex}")
         try:
@@ -61,6 +71,7 @@ class DirectoryStore:
 
     @contextlib.contextmanager
     def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
+        """Copy files into the store; the context commits them as a version, or removes them at its end."""
         home = self.root / name
         home.mkdir(parents=True, exist_ok=True)
         staging = home / ".staging"
@@ -75,9 +86,11 @@ class DirectoryStore:
                     staging.rmdir()
 
     def changes(self, manifest: Manifest) -> Iterator[Change]:
+        """Compare a version's files with its manifest, by size and time, and yield each difference."""
         return changes(self.local_path(manifest), manifest)
 
     def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
+        """Replace a file of a version at once, and give it the recorded time."""
         target = self.local_path(manifest) / record.path
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{uuid.uuid4().hex}")
@@ -89,12 +102,15 @@ class DirectoryStore:
             temporary.unlink(missing_ok=True)
 
     def location(self, manifest: Manifest) -> str:
+        """Return the path of a version's files."""
         return str(self.local_path(manifest))
 
     def local_path(self, manifest: Manifest) -> Path:
+        """Return the folder with a version's files."""
         return self.root / manifest.name / manifest.content
 
     def open(self, manifest: Manifest, file: str) -> Any:
+        """Open a file of a version for reading bytes."""
         return (self.local_path(manifest) / file).open("rb")
 
 
@@ -120,7 +136,11 @@ class _StagedFolder:
 
 
 def _sweep(lock: Any, staging: Path) -> None:
-    """Removes what killed registrations left; every live one holds the lock, shared, while it has something there."""
+    """Remove the remains of killed registrations, and join the living ones.
+
+    Each living registration holds a shared lock while it has files in the folder, so the exclusive lock tells that
+    there is none.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -147,7 +167,7 @@ def _place_file(file: BundleFile, target: Path, record: FileRecord) -> FileRecor
         copy(source, sink, record)
         sink.flush()
         os.fsync(sink.fileno())
-    # Versions are immutable: nobody should edit one by accident.
+    # Versions are immutable: this keeps people from editing one by accident.
     target.chmod(target.stat().st_mode & 0o444)
     return replace(record, mtime_ns=target.stat().st_mtime_ns)
 

@@ -1,4 +1,4 @@
-"""An ensemble's steps against the models that they name.
+"""Check the steps of an ensemble against the models that they name.
 
 The rules are those of `ValidateEnsembleSchedulingConfig` and of the checks between models in Triton's core
 (`src/model_config_utils.cc`, `src/ensemble_scheduler/ensemble_utils.cc`).
@@ -18,7 +18,7 @@ LATEST = -1
 
 @dataclass(frozen=True)
 class _Form:
-    """The form that a model gives to a tensor; `dims` without the batch dimension, which `batched` tells of."""
+    """A tensor's type and shape in one model; `dims` has no batch dimension, `batched` tells whether there is one."""
 
     model: str
     datatype: str
@@ -27,10 +27,11 @@ class _Form:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Return the shape, with the batch dimension where the model batches."""
         return (ANY_SIZE, *self.dims) if self.batched else self.dims
 
     def fits(self, other: _Form) -> bool:
-        """Whether the shapes agree, with the batch dimension or without: a model may batch, its neighbour not."""
+        """Tell whether the shapes agree, with or without the batch dimension: of two models, only one may batch."""
         return _alike(self.dims, other.dims) or _alike(self.shape, other.shape)
 
 
@@ -46,10 +47,15 @@ def ensemble_problems(
     broken: Sequence[str],
     decoupled: Collection[str] = (),
 ) -> Iterator[str]:
-    """What Triton refuses in an ensemble.
+    """Yield a line for each mistake that Triton refuses in an ensemble.
 
-    `broken` are models that are there, but whose interface is not known; `decoupled` are those whose answers to one
-    request may be many.
+    Args:
+        config: The ensemble's configuration.
+        shown: The configuration's path, for the lines.
+        ensemble: The ensemble's name.
+        models: The bundle's models by name.
+        broken: Models of the bundle whose interface is not known.
+        decoupled: Models that may answer one request many times.
     """
     steps = config.ensemble_scheduling.step
     if not steps:
@@ -100,7 +106,12 @@ def ensemble_problems(
 
 
 def circle_problems(shown: Mapping[str, str], configs: Mapping[str, ModelConfig]) -> Iterator[str]:
-    """Ensembles that are steps of each other; `shown` are the paths of their configurations."""
+    """Yield a line for each ensemble that is a step of one of its steps.
+
+    Args:
+        shown: The paths of the configurations by model, for the lines.
+        configs: The configurations by model.
+    """
     steps = {
         name: dict.fromkeys(step.model_name for step in config.ensemble_scheduling.step)
         for name, config in configs.items()
@@ -109,7 +120,7 @@ def circle_problems(shown: Mapping[str, str], configs: Mapping[str, ModelConfig]
         others = [
             other for other in sorted(_reachable(name, steps)) if other != name and name in _reachable(other, steps)
         ]
-        if others:  # one that is a step of itself is told by its step
+        if others:  # `ensemble_problems` reports an ensemble that is a step of itself
             yield f"{shown[name]}: this ensemble is a step of {listed(others)}, and that of it; take one out"
 
 
@@ -121,7 +132,7 @@ def _reachable(name: str, steps: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def _branch_problems(config: ModelConfig, shown: str, decoupled: Collection[str]) -> Iterator[str]:
-    """Steps, or outputs, whose inputs come from different decoupled steps: their answers cannot be told to belong."""
+    """Yield a line where tensors of different decoupled steps meet: nobody knows which answers belong together."""
     source = {tensor.name: "" for tensor in config.input}
     steps = dict(enumerate(config.ensemble_scheduling.step, start=1))
     while ready := [number for number, step in steps.items() if set(step.input_map.values()) <= source.keys()]:

@@ -1,6 +1,6 @@
-"""The files of a bundle's folder: what is taken, what is left out, and links that lead astray.
+"""Read the files of a bundle's folder, without the files that a bundle leaves out, and find bad links.
 
-Left out, because Triton never reads them and they do not belong in a registry or an image:
+A bundle leaves these out, because Triton never reads them and they do not belong in a registry or an image:
 
 - names that start with a dot (`.git`, `.DS_Store`, `.ipynb_checkpoints`, `.env`, editors' swap files), except
   `.gitkeep` and `.keep`, which keep an otherwise empty version folder in existence;
@@ -21,7 +21,7 @@ JUNK_PATTERNS = ("__pycache__", "*.pyc", "*~", "#*#", "Thumbs.db", "desktop.ini"
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder of this name is left out of a bundle."""
+    """Tell whether a bundle leaves out a file or folder of this name."""
     if name.startswith("."):
         return name not in KEPT_DOTFILES
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in JUNK_PATTERNS)
@@ -29,7 +29,16 @@ def is_junk(name: str) -> bool:
 
 @dataclass
 class Tree:
-    """A folder's files and folders by their path relative to it (with `/`), in sorted order."""
+    """A folder's content; paths are relative to the folder, with `/`.
+
+    Attributes:
+        root: The folder.
+        files: The files by path, sorted.
+        folders: The paths of the folders.
+        left_out: The paths that a bundle leaves out.
+        problems: A line for each path that cannot be taken.
+        refused: The paths of these problems.
+    """
 
     root: Path
     files: dict[str, Path] = field(default_factory=dict)
@@ -39,20 +48,20 @@ class Tree:
     refused: set[str] = field(default_factory=set)
 
     def refuse(self, path: str, problem: str) -> None:
-        """Notes a problem of a path, which then counts as there: one problem is reported for it, not two."""
+        """Note a path's problem; the path then counts as present, so that no second problem calls it missing."""
         self.refused.add(path)
         self.problems.append(f"{path or '.'}: {problem}")
 
     def folders_in(self, folder: str) -> list[str]:
-        """The names of the folders directly in a folder."""
+        """List the names of the folders directly in a folder."""
         return sorted(_children(self.folders, folder))
 
     def files_in(self, folder: str) -> list[str]:
-        """The names of the files directly in a folder."""
+        """List the names of the files directly in a folder."""
         return sorted(_children(self.files, folder))
 
     def has_files_below(self, folder: str) -> bool:
-        """Whether any file lies in a folder, at whatever depth."""
+        """Tell whether a file lies in a folder, at any depth."""
         return any(path.startswith(f"{folder}/") for path in self.files)
 
 
@@ -66,10 +75,14 @@ def _children(paths: set[str] | dict[str, Path], folder: str) -> set[str]:
 
 
 def read_tree(root: Path, *, prefix: str = "") -> Tree:
-    """Reads a folder, following links that stay inside it; `prefix` is put before every path.
+    """Read a folder, and follow links that stay inside it.
 
-    Collects as problems: links that leave the folder, dangle or loop, names that clash where case does not count, names
-    that are no UTF-8 text, and what is no regular file.
+    The problems are: links that leave the folder, dangle or loop, names that differ only in case, names that are no
+    plain UTF-8 text, and entries that are no regular file or cannot be read.
+
+    Args:
+        root: The folder.
+        prefix: A folder name to put before every path.
     """
     tree = Tree(root)
     base = root.resolve()

@@ -1,4 +1,4 @@
-"""The frameworks whose models Triton serves: names in a configuration, files, and the targets that have them.
+"""The frameworks whose models Triton serves: their names in a configuration, their files and their targets.
 
 Names and default files are those of Triton's core (`src/constants.h`, `AutoCompleteBackendFields` in
 `src/model_config_utils.cc`). Target `process` runs the server of the wheel `nvidia-pytriton`, which has the Python
@@ -20,10 +20,16 @@ TENSORRT = "tensorrt"
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework of models: the backend's name, the platform's (empty where Triton gives it none) and its file.
+    """A framework of models.
 
-    `file` is the default name of the model file; empty where the backend chooses it itself. `forms` says whether that
-    is a file, a folder or either.
+    Attributes:
+        label: Its name for people.
+        backend: The backend's name in a configuration.
+        platform: The platform's name; empty where Triton has none.
+        file: The default name of the model file; empty where the backend chooses it.
+        targets: The targets that serve it.
+        forms: Whether the model file is a file, a folder or either.
+        caveat: A condition that people should know.
     """
 
     label: str
@@ -34,7 +40,7 @@ class Framework:
     forms: tuple[str, ...] = ("file",)
     caveat: str = ""
     completes: bool = False
-    """Whether its backend completes inputs and outputs that a configuration describes in part."""
+    """Whether its backend completes inputs and outputs that a configuration describes only in part."""
 
 
 _TENSORFLOW = "NVIDIA's images have TensorFlow up to release 25.02 only; a later base image refuses the model"
@@ -52,7 +58,7 @@ FRAMEWORKS = (
     Framework("PyTorch", "pytorch", "torch_aoti", "model.pt2"),
     Framework("Python", PYTHON, "", "model.py", targets=TARGETS),
 )
-"""Frameworks that Triton recognises by the model file alone."""
+"""The frameworks that Triton recognises by the model file alone."""
 
 NAMED_FRAMEWORKS = (
     Framework("ensemble", "", ENSEMBLE, "", targets=TARGETS),
@@ -65,7 +71,7 @@ NAMED_FRAMEWORKS = (
     Framework("repeat", "repeat", "", ""),
     Framework("square", "square", "", ""),
 )
-"""Further ones of NVIDIA's images, which a configuration must name."""
+"""More frameworks of NVIDIA's images, which a configuration must name."""
 
 ALL_FRAMEWORKS = FRAMEWORKS + NAMED_FRAMEWORKS
 BACKENDS = tuple(dict.fromkeys(framework.backend for framework in ALL_FRAMEWORKS if framework.backend))
@@ -74,9 +80,9 @@ MODEL_FILES = tuple(framework.file for framework in FRAMEWORKS)
 
 
 def named(*, backend: str, platform: str, file: str) -> Framework | None:
-    """The framework that a configuration names by backend, platform or model file; None where none of them is known.
+    """Find the framework that a configuration names; None where it names no known one.
 
-    As in Triton, the backend counts first, then the platform, then a default model file.
+    As in Triton, the backend counts first, then the platform, then the default model file.
     """
     known = [framework for framework in ALL_FRAMEWORKS if not platform or framework.platform == platform]
     if backend:
@@ -88,10 +94,10 @@ def named(*, backend: str, platform: str, file: str) -> Framework | None:
 
 
 def recognised(names: Collection[str]) -> Framework | None:
-    """The framework that Triton tells from the names in the first version's folder, where nothing is configured."""
+    """Find the framework as Triton does without a configuration: by the names in the first version's folder."""
     return next((framework for framework in FRAMEWORKS if framework.file in names), None)
 
 
 def named_by_model(name: str) -> Framework | None:
-    """The framework that Triton tells from a model's name, `<model>.<backend>`, where nothing else tells one."""
+    """Find the framework as Triton does at last: by a model's name of the form `<model>.<backend>`."""
     return named(backend=name.partition(".")[2], platform="", file="") if "." in name else None

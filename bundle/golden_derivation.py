@@ -1,4 +1,4 @@
-"""A golden inference derived from an ONNX model: ONNX Runtime's CPU provider on seeded random input."""
+"""Derive a golden inference from an ONNX model: run it with ONNX Runtime on the CPU, on seeded random input."""
 
 from __future__ import annotations
 
@@ -18,39 +18,40 @@ from bundle.random_tensors import Array, random_values, to_json
 from bundle.reshaping import client_shape, model_shape
 
 RULES = 2
-"""The number of these rules: a golden inference that others derived is derived again, see `bundle.registry`."""
+"""The version of the rules in this module: the registry derives a golden inference of another version again."""
 
 SEED = 20201
 SIZES = (1, 2, 4, 16, 64, 224)
-"""Sizes tried for dimensions that vary, the smallest first: an image model may refuse an image of one pixel."""
+"""The sizes to try for dimensions that vary, smallest first: an image model may refuse an image of one pixel."""
 
 MOST_VALUES = 400_000
-"""Above this number of values a golden inference is a burden: it is sent whenever a replica is probed."""
+"""A golden inference with more values is a burden: every probe of a replica sends it."""
 
 RELATIVE = {"FP16": 1e-2, "BF16": 5e-2}
-"""Tolerances of models that compute with few digits."""
+"""The relative tolerances of models that compute with few digits."""
 RELATIVE_ELSE = 1e-3
-"""GPUs compute with fewer digits (TF32) than the CPU that the expected values come from."""
+"""The relative tolerance of other models: a GPU computes with fewer digits (TF32) than the CPU here."""
 
 
 class NotDerivable(ValueError):
-    """No golden inference can be derived for a model; the message says why, in words that end no sentence."""
+    """No golden inference can be derived for a model; the message says why, without a full stop."""
 
 
 class _Refused(Exception):
-    """The model does not take an input."""
+    """The model refuses this input; another size or kind of text may do."""
 
 
 def derive(path: Path, model: Model) -> Golden:
-    """Derives a golden inference for the ONNX model in a file.
+    """Derive a golden inference for the ONNX model in a file.
 
-    The input is the same for the same interface: floats from 0 to 1 with three decimals, integers 0 and 1, words (or
-    digits, where the model refuses words), dimensions that vary as small as the model takes them. Optional inputs are
-    left out where the graph has a default for them. A sequence model gets a sequence of one request. The tolerance
-    allows for a GPU's arithmetic: relative 1e-3, absolute 1e-3 of the largest value; more for 16-bit floats.
+    Models with the same interface get the same input: floats from 0 to 1 with three decimals, integers 0 and 1, words
+    (or digits, where the model refuses words), and the smallest size that the model takes for dimensions that vary. An
+    optional input is left out where the graph has a default for it. A sequence model gets a sequence of one request.
+    The tolerance allows for a GPU's arithmetic: relative 1e-3, absolute 1e-3 of the largest value, and more for 16-bit
+    floats.
 
     Raises:
-        NotDerivable: the model takes no random input, or its outputs are not finite or not the same twice.
+        NotDerivable: The model refuses random input, or its outputs are not finite or not the same twice.
     """
     for tensor in model.inputs:
         if tensor.ragged:
@@ -78,34 +79,35 @@ def derive(path: Path, model: Model) -> Golden:
 
 @dataclass(frozen=True)
 class _Inference:
-    """Inferences of one model, as Triton's clients would ask for them."""
+    """Inferences of one model, as Triton's clients ask for them."""
 
     session: onnxruntime.InferenceSession
     model: Model
 
     @property
     def given(self) -> list[Tensor]:
-        """The inputs of the request."""
+        """Return the inputs that the request gives."""
         required = {value.name for value in self.session.get_inputs()}
         needed = [tensor for tensor in self.model.inputs if not tensor.optional or tensor.name in required]
         return needed or list(self.model.inputs)  # Triton takes no request without an input
 
     @property
     def batched(self) -> bool:
+        """Tell whether requests are batched."""
         return self.model.max_batch_size > 0
 
     @property
     def vocabularies(self) -> tuple[bool, ...]:
-        """The kinds of text to try, words and digits, where an input is text."""
+        """Return the kinds of text to try: words (True) and digits (False) where an input is text."""
         return (True, False) if any(tensor.datatype == "BYTES" for tensor in self.given) else (True,)
 
     def sized(self, tensor: Tensor, size: int) -> tuple[int, ...]:
-        """The shape of an input of the request, `size` where it may vary; one row where requests are batched."""
+        """Return an input's shape: `size` for dimensions that vary, and one row where requests are batched."""
         sizes = [size if dim == ANY_SIZE else dim for dim in tensor.shape]
         return (1, *sizes[1:]) if self.batched and sizes else tuple(sizes)
 
     def golden(self, shapes: Sequence[tuple[int, ...]], size: int, *, words: bool) -> Golden:
-        """The golden inference of inputs with these shapes."""
+        """Run the model on inputs with these shapes and make the golden inference."""
         random = np.random.default_rng(SEED)
         arrays = {
             tensor.name: random_values(random, tensor.datatype, shape, words=words)
@@ -115,7 +117,7 @@ class _Inference:
             tensor.name: array.reshape(model_shape(tensor, array.shape, batched=self.batched))
             for tensor, array in zip(self.given, arrays.values(), strict=True)
         }
-        # What has no first value may not matter to the answer: other values must not change it.
+        # A state without a first value must not matter to the answer: two different values must give the same.
         first, second = (self._run({**feeds, **self._fed(size, unset)}) for unset in (0, 1))
         self._require_steady(first, second)
         outputs = self.model.outputs
@@ -142,7 +144,7 @@ class _Inference:
             raise _Refused(f"its output '{tensor.name}' has the shape {array.shape}, not {shape}") from None
 
     def _fed(self, size: int, unset: int) -> dict[str, Array]:
-        """What the sequence batcher gives the model; `unset` where it has no first value."""
+        """Make the inputs that the sequence batcher fills, with `unset` for those without a first value."""
         fed = self.model.sequences.fed if self.model.sequences is not None else ()
         return {one.name: self._filled(one, size, unset) for one in fed}
 
@@ -154,7 +156,7 @@ class _Inference:
         return array
 
     def _run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """The outputs, those of BF16 as float32."""
+        """Run the model and return its outputs, BF16 as float32."""
         inputs = {value.name: value for value in self.session.get_inputs()}
         scalars = {name for name, value in inputs.items() if value.shape == []}
         values = {name: array.reshape(()) if name in scalars else array for name, array in feeds.items()}

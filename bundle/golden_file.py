@@ -1,13 +1,13 @@
-"""Golden inferences: a model's committed one, or one derived with ONNX Runtime.
+"""Read and check a model's golden inference, `triton/<model>/golden.json`.
 
-`triton/<model>/golden.json` is committed by whoever made the model, computed outside Triton:
+The model's author commits it, computed outside Triton:
 
     {"request": <body of POST /v2/models/<model>/infer>,
      "response": {"outputs": [{"name", "datatype", "shape", "data"}, ...]},
      "tolerance": {"relative": 1e-4, "absolute": 1e-5}}
 
-`tolerance` may be left out. Data are the JSON lists of Triton's HTTP protocol, flat or nested, row by row; also of FP16
-and BF16, which are sent as binary data.
+`tolerance` may be left out. Data are the JSON lists of Triton's HTTP protocol, flat or nested, row by row. FP16 and
+BF16 are written as lists too, although they are sent as binary data.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from bundle.problems import listed, nearest
 
 GOLDEN_FILE = "golden.json"
 _CHARACTERS = 3
-"""Of a derived value in JSON, such as `0, `, at least."""
+"""The least length of a derived value in JSON, such as `0, `."""
 _KEYS = ("request", "response", "tolerance")
 _LARGEST = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "BF16": 3.3961775292304957e38}
 _INTEGERS = {name: bits for bits in (8, 16, 32, 64) for name in (f"INT{bits}", f"UINT{bits}")}
 
 
-class GoldenError(ValueError):
-    """A golden inference that its model could not answer; `problems` has one line each."""
+class GoldenFileError(ValueError):
+    """A golden inference does not fit its model; `problems` has one line for each mistake."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -39,22 +39,27 @@ class GoldenError(ValueError):
 
 
 def load(path: Path, model: Model, shown: str) -> Golden:
-    """Loads a `golden.json` and checks it against the model's inputs and outputs; `shown` is the path that errors name.
+    """Load a `golden.json` and check it against the model's inputs and outputs.
+
+    Args:
+        path: The file.
+        model: The model.
+        shown: The path that errors name.
 
     Raises:
-        GoldenError: it is no JSON, or does not fit the model; all problems at once.
+        GoldenFileError: The file is no JSON, or does not fit the model; all problems at once.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise GoldenError([f"{shown}: no UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+        raise GoldenFileError([f"{shown}: no UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
     except json.JSONDecodeError as error:
-        raise GoldenError([f"{shown}:{error.lineno}:{error.colno}: no JSON: {error.msg}"]) from None
+        raise GoldenFileError([f"{shown}:{error.lineno}:{error.colno}: no JSON: {error.msg}"]) from None
     except ValueError as error:
-        raise GoldenError([f"{shown}: {error}"]) from None
+        raise GoldenFileError([f"{shown}: {error}"]) from None
     problems = [f"{shown}: {problem}" for problem in _problems(document, model)]
     if problems:
-        raise GoldenError(problems)
+        raise GoldenFileError(problems)
     tolerance = document.get("tolerance", {})
     return Golden(
         request=document["request"],
@@ -65,9 +70,10 @@ def load(path: Path, model: Model, shown: str) -> Golden:
 
 
 def least_request_bytes(model: Mapping[str, Any]) -> int:
-    """How large the request of a model's golden inference is, or is at least where it is yet to be derived.
+    """Return the size of the request of a model's golden inference, or a lower bound where it is not derived yet.
 
-    `model` is a JSON object, see `Model.to_json`.
+    Args:
+        model: The model as a JSON object, see `Model.to_json`.
     """
     if model.get("golden"):
         return len(json.dumps(model["golden"]["request"]))
@@ -108,7 +114,7 @@ def _problems(document: Any, model: Model) -> Iterator[str]:
 
 
 def _as_asked(outputs: Sequence[Tensor], request: Any) -> list[Tensor]:
-    """The outputs as the response has them: those that the request asks for as classes are texts of any number."""
+    """Return the outputs as the response has them: where the request asks for classes, an output is a list of texts."""
     asked = request.get("outputs") if isinstance(request, dict) else None
     classified = {
         output.get("name")

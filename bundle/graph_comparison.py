@@ -1,8 +1,10 @@
-"""A configuration against the graph that it describes, by the rules of Triton's onnxruntime backend.
+"""Compare a configuration with the ONNX graph that it describes, by the rules of Triton's onnxruntime backend.
 
-The rules are those of `ValidateInputs`, `ValidateOutputs`, `CompareDimsSupported` and `AutoCompleteMaxBatch` there: a
-configuration may name fewer outputs than the graph has, not fewer inputs; an input's dimension may be fixed where the
-graph lets it vary, an output's must be equal; batching needs a first dimension that varies everywhere.
+The rules are those of its `ValidateInputs`, `ValidateOutputs`, `CompareDimsSupported` and `AutoCompleteMaxBatch`:
+
+- a configuration names all inputs of the graph, and any of its outputs;
+- an input's dimension may be fixed where the graph lets it vary, an output's dimension is the graph's;
+- batching needs a first dimension that varies in all inputs and outputs.
 """
 
 from __future__ import annotations
@@ -16,11 +18,18 @@ from bundle.onnx_graph import Graph, GraphTensor
 from bundle.problems import listed, nearest
 
 DEFAULT_MAX_BATCH_SIZE = 4
-"""What Triton sets for a graph that batches where the configuration sets none (`default-max-batch-size`)."""
+"""Triton's `default-max-batch-size`: for a graph that can batch, where the configuration sets no size."""
 
 
 def graph_problems(config: ModelConfig, graph: Graph, shown: str, model_file: str) -> Iterator[str]:
-    """Where a configuration contradicts its graph; `shown` and `model_file` are the paths that the lines name."""
+    """Yield a line for each contradiction between a configuration and its graph.
+
+    Args:
+        config: The configuration.
+        graph: The graph.
+        shown: The configuration's path, for the lines.
+        model_file: The graph's path, for the lines.
+    """
     batches = config.max_batch_size > 0
     if batches and not (config.input and config.output) and not graph.batches:
         yield _no_batch_dimension(config, graph, shown, model_file)
@@ -119,7 +128,7 @@ def _fits(dims: Sequence[int], expected: Sequence[int], *, exact: bool) -> bool:
 
 
 def _controls(config: ModelConfig) -> set[str]:
-    """The inputs that the sequence batcher fills."""
+    """Return the names of the inputs that the sequence batcher fills."""
     batcher = config.sequence_batching
     return {control.name for control in batcher.control_input} | {state.input_name for state in batcher.state}
 
@@ -129,7 +138,7 @@ def _shown(shape: Sequence[int] | None) -> str:
 
 
 def completed_batch_size(config: ModelConfig | None, graph: Graph | None) -> int:
-    """`max_batch_size` as Triton completes it: inputs and outputs that are configured leave it alone."""
+    """Return `max_batch_size` as Triton completes it: Triton keeps it where inputs and outputs are configured."""
     size = int(config.max_batch_size) if config is not None else 0
     complete = config is not None and bool(config.input) and bool(config.output)
     if size == 0 and not complete and graph is not None and graph.batches:
@@ -138,7 +147,7 @@ def completed_batch_size(config: ModelConfig | None, graph: Graph | None) -> int
 
 
 def config_tensors(tensors: Sequence[Any], max_batch_size: int) -> tuple[Tensor, ...]:
-    """A configuration's inputs or outputs, as metadata shows them."""
+    """Describe a configuration's inputs or outputs as Triton's metadata does."""
     batch = (ANY_SIZE,) if max_batch_size > 0 else ()
     return tuple(
         Tensor(
@@ -155,10 +164,10 @@ def config_tensors(tensors: Sequence[Any], max_batch_size: int) -> tuple[Tensor,
 
 
 def graph_tensors(tensors: Sequence[GraphTensor], max_batch_size: int) -> tuple[Tensor, ...]:
-    """A graph's inputs or outputs, as Triton completes a configuration from them and metadata shows them.
+    """Describe a graph's inputs or outputs as Triton's metadata does after Triton completed the configuration.
 
-    Triton has no tensor without dimensions. Where requests are batched, one value for each of them (labels, say) is
-    [ -1, 1 ], reshaped; a scalar is [ 1 ]. One of unknown rank has no shape.
+    Triton has no tensor without dimensions. Where requests are batched, a tensor with one value for each request
+    (labels, say) is [ -1, 1 ], reshaped. A scalar is [ 1 ]. A tensor of unknown rank has no shape.
     """
     return tuple(
         Tensor(tensor.name, tensor.datatype, (ANY_SIZE, 1), reshape=())

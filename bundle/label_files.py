@@ -1,7 +1,7 @@
 """Files with the names of classes, one a line, as Triton's classification extension reads them.
 
-Triton takes a line as it is, up to the line feed: the carriage return of a file from Windows becomes a part of every
-label, a byte order mark a part of the first.
+Triton takes everything up to the line feed: the carriage returns of a file from Windows become part of the labels, and
+a byte order mark becomes part of the first label.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def unix_lines(data: bytes) -> bytes:
-    """A file's content without a byte order mark and with line feeds alone."""
+    """Return a file's content without byte order mark and carriage returns."""
     return data.removeprefix(_MARK).replace(b"\r\n", b"\n")
 
 
 def label_notes(data: bytes, tensor: Tensor) -> Iterator[str]:
-    """What a reader should know of the labels of an output; each text follows a path."""
+    """Yield notes on the labels of an output; the caller puts the file's path before each."""
     if unix_lines(data) != data:
         yield "registered with Unix line ends and no byte order mark: Triton would take these for parts of labels"
     try:

@@ -1,7 +1,7 @@
-"""The check of a bundle's layout: whether Triton on a target would serve what lies in a folder.
+"""Check the layout of a bundle: would Triton on a target serve the models in a folder?
 
-Triton's layout is `triton/<model>/<version>/<model file>`, with an optional `triton/<model>/config.pbtxt`; `tree` says
-which files are left out of a bundle. The check reads Triton's own rules; each module names the source of its own.
+Triton's layout is `triton/<model>/<version>/<model file>`, with an optional `triton/<model>/config.pbtxt`.
+`folder_tree` says which files a bundle leaves out. The rules are Triton's own; each module names their source.
 """
 
 from __future__ import annotations
@@ -21,13 +21,20 @@ LAYOUT = "triton/<model>/<version>/<model file>"
 
 
 def check_layout(path: Path, *, target: str, runtime: Runtime | None = None) -> Bundle:
-    """Checks the folder that contains `triton` (or is named so), for Triton on `process`, `docker` or `node-pool`.
+    """Check a bundle for Triton.
 
-    `runtime` is what serves there, as far as is known: models that are too new for it are refused.
+    Args:
+        path: The folder that contains `triton`, or that folder itself.
+        target: The target that will serve it: `process`, `docker` or `node-pool`.
+        runtime: The target's Triton, as far as it is known. Models that are too new for it are refused.
 
     Raises:
         LayoutError: Triton, or the target's Triton, would refuse a model; all problems at once.
-        ValueError: the target is unknown.
+        ValueError: The target is unknown.
+
+    Example:
+        bundle = check_layout(Path("model_repository"), target="process")
+        [model.name for model in bundle.models]    # ['bidaf-9', 'digits', 'wine']
     """
     if target not in TARGETS:
         raise ValueError(f"target '{target}' is unknown; expected one of {listed(TARGETS)}")
@@ -57,13 +64,13 @@ def check_layout(path: Path, *, target: str, runtime: Runtime | None = None) -> 
 
 
 def check_files(path: Path) -> Bundle:
-    """Takes any file or folder as the bundle of a service that scores without Triton.
+    """Check any file or folder as the bundle of a service that scores without Triton.
 
-    A folder keeps its name in the bundle, as in Azure's model registry: `outputs/model.pkl` of the folder `outputs`
-    is at `<AZUREML_MODEL_DIR>/outputs/model.pkl` in the script.
+    A folder keeps its name in the bundle, as in Azure's model registry: the script finds `model.pkl` of the folder
+    `outputs` at `<AZUREML_MODEL_DIR>/outputs/model.pkl`.
 
     Raises:
-        LayoutError: the path is missing or empty, or has links that leave it, dangle or loop.
+        LayoutError: The path is missing or empty, or has links that leave it, dangle or loop.
     """
     if path.is_file():
         return Bundle(path, (), (BundleFile(path, path.name),))

@@ -1,4 +1,4 @@
-"""A registered version's manifest: its files with their hashes, the digest over them, and the models in it."""
+"""The manifest of a registered version: its files with their hashes, the digest over them, and its models."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ _MODEL_KEYS = {"name": str, "versions": list, "platform": str, "backend": str, "
 
 
 class ManifestError(ValueError):
-    """A manifest that is damaged; the message has no file name, so that the caller can put it before."""
+    """A manifest is damaged; the caller puts the file's name before the message."""
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A registered file: its path in the bundle, its size in bytes and the SHA-256 of its content in hex.
+    """A registered file.
 
-    `mtime_ns` is its time of change in the registry where that is a directory: a file with the size and time recorded
-    is taken as unchanged, any other is hashed.
+    Attributes:
+        path: Its path in the bundle.
+        size: Its size in bytes.
+        sha256: The SHA-256 of its content, in hex.
+        mtime_ns: Its time of change, where the registry is a directory. A file with this size and time counts as
+            unchanged; any other file is hashed.
     """
 
     path: str
@@ -37,7 +41,11 @@ class FileRecord:
 
 
 def hash_stream(stream: BinaryIO, sink: BinaryIO | None = None) -> tuple[int, str]:
-    """The size and SHA-256 of what a stream has left, copied to `sink` on the way, a chunk at a time."""
+    """Read a stream to its end, and copy it to `sink`.
+
+    Returns:
+        The number of bytes read and their SHA-256 in hex.
+    """
     digest, size = hashlib.sha256(), 0
     while chunk := stream.read(CHUNK):
         digest.update(chunk)
@@ -48,7 +56,7 @@ def hash_stream(stream: BinaryIO, sink: BinaryIO | None = None) -> tuple[int, st
 
 
 def digest_of(files: Iterable[FileRecord]) -> str:
-    """The digest of a bundle's content: SHA-256 over (path, size, SHA-256) of its files, sorted by path."""
+    """Compute the digest of a bundle's content: SHA-256 over (path, size, SHA-256) of its files, sorted by path."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: file.path):
         digest.update(json.dumps([file.path, file.size, file.sha256]).encode() + b"\n")
@@ -57,9 +65,9 @@ def digest_of(files: Iterable[FileRecord]) -> str:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a registered version is. `tags`, `description` and `framework` are those of its registration.
+    """A registered version, as it was registered.
 
-    `content` is where the files lie, relative to the model's folder in the registry.
+    `content` is the place of the files, relative to the model's folder in the registry.
     """
 
     name: str
@@ -74,7 +82,7 @@ class Manifest:
     framework: str
 
     def to_bytes(self) -> bytes:
-        """The manifest as the JSON that the registry keeps."""
+        """Write the manifest as the JSON that the registry keeps."""
         document = {
             "format": FORMAT,
             "name": self.name,
@@ -95,10 +103,10 @@ class Manifest:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """Parses a manifest, and checks everything in it that others rely on: whoever can write to a registry may have.
+    """Parse a manifest and check everything in it: anybody who can write to the registry may have changed it.
 
     Raises:
-        ManifestError: it is no manifest of this format, or was changed.
+        ManifestError: The data are no manifest of this format, or were changed.
     """
     try:
         document = json.loads(data)
@@ -133,10 +141,10 @@ _FIX = "restore it, or remove the version's folder and register it again"
 
 
 def properties_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The tags, the description and the framework of a manifest, or of what replaced them later.
+    """Return the tags, the description and the framework of a manifest or of `properties.json`.
 
     Raises:
-        ManifestError: they are not there, or not of their kinds.
+        ManifestError: One is missing, or not of its type.
     """
     try:
         found = {key: document[key] for key in ("tags", "description", "framework")}
@@ -149,7 +157,7 @@ def properties_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _problem(manifest: Manifest) -> str:
-    """What is wrong with a manifest: types, and names and paths that lead out of the folder they belong to."""
+    """Say what is wrong with a manifest: a type, or a name or path that leads out of its folder; "" for a sound one."""
     if not NAME.fullmatch(manifest.name) or type(manifest.version) is not int or manifest.version < 1:
         return "it has no valid name and version"
     if not re.fullmatch(rf"{manifest.version}/files|content/[0-9a-f]{{32}}", manifest.content):
@@ -172,7 +180,7 @@ def _problem(manifest: Manifest) -> str:
 
 
 def why_not_inside(path: str) -> str:
-    """Say why a file's path may lead out of its folder, or mean another file elsewhere; "" where it may not."""
+    """Say why a path may lead out of its folder, or name another file on another system; "" where it cannot."""
     if not path or any(part in ("", ".", "..") for part in path.split("/")):
         return "expected names with one '/' between them, none of them '.' or '..'"
     if "\\" in path or not path.isprintable():
@@ -181,7 +189,7 @@ def why_not_inside(path: str) -> str:
 
 
 def _clash(paths: Sequence[str]) -> str:
-    """The first path that is there twice, or is the folder of another one; "" where there is none."""
+    """Return the first path that occurs twice, or is the folder of another path; "" where there is none."""
     seen: set[str] = set()
     folders = {
         "/".join(parts[:length]) for parts in (path.split("/") for path in paths) for length in range(1, len(parts))

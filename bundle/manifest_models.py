@@ -1,4 +1,4 @@
-"""What a registered version tells of its models: their interface, and the golden inference that they are asked."""
+"""The models in a version's manifest: their interface, and the golden inference that the probe asks them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["are_current", "tells", "told"]
 
 
 def told(model: Model, bundle: Bundle) -> dict[str, Any]:
-    """Give a model as its version's manifest tells it, with a golden inference: its own or a derived one."""
+    """Describe a model for its version's manifest, with its own golden inference or a derived one."""
     document: dict[str, Any] = {**model.to_json(), "goldenReason": None, "goldenRules": RULES}
     if model.golden is None:
         if model.backend != ONNXRUNTIME or model.model_file is None:
@@ -28,12 +28,12 @@ def told(model: Model, bundle: Bundle) -> dict[str, Any]:
 
 
 def are_current(models: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the models of a registered version were told by the rules of this release."""
+    """Tell whether this release's rules described the models of a registered version."""
     return all(model.get("goldenRules") == RULES for model in models)
 
 
 def tells(registered: Sequence[Mapping[str, Any]], models: Sequence[Model]) -> bool:
-    """Whether a registered version tells its models as this release does."""
+    """Tell whether a registered version describes its models as this release does."""
 
     def interface(document: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in document.items() if not key.startswith("golden")}

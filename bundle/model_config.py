@@ -1,4 +1,4 @@
-"""A model's `config.pbtxt`, parsed with Triton's own protobuf, and the words in it."""
+"""A model's `config.pbtxt`, parsed with Triton's own protobuf messages."""
 
 from __future__ import annotations
 
@@ -19,14 +19,18 @@ ModelConfig = Any
 
 
 class ConfigError(ValueError):
-    """A configuration that does not parse; the message is one line that begins with the file."""
+    """A configuration does not parse; the message is one line that begins with the file."""
 
 
 def parse_config(source: Path, shown: str) -> ModelConfig:
-    """Parses a `config.pbtxt`; `shown` is the path that errors name, followed by line and column.
+    """Parse a `config.pbtxt`.
+
+    Args:
+        source: The file.
+        shown: The path that errors name, before line and column.
 
     Raises:
-        ConfigError: the file is no text, or no `ModelConfig` in protobuf's text format.
+        ConfigError: The file is no text, or no `ModelConfig` in protobuf's text format.
     """
     try:
         text = source.read_text(encoding="utf-8")
@@ -70,18 +74,18 @@ def _fields_of(message: str) -> Sequence[str]:
 
 
 def datatype_of(data_type: int) -> str:
-    """The protocol's name (`FP32`, `BYTES`) of a configuration's data type."""
+    """Return the protocol's name (`FP32`, `BYTES`) of a configuration's data type."""
     name = str(model_config_pb2.DataType.Name(data_type)).removeprefix("TYPE_")
     return "BYTES" if name == "STRING" else name
 
 
 def configured(datatype: str) -> str:
-    """The configuration's name (`TYPE_FP32`, `TYPE_STRING`) of a protocol's data type."""
+    """Return the configuration's name (`TYPE_FP32`, `TYPE_STRING`) of a protocol's data type."""
     return "TYPE_STRING" if datatype == "BYTES" else f"TYPE_{datatype}"
 
 
 def instance_kinds(config: ModelConfig | None) -> tuple[str, ...]:
-    """The kinds of a configuration's instance groups, each once; a group that names GPUs is of KIND_GPU."""
+    """Return the kinds of a configuration's instance groups, each once; a group that names GPUs is of KIND_GPU."""
     groups = config.instance_group if config is not None else ()
     automatic = ("KIND_AUTO", "KIND_GPU")
     return tuple(
@@ -90,5 +94,5 @@ def instance_kinds(config: ModelConfig | None) -> tuple[str, ...]:
 
 
 def kind_of(instance_group: Any) -> str:
-    """The kind of an instance group, such as `KIND_CPU`."""
+    """Return the kind of an instance group, such as `KIND_CPU`."""
     return str(model_config_pb2.ModelInstanceGroup.Kind.Name(instance_group.kind))

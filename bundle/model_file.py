@@ -1,4 +1,4 @@
-"""The model file of a version: where it is, and what to say where it is missing or wrongly named."""
+"""Find the model file of a version, or say why it is missing or wrongly named."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ _USUAL_SUFFIXES = {
 def find_model_file(
     tree: Tree, folder: str, framework: Framework, config: ModelConfig | None
 ) -> tuple[str | None, str | None]:
-    """The path of the model file in a version's folder, and the problem with it; both None where none is needed."""
+    """Find the model file in a version's folder.
+
+    Returns:
+        Its path in the bundle and the problem with it; both None where the framework needs no model file.
+    """
     configured = config.default_model_filename if config is not None else ""
     file = configured or framework.file
     if not file:
@@ -70,7 +74,7 @@ def _missing(tree: Tree, folder: str, file: str, framework: Framework, *, config
 
 
 def unrecognised(folder: str, contents: Collection[str], config: str) -> str:
-    """The line for a version's folder without a recognised model file, where no configuration names the framework."""
+    """Write the line for a version's folder in which Triton recognises no model file, without a named framework."""
     files = ", ".join(MODEL_FILES)
     where = f"in {config}" if config else "in a config.pbtxt"
     for name in sorted(contents):

@@ -1,4 +1,4 @@
-"""One model's folder: `triton/<model>/`, its configuration, its versions and their files."""
+"""Check one model's folder, `triton/<model>/`: its configuration, its versions and their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bundle.bundle_types import BundleFile, Model
 from bundle.config_rules import backend_problems, config_problems, incomplete_problems
 from bundle.folder_tree import Tree
 from bundle.frameworks import ENSEMBLE, ONNXRUNTIME, PYTHON, Framework, named, named_by_model, recognised
-from bundle.golden_file import GOLDEN_FILE, GoldenError, load
+from bundle.golden_file import GOLDEN_FILE, GoldenFileError, load
 from bundle.graph_comparison import completed_batch_size, config_tensors, graph_problems, graph_tensors
 from bundle.label_files import label_notes, unix_lines
 from bundle.model_config import CONFIG_FILE, ConfigError, ModelConfig, instance_kinds, parse_config
@@ -32,7 +32,7 @@ _STUB = "triton_python_backend_stub"
 
 @dataclass
 class ModelFolder:
-    """What the check of a model's folder found; `model` is None where its interface could not be told."""
+    """The result of checking a model's folder; `model` is None where the check cannot tell its interface."""
 
     name: str
     config: ModelConfig | None = None
@@ -41,14 +41,21 @@ class ModelFolder:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     moved: dict[str, str | None] = field(default_factory=dict)
-    """Files that are registered under another path, or (None) not at all."""
+    """By file, the path to register it under; None: do not register it."""
     added: list[BundleFile] = field(default_factory=list)
     rewritten: dict[str, bytes] = field(default_factory=dict)
-    """Files that are registered with another content."""
+    """By file, the content to register in place of its own."""
 
 
 def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = None) -> ModelFolder:
-    """Checks the folder of one model; `target` is where it is to be served, `runtime` by what, as far as is known."""
+    """Check the folder of one model.
+
+    Args:
+        tree: The bundle's files.
+        name: The model's name.
+        target: The target that will serve it.
+        runtime: The target's Triton, as far as it is known.
+    """
     folder = f"triton/{name}"
     found = ModelFolder(name)
     found.problems.extend(folder_problems(folder, name))
@@ -85,13 +92,13 @@ def check_model(tree: Tree, name: str, target: str, runtime: Runtime | None = No
         _check_versions(tree, folder, loaded, framework, target, runtime, found)
     for version in versions.versions:
         if not tree.has_files_below(f"{folder}/{version}"):
-            # Neither Git nor an object store keeps an empty folder, and Triton wants a version's folder to be there.
+            # Triton wants a version's folder, but neither Git nor an object store keeps an empty one.
             found.added.append(BundleFile(Path(os.devnull), f"{folder}/{version}/.keep"))
     return found
 
 
 def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: ModelFolder) -> bool:
-    """Reads the configuration, wherever it lies; False where there is one that does not parse."""
+    """Read the configuration, wherever it lies; return False where one does not parse."""
     beside = f"{folder}/{CONFIG_FILE}"
     places = [beside, *(f"{folder}/{version}/{CONFIG_FILE}" for version in versions)]
     configs: dict[str, ModelConfig] = {}
@@ -126,7 +133,7 @@ def _read_config(tree: Tree, folder: str, versions: tuple[int, ...], found: Mode
 
 def _framework(tree: Tree, folder: str, versions: tuple[int, ...], target: str, found: ModelFolder) -> Framework | None:
     config, shown = found.config, found.config_path
-    # Triton looks into the folder that is first by name, not by number.
+    # Triton looks into the folder whose name sorts first as a text, not as a number.
     first = f"{folder}/{min(map(str, versions))}"
     contents = {*tree.files_in(first), *tree.folders_in(first)}
     contents.update(path.removeprefix(f"{first}/") for path in tree.refused if path.startswith(f"{first}/"))
@@ -169,7 +176,10 @@ def _no_framework(config: ModelConfig, shown: str) -> str:
 
 
 def _intruders(tree: Tree, folder: str, framework: Framework, found: ModelFolder) -> Iterator[str]:
-    """What makes a model of ONNX run code of its own: the ONNX backend of target `process` is one in Python."""
+    """Yield a line for each file or parameter that would make an ONNX model run its own code.
+
+    The ONNX backend of target `process` is written in Python, so Triton would take these for the backend's.
+    """
     if framework.backend != ONNXRUNTIME:
         return
     if f"{folder}/{_STUB}" in tree.files:
@@ -218,7 +228,7 @@ def _check_versions(
         found.problems.extend(incomplete)
     if not intact:
         return
-    # What completes a configuration when it is loaded may add inputs, and a batch dimension to all of them.
+    # A backend that completes a configuration may add inputs, and a batch dimension to all of them.
     added = completes and (framework.backend == PYTHON or bool(incomplete))
     found.model = _model(found.name, loaded, framework, config, graph, model_file)
     if added:
@@ -237,7 +247,7 @@ def _check_versions(
     if golden in tree.files:
         try:
             found.model = replace(found.model, golden=load(tree.files[golden], found.model, golden))
-        except GoldenError as error:
+        except GoldenFileError as error:
             found.problems.extend(error.problems)
 
 
@@ -250,7 +260,7 @@ def _graph_problems(
         problems.extend(unserved_problems(config, found.config_path))
     if config is not None:
         problems.extend(graph_problems(config, graph, found.config_path, model_file))
-    # The other targets' ONNX Runtime is another release, and operators of a library's own are not at hand here.
+    # The other targets have another release of ONNX Runtime, and this process lacks a library's own operators.
     if not problems and target == PROCESS and not (config and config.model_operations.op_library_filename):
         problems.extend(load_problems(tree.files[model_file], model_file))
     return problems

@@ -1,4 +1,4 @@
-"""Files that a configuration names: labels, data for warm-ups and states, a Python environment."""
+"""Check the files that a configuration names: labels, data for warm-ups and states, a Python environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BYTES = {
 
 
 def named_file_problems(tree: Tree, folder: str, config: ModelConfig, shown: str) -> Iterator[str]:
-    """Yields what is wrong with the files of labels, warm-ups and initial states that a configuration names."""
+    """Yield a line for each file of labels, of a warm-up or of an initial state that is missing or too short."""
     references = [(f"output '{t.name}' names the labels file", "", t.label_filename) for t in config.output]
     for warmup in config.model_warmup:
         references += [
@@ -39,7 +39,7 @@ def named_file_problems(tree: Tree, folder: str, config: ModelConfig, shown: str
 
 
 def _warmup_problems(tree: Tree, folder: str, warmup: Any, shown: str) -> Iterator[str]:
-    """Yields which files hold too little for their input; Triton ignores what a file of numbers has beyond."""
+    """Yield a line for each file that is too short for its input; Triton ignores more numbers than it needs."""
     for name, given in sorted(warmup.inputs.items()):
         path = f"{folder}/warmup/{given.input_data_file}"
         if not warmup.batch_size or path not in tree.files or any(size < 0 for size in given.dims):
@@ -62,7 +62,7 @@ def _warmup_problems(tree: Tree, folder: str, warmup: Any, shown: str) -> Iterat
 
 
 def _strings(file: Path) -> int | None:
-    """The number of strings in a file of Triton's, or None where it is no such file."""
+    """Count the strings in a file of Triton's format; None where the file has another format."""
     data, position, count = file.read_bytes(), 0, 0
     while position + 4 <= len(data):
         position += 4 + struct.unpack_from("<I", data, position)[0]
@@ -71,7 +71,7 @@ def _strings(file: Path) -> int | None:
 
 
 def environment_problems(tree: Tree, folder: str, config: ModelConfig, shown: str, target: str) -> Iterator[str]:
-    """Yields what is wrong with the place of the Python environment that a model in Python brings."""
+    """Yield a line where Triton cannot find the Python environment that a model in Python brings."""
     place = execution_environment(config)
     subject = f"{shown}: parameter {EXECUTION_ENVIRONMENT} names '{place}'"
     if place.startswith(MODEL_DIRECTORY):

@@ -1,4 +1,4 @@
-"""A store of registered versions in an object store: a version comes into being by its manifest, written once."""
+"""A store of registered versions in an object store: writing the manifest creates the version, and succeeds once."""
 
 from __future__ import annotations
 
@@ -14,21 +14,24 @@ from bundle.version_store import MANIFEST, Staged, copy, number_of
 
 
 class ObjectStore:
-    """A store under a path of a filesystem that fsspec reaches, such as `s3`, `gs`, `abfs` or `memory`."""
+    """A store under a path of a filesystem of fsspec's, such as `s3`, `gs`, `abfs` or `memory`."""
 
     def __init__(self, filesystem: Any, root: str) -> None:
         self.filesystem = filesystem
         self.root = root.rstrip("/")
 
     def names(self) -> list[str]:
+        """List the names that have a version, sorted."""
         return sorted(name for name in self._children(self.root) if self.versions(name))
 
     def versions(self, name: str) -> list[int]:
+        """List a name's versions, ascending."""
         return sorted(
             number for number in self._numbers(name) if self.filesystem.exists(self._path(name, number, MANIFEST))
         )
 
     def next_version(self, name: str) -> int:
+        """Return the lowest number above every number in the name's folder."""
         return max(self._numbers(name), default=0) + 1
 
     def _numbers(self, name: str) -> list[int]:
@@ -46,16 +49,19 @@ class ObjectStore:
         return f"{self.root}/{name}/{version}/{file}"
 
     def read(self, name: str, version: int, file: str) -> bytes | None:
+        """Read a small file of a version's folder; None where it is missing."""
         try:
             return bytes(self.filesystem.cat_file(self._path(name, version, file)))
         except FileNotFoundError:
             return None
 
     def write(self, name: str, version: int, file: str, data: bytes) -> None:
+        """Replace a small file of a version's folder at once."""
         self.filesystem.pipe_file(self._path(name, version, file), data)
 
     @contextlib.contextmanager
     def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
+        """Copy files into the store; the context commits them as a version, or removes them at its end."""
         staged = _StagedObjects(self, name, tuple(records))
         try:
             for file, record in zip(files, records, strict=True):
@@ -67,6 +73,7 @@ class ObjectStore:
                     self.filesystem.rm(f"{self.root}/{name}/{staged.content}", recursive=True)
 
     def changes(self, manifest: Manifest) -> Iterator[Change]:
+        """Compare a version's files with its manifest, by size, and yield each difference."""
         folder = f"{self.root}/{manifest.name}/{manifest.content}"
         self.filesystem.invalidate_cache()
         found = {path.partition(f"{folder.lstrip('/')}/")[2]: info for path, info in self._find(folder).items()}
@@ -81,6 +88,7 @@ class ObjectStore:
                 yield Change(f"{folder}/{path}", "was added")
 
     def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
+        """Replace a file of a version."""
         self._put(f"{self.root}/{manifest.name}/{manifest.content}/{record.path}", source, record)
 
     def _put(self, path: str, file: BundleFile, record: FileRecord) -> None:
@@ -92,12 +100,15 @@ class ObjectStore:
         return dict(self.filesystem.find(folder, detail=True))
 
     def location(self, manifest: Manifest) -> str:
+        """Return the URL of a version's files."""
         return str(self.filesystem.unstrip_protocol(f"{self.root}/{manifest.name}/{manifest.content}"))
 
     def local_path(self, manifest: Manifest) -> None:
-        return None
+        """Return None: no version is on this machine."""
+        return
 
     def open(self, manifest: Manifest, file: str) -> Any:
+        """Open a file of a version for reading bytes."""
         return self.filesystem.open(f"{self.root}/{manifest.name}/{manifest.content}/{file}", "rb")
 
 

@@ -1,4 +1,4 @@
-"""An ONNX model against the backend that will serve it: what that lacks, and whether requests share runs."""
+"""Check an ONNX model against the backend that will serve it: settings that it lacks, and requests that share runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VOUCH = f'parameters {{ key: "{INDEPENDENT_ROWS}" value: {{ string_value: "true
 
 
 def unserved_problems(config: ModelConfig | None, shown: str) -> Iterator[str]:
-    """What the configuration asks for and the backend of target `process` does not have; `shown` is its path."""
+    """Yield a line for each setting that the backend of target `process` lacks; `shown` is the configuration's path."""
     fields = MessageToDict(config, preserving_proto_field_name=True) if config is not None else {}
     yield from (f"{shown}: {text}" for text in unserved(fields))
 
@@ -26,9 +26,16 @@ def unserved_problems(config: ModelConfig | None, shown: str) -> Iterator[str]:
 def batching_note(
     config: ModelConfig | None, source: Path, max_batch_size: int, model_file: str, target: str
 ) -> Iterator[str]:
-    """A line for a model whose graph does not prove that merged requests get their own rows back.
+    """Yield a line where the graph does not prove that merged requests get their own rows back.
 
-    The backend of target `process` then runs them one by one. NVIDIA's, which the others have, merges them.
+    The backend of target `process` then runs requests one by one. NVIDIA's backend, on the other targets, merges them.
+
+    Args:
+        config: The model's configuration.
+        source: The model file.
+        max_batch_size: The most rows of a batch.
+        model_file: The model file's path, for the line.
+        target: The target that will serve the model.
     """
     parameters = config.parameters if config is not None else {}
     vouched = INDEPENDENT_ROWS in parameters and parameters[INDEPENDENT_ROWS].string_value.lower() in TRUE
@@ -36,7 +43,7 @@ def batching_note(
         return
     complete = config is not None and bool(config.input) and bool(config.output)
     asked = config is not None and (config.HasField("dynamic_batching") or config.HasField("sequence_batching"))
-    if complete and not asked:  # Triton hands over one request at a time
+    if complete and not asked:  # then Triton gives the backend one request at a time
         return
     reason = mixing(onnx.load(str(source), load_external_data=False))
     if not reason:

@@ -1,4 +1,4 @@
-"""An ONNX graph's interface, read from its file without loading weights that lie in files of their own."""
+"""Read an ONNX graph's interface from its file, without weights that lie in other files."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ DATATYPES: dict[int, str] = {
 
 _LFS_POINTER = b"version https://git-lfs"
 _SHAPING_BYTES = 4096
-"""Initializers up to this size are kept for shape inference: shapes are computed from small ones only."""
+"""Shape inference gets initializers up to this size: shapes are computed from small ones only."""
 
 
 class GraphError(ValueError):
-    """An ONNX file that does not load; the message has no file name, so that the caller can put it before."""
+    """An ONNX file does not load; the caller puts the file's name before the message."""
 
 
 @dataclass(frozen=True)
 class GraphTensor:
-    """An input or output of a graph. `shape` has -1 for a dimension that varies, and is None where there is none."""
+    """An input or output of a graph; `shape` has -1 for a dimension that varies, and is None for an unknown rank."""
 
     name: str
     datatype: str
@@ -51,9 +51,14 @@ class GraphTensor:
 class Graph:
     """The interface of an ONNX graph.
 
-    `inputs` must be in a request; `initializers` are inputs that have a default in the file. `unsupported` has a line
-    for each input or output that is no tensor of a type and shape that Triton serves. `opset` and `ml_opset` are the
-    versions of ONNX's operators and of those of ai.onnx.ml that it was made for, `ir` that of its file format.
+    Attributes:
+        inputs: The inputs that a request must give.
+        outputs: The outputs.
+        initializers: The inputs that have a default in the file.
+        unsupported: A line for each input or output that Triton cannot serve, because of its type or shape.
+        opset: The version of ONNX's operators.
+        ml_opset: The version of the operators of ai.onnx.ml.
+        ir: The version of the file format.
     """
 
     inputs: tuple[GraphTensor, ...]
@@ -66,16 +71,16 @@ class Graph:
 
     @property
     def batches(self) -> bool:
-        """Whether the first dimension of all inputs and outputs varies: then Triton can batch requests."""
+        """Tell whether the first dimension of all inputs and outputs varies, so that Triton can batch requests."""
         tensors = (*self.inputs, *self.outputs)
         return bool(tensors) and all(tensor.shape and tensor.shape[0] == ANY_SIZE for tensor in tensors)
 
 
 def read_graph(path: Path) -> Graph:
-    """Reads the interface of the ONNX model in a file.
+    """Read the interface of the ONNX model in a file.
 
     Raises:
-        GraphError: the file is empty, truncated or no ONNX, or a file with its weights is missing or too short.
+        GraphError: The file is empty, truncated or no ONNX, or a file with its weights is missing or too short.
     """
     size = path.stat().st_size
     if size == 0:
@@ -162,7 +167,7 @@ def _inferred_outputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 
 def _weights(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor that a graph holds: initializers, and what its nodes have as attributes, in graphs in them too."""
+    """Yield every tensor of a graph: its initializers and its nodes' attributes, also in graphs within the nodes."""
     yield from graph.initializer
     for attribute in (attribute for node in graph.node for attribute in node.attribute):
         if attribute.HasField("t"):
@@ -182,7 +187,7 @@ def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
             needed[location] = max(needed.get(location, 0), end)
     for location, end in needed.items():
         file = folder / location
-        # By the name alone: the files may be links to others of the bundle, which are registered as files.
+        # The name alone counts: the file may be a link within the bundle, which is registered as a file.
         if location.startswith("/") or ".." in location.split("/"):
             yield f"has weights in '{location}', outside its folder; expected them beside it; export it again"
         elif not file.is_file():

@@ -1,4 +1,4 @@
-"""Whether a target's Triton serves an ONNX graph: its types, its shapes, its age, and whether ONNX Runtime loads it."""
+"""Check that a target's Triton serves an ONNX graph: its types, shapes and age, and that ONNX Runtime loads it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bundle.runtimes import Runtime
 
 PROCESS = "process"
 NOT_IN_PYTHON = frozenset({"BF16"})
-"""Types that the ONNX backend of target `process` has not: numpy, in which it is written, lacks them."""
+"""Types that the ONNX backend of target `process` lacks, because numpy lacks them."""
 
 
 def graph_target_problems(
     graph: Graph, config: ModelConfig | None, target: str, runtime: Runtime | None, source: Path, model_file: str
 ) -> Iterator[str]:
-    """What keeps a target's Triton from serving a graph, whatever the configuration says; one line each."""
+    """Yield a line for each reason why a target's Triton cannot serve a graph, whatever the configuration says."""
     for problem in graph.unsupported:
         yield f"{model_file}: {problem}"
     yield from _rank_problems(graph, config, source, model_file)
@@ -35,7 +35,7 @@ def graph_target_problems(
 
 
 def load_problems(source: Path, model_file: str) -> Iterator[str]:
-    """What ONNX Runtime says when it does not load a graph, in its own words."""
+    """Yield ONNX Runtime's words where it does not load a graph."""
     try:
         load_session(source, optimized=False)
     except LoadError as error:
@@ -43,7 +43,7 @@ def load_problems(source: Path, model_file: str) -> Iterator[str]:
 
 
 def _rank_problems(graph: Graph, config: ModelConfig | None, source: Path, model_file: str) -> Iterator[str]:
-    """Tensors whose number of dimensions the graph leaves open: ONNX Runtime and Triton take them for single values."""
+    """Yield a line for each tensor whose rank the graph leaves open: ONNX Runtime and Triton take it for one value."""
     single: set[str] = set()
     if config is not None and not config.max_batch_size:
         single = {tensor.name for tensor in (*config.input, *config.output) if set(tensor.dims) == {1}}
@@ -64,7 +64,7 @@ def _rank_problems(graph: Graph, config: ModelConfig | None, source: Path, model
 
 
 def _inferred_shapes(source: Path) -> dict[str, list[object]]:
-    """The shapes that ONNX Runtime infers, of its own operators too; it says [] where it infers none."""
+    """Return the shapes that ONNX Runtime infers, also for its own operators; [] where it infers none."""
     try:
         session = load_session(source, optimized=False)
     except LoadError:

@@ -1,7 +1,7 @@
-"""What the ONNX backend of target `process` cannot serve, though NVIDIA's, which the other targets have, can.
+"""The limits of the ONNX backend of target `process`, which NVIDIA's backend on the other targets does not have.
 
-The backend has this file too, as a link, `targets/process/backends/onnxruntime/backend_limits.py`: preview and backend
-say the same.
+The backend has this file too, by the link `targets/process/backends/onnxruntime/backend_limits.py`, so that preview and
+backend say the same.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 __all__ = ["INDEPENDENT_ROWS", "SERVED_TYPES", "TRUE", "unserved"]
 
-# The parameter by which a model's author vouches for what its graph does not prove: requests may share a run.
+# With this parameter a model's author vouches that requests may share a run, where the graph does not prove it.
 INDEPENDENT_ROWS = "independent_rows"
 TRUE = ("1", "true")
 
-# ONNX Runtime's types of tensors, and the configuration's.
+# ONNX Runtime's types of tensors, and the configuration's types.
 SERVED_TYPES = {
     "tensor(bool)": "TYPE_BOOL",
     "tensor(uint8)": "TYPE_UINT8",
@@ -34,7 +34,7 @@ SERVED_TYPES = {
 
 
 def unserved(config: Mapping[str, Any]) -> Iterator[str]:
-    """What a configuration asks for that the backend does not have; `config` is Triton's `ModelConfig` as JSON."""
+    """Yield a line for each setting that the backend lacks; `config` is Triton's `ModelConfig` as JSON."""
     elsewhere = "not on target process; choose docker or node-pool, or remove it"
     if config.get("sequence_batching", {}).get("state"):
         yield f"sequence_batching.state (implicit state) is {elsewhere}"

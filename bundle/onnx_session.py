@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in the version that target `process` serves with: see `environment/curated.yaml`."""
+"""Load models with ONNX Runtime on the CPU, in the version of target `process`: see `environment/curated.yaml`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnxruntime
 
-# The runtime's words, and what helps against what they tell. Other causes have no advice that would fit all of them.
+# The runtime's words and the advice against their cause. Other words have several causes, so no advice fits them.
 _ADVICE = (
     (
         re.compile(r"No Op registered for|is not a registered function/op|NOT_IMPLEMENTED|Could not find an implement"),
@@ -22,19 +22,23 @@ _ADVICE = (
 
 
 class LoadError(ValueError):
-    """A model that ONNX Runtime does not load; the message is its reason in full, in one line."""
+    """ONNX Runtime does not load a model; the message is its whole reason in one line."""
 
     @property
     def advice(self) -> str:
-        """What helps, to follow the reason; empty where the reason is not a known one."""
+        """Return the advice that follows the reason; "" for an unknown reason."""
         return next((advice for words, advice in _ADVICE if words.search(str(self))), "")
 
 
 def load_session(path: Path, *, optimized: bool = True) -> onnxruntime.InferenceSession:
-    """Loads the ONNX model in a file; without optimizations, which take a while, it is good for a look.
+    """Load the ONNX model in a file.
+
+    Args:
+        path: The file.
+        optimized: Whether to optimize the graph, which takes a while. Checks need no optimized graph.
 
     Raises:
-        LoadError: ONNX Runtime refuses it.
+        LoadError: ONNX Runtime refuses the model.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

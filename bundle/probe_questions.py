@@ -1,4 +1,4 @@
-"""What a readiness probe asks of a registered bundle's models."""
+"""The questions that a readiness probe asks the models of a registered bundle."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["declared_versions", "without_golden"]
 
 
 def declared_versions(registered: Registered) -> list[dict[str, Any]]:
-    """The declared model versions in the form of `serving.probing.probe`.
+    """List the declared model versions in the form of `serving.probing.probe`.
 
-    Interface and golden inference are the newest version's: the one that answers a request without a version.
+    Only the newest version gets the interface and the golden inference: it answers a request without a version.
     """
     versions = []
     for model in registered.models:
@@ -24,7 +24,7 @@ def declared_versions(registered: Registered) -> list[dict[str, Any]]:
 
 
 def without_golden(registered: Registered) -> list[str]:
-    """A line for each model that no golden inference is asked of, with the reason."""
+    """Write a line, with the reason, for each model that the probe asks no golden inference."""
     return [
         f"{registered.model_id}: no golden inference is asked of '{model['name']}': {model['goldenReason']}; put a "
         f"golden.json into triton/{model['name']}"

@@ -1,4 +1,4 @@
-"""What a check finds wrong: every problem at once, each in one line."""
+"""The error of a bundle's check, with every problem at once, and words for the lines of its problems."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from common.errors import UserError
 
 
 class LayoutError(UserError):
-    """A bundle that Triton, or the target's Triton, would refuse.
+    """Triton, or the target's Triton, would refuse a bundle.
 
-    `problems` has one line each: the file, what is wrong, what was expected, the fix.
+    `problems` has one line for each problem: the file, what is wrong, what was expected, the fix.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -20,11 +20,11 @@ class LayoutError(UserError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the known word that is nearest to a mistyped one, else an empty string."""
+    """Write `; did you mean 'x'?` with the known word that is nearest to a mistyped one; "" where none is near."""
     matches = difflib.get_close_matches(word, sorted(set(known)), n=1)
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def listed(words: Iterable[object]) -> str:
-    """Words joined by commas, or `none`."""
+    """Join words by commas; `none` where there are no words."""
     return ", ".join(str(word) for word in words) or "none"

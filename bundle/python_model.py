@@ -1,4 +1,4 @@
-"""A model in Python, `model.py`: read without running it."""
+"""Read a model in Python, `model.py`, without running it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 CLASS = "TritonPythonModel"
 COMPLETES = "auto_complete_config"
 NEWEST = (3, 12)
-"""The Python of NVIDIA's image: an older one, which knows less syntax, is no judge of what that one reads."""
+"""The Python of NVIDIA's image. An older Python knows less syntax, so it cannot tell what this one refuses."""
 
 
 class PythonModelError(ValueError):
-    """A `model.py` that Triton's Python backend cannot import; the message has no file name.
+    """Triton's Python backend cannot import a `model.py`; the caller puts the file's name before the message.
 
-    `certain`: whether the Python that serves would say so too, as far as can be told here.
+    `certain` tells whether the Python that serves the model certainly refuses it too.
     """
 
     def __init__(self, message: str, *, certain: bool = True) -> None:
@@ -28,16 +28,16 @@ class PythonModelError(ValueError):
 
 @dataclass(frozen=True)
 class PythonModel:
-    """What a `model.py` says of itself: whether it may complete its configuration when it is loaded."""
+    """The facts about a `model.py`; `completes` tells whether it may complete its configuration at its start."""
 
     completes: bool
 
 
 def read_python_model(path: Path, target: str) -> PythonModel:
-    """Reads a model in Python.
+    """Read a model in Python, for a target.
 
     Raises:
-        PythonModelError: it has a mistake of syntax, or no class that Triton looks for.
+        PythonModelError: The file has a syntax error, or lacks the class that Triton looks for.
     """
     source = path.read_bytes()
     try:
@@ -62,7 +62,7 @@ def read_python_model(path: Path, target: str) -> PythonModel:
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:
-    """The names that a module, or a class or function in it, may bind; `*` where it imports what is not named."""
+    """Yield the names that a module, or a class or function in it, may bind; `*` for an import of all names."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name

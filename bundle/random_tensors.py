@@ -1,4 +1,4 @@
-"""Random tensors of every type of Triton's, and their values in JSON."""
+"""Random tensors of all of Triton's types, and their values in JSON."""
 
 from __future__ import annotations
 
@@ -23,13 +23,20 @@ _TYPES: dict[str, Any] = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
-    "BF16": np.float32,  # numpy has no such type: its numbers are exact in this one
+    "BF16": np.float32,  # numpy lacks the type; float32 holds its numbers exactly
     "BYTES": np.object_,
 }
 
 
 def random_values(random: np.random.Generator, datatype: str, shape: tuple[int, ...], *, words: bool = True) -> Array:
-    """Floats from 0 to 1 with three decimals, integers 0 and 1; texts are words, or the digits 0 and 1."""
+    """Make a random tensor: floats from 0 to 1 with three decimals, integers 0 and 1, words, or the digits 0 and 1.
+
+    Args:
+        random: The source of random numbers.
+        datatype: The protocol's name of the type.
+        shape: The tensor's shape.
+        words: Whether texts are words; otherwise they are digits.
+    """
     kind = np.dtype(_TYPES[datatype])
     if datatype == "BYTES":
         chosen = random.integers(0, len(WORDS) if words else 2, shape)
@@ -42,10 +49,10 @@ def random_values(random: np.random.Generator, datatype: str, shape: tuple[int, 
 
 
 def to_json(name: str, datatype: str, array: Array) -> dict[str, Any]:
-    """A tensor in the JSON of Triton's HTTP protocol."""
+    """Write a tensor in the JSON of Triton's HTTP protocol."""
     data: list[Any] = array.reshape(-1).tolist()
     if datatype == "FP32":
-        # The shortest decimals that give the same single-precision number.
+        # The shortest decimals that mean the same single-precision number.
         data = [float(str(value)) for value in array.reshape(-1)]
     elif datatype == "BYTES":
         data = [value.decode() if isinstance(value, bytes) else str(value) for value in data]

@@ -56,11 +56,11 @@ from common.redaction import redacted
 
 _OTHER_CONTENT = "has other content than was registered"
 _ATTEMPTS = 100
-"""Bounds the tries for a number while others register under the same name."""
+"""The most tries for a version's number while others register under the same name."""
 
 
 class RegistryError(UserError):
-    """A model that cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
+    """A model cannot be registered or read; the message is one line: what is wrong, what was expected, the fix."""
 
     def __init__(self, text: str) -> None:
         super().__init__(redacted(text))
@@ -70,8 +70,16 @@ class RegistryError(UserError):
 class Registered:
     """A registered version.
 
-    `path` is the folder with its files, a path or a URL; it contains `triton` where the bundle has Triton's layout.
-    `models` are JSON objects, see `Model.to_json`; `goldenReason` says why a model has no golden inference.
+    Attributes:
+        name: The model's name.
+        version: The version's number.
+        digest: The digest of its content.
+        path: The folder with its files, a path or a URL. It contains `triton` where the bundle has Triton's layout.
+        models: Its models as JSON objects, see `Model.to_json`; `goldenReason` says why one has no golden inference.
+        tags: Its tags.
+        description: Its description.
+        framework: Its framework, as the user names it.
+        manifest: The manifest of its registration.
     """
 
     name: str
@@ -86,7 +94,7 @@ class Registered:
 
     @property
     def summary(self) -> list[dict[str, Any]]:
-        """Its models for people and other stacks: name, versions, platform, or the backend where Triton has no name."""
+        """Describe its models for people and other stacks: name, versions, and platform (or backend without one)."""
         return [
             {"name": model["name"], "versions": model["versions"], "platform": model["platform"] or model["backend"]}
             for model in self.models
@@ -94,14 +102,19 @@ class Registered:
 
     @property
     def model_id(self) -> str:
-        """`name:version`, as Azure writes a registered model."""
+        """Return `name:version`, as Azure writes a registered model."""
         return f"{self.name}:{self.version}"
 
 
 class Registry:
-    """A registry at a URL that fsspec knows: a path or `file://`, `s3://`, `gs://`, `abfs://`, `memory://`.
+    """A registry in a directory or an object store; the module's head shows its files and an example.
 
-    `cache` is the directory that `local_path` downloads to; a registry in a directory needs none.
+    Args:
+        url: A path, or a URL that fsspec knows: `file://`, `s3://`, `gs://`, `abfs://`, `memory://`.
+        cache: The directory that `local_path` downloads to. A registry in a directory needs none.
+
+    Raises:
+        RegistryError: fsspec does not know the URL, or lacks the package for it.
     """
 
     def __init__(self, url: str, *, cache: Path | None = None) -> None:
@@ -125,12 +138,19 @@ class Registry:
         description: str = "",
         framework: str = "",
     ) -> Registered:
-        """Registers a bundle, or finds the version that has its content already; a damaged file of that is restored.
+        """Register a bundle, or find the version that has its content already and restore its damaged files.
 
-        An ONNX model without a golden inference of its own gets a derived one.
+        An ONNX model without its own golden inference gets a derived one.
+
+        Args:
+            name: The model's name.
+            bundle: The checked bundle.
+            tags: The version's tags.
+            description: The version's description.
+            framework: The version's framework, as the user names it.
 
         Raises:
-            RegistryError: the name is not valid, a file changed meanwhile, or the registry cannot be written.
+            RegistryError: The name is not valid, a file changed meanwhile, or the registry cannot be written.
         """
         _require_name(name)
         properties = {"tags": dict(tags or {}), "description": description, "framework": framework}
@@ -147,7 +167,7 @@ class Registry:
         manifest = self._manifest(name, version)
         damaged = list(self._store.changes(manifest))
         if any(change.record is None for change in damaged):
-            return  # the files one too many are told by whoever reads the version
+            return  # `get` reports the added files
         sources = {file.path: file for file in bundle.files}
         for change in damaged:
             if change.record is not None:
@@ -165,7 +185,7 @@ class Registry:
         with self._store.stage(name, bundle.files, records) as staged:
             for _ in range(_ATTEMPTS):
                 version = self._store.next_version(name)
-                # Looked up after the number was chosen: who commits it knows that no version below has this content.
+                # Look after choosing the number: then no version below it has this content when it is committed.
                 registered = self._version_of(name, digest)
                 if registered is not None:
                     return self._found(name, registered, bundle, properties)
@@ -202,20 +222,24 @@ class Registry:
         return replace(found, **properties)
 
     def get(self, name: str, version: int | None = None) -> Registered:
-        """A registered version, or the latest one; its files are checked (see the module).
+        """Get a registered version, and check its files as the module's head says.
+
+        Args:
+            name: The model's name.
+            version: The version's number; by default the latest one.
 
         Raises:
-            RegistryError: the name or the version is not registered, or a registered file was changed.
+            RegistryError: The name or the version is not registered, or a registered file was changed.
         """
         registered = self._registered(self._lookup(name, version))
         self._require_unchanged(registered)
         return registered
 
     def with_digest(self, name: str, digest: str) -> Registered:
-        """The registered version that has a content.
+        """Get the registered version with this digest.
 
         Raises:
-            RegistryError: no version of that name has it, or a registered file was changed.
+            RegistryError: No version of that name has it, or a registered file was changed.
         """
         _require_name(name)
         with self._errors():
@@ -225,13 +249,17 @@ class Registry:
         return self.get(name, version)
 
     def lay_out(self, registered: Registered, folder: Path, target: Path) -> None:
-        """Copies a version's files from `folder`, which `local_path` gave, to `target`, and hashes what was copied.
+        """Copy a version's files, and hash the copies.
 
-        Whoever serves from the copy may write to it: the version stays as it is. Files that `target` has as registered
-        are kept.
+        The server of the copy may write to it: the version stays unchanged.
+
+        Args:
+            registered: The version.
+            folder: The folder that `local_path` returned for it.
+            target: The folder to copy to. Its files that are as registered stay.
 
         Raises:
-            RegistryError: a file was changed or removed; the message names it.
+            RegistryError: A file was changed or removed; the message names it.
         """
         manifest = registered.manifest
         with self._errors():
@@ -239,12 +267,13 @@ class Registry:
                 raise RegistryError(_changed(manifest, change, download=self._store.local_path(manifest) is None))
 
     def local_path(self, registered: Registered) -> Path:
-        """The folder with a version's files on this machine; those of an object store are downloaded and verified.
+        """Return the folder with a version's files on this machine.
 
-        A download that lacks a file, or has one of another size, is replaced.
+        The files of an object store are downloaded and hashed. A download in which a file is missing, or has another
+        size, is replaced.
 
         Raises:
-            RegistryError: a file differs from what was registered, or there is no cache to download to.
+            RegistryError: A file differs from its registration, or there is no cache to download to.
         """
         manifest = registered.manifest
         local = self._store.local_path(manifest)
@@ -275,7 +304,7 @@ class Registry:
                 if found != (record.size, record.sha256):
                     change = Change(f"{self._store.location(manifest)}/{record.path}", _OTHER_CONTENT, record)
                     raise RegistryError(_changed(manifest, change))
-            with contextlib.suppress(FileExistsError, OSError):  # another download of the same was faster
+            with contextlib.suppress(OSError):  # another download of the same version was faster
                 folder.rename(target)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -364,7 +393,7 @@ def _changed(manifest: Manifest, change: Change, *, download: bool = False) -> s
 
 
 def _without_times(manifest: Manifest) -> Manifest:
-    """A manifest for a copy, whose times are its own."""
+    """Return the manifest for a copy: a copy's files have their own times of change."""
     return replace(manifest, files=tuple(replace(record, mtime_ns=None) for record in manifest.files))
 
 
@@ -378,7 +407,7 @@ def _require_name(name: str) -> None:
 
 
 def content_digest(bundle: Bundle) -> str:
-    """The digest that a bundle's version has, or would have, in a registry."""
+    """Compute the digest that a bundle's version has, or would have, in a registry."""
     return digest_of(tuple(_record(file) for file in bundle.files))
 
 

@@ -1,4 +1,4 @@
-"""The two shapes of a tensor that a configuration reshapes: what clients send and get, and what the model has.
+"""The two shapes of a tensor that a configuration reshapes: the clients' shape and the model's.
 
 The rules are those of `InferenceRequest::Normalize` and `InferenceResponse::Output::Reshape` in Triton's core: the
 batch dimension stays, and sizes that vary keep their order.
@@ -12,14 +12,14 @@ from bundle.bundle_types import ANY_SIZE, Tensor
 
 
 def model_shape(tensor: Tensor, shape: Sequence[int], *, batched: bool) -> tuple[int, ...]:
-    """The shape in the model of a tensor that clients give a shape."""
+    """Return the model's shape of a tensor to which clients give a shape."""
     if tensor.reshape is None:
         return tuple(shape)
     return _reshaped(shape, _dims(tensor, batched=batched), tensor.reshape, batched=batched)
 
 
 def client_shape(tensor: Tensor, shape: Sequence[int], *, batched: bool) -> tuple[int, ...]:
-    """The shape that clients get of a tensor that the model gives a shape."""
+    """Return the clients' shape of a tensor to which the model gives a shape."""
     if tensor.reshape is None:
         return tuple(shape) or (1,)  # Triton has no tensor without dimensions
     return _reshaped(shape, tensor.reshape, _dims(tensor, batched=batched), batched=batched)

@@ -1,7 +1,7 @@
-"""What serves a target's models, and up to where: releases of Triton and the ONNX Runtime that each has.
+"""The releases of Triton, the ONNX Runtime in each, and the newest models that each ONNX Runtime loads.
 
-NVIDIA's table of ONNX Runtime by release is in `docs/introduction/compatibility.md` of triton-inference-server/server;
-the limits of each ONNX Runtime were found by loading models with it.
+NVIDIA's table of ONNX Runtime by release is in `docs/introduction/compatibility.md` of triton-inference-server/server.
+The limits of each ONNX Runtime come from loading models with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bundle.onnx_graph import Graph
 
 
 class Limits(NamedTuple):
-    """The highest versions that an ONNX Runtime loads: of ONNX's opset, of its file format (IR), of ai.onnx.ml."""
+    """The highest versions that an ONNX Runtime loads: of ONNX's opset, of its file format (IR) and of ai.onnx.ml."""
 
     opset: int
     ir: int
@@ -45,18 +45,18 @@ RELEASES = {
     "1.24": ("26.02", "26.03", "26.04", "26.05", "26.06"),
     "1.27": ("26.07",),
 }
-"""NVIDIA's releases by the ONNX Runtime in them; 25.08 has one from before its release."""
+"""NVIDIA's releases by the ONNX Runtime in them; 25.08 is missing, as it has an unreleased ONNX Runtime."""
 
 _FIELDS_SINCE = (
     ("model_metrics", "24.12", lambda config: config.HasField("model_metrics")),
     ("max_inflight_requests", "25.12", lambda config: bool(config.ensemble_scheduling.max_inflight_requests)),
 )
-"""Fields of a configuration that older releases do not parse."""
+"""The fields of a configuration that older releases do not parse."""
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A target's Triton: how it is called, its release (`24.12`; empty: not known) and its ONNX Runtime (`1.20`)."""
+    """A target's Triton: its name for people, its release (`24.12`) and its ONNX Runtime (`1.20`); "" if unknown."""
 
     name: str
     release: str = ""
@@ -64,11 +64,11 @@ class Runtime:
 
     @classmethod
     def of_release(cls, name: str, release: str) -> Runtime:
-        """The Triton of one of NVIDIA's images."""
+        """Return the Triton of one of NVIDIA's images."""
         return cls(name, release, next((version for version, held in RELEASES.items() if release in held), ""))
 
     def config_problems(self, config: ModelConfig, shown: str) -> Iterator[str]:
-        """Fields of a configuration that this release does not know."""
+        """Yield a line for each field of a configuration that this release does not know."""
         for field, since, is_set in _FIELDS_SINCE:
             if self.release and self.release < since and is_set(config):
                 yield (
@@ -77,7 +77,7 @@ class Runtime:
                 )
 
     def graph_problems(self, graph: Graph, model_file: str) -> Iterator[str]:
-        """A graph that is too new for this ONNX Runtime, in one line."""
+        """Yield a line where a graph is too new for this ONNX Runtime."""
         limits = LIMITS.get(self.onnx_runtime)
         if limits is None:
             return

@@ -1,4 +1,4 @@
-"""What Triton's core refuses in the settings of a model's scheduler: batches, priorities, sequences, batch inputs.
+"""Check the settings of a model's scheduler as Triton's core does: batches, priorities, sequences, batch inputs.
 
 The rules are those of `ValidateModelConfig`, `GetBooleanSequenceControlProperties`, `GetTypedSequenceControlProperties`
 and `ValidateBatchIO` in Triton's core (`src/model_config_utils.cc`).
@@ -22,7 +22,7 @@ _BATCH_INPUT_TYPES = ("TYPE_INT32", "TYPE_FP32")
 
 
 def scheduling_problems(config: ModelConfig, shown: str) -> Iterator[str]:
-    """What Triton refuses in a configuration's schedulers; one line each."""
+    """Yield a line for each mistake that Triton refuses in a configuration's schedulers."""
     yield from _batch_size_problems(config, shown)
     yield from _priority_problems(config.dynamic_batching, shown)
     if config.HasField("sequence_batching"):

@@ -1,4 +1,4 @@
-"""What Triton's sequence batcher adds to a request: a correlation id, and the inputs that it fills itself."""
+"""Triton's sequence batcher: the correlation id of a request, and the inputs that the batcher fills."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from bundle.bundle_types import Fed, Sequences
 from bundle.model_config import ModelConfig, datatype_of
 
 CORRELATION_ID = 1_414_678_867
-"""The correlation id of derived golden inferences: an arbitrary one, which fits every type that an id may have."""
+"""The correlation id of derived golden inferences: an arbitrary number that fits every type of id."""
 
 _CONTROL = model_config_pb2.ModelSequenceBatching.Control
 
 
 def read_sequences(config: ModelConfig | None) -> Sequences | None:
-    """The sequence batcher of a configuration; None where it has none."""
+    """Read the sequence batcher of a configuration; None where it has none."""
     if config is None or not config.HasField("sequence_batching"):
         return None
     batcher = config.sequence_batching
@@ -37,7 +37,7 @@ def _controls(batcher: Any, correlation_id: int | str) -> Iterator[Fed]:
             if control.kind == _CONTROL.CONTROL_SEQUENCE_CORRID:
                 yield Fed(given.name, datatype_of(control.data_type), (1,), correlation_id)
                 continue
-            # The request starts and ends its sequence, and is there: every control says true.
+            # The request starts and ends its sequence and is no padding, so every control is true.
             for datatype, pair in (
                 ("INT32", control.int32_false_true),
                 ("FP32", control.fp32_false_true),

@@ -1,7 +1,8 @@
-"""Names that reach a shell: Triton's Python backend starts its processes by `bash -c`, with nothing quoted.
+"""Check names that reach a shell: Triton's Python backend starts its processes by `bash -c` and quotes nothing.
 
-On that command line stand the paths of the server, of the model repository and of the model file, and the names of the
-model and its instances (`src/stub_launcher.cc` of the Python backend). What is not plain there is executed, or breaks.
+The command line contains the paths of the server, of the model repository and of the model file, and the names of the
+model and its instances (`src/stub_launcher.cc` of the Python backend). The shell executes special characters there, or
+fails on them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MODEL_DIRECTORY = "$$TRITON_MODEL_DIRECTORY"
 
 
 def folder_problems(folder: str, name: str) -> Iterator[str]:
-    """What is wrong with the name of a model's folder."""
+    """Yield a line where the name of a model's folder has special characters."""
     if _NOT_PLAIN.search(name):
         yield (
             f"{folder}: the name has {_characters(name)}; expected letters of ASCII, digits, '.', '_' and '-' alone, "
@@ -29,7 +30,7 @@ def folder_problems(folder: str, name: str) -> Iterator[str]:
 
 
 def setting_problems(config: ModelConfig, shown: str) -> Iterator[str]:
-    """What is wrong with names in a configuration that reach the command line."""
+    """Yield a line for each name in a configuration that reaches the command line and has special characters."""
     named = [("default_model_filename", config.default_model_filename)]
     named += [(f"cc_model_filenames['{key}']", file) for key, file in sorted(config.cc_model_filenames.items())]
     named += [("the name of an instance_group", group.name) for group in config.instance_group]
@@ -45,17 +46,17 @@ def setting_problems(config: ModelConfig, shown: str) -> Iterator[str]:
 
 
 def has_execution_environment(config: ModelConfig) -> bool:
-    """Whether a model brings the Python environment that its backend is to activate."""
+    """Tell whether a model brings a Python environment for its backend to activate."""
     return EXECUTION_ENVIRONMENT in config.parameters
 
 
 def execution_environment(config: ModelConfig) -> str:
-    """Where that environment is, as the configuration says it; an empty text where it says nothing."""
+    """Return the place of that environment as the configuration writes it; "" where it names none."""
     return config.parameters[EXECUTION_ENVIRONMENT].string_value if has_execution_environment(config) else ""
 
 
 def plain(name: str) -> str:
-    """A name like this one that has nothing but plain characters."""
+    """Make a similar name of plain characters alone."""
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     return _NOT_PLAIN.sub("_", letters).strip("_") or "model"
 

@@ -1,4 +1,4 @@
-"""Triton's own words for models that it gives up, from the lines of its log."""
+"""Find in Triton's log its own words for models that it gives up."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterable
 
 _LIMIT = 2000
-"""Longer words lose their middle: a traceback has its point at its end."""
+"""Longer words lose their middle, because a traceback's last line matters most."""
 
 _FAILED = re.compile(r"E\d{4} [^\]]*\] \"?(?P<words>(failed to load '|Poll failed for model directory ').*?)\"?")
-# What this file of Triton's core logs as an error are configurations and ensembles that it does not even try to load.
+# This file of Triton's core logs an error for a configuration or an ensemble that Triton does not even try to load.
 _REFUSED = re.compile(r"E\d{4} [^\]]* model_repository_manager\.cc:\d+\] \"?(?P<words>.*?)\"?")
 
 
 def failed_loads(log: Iterable[str]) -> list[str]:
-    """What Triton says of each model that it gave up, in one line each; it tries no model twice."""
+    """Return Triton's words for each model that it gave up, a line each; it tries no model twice."""
     return _words(log, _FAILED, _REFUSED)
 
 
 def refusals(log: Iterable[str]) -> list[str]:
-    """What it says of those that it refused when it read its repository: its index has no reason for them."""
+    """Return Triton's words for each model that it refused while reading the repository: its index has no reason."""
     return _words(log, _REFUSED)
 
 

@@ -1,15 +1,18 @@
-"""Object stores as Triton names them: it reads model repositories from S3, Google Cloud Storage and Azure itself."""
+"""URLs of object stores in Triton's form: Triton itself reads repositories from S3, Google Cloud Storage and Azure."""
 
 import re
 
 __all__ = ["repository_url", "triton_url"]
 
-# What fsspec reads for Azure Data Lake; Triton wants the account first.
+# fsspec's URL of Azure Data Lake; Triton wants the account first.
 _AZURE = re.compile(r"abfss?://(?P<container>[^@/]+)@(?P<account>[^./]+)\.dfs\.core\.windows\.net(?P<path>(/.*)?)")
 
 
 def triton_url(url: str) -> str | None:
-    """A registry's URL in Triton's form (`s3://`, `gs://`, `as://<account>/<container>/...`); None without one."""
+    """Write a registry's URL in Triton's form; None where Triton cannot read the store.
+
+    The forms are `s3://...`, `gs://...` and `as://<account>/<container>/...`.
+    """
     if re.match(r"(s3|gs)://[^/]+", url):
         return url
     if azure := _AZURE.fullmatch(url):
@@ -18,11 +21,15 @@ def triton_url(url: str) -> str | None:
 
 
 def repository_url(registry: str, name: str, content: str) -> str:
-    """Triton's model repository of a registered bundle; `content` is its manifest's.
+    """Return the URL of a registered bundle's model repository.
 
-    From the registry's URL as the settings have it: the one that a filesystem gives back has lost Azure's account.
+    Args:
+        registry: The registry's URL in the settings: the URL that a filesystem gives back lacks Azure's account.
+        name: The bundle's name.
+        content: The `content` of its manifest.
 
-    Raises `ValueError` where Triton cannot read such a store.
+    Raises:
+        ValueError: Triton cannot read such a store.
     """
     url = triton_url(registry)
     if url is None:

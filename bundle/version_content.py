@@ -1,4 +1,4 @@
-"""A version's files in a folder: compared with what was registered, and copied out of it, hashed on the way."""
+"""A registered version's files in a folder: compare them with the manifest, and copy them with a check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ __all__ = ["Change", "changes", "copy_out"]
 
 @dataclass(frozen=True)
 class Change:
-    """A file that is not as it was registered, and how; `record` is what it should be, None for one too many."""
+    """A file that differs from its registration.
+
+    Attributes:
+        path: The file.
+        what: What is wrong with it.
+        record: What was registered; None for a file that somebody added.
+    """
 
     path: str
     what: str
@@ -28,7 +34,7 @@ class Change:
 
 
 def changes(folder: Path, manifest: Manifest) -> Iterator[Change]:
-    """Yield what differs between a folder and a manifest.
+    """Compare a folder with a manifest, and yield each difference.
 
     A file with the recorded size and time of change counts as unchanged; where no time is recorded, the size is enough.
     Any other file is hashed.
@@ -45,11 +51,11 @@ def changes(folder: Path, manifest: Manifest) -> Iterator[Change]:
 
 
 def copy_out(folder: Path, manifest: Manifest, target: Path) -> Iterator[Change]:
-    """Copy the files of a version to `target`, and yield those whose copy is not what was registered.
+    """Copy the files of a version to `target`, and yield each file whose copy differs from its registration.
 
-    Each copy belongs to whoever asked for it: its owner may write to it, and that never reaches the version. Files that
-    are as registered in `target` already stay; what is there besides is left alone. The copy is hashed, not the
-    original, so what was checked is what will be read. File systems that can share blocks (Btrfs, XFS) copy none.
+    The caller may write to its copy: the version never changes. A file of `target` that is as registered stays, and
+    files that belong to no version are left alone. The check hashes the copy and not the original, because the service
+    reads the copy. File systems that share blocks (Btrfs, XFS) copy no data.
     """
     for record in manifest.files:
         copy = target / record.path
@@ -73,7 +79,7 @@ def _copy(original: Path, copy: Path) -> None:
         try:
             while left > 0 and (copied := os.copy_file_range(source.fileno(), sink.fileno(), left)):
                 left -= copied
-        except OSError:  # a pair of file systems that cannot: read and written instead
+        except OSError:  # this pair of file systems cannot: read and write instead
             source.seek(0)
             sink.seek(0)
             sink.truncate()
@@ -94,7 +100,7 @@ def _difference(file: Path, record: FileRecord, *, thorough: bool) -> str | None
 
 
 def _files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The files of a folder by their paths in it; linked folders count as files, because a version has no links."""
+    """Yield a folder's files with their paths in it; a linked folder counts as a file: a version has no links."""
     for base, folders, files in os.walk(folder):
         linked = [name for name in folders if Path(base, name).is_symlink()]
         folders[:] = [name for name in folders if not is_junk(name)]

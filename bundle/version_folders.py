@@ -1,7 +1,7 @@
-"""The version folders of a model, and those that Triton's version policy loads.
+"""Find the version folders of a model, and the versions that Triton's version policy loads.
 
-The rules are those of `VersionsToLoad` in Triton's core (`src/model_repository_manager/model_lifecycle.cc`): folders
-named by a number without leading zeros; by default the latest one is loaded.
+The rules are those of `VersionsToLoad` in Triton's core (`src/model_repository_manager/model_lifecycle.cc`): a version
+folder's name is a number without leading zeros, and by default Triton loads the latest version.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bundle.problems import listed
 
 HIGHEST = 2**63 - 1
 OTHER_FOLDERS = frozenset({"warmup", "initial_state", "configs"})
-"""Folders beside the versions that Triton knows and that are no version."""
+"""The folders beside the versions that Triton uses otherwise."""
 
 _NUMBER = re.compile(r"[1-9][0-9]*")
 _STARTS_AS_NUMBER = re.compile(r"\s*[+-]?[0-9]")
@@ -25,14 +25,14 @@ _STARTS_AS_NUMBER = re.compile(r"\s*[+-]?[0-9]")
 
 @dataclass(frozen=True)
 class VersionFolders:
-    """The versions found in a model's folder, ascending, and what is wrong with other folders there."""
+    """The versions in a model's folder, ascending, and a line for each wrong folder."""
 
     versions: tuple[int, ...]
     problems: tuple[str, ...]
 
 
 def find_versions(tree: Tree, folder: str) -> VersionFolders:
-    """Finds the version folders of the model whose folder is given by its path in the bundle."""
+    """Find the version folders of a model; `folder` is the path of the model's folder in the bundle."""
     versions: list[int] = []
     problems: list[str] = []
     for name in tree.folders_in(folder):
@@ -82,13 +82,13 @@ def _no_version(tree: Tree, folder: str) -> Iterator[str]:
 
 
 def absent_versions(versions: tuple[int, ...], config: ModelConfig | None) -> tuple[int, ...]:
-    """The versions that the configuration's policy names and that are not there: Triton loads the others."""
+    """Return the versions that the configuration's policy names and that are missing: Triton loads the others."""
     named = config.version_policy.specific.versions if config is not None else ()
     return tuple(sorted(set(named) - set(versions)))
 
 
 def loaded_versions(versions: tuple[int, ...], config: ModelConfig | None) -> tuple[int, ...]:
-    """The versions that Triton loads, ascending: those of the configuration's policy, or the latest one."""
+    """Return the versions that Triton loads, ascending: by the configuration's policy, or the latest one."""
     policy = config.version_policy if config is not None else None
     choice = policy.WhichOneof("policy_choice") if policy is not None else None
     if policy is None or choice is None:

@@ -1,12 +1,12 @@
-"""Where registered versions are kept: in a directory, or in an object store that fsspec reaches.
+"""The protocol of a store of registered versions: a directory, or an object store that fsspec reaches.
 
-Both keep `<registry>/<name>/<version>/manifest.json`, which makes a version registered, and give it into being at once:
+The file `<registry>/<name>/<version>/manifest.json` makes a version registered. Both stores create it at once:
 
-- a directory gets the version's folder by one rename, files and all (`<name>/<version>/files/...`);
-- an object store has no rename: files are put under a folder of their own first (`<name>/content/<id>/...`), then the
-  manifest is created on the condition that there is none yet.
+- a directory renames a complete folder to `<name>/<version>`;
+- an object store has no rename: it writes the files to a folder of their own (`<name>/content/<id>/...`), and then
+  creates the manifest, on the condition that there is none yet.
 
-So a registration that is killed leaves no version, and of two that want the same number one is told that it is taken.
+So a killed registration leaves no version, and of two registrations with the same number one learns that it is taken.
 """
 
 from __future__ import annotations
@@ -26,75 +26,81 @@ MODELS = "models.json"
 
 
 class ChangedError(ValueError):
-    """A file that is not what it was when it was hashed; the message names it."""
+    """A file changed after it was hashed; the message names it."""
 
 
 class Staged(Protocol):
-    """Content that is in the store, but belongs to no version yet."""
+    """Content in the store that belongs to no version yet."""
 
     def commit(self, version: int, manifest: Manifest) -> bool:
-        """Makes it a version; False where that version is there already."""
+        """Make the content a version; return False where that version exists already."""
 
     @property
     def content(self) -> str:
-        """Where the files of the version will lie, relative to the model's folder, with `{version}` for the number."""
+        """Return the future place of the files, relative to the model's folder, with `{version}` for the number."""
 
     @property
     def files(self) -> tuple[FileRecord, ...]:
-        """The records of the files, as they are in the store."""
+        """Return the records of the files in the store."""
 
 
 class Store(Protocol):
-    """A place for registered versions. Names and versions are valid ones."""
+    """A place for registered versions; callers give valid names and versions."""
 
     def names(self) -> list[str]:
-        """The names with at least one version, sorted."""
+        """List the names that have a version, sorted."""
 
     def versions(self, name: str) -> list[int]:
-        """The versions of a name, ascending; empty for one that is not there."""
+        """List a name's versions, ascending; empty for an unknown name."""
 
     def next_version(self, name: str) -> int:
-        """The lowest number above everything that is in the name's folder."""
+        """Return the lowest number above every number in the name's folder."""
 
     def read(self, name: str, version: int, file: str) -> bytes | None:
-        """A small file of a version's folder; None where it is missing."""
+        """Read a small file of a version's folder; None where it is missing."""
 
     def write(self, name: str, version: int, file: str, data: bytes) -> None:
-        """Replaces a small file of a version's folder at once."""
+        """Replace a small file of a version's folder at once."""
 
     def stage(
         self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]
     ) -> contextlib.AbstractContextManager[Staged]:
-        """Copies files into the store, to be committed in the context; what is not committed is removed at its end.
+        """Copy files into the store; the context commits them as a version, or removes them at its end.
 
         Raises:
-            ChangedError: a file is not what its record says.
+            ChangedError: A file differs from its record.
         """
 
     def changes(self, manifest: Manifest) -> Iterator[Change]:
-        """Compare a version's files with its manifest, by size and time, and yield what differs."""
+        """Compare a version's files with its manifest, by size and time, and yield each difference."""
 
     def restore(self, manifest: Manifest, record: FileRecord, source: BundleFile) -> None:
-        """Replaces a file of a version by `source`, at once where the store can.
+        """Replace a file of a version by `source`, at once where the store can.
 
         Raises:
-            ChangedError: `source` is not what the record says.
+            ChangedError: `source` differs from the record.
         """
 
     def location(self, manifest: Manifest) -> str:
-        """Where the files of a version are: a path, or a URL."""
+        """Return the place of a version's files: a path, or a URL."""
 
     def local_path(self, manifest: Manifest) -> Path | None:
-        """The folder with the files of a version, where that is on this machine."""
+        """Return the folder with a version's files; None where they are not on this machine."""
 
     def open(self, manifest: Manifest, file: str) -> Any:
-        """A file of a version, open for reading bytes."""
+        """Open a file of a version for reading bytes."""
 
 
 def number_of(name: str) -> int | None:
+    """Return the version that a folder's name means; None where it means none."""
     return int(name) if name.isascii() and name.isdigit() and not name.startswith("0") else None
 
 
 def copy(source: Any, sink: Any, record: FileRecord) -> None:
+    """Copy a stream and check its content.
+
+    Raises:
+        ChangedError: The content differs from the record.
+    """
     if hash_stream(source, sink) != (record.size, record.sha256):
         raise ChangedError(f"{record.path}: was changed while it was registered; register it again when it is complete")

@@ -33,7 +33,7 @@ _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in 
 
 
 class AdminError(UserError):
-    """Envoy does not answer, or does not do in time what it was asked to do."""
+    """Envoy does not answer, or does not obey in time."""
 
 
 class RejectedError(AdminError):

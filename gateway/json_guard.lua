@@ -60,7 +60,7 @@ local function is_flat(text)
   return left > 0
 end
 
--- What is wrong with the shapes of a text without escapes, where each "shape" is a key or a value of that name.
+-- Say what is wrong with the shapes of a text without escapes, where each "shape" is a key or a value of that name.
 local function wrong_shapes(text, bytes)
   local declared, position = 0, 1
   while true do
@@ -72,7 +72,7 @@ local function wrong_shapes(text, bytes)
   end
 end
 
--- What is wrong with a JSON text that came in a body of so many bytes; nil where nothing is.
+-- Say what is wrong with a JSON text that came in a body of so many bytes; nil where it is sound.
 local function mistake(text, bytes)
   -- Most texts pass without a look at each byte.
   if is_flat(text) and not (CHECK_SHAPES and find(text, "\\", 1, true)) then

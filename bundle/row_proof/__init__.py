@@ -1,4 +1,4 @@
-"""Whether requests may share a run of an ONNX graph: the same proof at preview and in the backend that runs it."""
+"""Prove that requests may share a run of an ONNX graph: preview and the backend that runs it use the same proof."""
 
 from .walk import mixing
 

@@ -1,6 +1,6 @@
-"""What each operator makes of rows: where they lie in its outputs, or that they may be mixed.
+"""Rules for ONNX's operators: where do the rows lie in the outputs, or may the operator mix them?
 
-A rule looks at one node. It may rely on shapes that were inferred, and must refuse (`Unproven`) what it does not know.
+A rule looks at one node. It may rely on inferred shapes, and must raise `Unproven` where it does not know.
 """
 
 from __future__ import annotations
@@ -19,39 +19,50 @@ Shape = list[int]
 
 
 class Unproven(Exception):
-    """Why the rows may not be apart."""
+    """The rows may be mixed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Where a tensor's rows lie: along `axis`, whose size is `lead` x rows x anything, row by row in each part."""
+    """The place of a tensor's rows: along `axis`, whose size is `lead` x rows x anything, row by row in each part."""
 
     axis: int
     lead: int = 1
 
 
 class Walk(Protocol):
-    """What a rule may ask of the walk through the graph."""
+    """The questions that a rule may ask the walk through the graph."""
 
     count: int
     opsets: dict[str, int]
     rows: dict[str, Rows]
 
-    def shape(self, name: str) -> Shape: ...
-    def value(self, name: str) -> list[int] | None: ...
-    def counts_rows(self, name: str) -> bool: ...
-    def set_shape(self, name: str, shape: Sequence[int]) -> None: ...
+    def shape(self, name: str) -> Shape:
+        """Return a tensor's shape; raise `Unproven` where it is not known."""
+
+    def value(self, name: str) -> list[int] | None:
+        """Return a tensor's numbers as a flat list; None where they are not known."""
+
+    def counts_rows(self, name: str) -> bool:
+        """Tell whether a tensor's numbers may differ for another number of rows."""
+
+    def set_shape(self, name: str, shape: Sequence[int]) -> None:
+        """Set a tensor's shape, unless inference told it."""
 
 
-# One for all outputs of a node, or one for each; none where an output is independent of the requests.
+# One place for all outputs of a node, or one for each; None for outputs that do not depend on the requests.
 Outcome = Rows | None | list[Rows]
 Rule = Callable[[Walk, onnx.NodeProto], Outcome]
 
 
 def outcome(walk: Walk, node: onnx.NodeProto) -> Iterator[Rows | None]:
-    """Where the rows lie in each output of a node; raises `Unproven`."""
+    """Yield the place of the rows in each output of a node.
+
+    Raises:
+        Unproven: The node may mix rows.
+    """
     name = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    # Numbers that say how many rows there are may become a shape, and nothing else.
+    # Numbers that depend on the number of rows may become a shape, and nothing else.
     counted = {at for at, operand in enumerate(node.input) if operand and walk.counts_rows(operand)}
     _require(counted <= SHAPE_OPERANDS.get(name, set()), node)
     if not counted and not any(operand in walk.rows for operand in node.input):
@@ -62,12 +73,12 @@ def outcome(walk: Walk, node: onnx.NodeProto) -> Iterator[Rows | None]:
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any = None) -> Any:
-    """A node's attribute, or the default."""
+    """Return a node's attribute, or the default."""
     return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
 
 
 def unclear(node: onnx.NodeProto) -> str:
-    """Why a node proves nothing."""
+    """Say that a node may mix rows."""
     name = f" (node '{node.name}')" if node.name else ""
     return f"operator {node.op_type}{name} may mix the rows of a batch"
 
@@ -78,7 +89,7 @@ def _require(holds: object, node: onnx.NodeProto) -> None:
 
 
 def _alone(walk: Walk, node: onnx.NodeProto, at: int = 0) -> Rows:
-    """The rows of input `at`, where no other input has any."""
+    """Return the place of the rows in input `at`; no other input may have rows."""
     _require(len(node.input) > at and node.input[at] in walk.rows, node)
     _require(all(i == at or name not in walk.rows for i, name in enumerate(node.input)), node)
     return walk.rows[node.input[at]]
@@ -89,7 +100,7 @@ def _axis(value: int, rank: int) -> int:
 
 
 def _elementwise(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """Each value from those at the same place; what has fewer dimensions or a size of 1 is repeated."""
+    """Compute each value from those at the same place; an input with fewer dimensions or a size of 1 is repeated."""
     shapes = {name: walk.shape(name) for name in node.input if name}
     rank = max(map(len, shapes.values()))
     found = {
@@ -122,7 +133,7 @@ def _matmul(walk: Walk, node: onnx.NodeProto) -> Rows:
     (rows,) = found
     if left in walk.rows and right in walk.rows:
         _require(rows.axis < rank - 2, node)
-    elif rows.axis < rank - 2:  # a matrix for each row, and one that all share
+    elif rows.axis < rank - 2:  # each row has a matrix of its own, and all rows share the other
         shape = shapes[right if left in walk.rows else left]
         axis = rows.axis - (rank - len(shape))
         _require(axis < 0 or shape[axis] == 1, node)
@@ -139,7 +150,7 @@ def _gemm(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _per_sample(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """One sample after the other along the first axis: convolutions, pooling, and what normalises within a sample."""
+    """Work on one sample after the other along the first axis: convolutions, pooling, normalisation in a sample."""
     rows = _alone(walk, node)
     _require(rows == Rows(0) and not attribute(node, "training_mode", 0), node)
     _require(walk.shape(node.output[0])[0] == walk.shape(node.input[0])[0], node)
@@ -147,7 +158,7 @@ def _per_sample(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _after_axis(default: int) -> Rule:
-    """Works along `axis` and all that follow."""
+    """Make the rule of operators that work along `axis` and all later axes."""
 
     def rule(walk: Walk, node: onnx.NodeProto) -> Rows:
         rows = _alone(walk, node)
@@ -158,7 +169,7 @@ def _after_axis(default: int) -> Rule:
 
 
 def _along(default: int) -> Rule:
-    """Works along `axis` alone."""
+    """Make the rule of operators that work along `axis` alone."""
 
     def rule(walk: Walk, node: onnx.NodeProto) -> Rows:
         rows = _alone(walk, node)
@@ -186,7 +197,7 @@ def _reduce(walk: Walk, node: onnx.NodeProto) -> Rows:
         axes = walk.value(node.input[1])
     else:
         axes = attribute(node, "axes")
-    _require(axes, node)  # none: all of them
+    _require(axes, node)  # without axes, all are reduced
     reduced = {_axis(axis, rank) for axis in axes or []}
     _require(rows.axis not in reduced, node)
     if attribute(node, "keepdims", 1):
@@ -201,7 +212,7 @@ def _transpose(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _reshape(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """The values stay in their order: rows lie where as many values stand before them as before."""
+    """Keep the values in their order: the rows lie on the axis with as many values before it as in the input."""
     rows, shape = _alone(walk, node), walk.shape(node.input[0])
     before = prod(shape[: rows.axis]) * rows.lead
     new = walk.shape(node.output[0])
@@ -214,7 +225,7 @@ def _reshape(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _repeat(walk: Walk, node: onnx.NodeProto) -> Outcome:
-    """ConstantOfShape, Expand, Tile: what is repeated for each row is the same for each."""
+    """Repeat values (ConstantOfShape, Expand, Tile): each row gets the same ones."""
     data = "" if node.op_type == "ConstantOfShape" else node.input[0]
     new = walk.shape(node.output[0])
     if data in walk.rows:
@@ -246,7 +257,7 @@ def _slice(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _same_size(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """Leaves the axis of the rows as long as it is, and their order alone."""
+    """Keep the axis of the rows as long as it is, and the rows in their order."""
     rows = _alone(walk, node)
     size = walk.shape(node.input[0])[rows.axis]
     _require(all(walk.shape(output)[rows.axis] == size for output in node.output if output), node)
@@ -300,7 +311,7 @@ def _einsum(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _recurrent(walk: Walk, node: onnx.NodeProto) -> Outcome:
-    """Sequences beside each other along the second axis; their lengths and first states may be given."""
+    """Work on sequences that lie side by side along the second axis; lengths and first states may be inputs too."""
     _require(walk.rows.get(node.input[0]) == Rows(1) and not attribute(node, "layout", 0), node)
     expected = {4: Rows(0), 5: Rows(1), 6: Rows(1)}
     for at, name in enumerate(node.input[1:], 1):
@@ -309,7 +320,7 @@ def _recurrent(walk: Walk, node: onnx.NodeProto) -> Outcome:
 
 
 def _features(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """An answer for each row of features."""
+    """Give an answer for each row of features."""
     rows, shape = _alone(walk, node), walk.shape(node.input[0])
     _require(rows == Rows(0) and len(shape) == 2, node)
     columns = int(attribute(node, "n_targets") or attribute(node, "targets") or 1)
@@ -318,7 +329,7 @@ def _features(walk: Walk, node: onnx.NodeProto) -> Rows:
 
 
 def _array_features(walk: Walk, node: onnx.NodeProto) -> Rows:
-    """Picks along the last axis: columns of each row, or an entry of a table for each row."""
+    """Pick along the last axis: columns of each row, or an entry of a table for each row."""
     data, picked = node.input[0], node.input[1]
     if data in walk.rows:
         rows = _alone(walk, node)
@@ -379,4 +390,4 @@ SHAPE_OPERANDS: dict[str, set[int]] = {
     "Reshape": {1},
     "Tile": {1},
 }
-"""The inputs that are a shape."""
+"""By operator, the inputs that are a shape."""

@@ -1,11 +1,17 @@
-"""Whether an ONNX graph keeps the rows of a batch apart: the proof without which requests must not share a run.
+"""Prove that an ONNX graph keeps the rows of a batch apart; without the proof, requests must not share a run.
 
-A server that merges requests gives each client the rows that stand where its own stood. That is right only where each
-row of every output depends on the same row of the inputs and on nothing else of the batch. Shapes alone do not tell:
-a graph may reverse its rows, or find as many boxes as there happen to be requests. So the graph is followed, node by
-node, with a number of rows that occurs nowhere else (a large prime, and then another one): each tensor is either
-independent of the requests, or has one axis along which their rows lie, or is a number that follows from shapes.
-`rules` says what each operator makes of that. What no rule tells is not proven: then the requests run one by one.
+A server that merges requests gives each client the rows at the place of its own rows. That is right only where each row
+of every output depends on the same row of the inputs and on no other row. Shapes alone do not tell: a graph may reverse
+its rows, or find as many boxes as there happen to be requests.
+
+So this module walks the graph, node by node, with a number of rows that occurs nowhere else: a large prime, and then
+another one. Each tensor is one of three:
+
+- independent of the requests;
+- rows: the requests' rows lie along one of its axes;
+- numbers that follow from shapes.
+
+`rules` says how each operator changes that. Where no rule says it, nothing is proven, and requests run one by one.
 """
 
 from __future__ import annotations
@@ -27,20 +33,20 @@ __all__ = ["mixing"]
 Shape = list[int]
 Array = np.ndarray[Any, Any]
 
-ROWS = (1_000_003, 1_000_033)  # primes, larger than what a dimension or a number of a model is
+ROWS = (1_000_003, 1_000_033)  # primes, larger than any dimension or number of a model
 SIZES = (10_007, 10_009, 10_037, 10_039, 10_061, 10_067, 10_069, 10_079, 10_091, 10_093, 10_099, 10_103)
-SCALES = (1, 1_024)  # other dimensions that vary: odd ones, and ones that can be halved ten times
+SCALES = (1, 1_024)  # for other dimensions that vary: odd sizes, and sizes that can be halved ten times
 LARGEST_VALUE = 4_096
 
-# What picks and arranges numbers: one that does not depend on the number of rows is the same for every number of them.
-# Of any other operator's result that is not sure: the remainder of two primes by 2 is one and the same.
+# These operators pick and arrange numbers: a result that is equal for both primes is equal for every number of rows.
+# Any other operator's result may be equal by chance: both primes have the same remainder by 2.
 SELECTIONS = {"Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Unsqueeze"}
-# What has no numbers in it that tensors' shapes could depend on, but makes others at each run.
+# These operators make other numbers at each run, so the walk must not compute them.
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 
 
 def mixing(model: onnx.ModelProto) -> str:
-    """Why the requests of a batch may get each other's rows; empty where the graph proves that they do not."""
+    """Say why the requests of a batch may get each other's rows; "" where the graph proves that they do not."""
     reason = ""
     for scale in SCALES:
         try:
@@ -53,7 +59,7 @@ def mixing(model: onnx.ModelProto) -> str:
             _Walk(model, ROWS[1], scale, first).run()
         except Unproven as error:
             reason = reason or str(error)
-        except Exception as error:  # whatever a broken graph makes of the library
+        except Exception as error:  # a broken graph may make the library raise anything
             reason = reason or f"the graph cannot be followed ({type(error).__name__})"
         else:
             return ""
@@ -61,7 +67,7 @@ def mixing(model: onnx.ModelProto) -> str:
 
 
 class _Walk:
-    """The graph with `rows` rows; `before` is the walk with another number, to see what depends on it."""
+    """A walk through the graph with `rows` rows; `before` is the walk with another number, to compare with."""
 
     def __init__(self, model: onnx.ModelProto, rows: int, scale: int, before: _Walk | None) -> None:
         self.graph, self.count, self._before = model.graph, rows, before
@@ -70,7 +76,8 @@ class _Walk:
         self.types: dict[str, onnx.TypeProto] = {}
         self.values: dict[str, Array] = {}
         self.rows: dict[str, Rows] = {}
-        # The numbers that depend on the number of rows; those computed from such may do so though they are equal.
+        # The values that depend on the number of rows. Values computed from these may do so too, although they are
+        # equal in both walks.
         self._counted: set[str] = set()
         self._computed: set[str] = set()
         for weight in self.graph.initializer:
@@ -103,7 +110,11 @@ class _Walk:
             raise Unproven(f"the first dimensions of its inputs have unlike names ({', '.join(sorted(names - {''}))})")
 
     def run(self) -> None:
-        """Follow the graph to its outputs; raises Unproven."""
+        """Walk the graph to its outputs.
+
+        Raises:
+            Unproven: The walk does not prove that the rows stay apart.
+        """
         for node in self.graph.node:
             self._follow(node)
         for output in self.graph.output:
@@ -112,18 +123,22 @@ class _Walk:
                 raise Unproven(f"output '{output.name}' has not one row for each row of the inputs")
 
     def shape(self, name: str) -> Shape:
-        """A tensor's shape; raises Unproven where it is not known."""
+        """Return a tensor's shape.
+
+        Raises:
+            Unproven: The shape is not known.
+        """
         tensor = self.types[name].tensor_type if name in self.types else None
         if tensor is None or not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in tensor.shape.dim):
             raise Unproven(f"the shape of '{name}' cannot be told")
         return [dim.dim_value for dim in tensor.shape.dim]
 
     def value(self, name: str) -> list[int] | None:
-        """A tensor's numbers, as a flat list, where they follow from the graph and from shapes."""
+        """Return a tensor's numbers as a flat list; None where they do not follow from the graph and its shapes."""
         return [int(number) for number in self.values[name].ravel()] if name in self.values else None
 
     def counts_rows(self, name: str) -> bool:
-        """Whether numbers that follow from shapes may be others for another number of rows."""
+        """Tell whether a tensor's numbers may differ for another number of rows."""
         return name in self._counted
 
     def _follow(self, node: onnx.NodeProto) -> None:
@@ -143,14 +158,14 @@ class _Walk:
                     self.rows[output] = rows
 
     def _check(self, node: onnx.NodeProto, output: str, rows: Rows) -> None:
-        """The rule and the inferred shape agree, and no other axis follows from the number of rows."""
+        """Require that the rule and the inferred shape agree, and that no other axis depends on the number of rows."""
         shape = self.shape(output)
         counted = [axis for axis, size in enumerate(shape) if size % self.count == 0]
         if counted != [rows.axis] or shape[rows.axis] % (self.count * rows.lead):
             raise Unproven(unclear(node))
 
     def _compare(self, node: onnx.NodeProto) -> None:
-        """Refuse sizes that depend on the number of rows otherwise than as so many rows."""
+        """Refuse a size that depends on the number of rows but is no multiple of it."""
         before = self._before
         for name in node.output:
             if before is not None and _in_rows(self, name) != _in_rows(before, name):
@@ -173,14 +188,14 @@ class _Walk:
                 self.types.update(found)
 
     def set_shape(self, name: str, shape: Sequence[int]) -> None:
-        """Say what inference does not tell; what it tells stays."""
+        """Set a tensor's shape, unless inference told it."""
         known = self.types[name].tensor_type if name in self.types else None
         if known is None or not known.HasField("shape"):
             kind = known.elem_type if known is not None else onnx.TensorProto.FLOAT
             self.types[name] = helper.make_tensor_type_proto(kind, list(shape))
 
     def _evaluate(self, node: onnx.NodeProto) -> bool:
-        """Compute what follows from numbers that are known, unless it is large or the library does not know how."""
+        """Compute a node from known numbers; False for a large result, and where the library cannot compute it."""
         try:
             shapes = [self.shape(name) for name in node.output if name]
         except Unproven:
@@ -189,7 +204,7 @@ class _Walk:
             return False
         try:
             results = ReferenceEvaluator(node).run(None, {name: self.values[name] for name in node.input if name})
-        except Exception:  # the evaluator's own are of many kinds
+        except Exception:  # the evaluator raises exceptions of many kinds
             return False
         for name, result in zip(node.output, results, strict=False):
             if np.size(result) > LARGEST_VALUE:
@@ -216,7 +231,7 @@ class _Walk:
 
 
 def _in_rows(walk: _Walk, name: str) -> list[tuple[int, bool]] | None:
-    """A tensor's sizes, those along its rows as so many for each."""
+    """Return a tensor's sizes; a multiple of the number of rows becomes the factor and True."""
     try:
         shape = walk.shape(name)
     except Unproven:

@@ -1,1 +1,1 @@
-"""Scripts that make the models of `model_repository/`: each trains, exports ONNX and writes its golden inference."""
+"""Scripts that make the example models: each trains one, exports it to ONNX and writes its golden inference."""

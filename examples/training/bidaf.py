@@ -1,8 +1,9 @@
-"""Trains the model `bidaf-9`: which words of a text answer a question. It has BiDAF's interface, not BiDAF's weights.
+"""Train the model `bidaf-9`: which words of a text answer a question? It has BiDAF's interface, not BiDAF's weights.
 
-Data: the 250 questions of `data/questions.txt` on 50 short texts, written for this project; those of every fifth text
-are held out. Model: log-linear over the spans of a text (see `bidaf_graph.py`), fitted by the likelihood of the right
-spans. It knows a few word lists and what 200 simple questions taught it: on longer or less plain texts it does badly.
+Data: the 250 questions of `data/questions.txt` on 50 short texts, written for this project. The questions of every
+fifth text are held out. Model: log-linear over the spans of a text (see `bidaf_graph.py`), fitted by the likelihood of
+the right spans. It knows a few word lists and learns from 200 simple questions: it does badly on longer or less plain
+texts.
 
     python -m examples.training.bidaf
 """
@@ -34,7 +35,7 @@ from examples.training.graph_builder import Array, Graph
 from examples.training.questions import Question, read_questions, split
 
 MODEL = "bidaf-9"
-RIDGE = 0.3  # pull of all weights towards zero
+RIDGE = 0.3  # pulls all weights towards zero
 GOLDEN = Question(
     "The old lighthouse on the cliff is white. Peter Lund was its keeper for 40 years, until 1988.",
     "For how long was Peter Lund the keeper of the lighthouse?",
@@ -74,13 +75,13 @@ class Example:
 
 
 def inputs_of(question: Question) -> tuple[list[str], dict[str, Array]]:
-    """The words of a question's text, and the model's inputs."""
+    """Return the words of a question's text, and the model's inputs."""
     words = score_bidaf.tokenizer.tokenize(question.passage)
     return words, score_bidaf.encode(words, score_bidaf.tokenizer.tokenize(question.query))
 
 
 def read_examples(questions: Sequence[Question]) -> list[Example]:
-    """What the model sees of each question, by the same graph that is exported."""
+    """Compute the model's features of each question, with the graph that is exported."""
     graph = Graph()
     features = add_features(graph)
     names = ("query", "inside", "start", "end", "same")
@@ -103,7 +104,7 @@ def read_examples(questions: Sequence[Question]) -> list[Example]:
 
 
 def train(examples: Sequence[Example]) -> Weights:
-    """The weights that make the right spans the likeliest of all."""
+    """Fit the weights that make the right spans the likeliest."""
     first = examples[0]
     asked = first.query.shape[1]
     shapes = [(getattr(first, part).shape[1], asked) for part in PARTS[:3]] + [(LONGEST_ANSWER, asked)]
@@ -129,7 +130,7 @@ def train(examples: Sequence[Example]) -> Weights:
 
 
 def span_scores(example: Example, weights: Weights) -> Array:
-    """[c, c]: the score of the span from each word to each word."""
+    """Score the span from each word to each word: [c, c]."""
     inside, start, end = (
         (getattr(example, part) @ getattr(weights, part) @ example.query.T)[:, 0] for part in PARTS[:3]
     )
@@ -141,7 +142,7 @@ def span_scores(example: Example, weights: Weights) -> Array:
 
 
 def _slope(example: Example, likely: Array) -> Array:
-    """The gradient of the negative log-likelihood: what is expected of the features, less what the answer has."""
+    """Compute the gradient of the negative log-likelihood: the expected features less the answer's features."""
     surprise = likely.copy()
     surprise[example.answer] -= 1
     starts, ends = surprise.sum(axis=1), surprise.sum(axis=0)
@@ -152,14 +153,14 @@ def _slope(example: Example, likely: Array) -> Array:
 
 
 def add_model(weights: Weights) -> onnx.GraphProto:
-    """The graph that is served."""
+    """Make the graph that Triton serves."""
     graph = Graph()
     add_answer(graph, add_features(graph), weights)
     return graph.build(MODEL, INPUTS, OUTPUTS)
 
 
 def exact_match(graph: onnx.GraphProto, questions: Sequence[Question]) -> float:
-    """The share of questions whose answer the model gives word for word."""
+    """Compute the share of questions whose answer the model gives word for word."""
     session = onnxruntime.InferenceSession(export.make_model(graph, MODEL).SerializeToString())
     matches = 0
     for question in questions:
@@ -170,7 +171,7 @@ def exact_match(graph: onnx.GraphProto, questions: Sequence[Question]) -> float:
 
 
 def random_match(examples: Sequence[Example]) -> float:
-    """The share that spans drawn at random, within a sentence and no longer than the longest answer, would match."""
+    """Compute the share that random spans would match, within a sentence and no longer than the longest answer."""
     return float(np.mean([1 / np.tril(np.triu(example.same), LONGEST_ANSWER - 1).sum() for example in examples]))
 
 
@@ -183,6 +184,7 @@ def save_golden(graph: onnx.GraphProto) -> None:
 
 
 def main() -> None:
+    """Train the model and write its files."""
     training, held_out = split(read_questions())
     graph = add_model(train(read_examples(training)))
     matched, guessed = exact_match(graph, held_out), random_match(read_examples(held_out))

@@ -1,8 +1,8 @@
-"""The ONNX graph of the model `bidaf-9`: what it sees in the words of a text, and the span it answers with.
+"""The ONNX graph of the model `bidaf-9`: the features of a text's words, and the span that answers.
 
-Of a word it sees the class, the shape and the ending, and whether the question has it too; of its place, how much of
-the question its sentence repeats and how near it stands to a repeated word. The score of a span is linear in these,
-with weights that depend on what the question asks for.
+The features of a word are its class, its shape, its ending, and whether the question contains it. The features of its
+place are how much of the question its sentence repeats, and how near it is to a repeated word. The score of a span is
+linear in these features, with weights that depend on what the question asks for.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from examples.training.bidaf_words import QUERY_CLASSES, STOPWORDS, TOKEN_CLASSE
 from examples.training.graph_builder import Array, Graph
 
 CHARACTERS = 16  # of a word, in BiDAF's interface
-STEM = 4  # first letters that words of one stem share
+STEM = 4  # words of one stem share so many first letters
 LONGEST_ANSWER = 12  # words
-FADING = (1.0, 4.0)  # words after which the nearness to a repeated word has fallen to 37 %
+FADING = (1.0, 4.0)  # after so many words the nearness to a repeated word has fallen to 37 %
 IMPOSSIBLE = -1e9
 
 INPUTS = [
@@ -45,10 +45,14 @@ ENDINGS = ("ed", "ing", "ly", "s")
 
 @dataclass(frozen=True)
 class Features:
-    """Names of the graph's values.
+    """The names of the graph's values.
 
-    `query` [1, Q] is what the question asks for. Of each word of the text, `inside` [c, I] is what it is, `start`
-    [c, S] and `end` [c, E] are what speaks for an answer that starts or ends there. `same` [c, c]: words of a sentence.
+    Attributes:
+        query: [1, Q], what the question asks for.
+        inside: [c, I], the features of each word of the text.
+        start: [c, S], what speaks for an answer that starts at the word.
+        end: [c, E], what speaks for an answer that ends at the word.
+        same: [c, c], whether two words stand in one sentence.
     """
 
     query: str
@@ -60,7 +64,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Weights:
-    """What each feature adds to a span's score, by what the question asks for; `length`: one word, two and so on."""
+    """The weight of each feature in a span's score, by what the question asks for; `length` is by number of words."""
 
     inside: Array
     start: Array
@@ -69,7 +73,7 @@ class Weights:
 
 
 def add_features(graph: Graph) -> Features:
-    """Add what the model sees of its inputs."""
+    """Add the features of the inputs to the graph."""
     words, query_words = (_not_empty(graph, f"{text}_word", 1) for text in ("context", "query"))
     characters, query_characters = (_not_empty(graph, f"{text}_char", CHARACTERS) for text in ("context", "query"))
     context = graph.encode_text(characters, CODES, OTHER_CODE)
@@ -97,7 +101,7 @@ def add_features(graph: Graph) -> Features:
 
 
 def add_answer(graph: Graph, features: Features, weights: Weights) -> None:
-    """Add the outputs: the first and the last word of the best span that stays in a sentence."""
+    """Add the outputs to the graph: the first and the last word of the best span within a sentence."""
     asked = graph.op("Transpose", features.query, perm=[1, 0])
     inside, start, end, length = (
         graph.op("MatMul", value, graph.op("MatMul", matrix, asked)) if value else graph.op("MatMul", matrix, asked)
@@ -125,11 +129,11 @@ def add_answer(graph: Graph, features: Features, weights: Weights) -> None:
 
 
 def _not_empty(graph: Graph, value: str, columns: int) -> str:
-    """[n, columns]: an input, but an empty one is refused here. ONNX Runtime 1.20 would die of it further on."""
-    flat = graph.op("Reshape", value, np.array([-1]))  # of longer rows ONNX Runtime gathers the first text alone
+    """Pass an input on as [n, columns], and refuse an empty one: ONNX Runtime 1.20 would crash on it later."""
+    flat = graph.op("Reshape", value, np.array([-1]))  # from longer rows ONNX Runtime gathers only the first text
     size = graph.op("Gather", graph.op("Shape", flat), np.int64(0), axis=0)
     every = graph.op("Range", np.int64(0), graph.op("Max", size, np.int64(1)), np.int64(1))
-    # Straight from the Range it would be optimised into a Slice, which takes what there is.
+    # Without the Max, ONNX Runtime would optimise Range and Gather into a Slice, which accepts an empty input.
     there = graph.op("Gather", flat, graph.op("Max", every, np.int64(0)), axis=0)
     return graph.op("Reshape", there, np.array([-1, columns]))
 
@@ -139,22 +143,22 @@ def _floats(graph: Graph, value: str) -> str:
 
 
 def _one_of(graph: Graph, words: str, listed: list[str]) -> str:
-    """[n, 1]: 1 where a word is in the list."""
+    """Mark the words of a list with 1: [n, 1]."""
     return _floats(graph, graph.encode_text(words, dict.fromkeys(listed, 1), 0))
 
 
 def _pair(graph: Graph, column: str) -> tuple[str, str]:
-    """A column [c, 1] and the row [1, c] of the same values."""
+    """Return a column [c, 1] and the row [1, c] of the same values."""
     return column, graph.op("Transpose", column, perm=[1, 0])
 
 
 def _positions(graph: Graph, column: str) -> str:
-    """[c, 1]: 0, 1, 2 and so on."""
+    """Count the rows of a column from 0: [c, 1]."""
     return graph.op("CumSum", graph.op("Add", graph.op("Mul", column, 0.0), 1.0), np.int64(0), exclusive=1)
 
 
 def _shifted(graph: Graph, rows: str, by: int) -> str:
-    """[c, n]: for each word the row of the one before it (`by` 1) or after it (-1), zeros at the edge."""
+    """Give each word the row of the word before it (`by` 1) or after it (-1), and zeros at the edge: [c, n]."""
     padded = graph.op("Pad", rows, np.array([1, 0, 1, 0]), 0.0)
     return graph.op(
         "Slice", padded, np.array([1 - by]), np.array([-2 if by > 0 else np.iinfo(np.int64).max]), np.array([0])
@@ -162,20 +166,20 @@ def _shifted(graph: Graph, rows: str, by: int) -> str:
 
 
 def _one_hot(graph: Graph, words: str, lists: dict[str, str]) -> str:
-    """[n, classes]: 1 at the class of each word, zeros for words of none."""
+    """Mark the class of each word with 1: [n, classes]; words without a class get zeros."""
     numbers = graph.op("Reshape", graph.encode_text(words, classes(lists), 0), np.array([-1]))
     every = graph.op("OneHot", numbers, np.int64(len(lists) + 1), np.array([0.0, 1.0], dtype=np.float32))
     return graph.op("Slice", every, np.array([1]), np.array([len(lists) + 1]), np.array([1]))
 
 
 def _asked(graph: Graph, words: str) -> str:
-    """[1, Q]: which classes of words the question has, and a 1 for all questions."""
+    """Mark the classes of words in the question, and add a 1 for all questions: [1, Q]."""
     found = graph.op("ReduceMax", _one_hot(graph, words, QUERY_CLASSES), axes=[0], keepdims=1)
     return graph.op("Concat", found, np.ones((1, 1)), axis=1)
 
 
 def _shapes(graph: Graph, characters: str, codes: str, starts: str) -> str:
-    """[c, 8]: a name, a word that starts a sentence, a year, another number, a mark, and the ending of a word."""
+    """Mark names, words that start a sentence, years, other numbers, marks, and the endings of words: [c, 9]."""
     kinds = graph.encode_text(characters, KINDS, LOWER)
     initial = graph.op("Slice", kinds, np.array([0]), np.array([1]), np.array([1]))
     upper, digit, mark = (_floats(graph, graph.op("Equal", initial, np.int64(kind))) for kind in (UPPER, DIGIT, MARK))
@@ -192,7 +196,7 @@ def _has_shape(graph: Graph, kinds: str, wanted: list[int]) -> str:
 
 
 def _has_ending(graph: Graph, codes: str, ending: str) -> str:
-    """[c, 1]: 1 for words of up to 15 characters that end so."""
+    """Mark words of up to 15 characters that end so: [c, 1]."""
     wanted = [*(LETTERS[letter] for letter in ending), CODES[""]]
     size = CHARACTERS - len(wanted) + 1
     fits = [
@@ -210,7 +214,7 @@ def _has_ending(graph: Graph, codes: str, ending: str) -> str:
 
 
 def _repeated(graph: Graph, context: str, query: str, query_words: str) -> str:
-    """[c, q]: 1 where a word of the text is a word of the question that matters, 0.5 where only their stems agree."""
+    """Compare the text's words with the question's words that matter: 1 if equal, 0.5 if only the stems are: [c, q]."""
     equal = _floats(
         graph,
         graph.op("Equal", graph.op("Unsqueeze", context, axes=[1]), graph.op("Unsqueeze", query, axes=[0])),
@@ -224,7 +228,7 @@ def _repeated(graph: Graph, context: str, query: str, query_words: str) -> str:
 
 
 def _coverage(graph: Graph, same: str, repeated: str) -> str:
-    """[c, 2]: how many words of the question a word's sentence repeats, and whether no sentence repeats more."""
+    """Count the question's words that each word's sentence repeats, and mark the sentence with the most: [c, 2]."""
     repeats = graph.op("Min", graph.op("MatMul", same, repeated), 1.0)
     covered = graph.op("ReduceSum", repeats, axes=[1], keepdims=1)
     most = graph.op("ReduceMax", covered, axes=[0], keepdims=1)
@@ -233,7 +237,7 @@ def _coverage(graph: Graph, same: str, repeated: str) -> str:
 
 
 def _nearness(graph: Graph, positions: str, repeats: str, same: str) -> tuple[str, str]:
-    """[c, 2] each: nearness to repeated words of the same sentence, on the left and on the right of a word."""
+    """Compute the nearness to repeated words of the same sentence, on a word's left and on its right: [c, 2] each."""
     rows, columns = _pair(graph, positions)
     distance = graph.op("Sub", rows, columns)
     sides: list[list[str]] = [[], []]

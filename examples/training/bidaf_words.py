@@ -1,4 +1,4 @@
-"""Word lists of the model `bidaf-9`: what a word of a text can be, and what a word of a question asks for."""
+"""The word lists of the model `bidaf-9`: the classes of a text's words, and of a question's words."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ QUERY_CLASSES = {
     "is": "is was are were",
 }
 
-# Words of a question that say nothing of where its answer stands.
+# Words of a question that do not tell where its answer stands.
 STOPWORDS = (
     " ".join(QUERY_CLASSES.values())
     + " the a an has have had can could may be been it its he she his her they their there ? . , ' that this as and or"
@@ -68,7 +68,7 @@ STOPWORDS = (
 
 
 def classes(lists: dict[str, str]) -> dict[str, int]:
-    """The number of each word's class, from 1; a word of two classes is of the first."""
+    """Number the classes from 1 and return each word's number; a word of two classes gets the first."""
     numbers: dict[str, int] = {}
     for number, words in enumerate(lists.values(), 1):
         for word in words.split():

@@ -1,7 +1,7 @@
-"""Writes the model `densenet121`: DenseNet-121's graph at its full size, as a load of real weight for measurements.
+"""Write the model `densenet121`: DenseNet-121's graph at its full size, a realistic load for measurements.
 
-Data: none. The graph is the one that the `onnx` package carries for tests of backends; all its weights are constants,
-so that it takes the time of an image classifier, but gives the same answer to every image. It is not committed.
+Data: none. The `onnx` package carries the graph for tests of backends. All its weights are constants, so it takes the
+time of an image classifier but gives the same answer to every image. The model is not committed.
 
     python -m examples.training.densenet121 FOLDER [--fixed]
 """
@@ -19,13 +19,15 @@ INPUT, OUTPUT = "data_0", "fc6_1"  # [batch, 3, 224, 224] and [batch, 1000, 1, 1
 
 
 def save(folder: Path, *, batching: bool = True) -> Path:
-    """Write the model into `folder`/triton; returns its file.
+    """Write the model into `folder`/triton, and return its file.
 
-    With `batching` the first dimension varies, so that Triton batches it without any configuration; without, it is 1.
+    Args:
+        folder: The bundle's folder.
+        batching: Whether the first dimension varies, so that Triton batches without a configuration. Otherwise it is 1.
     """
     model = onnx.load(SOURCE)
     if batching:
-        del model.graph.value_info[:]  # the shapes in between, with a batch of 1
+        del model.graph.value_info[:]  # the shapes between the nodes, which have a batch of 1
         for value in (*model.graph.input, *model.graph.output):
             if value.name in (INPUT, OUTPUT):
                 value.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -36,6 +38,7 @@ def save(folder: Path, *, batching: bool = True) -> Path:
 
 
 def main() -> None:
+    """Write the model into the folder that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the bundle's folder: the model goes to FOLDER/triton/densenet121")
     parser.add_argument("--fixed", action="store_true", help="keep the batch of 1 of the original")

@@ -1,11 +1,11 @@
-"""Trains the model `densenet_onnx`: which of six photographs a crop is from, by ImageNet's classes.
+"""Train the model `densenet_onnx`: from which of six photographs is a crop, by ImageNet's classes?
 
 It is not DenseNet. It has the interface of the ONNX model zoo's DenseNet-121, which Azure's document on Triton deploys:
-`data_0` [1, 3, 224, 224] to `fc6_1` [1, 1000, 1, 1], and none of its weights.
+`data_0` [1, 3, 224, 224] to `fc6_1` [1, 1000, 1, 1]. It has none of DenseNet's weights.
 
 Data: six of the photographs in scikit-image's wheel, which their photographers gave to the public domain. Training sees
-80 random crops of each, mirrored, lighter and darker ones among them; 40 other crops are held out. Windows of both
-overlap, so the score says nothing of other photographs.
+80 random crops of each photograph, some of them mirrored, lighter or darker; 40 other crops are held out. Crops of both
+sets overlap, so the score tells nothing about other photographs.
 Model: multinomial logistic regression on the colours and the contours in a grid of 8 x 8 fields.
 
     python -m examples.training.densenet_onnx
@@ -36,7 +36,7 @@ SIDE = 224
 CLASSES = 1000
 FIELDS = 8
 TRAINING_CROPS, HELD_OUT_CROPS = 80, 40
-UNTRAINED = -10.0  # the score of classes that training saw nothing of; the best of the others is above 0
+UNTRAINED = -10.0  # the score of classes that training did not see; the best of the others is above 0
 INPUTS = [export.float_tensor("data_0", [1, 3, SIDE, SIDE])]
 OUTPUTS = [export.float_tensor("fc6_1", [1, CLASSES, 1, 1])]
 
@@ -73,16 +73,16 @@ PHOTOGRAPHS: dict[str, Callable[[], Array]] = {
     "TRIPOD": skimage.data.camera,
     "ESPRESSO": skimage.data.coffee,
 }
-"""The ImageNet class nearest to each photograph, and the photograph."""
+"""The photographs, by the nearest class of ImageNet's."""
 
 
 def labels() -> list[str]:
-    """ImageNet's classes, by their number."""
+    """Read ImageNet's classes, in the order of their numbers."""
     return (FOLDER / LABELS).read_text(encoding="utf-8").splitlines()
 
 
 def crops(photograph: Array, count: int, random: np.random.Generator) -> list[Image.Image]:
-    """Random crops of a photograph: squares of 60 to 100 % of its shorter side, some mirrored, lighter or darker."""
+    """Make random crops: squares of 60 to 100 % of the photograph's shorter side, some mirrored, lighter or darker."""
     image = Image.fromarray(photograph).convert("RGB")
     made = []
     for _ in range(count):
@@ -97,13 +97,13 @@ def crops(photograph: Array, count: int, random: np.random.Generator) -> list[Im
 
 
 def preprocess(image: Image.Image) -> Array:
-    """A crop as the model takes it, [3, 224, 224] from -1 to 1: as `score_densenet.py` does."""
+    """Turn a crop into the model's input, [3, 224, 224] from -1 to 1, as `score_densenet.py` does."""
     resized = np.asarray(image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float32)
     return np.transpose(resized / 128 - 1, (2, 0, 1))
 
 
 def add_features(graph: Graph) -> str:
-    """Add the features of `data_0`, [1, 320]: the colours of 8 x 8 fields, and how much of contours is in each."""
+    """Add the features of `data_0`, [1, 320]: the colours of 8 x 8 fields, and the strength of contours in each."""
     field = SIDE // FIELDS
     pooled = {"kernel_shape": [field, field], "strides": [field, field]}
     colours = graph.op("Flatten", graph.op("AveragePool", "data_0", **pooled))
@@ -114,7 +114,7 @@ def add_features(graph: Graph) -> str:
 
 
 def read_features(images: list[Image.Image]) -> Array:
-    """The features of crops, by the same graph that is exported."""
+    """Compute the features of crops, with the graph that is exported."""
     graph = Graph()
     graph.output("features", add_features(graph))
     outputs = [helper.make_tensor_value_info("features", TensorProto.FLOAT, None)]
@@ -124,7 +124,11 @@ def read_features(images: list[Image.Image]) -> Array:
 
 
 def train() -> tuple[Pipeline, list[Image.Image], Array]:
-    """The classifier, the held-out crops and the number of the photograph that each is from."""
+    """Train the classifier.
+
+    Returns:
+        The classifier, the held-out crops, and for each crop the number of its photograph.
+    """
     random = np.random.default_rng(0)
     training = [crop for read in PHOTOGRAPHS.values() for crop in crops(read(), TRAINING_CROPS, random)]
     held_out = [crop for read in PHOTOGRAPHS.values() for crop in crops(read(), HELD_OUT_CROPS, random)]
@@ -135,7 +139,7 @@ def train() -> tuple[Pipeline, list[Image.Image], Array]:
 
 
 def make_graph(classifier: Pipeline) -> onnx.GraphProto:
-    """The graph from `data_0` to `fc6_1`: features, regression, and the scores at their classes' places."""
+    """Make the graph from `data_0` to `fc6_1`: features, regression, and the scores at the places of their classes."""
     scaler, regression = classifier[0], classifier[-1]
     weights = regression.coef_ / scaler.scale_
     bias = regression.intercept_ - weights @ scaler.mean_
@@ -145,7 +149,7 @@ def make_graph(classifier: Pipeline) -> onnx.GraphProto:
     base = np.full(CLASSES, UNTRAINED)
     base[places] = 0
     graph = Graph()
-    # Scores have a mean of 0, so that the best one is above it.
+    # The scores have a mean of 0, so the best score is above 0.
     scores = graph.op("Add", graph.op("MatMul", add_features(graph), (weights - weights.mean(0)).T), bias - bias.mean())
     spread_out = graph.op("Add", graph.op("MatMul", scores, spread), base)
     graph.output("fc6_1", graph.op("Reshape", spread_out, np.array([1, CLASSES, 1, 1])))
@@ -153,7 +157,7 @@ def make_graph(classifier: Pipeline) -> onnx.GraphProto:
 
 
 def save(folder: Path, classifier: Pipeline, accuracy: float) -> Path:
-    """Write the model's folder, but for the labels; returns the ONNX file."""
+    """Write the model's folder without the labels, and return the ONNX file."""
     description = (
         "Not DenseNet, whose interface it has: tells six of scikit-image's photographs apart, by ImageNet's classes; "
         f"accuracy {accuracy:.4f} on held-out crops of the same photographs."
@@ -167,7 +171,7 @@ def save(folder: Path, classifier: Pipeline, accuracy: float) -> Path:
 
 
 def save_photographs(folder: Path, held_out: list[Image.Image]) -> None:
-    """Write a held-out crop of each photograph, for the client to send."""
+    """Write a held-out crop of each photograph, for clients to send."""
     folder.mkdir(parents=True, exist_ok=True)
     for label, crop in zip(PHOTOGRAPHS, held_out[::HELD_OUT_CROPS], strict=True):
         crop.thumbnail((256, 256))
@@ -175,6 +179,7 @@ def save_photographs(folder: Path, held_out: list[Image.Image]) -> None:
 
 
 def main() -> None:
+    """Train the model, and write its files and the photographs."""
     classifier, held_out, numbers = train()
     accuracy = float(classifier.score(read_features(held_out), numbers))
     save(FOLDER, classifier, accuracy)

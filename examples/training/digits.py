@@ -1,4 +1,4 @@
-"""Trains the model `digits`: which of the digits 0 to 9 a scan of 8 x 8 pixels shows.
+"""Train the model `digits`: which of the digits 0 to 9 does a scan of 8 x 8 pixels show?
 
 Data: scikit-learn's copy of the UCI set "Optical Recognition of Handwritten Digits" (1,797 real scans, 43 writers),
 75 % for training, 25 % held out. Model: a kernel classifier, Nyström's approximation of a Gaussian kernel under a
@@ -29,7 +29,7 @@ WHITE = 16.0  # the largest value of a pixel
 GAMMA = 0.3
 LANDMARKS = 600
 SHIFTS = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
-GOLDEN_SCANS = 3  # below the batch size of 4 that Triton takes by default
+GOLDEN_SCANS = 3  # less than Triton's default batch size of 4
 INPUTS = [export.float_tensor("image", ["batch", SIDE, SIDE])]
 OUTPUTS = [
     helper.make_tensor_value_info("label", TensorProto.INT64, ["batch", 1]),
@@ -39,7 +39,7 @@ OUTPUTS = [
 
 @dataclass(frozen=True)
 class Split:
-    """Scans `[n, 8, 8]` with pixels from 0 to 16, and the digits they show `[n]`, for training and held out."""
+    """Scans `[n, 8, 8]` with pixels from 0 to 16, and their digits `[n]`, for training and held out."""
 
     training_scans: Array
     training_digits: Array
@@ -48,19 +48,19 @@ class Split:
 
 
 def load_split() -> Split:
-    """The fixed split: every digit equally represented on both sides."""
+    """Load the data in a fixed split, with the same share of each digit on both sides."""
     data = load_digits()
     split = train_test_split(data.images, data.target, test_size=0.25, stratify=data.target, random_state=0)
     return Split(training_scans=split[0], held_out_scans=split[1], training_digits=split[2], held_out_digits=split[3])
 
 
 def pixels(scans: Array) -> Array:
-    """Scans as the classifier takes them: `[n, 64]`, from 0 to 1."""
+    """Turn scans into the classifier's input: `[n, 64]`, from 0 to 1."""
     return scans.reshape(-1, PIXELS) / WHITE
 
 
 def train(split: Split) -> Pipeline:
-    """The classifier, fitted on the training scans and their shifted copies."""
+    """Fit the classifier on the training scans and their shifted copies."""
     scans = np.concatenate([_shift(split.training_scans, right, down) for right, down in SHIFTS])
     classifier = Pipeline(
         [
@@ -80,7 +80,7 @@ def save(classifier: Pipeline, accuracy: float) -> None:
     """Write the ONNX graph: `image` [batch, 8, 8] to `label` [batch, 1] and `probabilities` [batch, 10].
 
     The Gaussian kernel of a scan x and a landmark m is exp(-gamma (|x|² - 2 x·m + |m|²)). Nyström's normalization and
-    the regression are both linear and become one matrix.
+    the regression are both linear, so they become one matrix.
     """
     kernel, regression = classifier["kernel"], classifier["regression"]
     landmarks = kernel.components_
@@ -99,7 +99,7 @@ def save(classifier: Pipeline, accuracy: float) -> None:
 
 
 def save_samples(classifier: Pipeline, split: Split) -> None:
-    """Write the golden inference, as scikit-learn itself predicts it, and the held-out scans for the examples."""
+    """Write the golden inference, with scikit-learn's own predictions, and the held-out scans for the examples."""
     scans = split.held_out_scans[:GOLDEN_SCANS]
     probabilities = classifier.predict_proba(pixels(scans))
     export.save_golden(
@@ -121,6 +121,7 @@ def save_samples(classifier: Pipeline, split: Split) -> None:
 
 
 def main() -> None:
+    """Train the model, and write its files and samples."""
     split = load_split()
     classifier = train(split)
     accuracy = float(classifier.score(pixels(split.held_out_scans), split.held_out_digits))

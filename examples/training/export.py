@@ -1,6 +1,6 @@
-"""Files of a model in the repository: the ONNX graph, its golden inference, labels, configuration.
+"""Write a model's files into the repository: the ONNX graph, the golden inference, labels and the configuration.
 
-Everything written here depends on its arguments alone, so that training again gives the same bytes.
+Each file depends on the arguments alone, so training again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REPOSITORY = PROJECT / "model_repository" / "triton"
 EXAMPLE_DATA = PROJECT / "examples" / "data"
 PHOTOGRAPHS = PROJECT / "examples" / "scripts" / "photographs"
 
-# Old enough for the ONNX Runtime of every Triton since 20.09, and read by the newest.
+# Every Triton since 20.09 has an ONNX Runtime that reads these.
 OPSETS = [helper.make_opsetid("", 12), helper.make_opsetid("ai.onnx.ml", 2)]
 IR_VERSION = 7
 
@@ -27,14 +27,14 @@ DATATYPES = {"float32": "FP32", "int64": "INT64", "int32": "INT32", "object": "B
 
 
 def make_model(graph: onnx.GraphProto, description: str) -> onnx.ModelProto:
-    """The ONNX model of a graph, in the versions that are served."""
+    """Make the ONNX model of a graph, for the opsets and the file format above."""
     proto = helper.make_model(graph, opset_imports=OPSETS, producer_name="training", doc_string=description)
     proto.ir_version = IR_VERSION
     return proto
 
 
 def save_model(model: str, graph: onnx.GraphProto, description: str) -> Path:
-    """Check `graph` and write it as version 1 of `model`; returns the file."""
+    """Check `graph`, write it as version 1 of `model`, and return the file."""
     proto = make_model(graph, description)
     onnx.checker.check_model(proto, full_check=True)
     path = REPOSITORY / model / "1" / "model.onnx"
@@ -44,7 +44,7 @@ def save_model(model: str, graph: onnx.GraphProto, description: str) -> Path:
 
 
 def save_text(model: str, name: str, text: str) -> None:
-    """Write a file of `model` that lies beside its versions, such as `config.pbtxt`."""
+    """Write a file of `model` beside its versions, such as `config.pbtxt`."""
     (REPOSITORY / model / name).write_text(text, encoding="utf-8")
 
 
@@ -56,7 +56,7 @@ def save_golden(
     relative: float = 1e-4,
     absolute: float = 1e-5,
 ) -> None:
-    """Write `golden.json`: a request for `/v2/models/<model>/infer`, the outputs expected of it, and the tolerance."""
+    """Write `golden.json`: a request to `/v2/models/<model>/infer`, its expected outputs, and the tolerance."""
     given, expected = (
         ",\n".join(json.dumps(_tensor(name, values)) for name, values in tensors.items())
         for tensors in (inputs, outputs)
@@ -71,7 +71,7 @@ def save_golden(
 
 
 def save_rows(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `examples/data/<name>`: what the samples are, and the samples, one on each line."""
+    """Write `examples/data/<name>`: a description of the samples, and the samples, one a line."""
     lines = ",\n".join(json.dumps(row) for row in rows)
     EXAMPLE_DATA.mkdir(parents=True, exist_ok=True)
     text = f'{{"about": {json.dumps(about)},\n"samples": [\n{lines}\n]}}\n'
@@ -79,12 +79,12 @@ def save_rows(name: str, about: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def float_tensor(name: str, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
-    """The declaration of a float32 input or output; a dimension with a name is variable."""
+    """Declare a float32 input or output; a dimension with a name varies."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
 
 def constant(name: str, values: Any) -> onnx.TensorProto:
-    """A constant of the graph; its element type is that of the array."""
+    """Make a constant of the graph, with the array's element type."""
     return onnx.numpy_helper.from_array(np.asarray(values), name)
 
 

@@ -1,4 +1,4 @@
-"""A graph of ONNX operators, written as function calls: each call adds a node and returns the name of its output."""
+"""Build a graph of ONNX operators by function calls: each call adds a node and returns the name of its output."""
 
 from __future__ import annotations
 
@@ -15,21 +15,28 @@ Array = np.ndarray[Any, Any]
 
 
 class Graph:
-    """Nodes and constants as they are added, and the graph made of them."""
+    """A graph in the making.
+
+    Example:
+        graph = Graph()
+        logits = graph.op("Add", graph.op("MatMul", "x", weights), bias)
+        graph.output("probabilities", graph.op("Softmax", logits, axis=1))
+        proto = graph.build("model", inputs, outputs)
+    """
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
     def op(self, kind: str, *inputs: str | Any, **attributes: Any) -> str:
-        """Add a node; an input is the name of a value, or numbers, which become a constant."""
+        """Add a node; an input is the name of a value, or an array, which becomes a constant."""
         name = f"{kind.lower()}_{len(self._nodes)}"
         names = [given if isinstance(given, str) else self._constant(given) for given in inputs]
         self._nodes.append(helper.make_node(kind, names, [name], **attributes))
         return name
 
     def encode_text(self, texts: str, codes: Mapping[str, int], default: int) -> str:
-        """An int64 code for each text: `codes`, or `default` where the text is not among them."""
+        """Add an int64 code for each text, by `codes`; an unknown text gets `default`."""
         return self.op(
             "LabelEncoder",
             texts,
@@ -46,7 +53,7 @@ class Graph:
     def build(
         self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
     ) -> onnx.GraphProto:
-        """The graph."""
+        """Make the graph of the nodes and constants so far."""
         return helper.make_graph(self._nodes, name, inputs, outputs, self._constants)
 
     def _constant(self, values: Any) -> str:

@@ -1,4 +1,4 @@
-"""The questions in `examples/training/data/questions.txt`: short passages and questions about them."""
+"""Read `examples/training/data/questions.txt`: short passages and questions about them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class Question:
 
 
 def read_questions(path: Path = CORPUS) -> list[list[Question]]:
-    """The questions of each passage, in the file's order.
+    """Read the questions of each passage, in the file's order.
 
-    Raises ValueError for a line that is neither, and for an answer that its passage does not have exactly once.
+    Raises:
+        ValueError: A line is no question, or a passage does not contain an answer exactly once.
     """
     return [list(_parse(block)) for block in path.read_text(encoding="utf-8").split("\n\n") if block[0] != "#"]
 
 
 def split(passages: list[list[Question]]) -> tuple[list[Question], list[Question]]:
-    """Questions to learn from, and held-out ones: those of every fifth passage, none of whose text is learned from."""
+    """Split the questions for training and held out; the questions of every fifth passage are held out."""
     held_out = [question for passage in passages[HELD_OUT_EVERY - 1 :: HELD_OUT_EVERY] for question in passage]
     training = [
         question for number, passage in enumerate(passages, 1) if number % HELD_OUT_EVERY for question in passage

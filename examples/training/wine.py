@@ -1,7 +1,7 @@
-"""Trains the model `wine`: from which of three grapes a wine was made, by 13 measurements of its chemistry.
+"""Train the model `wine`: which of three grapes is a wine made from, by 13 measurements of its chemistry?
 
 Data: scikit-learn's copy of the UCI set "Wine" (178 real wines of Piedmont), 75 % for training, 25 % held out. The set
-numbers its cultivars; their names, in its order, are those of the study it comes from (Forina and others, PARVUS).
+numbers its cultivars. Their names, in that order, come from the set's study (Forina and others, PARVUS).
 Model: multinomial logistic regression on standardized measurements.
 
     python -m examples.training.wine
@@ -40,7 +40,7 @@ instance_group [ { kind: KIND_CPU count: 1 } ]
 
 @dataclass(frozen=True)
 class Split:
-    """Measurements `[n, 13]` and the number of the cultivar `[n]`, for training and held out."""
+    """Measurements `[n, 13]` and the cultivar's number `[n]`, for training and held out."""
 
     training: Array
     training_cultivars: Array
@@ -49,14 +49,14 @@ class Split:
 
 
 def load_split() -> Split:
-    """The fixed split: every cultivar equally represented on both sides."""
+    """Load the data in a fixed split, with the same share of each cultivar on both sides."""
     data = load_wine()
     split = train_test_split(data.data, data.target, test_size=0.25, stratify=data.target, random_state=0)
     return Split(training=split[0], held_out=split[1], training_cultivars=split[2], held_out_cultivars=split[3])
 
 
 def train(split: Split) -> Pipeline:
-    """The classifier."""
+    """Fit the classifier."""
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(split.training, split.training_cultivars)
 
 
@@ -74,7 +74,7 @@ def save(classifier: Pipeline, accuracy: float) -> None:
 
 
 def save_samples(classifier: Pipeline, split: Split) -> None:
-    """Write the golden inference, as scikit-learn itself predicts it, and the held-out wines for the examples."""
+    """Write the golden inference, with scikit-learn's own predictions, and the held-out wines for the examples."""
     wines = split.held_out[:GOLDEN_WINES]
     probabilities = classifier.predict_proba(wines).astype(np.float32)
     export.save_golden(MODEL, {"measurements": wines.astype(np.float32)}, {"cultivar": probabilities})
@@ -89,6 +89,7 @@ def save_samples(classifier: Pipeline, split: Split) -> None:
 
 
 def main() -> None:
+    """Train the model, and write its files and samples."""
     split = load_split()
     classifier = train(split)
     accuracy = float(classifier.score(split.held_out, split.held_out_cultivars))
