@@ -9,4 +9,10 @@ __all__ = ["Part"]
 class Part(BaseModel):
     """A part of a declaration, with its names in camel case on the wire; names that it does not know are refused."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it may be a secret
+    )

@@ -49,9 +49,10 @@ __all__ = [
     "status_pb2",
 ]
 
-# The SDK's own limits: 400 MiB a message, and half an hour in the server's queue.
+# The SDK's own limits: 400 MiB a message, and half an hour in the server's queue. And the CLI's: 16 MiB an error.
 CHANNEL_OPTIONS = [
     ("grpc.max_receive_message_length", 400 * 1024 * 1024),
     ("grpc.max_send_message_length", 400 * 1024 * 1024),
+    ("grpc.max_metadata_size", 16 * 1024 * 1024),
     ("grpc.server_max_unrequested_time_in_server", 30 * 60),
 ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from targets.machine.ports import free_ports
+
 SOURCE = Path(__file__).resolve().parents[2]
 # A folder whose name has characters with a meaning in a Makefile, a shell and a URL.
 ODD = "o'dd $HOME`x`r#d%41é&(b)?*"
@@ -84,7 +86,9 @@ def test_a_preview_of_a_new_stack_leaves_none_whatever_the_user_set_for_other_py
     # Triton itself cannot work in such a folder: its Python backend gives paths to a shell.
     odd = make(clone, "preview", **hostile)
     assert "stateDirectory" in odd.stderr + odd.stdout
-    before = f"{stack.read_text()}  triton-serving:stateDirectory: {clone.parent}/state\n"
+    # Not the default port, on which a service of whoever runs the tests may listen.
+    before = stack.read_text().replace("port: 6789", f"port: {free_ports(1)[0]}")
+    before += f"  triton-serving:stateDirectory: {clone.parent}/state\n"
     before += f"  triton-serving:registry: {clone.parent}/registry\n"
     stack.write_text(before)
     shown = make(clone, "preview", **hostile)

@@ -13,6 +13,8 @@ import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
 
+from engine.providers.proto import CHANNEL_OPTIONS
+
 PROJECT = Path(__file__).resolve().parents[2]
 THINGS = ("-m", "tests.provider.things")
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
@@ -44,7 +46,9 @@ class Server:
     """A running provider; `ask` is the stub of its protocol, the methods take and give plain properties."""
 
     def __init__(self, port: int, engine: Engine) -> None:
-        self.ask = provider_pb2_grpc.ResourceProviderStub(grpc.insecure_channel(f"127.0.0.1:{port}"))
+        self.ask = provider_pb2_grpc.ResourceProviderStub(
+            grpc.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS)
+        )
         self.engine = engine
 
     def check(self, name: str, news: dict[str, Any]) -> dict[str, str]:

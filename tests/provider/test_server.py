@@ -246,6 +246,23 @@ def test_a_thing_made_half_way_fails_with_what_there_is_of_it(things, tmp_path):
     assert (failure.id, properties) == ("r", {**thing, "size": 3})
 
 
+def test_what_there_is_of_a_half_made_thing_may_be_large(things, tmp_path):
+    thing = {"does": "half", "file": str(tmp_path / "f"), "password": "p" * 500_000}
+    with pytest.raises(grpc.RpcError) as failed:
+        things.create("Thing", thing)
+    assert half_made(failed.value)[1] == {**thing, "size": 3}
+
+
+def test_a_state_of_another_release_is_refused_without_its_secrets(server):
+    with pytest.raises(grpc.RpcError) as refused:
+        server.delete("AccessKey", {"given": secret(OWN_KEY), "former": secret("s3cret")}, {"key": secret("k3y")})
+    text = told(refused.value)
+    assert "edition" in text
+    assert "former" in text
+    for shown in (OWN_KEY, "s3cret", "k3y", "Traceback"):
+        assert shown not in text
+
+
 def test_a_thing_measured_half_way_fails_with_what_there_is_of_it(things, tmp_path):
     thing = {"does": "half", "file": str(tmp_path / "f")}
     with pytest.raises(grpc.RpcError) as failed:
