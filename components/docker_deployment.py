@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pulumi_docker as docker
 
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
+from components.service_image import ServiceImage, ServiceImageArgs
 from components.stack_settings import stack_name
 from environment.dockerfile import held
 from environment.image_layout import repository
-from provider.place import state_directory
 from provider.resources.docker import DockerFrontDoor, DockerService
 from settings.schema import Framework, Settings
 from targets.docker.containers import Labels
@@ -25,17 +25,18 @@ from targets.docker.rollout import check_owner
 from targets.docker.service_folder import Folder
 from targets.errors import ServiceError
 
-__all__ = ["DockerDeployment", "DockerDeploymentArgs", "check_machine"]
+__all__ = ["DockerDeployment", "DockerDeploymentArgs"]
 
 
 @dataclass(frozen=True)
 class DockerDeploymentArgs:
-    """A stack's settings, the bundles, and the image that holds them."""
+    """A stack's settings, the bundles, the image that holds them, and the environment that the image is made from."""
 
     settings: Settings
     _: KW_ONLY
     bundles: Sequence[ModelBundle]
     image: pulumi.Input[str]
+    environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
 
 
 class DockerDeployment(MachineDeployment):
@@ -53,13 +54,10 @@ class DockerDeployment(MachineDeployment):
     """
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        self._args = args
-        owner = owner_of(stack_name(), Path(args.settings.state_directory))
-        unreachable = check_machine(args.settings)
+        self.settings = settings = args.settings
+        self.check(settings)
         super().__init__("triton:index:DockerDeployment", name, None, opts)
-        if unreachable:
-            pulumi.log.warn(unreachable, self)
-        settings = args.settings
+        owner = owner_of(stack_name(), Path(settings.state_directory))
         self._network = docker.Network(
             f"{name}-network",
             name=_network_name(owner),
@@ -69,65 +67,58 @@ class DockerDeployment(MachineDeployment):
         served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
         scorer = settings.entry_script is not None
         service = DockerService(
-            f"{name}-service", self._inputs(served, scorer=scorer), pulumi.ResourceOptions(parent=self)
+            f"{name}-service",
+            {
+                **self.service_inputs(),
+                "network": self._network.name,
+                "image": args.image,
+                "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
+                "repositories": served.apply(_repositories),
+                "scorer": scorer,
+                "variables": settings.environment.variables,
+                "scorer_share": settings.docker.scorer_share,
+                "shared_memory_mb": settings.docker.shm_mb,
+            },
+            pulumi.ResourceOptions(parent=self),
         )
         self.state = service.state
         self.generation = service.generation
+        self.environment = pulumi.Output.from_input(args.environment)
+        self.outputs = {}
         self.shape = served.apply(lambda every: ["triton"] * bool(_repositories(every)) + ["scorer"] * scorer)
         self.register_outputs({"state": self.state, "generation": self.generation})
 
-    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> DockerFrontDoor:
-        pulled = docker.RemoteImage(
-            f"{name}-image", name=self._args.settings.docker.front_door_image, keep_locally=True, opts=opts
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        record = Folder.of(Path(settings.state_directory), settings.service_name).record()
+        owner = owner_of(stack_name(), Path(settings.state_directory))
+        try:
+            engine = Engine()
+        except ServiceError as error:
+            if not pulumi.runtime.is_dry_run():
+                raise
+            pulumi.log.warn(str(error))
+            return
+        with engine:
+            check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
+            for setting, port in settings.deployment.ports.items():
+                if not record.has_port(owner, port, setting):
+                    check_port(engine, settings.service_name, owner, port, setting)
+            engine.check_gpus(settings.deployment.gpu_cores)
+
+    @classmethod
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "DockerDeployment":
+        image = ServiceImage(f"{settings.service_name}-image", ServiceImageArgs.of(settings, bundles))
+        return cls(
+            cls.named(settings, "deployment"),
+            DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment),
         )
-        inputs |= {"owner": stack_name(), "network": self._network.name, "image": pulled.image_id}
-        return DockerFrontDoor(name, inputs, opts)
 
-    def _inputs(self, served: pulumi.Output[list[dict[str, Any]]], *, scorer: bool) -> dict[str, Any]:
-        settings, deployment = self._args.settings, self._args.settings.deployment
-        inputs: dict[str, Any] = {
-            "service_name": settings.service_name,
-            "owner": stack_name(),
-            "overwrite": deployment.overwrite,
-            "state_directory": state_directory(self._args.settings.state_directory),
-            "network": self._network.name,
-            "image": self._args.image,
-            "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
-            "repositories": served.apply(_repositories),
-            "scorer": scorer,
-            "variables": settings.environment.variables,
-            "gpu_cores": deployment.gpu_cores,
-            "cpu_cores": deployment.cpu_cores,
-            "memory_mb": deployment.memory_mb,
-            "scorer_share": settings.docker.scorer_share,
-            "scoring_timeout_ms": deployment.scoring_timeout_ms,
-            "max_request_megabytes": deployment.max_request_megabytes,
-            "strategy": deployment.rollout.strategy,
-            "deadline_seconds": deployment.rollout.deadline_seconds,
-            "drain_seconds": deployment.drain_seconds,
-        }
-        if settings.docker.shm_mb is not None:
-            inputs["shared_memory_mb"] = settings.docker.shm_mb
-        return inputs
-
-
-def check_machine(settings: Settings) -> str:
-    """Raise `ServiceError` where the engine speaks against the service; at preview, why it could not be asked."""
-    record = Folder.of(Path(settings.state_directory), settings.service_name).record()
-    owner = owner_of(stack_name(), Path(settings.state_directory))
-    try:
-        engine = Engine()
-    except ServiceError as error:
-        if pulumi.runtime.is_dry_run():
-            return str(error)
-        raise
-    with engine:
-        check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-        for setting, port in settings.deployment.ports.items():
-            if not record.has_port(owner, port, setting):
-                check_port(engine, settings.service_name, owner, port, setting)
-        engine.check_gpus(settings.deployment.gpu_cores)
-    return ""
+    def envoy(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> DockerFrontDoor:
+        pulled = docker.RemoteImage(
+            f"{name}-image", name=self.settings.docker.front_door_image, keep_locally=True, opts=opts
+        )
+        return DockerFrontDoor(name, {**inputs, "network": self._network.name, "image": pulled.image_id}, opts)
 
 
 def _network_name(owner: str) -> str:

@@ -1,8 +1,8 @@
 """NodePoolDeployment: the service's replicas on a Kubernetes node pool."""
 
 import shlex
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import pulumi
@@ -10,13 +10,19 @@ import pulumi_kubernetes as k8s
 
 from bundle.registry import Registry
 from bundle.triton_storage import repository_url
+from components.access_keys import AccessKeys
+from components.deployment import Deployment, FrontDoor
 from components.model_bundle import ModelBundle
+from components.node_pool_front_door import declare_front_door
 from components.node_pool_objects import ObjectSet, cluster_provider, digest
+from components.service_image import ServiceImage, ServiceImageArgs
 from components.stack_settings import stack_name
 from environment.image_layout import repository
+from provider.resources.node_pool_check import NodePoolCheck
 from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.node_pool_rollout import NodePoolRollout
+from settings.certificate import certificate_host
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
@@ -24,28 +30,31 @@ from targets.node_pool.cluster.client import Cluster, ClusterError
 from targets.node_pool.cluster.owners import check_owner
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
-from targets.node_pool.object_names import REPLICA, Names
+from targets.node_pool.object_names import FRONT_DOOR_PORT, REPLICA, Names
 from targets.node_pool.objects.every_object import objects_of
+from targets.node_pool.objects.exposure import scheme
 from targets.node_pool.objects.image_pull import docker_configuration
 from targets.node_pool.objects.strategy import lacks_spare_gpus
 from targets.node_pool.rendering import Contents, Options
+from targets.role import Role
 
-__all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs", "check_cluster"]
+__all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
 
 _DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own grace period
 
 
 @dataclass(frozen=True)
 class NodePoolDeploymentArgs:
-    """A stack's settings, its bundles in the settings' order, and the service's image by digest."""
+    """A stack's settings, its bundles in the settings' order, the service's image by digest, and its environment."""
 
     settings: Settings
     _: KW_ONLY
     bundles: Sequence[ModelBundle]
     image: pulumi.Input[str]
+    environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
 
 
-class NodePoolDeployment(pulumi.ComponentResource):
+class NodePoolDeployment(Deployment):
     """The replicas, what they run under and what guards them, and their rollout behind the probe.
 
     An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
@@ -60,8 +69,6 @@ class NodePoolDeployment(pulumi.ComponentResource):
     provider: k8s.Provider
     cluster: pulumi.Output[dict[str, str]]
     where: dict[str, Any]
-    state: pulumi.Output[str]
-    generation: pulumi.Output[str]
     logs: str
 
     def __init__(self, name: str, args: NodePoolDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -100,7 +107,52 @@ class NodePoolDeployment(pulumi.ComponentResource):
         self.generation, rollout = self._declare(name)
         self.state = rollout.state
         self.logs = shlex.join(logs_command(Names.of(self.options), self.options.pool.context))
+        self.environment = pulumi.Output.from_input(args.environment)
+        self.outputs = {"cluster": self.cluster, "logs": self.logs}
+        roles = Role.serving(triton=self.options.triton, scorer=self.options.scorer)
+        self.shape = pulumi.Output.from_input([role.value for role in roles])
         self.register_outputs({"state": self.state, "generation": self.generation})
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        names = Names(settings.service_name, settings.node_pool.namespace)
+        try:
+            cluster = Cluster(settings.node_pool.context or "")
+            check_owner(cluster, names, stack_name(), overwrite=settings.deployment.overwrite)
+        except ClusterError:
+            if not pulumi.runtime.is_dry_run():  # a preview needs no cluster: `up` tells of one that does not answer
+                raise
+
+    @classmethod
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "NodePoolDeployment":
+        image = ServiceImage(f"{settings.service_name}-image", ServiceImageArgs.of(settings, bundles))
+        return cls(
+            cls.named(settings, "deployment"),
+            NodePoolDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment),
+        )
+
+    def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
+        return declare_front_door(name, self, keys, gateway)
+
+    def smoke_check(
+        self, name: str, questions: Mapping[str, Any], door: FrontDoor, opts: pulumi.ResourceOptions
+    ) -> pulumi.Output[int]:
+        options, settings = self.options, self.options.settings
+        host = settings.node_pool.exposure.host if settings.tls is not None else None
+        inputs = {
+            **questions,
+            **self.where,
+            "service": Names.of(options).service,
+            "container_port": FRONT_DOOR_PORT,
+            "scheme": scheme(options),
+            "address": door.own_address if options.pool.exposure.reached_by_address else "",
+            "sleeps": options.sleeps,
+            "server_name": host or certificate_host(settings).replace("*", "check"),
+            "patience_seconds": Times.of(options).progress,
+            # What is behind the front door: another generation is another reason to ask.
+            "generation": self.generation,
+        }
+        return NodePoolCheck(name, inputs, opts).checks
 
     def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
         declared = ObjectSet(name, self.options, self.provider, self)
@@ -138,20 +190,6 @@ class NodePoolDeployment(pulumi.ComponentResource):
         return generation, NodePoolRollout(
             f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
         )
-
-
-def check_cluster(settings: Settings) -> None:
-    """Raise `ServiceError` where the service's names are another stack's in the cluster.
-
-    A preview needs no cluster: one that does not answer is told by `up`.
-    """
-    names = Names(settings.service_name, settings.node_pool.namespace)
-    try:
-        cluster = Cluster(settings.node_pool.context or "")
-        check_owner(cluster, names, stack_name(), overwrite=settings.deployment.overwrite)
-    except ClusterError:
-        if not pulumi.runtime.is_dry_run():
-            raise
 
 
 def _context_name(settings: Settings) -> str | None:

@@ -10,8 +10,7 @@ import pulumi
 from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
 from components.stack_settings import stack_name
-from components.triton_environment import TritonEnvironment
-from provider.place import state_directory
+from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
 from provider.resources.process import ProcessFrontDoor, ProcessService
 from settings.schema import Settings
 from targets.entry_script import entry_script
@@ -19,7 +18,7 @@ from targets.process.front_door import check_port
 from targets.process.service_folder import ServiceDirectory, check_owner
 from targets.process.supervisor import check_path
 
-__all__ = ["ProcessDeployment", "ProcessDeploymentArgs", "check_machine"]
+__all__ = ["ProcessDeployment", "ProcessDeploymentArgs"]
 
 
 @dataclass(frozen=True)
@@ -40,51 +39,49 @@ class ProcessDeployment(MachineDeployment):
     """
 
     def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        settings, deployment = args.settings, args.settings.deployment
-        self._owner = stack_name()
-        check_machine(settings)
+        self.settings = settings = args.settings
+        self.check(settings)
         super().__init__("triton:index:ProcessDeployment", name, None, opts)
-        inputs: dict[str, Any] = {
-            "service_name": settings.service_name,
-            "owner": self._owner,
-            "overwrite": deployment.overwrite,
-            "state_directory": state_directory(settings.state_directory),
-            "bundles": [bundle.served for bundle in args.bundles],
-            "environment_path": args.environment.path,
-            "environment_digest": args.environment.digest,
-            "variables": dict(args.environment.variables),
-            "gpu_cores": deployment.gpu_cores,
-            "cpu_cores": deployment.cpu_cores,
-            "memory_mb": deployment.memory_mb,
-            "scoring_timeout_ms": deployment.scoring_timeout_ms,
-            "max_request_megabytes": deployment.max_request_megabytes,
-            "strategy": deployment.rollout.strategy,
-            "deadline_seconds": deployment.rollout.deadline_seconds,
-            "drain_seconds": deployment.drain_seconds,
-        }
-        script = entry_script(settings)
-        if script is not None:
-            inputs["entry_script"] = script
-        service = ProcessService(f"{name}-service", inputs, pulumi.ResourceOptions(parent=self))
+        service = ProcessService(
+            f"{name}-service",
+            {
+                **self.service_inputs(),
+                "bundles": [bundle.served for bundle in args.bundles],
+                "environment_path": args.environment.path,
+                "environment_digest": args.environment.digest,
+                "variables": dict(args.environment.variables),
+                "entry_script": entry_script(settings),
+            },
+            pulumi.ResourceOptions(parent=self),
+        )
         self.state = service.state
         self.generation = service.generation
-        scorer = ["scorer"] if settings.entry_script is not None else []
+        self.environment = args.environment.summary
+        self.outputs = {}
+        scorer = settings.entry_script is not None
         self.shape = pulumi.Output.all(*(bundle.framework for bundle in args.bundles)).apply(
-            lambda frameworks: (["triton"] if "Multi" in frameworks else []) + scorer
+            lambda frameworks: ["triton"] * ("Multi" in frameworks) + ["scorer"] * scorer
         )
         self.register_outputs({"state": self.state, "generation": self.generation})
 
-    def front_door(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> ProcessFrontDoor:
-        return ProcessFrontDoor(name, {**inputs, "owner": self._owner}, opts)
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
+        owner = stack_name()
+        check_path(directory)
+        check_owner(directory, owner, overwrite=settings.deployment.overwrite)
+        record = directory.record()
+        for setting, port in settings.deployment.ports.items():
+            if record is None or not record.has_port(owner, port, setting):
+                check_port(directory, port, owner, setting)
 
+    @classmethod
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "ProcessDeployment":
+        args = TritonEnvironmentArgs.of(settings, bundles)
+        environment = TritonEnvironment(f"{settings.service_name}-environment", args)
+        return cls(
+            cls.named(settings, "deployment"), ProcessDeploymentArgs(settings, bundles=bundles, environment=environment)
+        )
 
-def check_machine(settings: Settings) -> None:
-    """Raise `ServiceError` where the service's name or its port belongs to somebody else on this machine."""
-    directory = ServiceDirectory.of(Path(settings.state_directory), settings.service_name)
-    owner = stack_name()
-    check_path(directory)
-    check_owner(directory, owner, overwrite=settings.deployment.overwrite)
-    record = directory.record()
-    for setting, port in settings.deployment.ports.items():
-        if record is None or not record.has_port(owner, port, setting):
-            check_port(directory, port, owner, setting)
+    def envoy(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> ProcessFrontDoor:
+        return ProcessFrontDoor(name, inputs, opts)

@@ -9,15 +9,13 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
+from components.deployment import Deployment
 from components.gateway import Gateway
-from components.machine_deployment import MachineDeployment
 from components.model_bundle import ModelBundle
-from provider.resources import smoke_check
-from settings.certificate import certificate_host
 from settings.golden import score_question
 from settings.schema import Framework, Settings
 
-__all__ = ["SmokeCheck", "SmokeCheckArgs", "questions", "server_name"]
+__all__ = ["SmokeCheck", "SmokeCheckArgs"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class SmokeCheckArgs:
     settings: Settings
     bundles: Sequence[ModelBundle]
     keys: AccessKeys
-    deployment: MachineDeployment
+    deployment: Deployment
     gateway: Gateway
 
 
@@ -41,21 +39,17 @@ class SmokeCheck(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:SmokeCheck", name, None, opts)
-        inputs = {
-            "url": args.gateway.local_url,
-            "server_name": server_name(args.settings),
-            **questions(args.settings, args.bundles, args.keys),
-        }
-        # What is behind the front door: another generation is another reason to ask.
-        inputs["generation"] = args.deployment.generation
-        check = smoke_check.SmokeCheck(
-            f"{name}-run", inputs, pulumi.ResourceOptions(parent=self, depends_on=[args.gateway, args.deployment])
+        checks = args.deployment.smoke_check(
+            f"{name}-run",
+            _questions(args.settings, args.bundles, args.keys),
+            args.gateway.door,
+            pulumi.ResourceOptions(parent=self, depends_on=[args.gateway, args.deployment]),
         )
-        self.register_outputs({"checks": check.checks})
+        self.register_outputs({"checks": checks})
 
 
-def questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
-    """What is asked on every target, as the providers' inputs, with the settings' digest: changed ones ask anew."""
+def _questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+    """What is asked on every target, with the settings' digest: changed ones ask anew."""
     served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in bundles))
     return {
         "key": keys.primary if settings.deployment.auth_enabled else "",
@@ -65,11 +59,6 @@ def questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKe
         "timeout_seconds": settings.deployment.scoring_timeout_ms / 1000,
         "settings": _digest(settings),
     }
-
-
-def server_name(settings: Settings) -> str:
-    """A host that the front door's certificate is for, to be asked for by that name; "" without TLS."""
-    return certificate_host(settings).replace("*", "check")
 
 
 def _digest(settings: Settings) -> str:

@@ -12,10 +12,10 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from components import node_pool_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
+from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
-from components.node_pool_gateway import NodePoolGateway, NodePoolGatewayArgs
-from components.node_pool_smoke_check import NodePoolSmokeCheck, NodePoolSmokeCheckArgs
+from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from provider.resources import node_pool_rollout
 from targets.errors import ServiceError
 from targets.node_pool.cluster.client import ClusterError
@@ -42,8 +42,8 @@ def deployed(declare, settings_with, tmp_path):
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
             bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m)) for m in settings.models]
             replicas = NodePoolDeployment("svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE))
-            gateway = NodePoolGateway("svc-gw", NodePoolGatewayArgs(settings, keys=keys, deployment=replicas))
-            NodePoolSmokeCheck("svc-check", NodePoolSmokeCheckArgs(settings, bundles, keys, replicas, gateway))
+            gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=replicas))
+            SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, replicas, gateway))
             return {
                 "state": gateway.state,
                 "logs": replicas.logs,
@@ -128,7 +128,7 @@ def test_a_cluster_that_does_not_answer_fails_the_update_and_not_the_preview(set
     monkeypatch.setattr(node_pool_deployment, "Cluster", silent)
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
     with contextlib.nullcontext() if preview else pytest.raises(ClusterError):
-        node_pool_deployment.check_cluster(settings_with())
+        node_pool_deployment.NodePoolDeployment.check(settings_with())
 
 
 def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):

@@ -54,7 +54,8 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
 
 
 def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path, monkeypatch):
-    monkeypatch.setattr(node_pool_deployment, "check_cluster", lambda _settings: None)  # there is none
+    nothing = classmethod(lambda _class, _settings: None)  # there is no cluster to ask
+    monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nothing)
     settings = settings_with(
         stateDirectory=str(tmp_path / "var"),
         registry=str(tmp_path / "registry"),

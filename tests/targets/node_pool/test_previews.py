@@ -23,6 +23,6 @@ def project(tmp_path_factory):
 def test_a_presets_stack_previews_without_a_cluster(project, stack):
     shown = project.engine("preview", "--stack", stack)
     assert shown.code == 0, shown.text
-    for made in ("NodePoolDeployment", "NodePoolRollout", "NodePoolGateway", "NodePoolCheck", "apps/v1:Deployment"):
+    for made in ("NodePoolDeployment", "NodePoolRollout", "Gateway", "NodePoolCheck", "apps/v1:Deployment"):
         assert f"{made} " in shown.text, shown.text
     assert ("no GPU is spare for a rollout" in shown.text) == (stack != "karpenter")

@@ -1,0 +1,102 @@
+"""Deployment: what every target's deployment gives to the rest of a program."""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from importlib import import_module
+from typing import Any, ClassVar
+
+import pulumi
+
+from components.access_keys import AccessKeys
+from components.model_bundle import ModelBundle
+from settings.schema import Settings, Target
+
+__all__ = ["Deployment", "FrontDoor", "deployment_on"]
+
+_DEPLOYMENTS = {
+    Target.PROCESS: "process_deployment:ProcessDeployment",
+    Target.DOCKER: "docker_deployment:DockerDeployment",
+    Target.NODE_POOL: "node_pool_deployment:NodePoolDeployment",
+}
+"""Each target's module and class, imported for a stack of that target: Kubernetes' SDK takes as long as the rest."""
+
+
+@dataclass(frozen=True)
+class FrontDoor:
+    """Envoy in front of a deployment.
+
+    Attributes:
+        state: How it was found.
+        url: Where clients find it.
+        address: Its host and port for clients of gRPC; None where there is none for them.
+        metrics_uri: Where all metrics are.
+        local_url: Where this machine finds it; "" where it has to look for a way.
+        own_address: A load balancer's own address, or "".
+        outputs: What it adds to the stack's outputs.
+    """
+
+    state: pulumi.Output[str]
+    url: pulumi.Output[str]
+    address: pulumi.Output[str | None]
+    metrics_uri: pulumi.Output[str]
+    _: KW_ONLY
+    local_url: str = ""
+    own_address: pulumi.Input[str] = ""
+    outputs: Mapping[str, Any]
+
+
+class Deployment(pulumi.ComponentResource):
+    """A service on a target, behind no front door yet.
+
+    Attributes:
+        state: How what serves was found.
+        generation: Changes with what serves.
+        shape: Who serves: `triton`, `scorer` or both.
+        environment: The environment for people and other stacks: its name and its digest.
+        outputs: What the target adds to the stack's outputs.
+        keeps_its_name: Whether its resources stay the same when the service gets another name: its port never closes.
+    """
+
+    state: pulumi.Output[str]
+    generation: pulumi.Output[Any]
+    shape: pulumi.Output[list[str]]
+    environment: pulumi.Output[dict[str, Any]]
+    outputs: Mapping[str, Any]
+    keeps_its_name: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def check(cls, settings: Settings) -> None:
+        """Refuse a service before anything is declared: a later refusal would leave beginnings where nobody previews.
+
+        Raises:
+            ServiceError: Its name or its port belongs to somebody else.
+        """
+
+    @classmethod
+    @abstractmethod
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "Deployment":
+        """Declare the environment that a stack's settings ask for, and the service in it."""
+
+    @classmethod
+    def named(cls, settings: Settings, part: str) -> str:
+        """Name a resource of the service."""
+        return part if cls.keeps_its_name else f"{settings.service_name}-{part}"
+
+    @abstractmethod
+    def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
+        """Declare Envoy, as children of a gateway of that name."""
+
+    @abstractmethod
+    def smoke_check(
+        self, name: str, questions: Mapping[str, Any], door: FrontDoor, opts: pulumi.ResourceOptions
+    ) -> pulumi.Output[int]:
+        """Declare the resource that asks questions through the front door; gives how many were asked."""
+
+
+def deployment_on(target: Target) -> type[Deployment]:
+    """Import a target's deployment."""
+    module, _, name = _DEPLOYMENTS[target].partition(":")
+    found: type[Deployment] = getattr(import_module(f"components.{module}"), name)
+    return found
