@@ -21,7 +21,8 @@ class UserError(Exception):
         ├── AdminError             gateway/     Envoy does not answer, or not in time
         │   └── RejectedError                   Envoy refuses a file
         ├── ServiceError           targets/     a service cannot be changed, measured or removed
+        │   ├── NoEngineError                   no Docker engine answers
         │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
         ├── RolloutError           targets/     new replicas on a node pool do not become ready
-        └── SmokeCheckError        components/  a deployed service does not answer as it should
+        └── SmokeCheckError        targets/     a deployed service does not answer as it should
     """

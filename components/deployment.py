@@ -14,7 +14,8 @@ from settings.schema import Settings, Target
 
 __all__ = ["Deployment", "FrontDoor", "deployment_on"]
 
-_DEPLOYMENTS = {
+_OF_THIS_MACHINE = "machine_deployment:MachineDeployment"
+_OWN = {
     Target.PROCESS: "process_deployment:ProcessDeployment",
     Target.DOCKER: "docker_deployment:DockerDeployment",
     Target.NODE_POOL: "node_pool_deployment:NodePoolDeployment",
@@ -97,6 +98,6 @@ class Deployment(pulumi.ComponentResource):
 
 def deployment_on(target: Target) -> type[Deployment]:
     """Import a target's deployment."""
-    module, _, name = _DEPLOYMENTS[target].partition(":")
+    module, _, name = _OWN.get(target, _OF_THIS_MACHINE).partition(":")
     found: type[Deployment] = getattr(import_module(f"components.{module}"), name)
     return found

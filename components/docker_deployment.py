@@ -9,32 +9,25 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components.machine_deployment import MachineDeployment
+from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
 from components.model_bundle import ModelBundle
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.stack_settings import stack_name
 from environment.dockerfile import held
 from environment.image_layout import repository
-from provider.resources.docker import DockerFrontDoor, DockerService
 from settings.schema import Framework, Settings
 from targets.docker.containers import Labels
-from targets.docker.engine import Engine
-from targets.docker.front_door import check_port
+from targets.docker.engine import NoEngineError
 from targets.docker.owner import owner_of, stack_and_place
-from targets.docker.rollout import check_owner
-from targets.docker.service_folder import Folder
-from targets.errors import ServiceError
 
 __all__ = ["DockerDeployment", "DockerDeploymentArgs"]
 
 
 @dataclass(frozen=True)
-class DockerDeploymentArgs:
+class DockerDeploymentArgs(MachineDeploymentArgs):
     """A stack's settings, the bundles, the image that holds them, and the environment that the image is made from."""
 
-    settings: Settings
     _: KW_ONLY
-    bundles: Sequence[ModelBundle]
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
 
@@ -54,57 +47,17 @@ class DockerDeployment(MachineDeployment):
     """
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        self.settings = settings = args.settings
-        self.check(settings)
-        super().__init__("triton:index:DockerDeployment", name, None, opts)
-        owner = owner_of(stack_name(), Path(settings.state_directory))
-        self._network = docker.Network(
-            f"{name}-network",
-            name=_network_name(owner),
-            labels=[docker.NetworkLabelArgs(label=Labels.OWNER, value=owner)],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
-        scorer = settings.entry_script is not None
-        service = DockerService(
-            f"{name}-service",
-            {
-                **self.service_inputs(),
-                "network": self._network.name,
-                "image": args.image,
-                "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
-                "repositories": served.apply(_repositories),
-                "scorer": scorer,
-                "variables": settings.environment.variables,
-                "scorer_share": settings.docker.scorer_share,
-                "shared_memory_mb": settings.docker.shm_mb,
-            },
-            pulumi.ResourceOptions(parent=self),
-        )
-        self.state = service.state
-        self.generation = service.generation
+        super().__init__(name, args, opts)
         self.environment = pulumi.Output.from_input(args.environment)
-        self.outputs = {}
-        self.shape = served.apply(lambda every: ["triton"] * bool(_repositories(every)) + ["scorer"] * scorer)
-        self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
     def check(cls, settings: Settings) -> None:
-        record = Folder.of(Path(settings.state_directory), settings.service_name).record()
-        owner = owner_of(stack_name(), Path(settings.state_directory))
         try:
-            engine = Engine()
-        except ServiceError as error:
+            super().check(settings)
+        except NoEngineError as error:
             if not pulumi.runtime.is_dry_run():
                 raise
             pulumi.log.warn(str(error))
-            return
-        with engine:
-            check_owner(engine, settings.service_name, owner, overwrite=settings.deployment.overwrite)
-            for setting, port in settings.deployment.ports.items():
-                if not record.has_port(owner, port, setting):
-                    check_port(engine, settings.service_name, owner, port, setting)
-            engine.check_gpus(settings.deployment.gpu_cores)
 
     @classmethod
     def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "DockerDeployment":
@@ -114,11 +67,30 @@ class DockerDeployment(MachineDeployment):
             DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment),
         )
 
-    def envoy(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> DockerFrontDoor:
-        pulled = docker.RemoteImage(
-            f"{name}-image", name=self.settings.docker.front_door_image, keep_locally=True, opts=opts
+    def parts(self, name: str, args: DockerDeploymentArgs) -> dict[str, Any]:
+        settings = self.settings
+        owner = owner_of(stack_name(), Path(settings.state_directory))
+        self._network = docker.Network(
+            f"{name}-network",
+            name=_network_name(owner),
+            labels=[docker.NetworkLabelArgs(label=Labels.OWNER, value=owner)],
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        return DockerFrontDoor(name, {**inputs, "network": self._network.name, "image": pulled.image_id}, opts)
+        served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in args.bundles))
+        return {
+            "network": self._network.name,
+            "image": args.image,
+            "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
+            "repositories": served.apply(_repositories),
+            "scorer": settings.entry_script is not None,
+            "scorer_share": settings.docker.scorer_share,
+            "shared_memory_mb": settings.docker.shm_mb,
+        }
+
+    def door_parts(self, name: str, opts: pulumi.ResourceOptions) -> dict[str, Any]:
+        image = self.settings.docker.front_door_image
+        pulled = docker.RemoteImage(f"{name}-image", name=image, keep_locally=True, opts=opts)
+        return {"network": self._network.name, "image": pulled.image_id}
 
 
 def _network_name(owner: str) -> str:

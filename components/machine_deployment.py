@@ -1,44 +1,91 @@
-"""MachineDeployment: what deployments on this machine share, be they processes or containers."""
+"""MachineDeployment: a service on this machine, whatever the target runs it as."""
 
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import pulumi
 
 from components.access_keys import AccessKeys
 from components.deployment import Deployment, FrontDoor
+from components.model_bundle import ModelBundle
 from components.stack_settings import stack_name
 from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
+from provider.resources.machine import MachineFrontDoor, MachineService
 from provider.resources.smoke_check import SmokeCheck
 from settings.certificate import certificate_host
-from settings.schema import Settings
+from settings.schema import Framework, Settings
+from targets.contract import machine_target
+from targets.entry_script import entry_script
 from targets.machine.loopback import loopback_host
 
-__all__ = ["MachineDeployment", "MachineFrontDoor"]
+__all__ = ["MachineDeployment", "MachineDeploymentArgs"]
 
 
-class MachineFrontDoor(Protocol):
-    """Envoy on this machine; `state` is measured, `metrics_port` leads to all metrics."""
+@dataclass(frozen=True)
+class MachineDeploymentArgs:
+    """A stack's settings and bundles."""
 
-    state: pulumi.Output[str]
-    metrics_port: pulumi.Output[int]
+    settings: Settings
+    _: KW_ONLY
+    bundles: Sequence[ModelBundle]
 
 
 class MachineDeployment(Deployment):
-    """A deployment on this machine."""
+    """A service on this machine, rolled out behind a probe.
+
+    The target's specification says what the service is made of: the fields that it has are filled in. A target that
+    needs more than settings, bundles and a script gives `parts`, in a class of its own.
+
+    Raises `ServiceError` before anything is declared where the service's name belongs to another stack and may not be
+    overwritten, and where somebody else holds a port of the front door.
+    """
 
     keeps_its_name: ClassVar[bool] = True
     settings: Settings
 
-    @abstractmethod
-    def envoy(self, name: str, inputs: dict[str, Any], opts: pulumi.ResourceOptions) -> MachineFrontDoor:
-        """Declare Envoy in front of this deployment."""
+    def __init__(self, name: str, args: MachineDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        self.settings = settings = args.settings
+        self._target = settings.deployment.target
+        self.check(settings)
+        super().__init__(f"triton:index:{self._target.value.title()}Deployment", name, None, opts)
+        wanted = machine_target(self._target).service.specification.model_fields
+        offered = {**self.service_inputs(args.bundles), **self.parts(name, args)}
+        service = MachineService(
+            self._target,
+            f"{name}-service",
+            {field: offered[field] for field in wanted if field in offered},
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.state, self.generation = service.state, service.generation
+        self.environment = pulumi.Output.from_input({"name": settings.environment.name})
+        self.outputs = {}
+        scorer = settings.entry_script is not None
+        self.shape = pulumi.Output.all(*(bundle.framework for bundle in args.bundles)).apply(
+            lambda served: ["triton"] * (Framework.MULTI.value in served) + ["scorer"] * scorer
+        )
+        self.register_outputs({"state": self.state, "generation": self.generation})
 
-    def service_inputs(self) -> dict[str, Any]:
-        """The inputs of the service that the settings give on every target of this machine."""
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        machine_target(settings.deployment.target).check(settings, stack_name())
+
+    @classmethod
+    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "MachineDeployment":
+        return cls(cls.named(settings, "deployment"), MachineDeploymentArgs(settings, bundles=bundles))
+
+    def parts(self, name: str, args: Any) -> dict[str, Any]:
+        """Declare what the target's service needs besides, as children; gives inputs of the service."""
+        return {}
+
+    def door_parts(self, name: str, opts: pulumi.ResourceOptions) -> dict[str, Any]:
+        """Declare what the target's front door needs besides; gives inputs of the front door."""
+        return {}
+
+    def service_inputs(self, bundles: Sequence[ModelBundle]) -> dict[str, Any]:
+        """Give the inputs of the service that settings, bundles and script make on every target of this machine."""
         settings, deployment = self.settings, self.settings.deployment
         return {
             "service_name": settings.service_name,
@@ -50,6 +97,9 @@ class MachineDeployment(Deployment):
             "memory_mb": deployment.memory_mb,
             "scoring_timeout_ms": deployment.scoring_timeout_ms,
             "max_request_megabytes": deployment.max_request_megabytes,
+            "variables": settings.environment.variables,
+            "bundles": [bundle.served for bundle in bundles],
+            "entry_script": entry_script(settings),
             "strategy": deployment.rollout.strategy,
             "deadline_seconds": deployment.rollout.deadline_seconds,
             "drain_seconds": deployment.drain_seconds,
@@ -58,7 +108,9 @@ class MachineDeployment(Deployment):
     def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
         settings, port = self.settings, self.settings.deployment.port
         opts = pulumi.ResourceOptions(parent=gateway, depends_on=[self])
-        door = self.envoy(f"{name}-front-door", self._door_inputs(keys), opts)
+        name = f"{name}-front-door"
+        inputs = {**self._door_inputs(keys), **self.door_parts(name, opts)}
+        door = MachineFrontDoor(self._target, name, inputs, opts)
         scheme, host = "https" if settings.tls else "http", certificate_host(settings)
         address = f"{'localhost' if '*' in host else host or loopback_host()}:{port}"
         return FrontDoor(

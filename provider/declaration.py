@@ -20,7 +20,7 @@ class Declaration(pulumi.CustomResource):
         Outputs: The model of the outputs.
     """
 
-    Inputs: ClassVar[type[BaseModel]]
+    Inputs: type[BaseModel]
     Outputs: ClassVar[type[BaseModel]]
 
     def __init_subclass__(cls) -> None:
@@ -30,7 +30,12 @@ class Declaration(pulumi.CustomResource):
         named.update({to_camel(name): kind for name, kind in list(named.items())})
 
     def __init__(
-        self, name: str, inputs: Mapping[str, pulumi.Input[Any]], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        inputs: Mapping[str, pulumi.Input[Any]],
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        type_name: str = "",
     ) -> None:
         known, made = self.Inputs.model_fields, self.Outputs.model_fields
         unknown = sorted(set(inputs) - set(known))
@@ -40,7 +45,9 @@ class Declaration(pulumi.CustomResource):
         secret = [to_camel(field) for field, info in {**known, **made}.items() if SecretStr in _types(info.annotation)]
         props = {**{to_camel(field): None for field in made}, **{to_camel(key): inputs[key] for key in inputs}}
         marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
-        super().__init__(f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked))
+        super().__init__(
+            f"triton:index:{type_name or type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
+        )
 
     def __getattr__(self, name: str) -> Any:
         """Find an output by the field's name: Pulumi keeps it by its name on the wire."""

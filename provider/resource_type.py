@@ -6,6 +6,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
 
+from settings.schema import Target
+from targets.contract import machine_targets
+
 __all__ = ["TYPES", "IncompleteError", "ResourceType", "Say", "resource_type"]
 
 Say = Callable[[str], None]
@@ -70,10 +73,9 @@ class ResourceType(Generic[I, O]):
         """Refuse an update while it is planned, by raising."""
 
 
-TYPES = {
+_OF_THIS_MACHINE = {"Service": "ServiceType", "FrontDoor": "FrontDoorType"}
+_OTHERS = {
     "AccessKey": "access_key:AccessKeyType",
-    "DockerFrontDoor": "docker:DockerFrontDoorType",
-    "DockerService": "docker:DockerServiceType",
     "EnvironmentContext": "environment_context:EnvironmentContextType",
     "EnvironmentVenv": "environment_venv:EnvironmentVenvType",
     "NodePoolAddress": "node_pool_address:NodePoolAddressType",
@@ -81,13 +83,19 @@ TYPES = {
     "NodePoolCluster": "node_pool_cluster:NodePoolClusterType",
     "NodePoolPods": "node_pool_pods:NodePoolPodsType",
     "NodePoolRollout": "node_pool_rollout:NodePoolRolloutType",
-    "ProcessFrontDoor": "process:ProcessFrontDoorType",
-    "ProcessService": "process:ProcessServiceType",
     "RegisteredModel": "registered_model:RegisteredModelType",
     "ServiceContext": "service_context:ServiceContextType",
     "SmokeCheck": "smoke_check:SmokeCheckType",
 }
-"""Every type by its name: module and class in `provider.resources`. They are imported when they are needed."""
+TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {
+    **{name: (where, ()) for name, where in _OTHERS.items()},
+    **{
+        f"{target.value.title()}{part}": (f"machine:{class_name}", (target,))
+        for target in machine_targets()
+        for part, class_name in _OF_THIS_MACHINE.items()
+    },
+}
+"""Every type by its name: module and class in `provider.resources`, imported when needed, and the class's arguments."""
 
 
 def resource_type(name: str) -> ResourceType[Any, Any]:
@@ -96,6 +104,7 @@ def resource_type(name: str) -> ResourceType[Any, Any]:
     Raises:
         KeyError: There is no such type.
     """
-    module, _, class_name = TYPES[name].partition(":")
-    made: ResourceType[Any, Any] = getattr(import_module(f"provider.resources.{module}"), class_name)()
+    where, arguments = TYPES[name]
+    module, _, class_name = where.partition(":")
+    made: ResourceType[Any, Any] = getattr(import_module(f"provider.resources.{module}"), class_name)(*arguments)
     return made

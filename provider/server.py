@@ -213,12 +213,17 @@ def _as_recorded(model: type[BaseModel], values: dict[str, Any]) -> Any:
         return model.model_validate(values)
     except ValidationError:
         there = {name: info for name, info in model.model_fields.items() if (info.alias or name) in values}
-        adapters: dict[str, TypeAdapter[Any]] = {
-            name: TypeAdapter(info.annotation or Any) for name, info in there.items()
-        }
         return model.model_construct(
-            **{name: adapters[name].validate_python(values[info.alias or name]) for name, info in there.items()}
+            **{name: _one(info.alias or name, info.annotation, values) for name, info in there.items()}
         )
+
+
+def _one(name: str, annotation: Any, values: dict[str, Any]) -> Any:
+    try:
+        return TypeAdapter(annotation).validate_python(values[name])
+    except ValidationError as error:  # its own words show the value, which may be a secret
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise ValueError(f"the state's property {name} cannot be read: {reason}") from None
 
 
 def _state(inputs: Properties, outputs: BaseModel) -> Any:

@@ -12,21 +12,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from settings.schema import Settings, Target
 from targets.errors import ServiceError
 
-__all__ = ["TARGETS", "Deployed", "Stack", "Verbs", "verbs_of"]
+if TYPE_CHECKING:
+    from targets.machine.machine_target import MachineTarget
+
+__all__ = ["TARGETS", "Deployed", "Stack", "Verbs", "machine_target", "machine_targets", "verbs_of"]
 
 TARGETS = {
-    Target.PROCESS: "targets.process.verbs",
-    Target.DOCKER: "targets.docker.verbs",
-    Target.NODE_POOL: "targets.node_pool.verbs",
+    Target.PROCESS: "targets.process",
+    Target.DOCKER: "targets.docker",
+    Target.NODE_POOL: "targets.node_pool",
 }
-"""The module of each target's verbs, whose `VERBS` they are."""
+"""The folder of each target. Its module `verbs` has the target's `VERBS`.
+
+A target whose services live on this machine has a module `machine_target` with its `TARGET`: that is all that Pulumi's
+components and resources need of it.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,5 +99,16 @@ class Verbs(ABC):
 
 def verbs_of(target: Target) -> Verbs:
     """Import a target's verbs."""
-    verbs: Verbs = import_module(TARGETS[target]).VERBS
+    verbs: Verbs = import_module(f"{TARGETS[target]}.verbs").VERBS
     return verbs
+
+
+def machine_target(target: Target) -> "MachineTarget":
+    """Import a target of this machine."""
+    found: MachineTarget = import_module(f"{TARGETS[target]}.machine_target").TARGET
+    return found
+
+
+def machine_targets() -> list[Target]:
+    """List the targets of this machine, without importing them."""
+    return [target for target, folder in TARGETS.items() if find_spec(f"{folder}.machine_target") is not None]

@@ -52,7 +52,7 @@ class NodePoolCheckType(ResourceType[Inputs, Outputs]):
             sleeps=inputs.sleeps,
             patience=inputs.patience_seconds,
         )
-        return Outputs(checks=check_through(inputs.open(), door, inputs, say))
+        return Outputs(checks=check_through(inputs.open, door, inputs, say))
 
     def delete(self, inputs: Inputs, known: Outputs, say: Say) -> None:
         """Refuse what must not be destroyed: it is deleted before everything that it checks."""

@@ -71,6 +71,10 @@ class Exit:
         return f"ended with exit code {self.code}" + (f": {self.error}" if self.error else "")
 
 
+class NoEngineError(ServiceError):
+    """No Docker engine answers."""
+
+
 class Engine:
     """A client of the engine that DOCKER_HOST names, by default this machine's.
 
@@ -83,7 +87,7 @@ class Engine:
         try:
             self._api = docker.APIClient(**settings, version="auto", timeout=TIMEOUT_SECONDS)
         except docker.errors.DockerException as error:
-            raise ServiceError(
+            raise NoEngineError(
                 f"no Docker engine answers at {self.host}: start it, or set DOCKER_HOST ({_words(error)})"
             ) from None
 

@@ -39,13 +39,17 @@ class FrontDoorPlace:
     patience: int
 
 
-def check_through(cluster: Cluster, door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]) -> int:
+def check_through(
+    reach: Callable[[], Cluster], door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]
+) -> int:
     """Ask a service through its front door; gives how many things were asked.
+
+    `reach` opens the cluster, where the way in leads through it.
 
     Raises:
         SmokeCheckError: It does not answer as it should.
     """
-    with _held_awake(cluster, door), _way_in(cluster, door, say) as (way, url):
+    with _held_awake(reach, door), _way_in(reach, door, say) as (way, url):
         _await_answer(url, door.patience, questions)
         count, found = check(questions.at(url))
     if found:
@@ -55,16 +59,18 @@ def check_through(cluster: Cluster, door: FrontDoorPlace, questions: Questions, 
 
 
 @contextlib.contextmanager
-def _held_awake(cluster: Cluster, door: FrontDoorPlace) -> Iterator[None]:
+def _held_awake(reach: Callable[[], Cluster], door: FrontDoorPlace) -> Iterator[None]:
     if not door.sleeps:
         yield
         return
-    with awake(cluster, door.namespace, door.service):
+    with awake(reach(), door.namespace, door.service):
         yield
 
 
 @contextlib.contextmanager
-def _way_in(cluster: Cluster, door: FrontDoorPlace, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+def _way_in(
+    reach: Callable[[], Cluster], door: FrontDoorPlace, say: Callable[[str], None]
+) -> Iterator[tuple[str, str]]:
     """The way to the front door in words, and its URL."""
     if door.address:
         say(f"waiting until {door.address} takes connections, for {_BALANCER_SECONDS:.0f} s at the most")
@@ -73,7 +79,7 @@ def _way_in(cluster: Cluster, door: FrontDoorPlace, say: Callable[[str], None]) 
             yield door.address, url
             return
         say(f"no connection to {door.address} from here ({refusal}): it may let others in; asking by port-forward")
-    with cluster.forwarded(door.namespace, door.service, door.port) as port:
+    with reach().forwarded(door.namespace, door.service, door.port) as port:
         yield "a port-forward", f"{door.scheme}://127.0.0.1:{port}"
 
 

@@ -7,7 +7,7 @@ from components.access_keys import AccessKeys, AccessKeysArgs
 from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
 from components.model_bundle import ModelBundle, ModelBundleArgs
-from targets.docker.engine import Found
+from targets.docker.engine import Found, NoEngineError
 from targets.errors import ServiceError
 
 IMAGE = f"sha256:{'c' * 64}"
@@ -54,7 +54,7 @@ def engine(monkeypatch):
     class Engine(IdleEngine):
         pass
 
-    monkeypatch.setattr("components.docker_deployment.Engine", Engine)
+    monkeypatch.setattr("targets.docker.machine_target.Engine", Engine)
     return Engine
 
 
@@ -143,9 +143,9 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_declared(dec
 
 def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monkeypatch):
     def no_engine():
-        raise ServiceError("no Docker engine answers at unix:///nowhere")
+        raise NoEngineError("no Docker engine answers at unix:///nowhere")
 
-    monkeypatch.setattr("components.docker_deployment.Engine", no_engine)
+    monkeypatch.setattr("targets.docker.machine_target.Engine", no_engine)
     with pytest.raises(ServiceError, match="no Docker engine answers"):
         declare_docker()
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)

@@ -9,9 +9,10 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
 from provider.resources.access_key import AccessKey
+from provider.resources.machine import MachineFrontDoor
 from provider.resources.node_pool_pods import NodePoolPods
-from provider.resources.process import ProcessFrontDoor
 from provider.resources.registered_model import RegisteredModel
+from settings.schema import Target
 
 MODEL = {
     "registry": "/registry",
@@ -38,6 +39,10 @@ KNOWN = {
     "ProcessFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790.0},
     "AccessKey": {"key": "k"},
 }
+
+
+def front_door() -> MachineFrontDoor:
+    return MachineFrontDoor(Target.PROCESS, "door", DOOR, pulumi.ResourceOptions())
 
 
 class Engine(mocks.Mocks):
@@ -77,7 +82,7 @@ def declare():
 
 
 def test_inputs_go_under_their_names_on_the_wire_to_the_type_of_the_class(declare):
-    _, asked = declare(lambda: ProcessFrontDoor("door", DOOR) and None)
+    _, asked = declare(lambda: front_door() and None)
     assert asked["door"].typ == "triton:index:ProcessFrontDoor"
     assert set(asked["door"].inputs) == {
         "serviceName",
@@ -120,7 +125,7 @@ def test_an_input_with_a_default_may_be_missing(declare):
 
 def test_outputs_are_found_by_the_names_of_their_fields_and_integers_are_integers(declare):
     def declared():
-        model, door = RegisteredModel("model", MODEL), ProcessFrontDoor("door", DOOR)
+        model, door = RegisteredModel("model", MODEL), front_door()
         return {"version": model.version, "models": model.models, "port": door.metrics_port, "state": door.state}
 
     values, _ = declare(declared)

@@ -89,5 +89,5 @@ if __name__ == "__main__":
     module = ModuleType("provider.resources.thing")
     vars(module)["ThingType"] = ThingType
     sys.modules[module.__name__] = module
-    resource_type.TYPES["Thing"] = "thing:ThingType"
+    resource_type.TYPES["Thing"] = ("thing:ThingType", ())
     main(sys.argv[1])

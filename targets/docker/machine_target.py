@@ -1,0 +1,93 @@
+"""Target `docker` as a target of this machine."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from settings.schema import Settings
+from targets.docker import front_door, rollout, service
+from targets.docker.containers import digest_of
+from targets.docker.engine import Engine
+from targets.docker.owner import owner_of
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec, ServiceSpec
+from targets.machine.machine_target import MachinePart, MachineTarget, Say
+from targets.state import Measured
+
+__all__ = ["TARGET"]
+
+S = TypeVar("S", ServiceSpec, FrontDoorSpec)
+
+
+class _Service(MachinePart[ServiceSpec]):
+    """The containers of Triton and of the entry script server."""
+
+    specification = ServiceSpec
+
+    def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
+        record = rollout.apply(_owned(spec), say)
+        return {"generation": {"number": record.generation, "digest": record.digest}}
+
+    def holder(self, spec: ServiceSpec) -> str:
+        return _stack_of(_folder(spec).record().owner, spec)
+
+    def measure(self, spec: ServiceSpec) -> Measured:
+        return service.measure(spec.state_directory, spec.service_name)
+
+    def remove(self, spec: ServiceSpec, say: Say) -> None:
+        service.remove(spec.state_directory, spec.service_name, _owned(spec).owner)
+
+    def is_outdated(self, spec: ServiceSpec, generation: dict[str, Any]) -> bool:
+        return generation.get("digest") != digest_of(spec)
+
+
+class _FrontDoor(MachinePart[FrontDoorSpec]):
+    """Envoy's container."""
+
+    specification = FrontDoorSpec
+
+    def apply(self, spec: FrontDoorSpec, say: Say) -> dict[str, Any]:
+        return {"metrics_port": front_door.apply(_owned(spec))}
+
+    def holder(self, spec: FrontDoorSpec) -> str:
+        return _stack_of(_folder(spec).record().door_owner, spec)
+
+    def measure(self, spec: FrontDoorSpec) -> Measured:
+        return front_door.measure(spec.state_directory, spec.service_name)
+
+    def remove(self, spec: FrontDoorSpec, say: Say) -> None:
+        front_door.remove(spec.state_directory, spec.service_name, _owned(spec).owner)
+
+
+class _Target(MachineTarget):
+    service = _Service()
+    front_door = _FrontDoor()
+
+    def folder(self, state_directory: Path, service: str) -> Folder:
+        return Folder.of(state_directory, service)
+
+    def check(self, settings: Settings, owner: str) -> None:
+        directory, name = Path(settings.state_directory), settings.service_name
+        record, owner = self.folder(directory, name).record(), owner_of(owner, directory)
+        with Engine() as engine:
+            rollout.check_owner(engine, name, owner, overwrite=settings.deployment.overwrite)
+            for setting, port in settings.deployment.ports.items():
+                if not record.has_port(owner, port, setting):
+                    front_door.check_port(engine, name, owner, port, setting)
+            engine.check_gpus(settings.deployment.gpu_cores)
+
+
+def _folder(spec: ServiceSpec | FrontDoorSpec) -> Folder:
+    return Folder.of(spec.state_directory, spec.service_name)
+
+
+def _owned(spec: S) -> S:
+    """The specification with the owner by which containers are found: the stack, and the place of its state."""
+    return spec.model_copy(update={"owner": owner_of(spec.owner, spec.state_directory)})
+
+
+def _stack_of(owner: str, spec: ServiceSpec | FrontDoorSpec) -> str:
+    """A recorded owner as a stack's inputs name it: this stack's own name where the containers are its own."""
+    return spec.owner if owner == owner_of(spec.owner, spec.state_directory) else owner
+
+
+TARGET = _Target()

@@ -1,0 +1,75 @@
+"""What a target of this machine does with a service, and with its front door.
+
+    a resource's inputs ──► a specification ──► MachinePart.apply, measure, remove
+
+Pulumi's resources and components are the same for all such targets: `provider/resources/machine.py` calls these parts,
+and `components/machine_deployment.py` fills the fields that a specification has.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from settings.schema import Settings
+from targets.machine.service_folder import ServiceFolder
+from targets.machine.specification import FrontDoorSpec, ServiceSpec
+from targets.state import Measured
+
+__all__ = ["MachinePart", "MachineTarget", "Say"]
+
+Say = Callable[[str], None]
+S = TypeVar("S", bound=ServiceSpec | FrontDoorSpec)
+
+
+class MachinePart(ABC, Generic[S]):
+    """A service or a front door on this machine, as its specification says. Each method may raise `ServiceError`.
+
+    Attributes:
+        specification: The model of what it is to be. Its state directory is absolute here.
+    """
+
+    specification: type[S]
+
+    @abstractmethod
+    def apply(self, spec: S, say: Say) -> dict[str, Any]:
+        """Bring it to its specification.
+
+        Returns:
+            Of a service its `generation`, which changes with what serves; of a front door its `metrics_port`.
+        """
+
+    @abstractmethod
+    def holder(self, spec: S) -> str:
+        """Name the stack that has it: its owner, another that took it over, or "" where nobody has."""
+
+    @abstractmethod
+    def measure(self, spec: S) -> Measured:
+        """Look at it."""
+
+    @abstractmethod
+    def remove(self, spec: S, say: Say) -> None:
+        """Stop it and remove what it has; nothing happens where there is nothing."""
+
+    def is_outdated(self, spec: S, generation: dict[str, Any]) -> bool:
+        """Tell whether a new version of this project would make another generation of the same specification."""
+        return False
+
+
+class MachineTarget(ABC):
+    """A target whose services live on this machine."""
+
+    service: MachinePart[Any]
+    front_door: MachinePart[Any]
+
+    @abstractmethod
+    def folder(self, state_directory: Path, service: str) -> ServiceFolder:
+        """Find the folder in which a service keeps its files."""
+
+    @abstractmethod
+    def check(self, settings: Settings, owner: str) -> None:
+        """Refuse a stack's service before anything is declared.
+
+        Raises:
+            ServiceError: The service's name or a port of it belongs to somebody else, or the machine cannot run it.
+        """
