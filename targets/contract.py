@@ -22,7 +22,7 @@ from settings.schema import Settings, Target
 from targets.errors import ServiceError
 
 if TYPE_CHECKING:
-    from targets.machine.machine_target import MachineTarget
+    from targets.machine_target import MachineTarget
 
 __all__ = ["TARGETS", "Deployed", "Stack", "Verbs", "machine_target", "machine_targets", "verbs_of"]
 

@@ -11,8 +11,8 @@ from provider.resource_type import IncompleteError, ResourceType, Say
 from settings.schema import Target
 from targets.contract import machine_target
 from targets.errors import ServiceError
-from targets.machine.machine_target import MachinePart
 from targets.machine.service_folder import renaming
+from targets.machine_target import MachinePart
 from targets.state import Measured, State
 
 __all__ = ["FrontDoorType", "MachineFrontDoor", "MachineService", "ServiceType"]

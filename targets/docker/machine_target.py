@@ -10,7 +10,7 @@ from targets.docker.engine import Engine
 from targets.docker.owner import owner_of
 from targets.docker.service_folder import Folder
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
-from targets.machine.machine_target import MachinePart, MachineTarget, Say
+from targets.machine_target import MachinePart, MachineTarget, Say
 from targets.state import Measured
 
 __all__ = ["TARGET"]

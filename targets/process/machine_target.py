@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from settings.schema import Settings
-from targets.machine.machine_target import MachinePart, MachineTarget, Say
 from targets.machine.specification import FrontDoorSpec
+from targets.machine_target import MachinePart, MachineTarget, Say
 from targets.process import front_door, rollout, service
 from targets.process.service_folder import ServiceDirectory, check_owner
 from targets.process.specification import ServiceSpec
