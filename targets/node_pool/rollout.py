@@ -94,6 +94,7 @@ class _Look:
     most_ready: int = -1
 
     def is_complete(self) -> bool:
+        """Look once, and tell what changed."""
         cluster, rollout = self.cluster, self.rollout
         deployment = cluster.get("deployments", rollout.namespace, rollout.name)
         if deployment is None:
@@ -123,12 +124,14 @@ class _Look:
         return False
 
     def leave(self) -> None:
-        """Leave the old version serving, because nobody waits for the new one any more."""
+        """Have the old version serve where it had to stop, because nobody waits for the new one any more."""
+        rollout = self.rollout
         try:
-            if self.deployment and fall_back(self.cluster, self.deployment):
-                self.say(f"cancelled: the version of before of {self.rollout.name} starts again")
+            now = self.cluster.get("deployments", rollout.namespace, rollout.name)
+            if now is not None and not is_complete(now, rollout.needs) and fall_back(self.cluster, now):
+                self.say(f"cancelled: the version of before of {rollout.name} starts again")
         except ClusterError as error:
-            self.say(f"cancelled: the version of before of {self.rollout.name} is not started again: {error}")
+            self.say(f"cancelled: the version of before of {rollout.name} is not started again: {error}")
 
 
 def _fallen_back(cluster: Cluster, deployment: Manifest, told: list[str]) -> list[str]:

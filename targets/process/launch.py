@@ -2,9 +2,10 @@
 
 FILE is JSON: `{"command": [...], "directory": "...", "variables": {...}, "memoryMb": ..., "triton": ...}`. The
 variables and a mark are the process's whole environment; in a file of its owner's they stay out of process listings
-and of the supervisor's configuration. The last two are for `serving.keeping.keeper`, which starts the process and ends
-with it. They die with their supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in PIDFILE: a killed one
-leaves nobody on the ports that the next one needs. Standard library only, so that it costs little at start.
+and of the supervisor's configuration. `memoryMb` and `triton` are for `serving.keeping.keeper`, which starts the
+process and ends with it. They die with their supervisor (`PR_SET_PDEATHSIG` of prctl(2)), whose process id is in
+PIDFILE: a killed one leaves nobody on the ports that the next one needs. FILE may hold more, for whoever starts this.
+Standard library only, so that it costs little at start.
 """
 
 import ctypes

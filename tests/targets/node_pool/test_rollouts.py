@@ -289,6 +289,15 @@ def test_where_the_old_replica_had_to_stop_it_starts_again_when_somebody_cancels
 
 
 @pytest.mark.usefixtures("_cancellable")
+def test_one_that_is_cancelled_before_its_first_look_leaves_the_old_version_too():
+    waiting.cancel()
+    cluster = Cluster([recreated()], [pod("a", containers=STARTING)])
+    with pytest.raises(waiting.Cancelled):
+        await_rollout(cluster, Rollout("serving", "m", 600, 600, 60), print)
+    assert [name for _, name, _ in cluster.patches] == ["m", "m-1", "m-2"]
+
+
+@pytest.mark.usefixtures("_cancellable")
 def test_a_cancelled_rollout_beside_the_old_replica_leaves_it_to_kubernetes():
     cluster = Cancelling([deployment(0, old=1)], [pod("a", containers=STARTING)])
     with pytest.raises(waiting.Cancelled):
