@@ -155,7 +155,7 @@ class UpdateRun:
         return self.session.backend.stack(self.session.project.name, name)
 
     def _recorded(self, operate: Callable[[], Counter[str]]) -> Counter[str]:
-        """Keeps a backup of the state before the operation, and an entry in the stack's history after it."""
+        """Keep a backup of the state before the operation, and an entry in the stack's history after it."""
         self.stack.back_up()
         started = int(time.time())
         try:
