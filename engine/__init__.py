@@ -5,9 +5,10 @@ can go on where the other stopped. It does what this project needs and nothing m
 
     cli/        the command line: `arguments`, the verbs, what they show (`display`, `json_preview`, `masking`)
     run/        one update, refresh or destroy (`operation`): the program and its gRPC service (`program`, `monitor`),
-                and what becomes of resources (`registration`, `deletion`, `reading`, `recognition`); `goals` and `work`
-                are what these share
-    providers/  who does it: processes of plugins and of dynamic providers (`registry`, `provider`, `plugins`), stack
-                references (`builtin`), `children` that never outlive the engine
+                and what becomes of resources (`registration`, `deletion`, `reading`, `recognition`); these share
+                `goals` and `work`. A preview and its update share processes (`host`, `launcher`, `relay`)
+    providers/  who does it: processes of plugins, of the project's own providers and of dynamic ones (`registry`,
+                `provider`, `plugins`, `plugin_folder`), stack references (`builtin`), `children` that never outlive
+                the engine
     state/      what lies on disk: the project, a stack's settings and secrets, the backend, checkpoints
 """

@@ -52,7 +52,7 @@ class _ConfigParser(_Parser):
 
 
 def _lazily(module: str, function: str) -> Callable[[Namespace], None]:
-    """The verb's function, imported when it is called: most verbs need neither gRPC nor encryption."""
+    """Return the verb's function, imported when it is called: most verbs need neither gRPC nor encryption."""
 
     def call(args: Namespace) -> None:
         import importlib
@@ -63,7 +63,7 @@ def _lazily(module: str, function: str) -> Callable[[Namespace], None]:
 
 
 def _common() -> ArgumentParser:
-    """The flags that every verb takes, before or after it."""
+    """Return the flags that every verb takes, before or after it."""
     common = _Parser(add_help=False, argument_default=SUPPRESS, allow_abbrev=False)
     common.add_argument("-C", "--cwd", metavar="DIR", help="work in this folder")
     common.add_argument("--non-interactive", action="store_true", help="ask nothing")
@@ -79,6 +79,7 @@ def _stack_flag(parser: ArgumentParser) -> None:
 
 
 def parser() -> ArgumentParser:
+    """Return the parser of the whole command line."""
     common = _common()
     root = _Parser(prog=_PROGRAM.strip(), description=__doc__, parents=[common], allow_abbrev=False)
     root.set_defaults(run=lambda args: root.print_help())
@@ -212,6 +213,14 @@ def _version(args: Namespace) -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Carry out one command line.
+
+    Args:
+        argv: The arguments, without the program's name.
+
+    Returns:
+        The exit status, as Pulumi's CLI has it.
+    """
     try:
         # Not by set_defaults(): the verbs share the flags' actions; a default would cover what stood before the verb.
         args = parser().parse_args(argv, Namespace(cwd=".", non_interactive=False))

@@ -20,7 +20,7 @@ Decrypt = Callable[[str], str]
 
 
 def _open(args: Namespace) -> tuple[StackFile, Callable[[], Decrypt], Callable[[str], str]]:
-    """The stack's settings file, and how to decrypt and to encrypt, which asks for the passphrase when it is called."""
+    """Return the stack's settings file, and how to decrypt and to encrypt: those ask for the passphrase when called."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.stack)
     settings = session.settings(stack)
@@ -32,6 +32,7 @@ def _open(args: Namespace) -> tuple[StackFile, Callable[[], Decrypt], Callable[[
 
 
 def show(args: Namespace) -> None:
+    """Show the stack's configuration: `config`."""
     settings, decrypter, _ = _open(args)
     decrypt = decrypter() if args.show_secrets else None
     values = dict(sorted(settings.config.items()))
@@ -60,6 +61,7 @@ def _json(value: Any, decrypt: Decrypt | None) -> dict[str, Any]:
 
 
 def get(args: Namespace) -> None:
+    """Show one value: `config get`."""
     settings, decrypter, _ = _open(args)
     found = settings.get(args.key, path=args.path)
     if found is None:
@@ -69,6 +71,7 @@ def get(args: Namespace) -> None:
 
 
 def set_(args: Namespace) -> None:
+    """Set one value: `config set`."""
     if args.secret and args.plaintext:
         raise UsageError("config set: --secret and --plaintext cannot be used together")
     settings, _, encrypt = _open(args)
@@ -92,7 +95,7 @@ _PART = re.compile(r"(?P<word>(?=[^\W\d_]*[aeiouyAEIOUY])[^\W\d_]{2,})|(?P<digit
 
 
 def looks_like_secret(key: str, text: str) -> bool:
-    """Whether the key's name and the value's entropy are those of a secret.
+    """Tell whether the key's name and the value's entropy are those of a secret.
 
     By the CLI's thresholds on the first 16 characters, with a guess at the entropy where the CLI has dictionaries: a
     word counts 13 bits, a number at most 20, and any other character what its like could be.
@@ -110,13 +113,14 @@ def looks_like_secret(key: str, text: str) -> bool:
 
 
 def _typed(text: str) -> Any:
-    """The value inside an object: a boolean or a whole number where it reads as one."""
+    """Return the value inside an object: a boolean or a whole number where it reads as one."""
     if text in ("true", "false"):
         return text == "true"
     return int(text) if re.fullmatch(r"0|-?[1-9][0-9]*", text) else text
 
 
 def rm(args: Namespace) -> None:
+    """Remove one value: `config rm`."""
     settings, _, _ = _open(args)
     if settings.remove(args.key, path=args.path):
         settings.write()

@@ -57,15 +57,18 @@ class Tally:
         self._ops: dict[str, str] = {}
 
     def add(self, step: Step) -> None:
+        """Count the step, where it is of an operation that is counted."""
         urn = step.resource.urn
         if step.op in TALLIED and (step.op != "same" or urn not in self._ops):
             self._ops[urn] = step.op
 
     def counts(self) -> Counter[str]:
+        """Return the number of resources by operation."""
         return Counter(self._ops.values())
 
 
 def is_default_provider(resource: Resource) -> bool:
+    """Tell whether the resource stands for a provider that no program declared."""
     return resource.type.startswith(PROVIDER_PREFIX) and resource.name.startswith("default")
 
 
@@ -91,6 +94,7 @@ class Display:
         self._stop = threading.Event()
 
     def begin(self, title: str, *, preview: bool) -> None:
+        """Write the operation's title, and show what is under way from now on."""
         self._preview = preview
         self._began = time.monotonic()
         self._running: dict[str, tuple[Step, float]] = {}
@@ -106,11 +110,13 @@ class Display:
     # Steps.
 
     def started(self, step: Step) -> None:
+        """Take the step as under way."""
         with self._lock:
             if not self._preview and not is_default_provider(step.resource):
                 self._running[step.resource.urn] = step, time.monotonic()
 
     def ended(self, step: Step) -> None:
+        """Write what became of the step's resource."""
         with self._lock:
             _, began = self._end(step)
             if is_default_provider(step.resource):
@@ -125,6 +131,7 @@ class Display:
                     self._properties(step)
 
     def failed(self, step: Step, error: EngineError) -> None:
+        """Write that the step failed; the error follows at the end."""
         with self._lock:
             begun, began = self._end(step)
             self._resource(begun, f"{_OPS[begun.op].doing} failed", began)
@@ -136,12 +143,14 @@ class Display:
         return self._running.pop(step.resource.urn, (step, time.monotonic()))
 
     def outputs(self, old: Resource, new: Resource) -> None:
+        """Note the stack's outputs for the end."""
         if new.type == STACK_TYPE:
             self._outputs = old.outputs, new.outputs
 
     # Messages.
 
     def log(self, severity: str, message: str, urn: str = "") -> None:
+        """Write a message, beside its resource where that is under way; an error follows at the end."""
         with self._lock:
             if severity == "error":
                 self._error(urn, message)
@@ -174,7 +183,7 @@ class Display:
             self._write(f"    {line}")
 
     def line(self, text: str) -> None:
-        """Writes a line that the program or a provider printed."""
+        """Write a line that the program or a provider printed."""
         with self._lock:
             self._write(f"    {text}")
 
@@ -218,7 +227,7 @@ class Display:
             self._stream.flush()
 
     def _tick(self, stop: threading.Event) -> None:
-        """Shows what is under way: in a terminal's last line, elsewhere by a line now and then."""
+        """Show what is under way: in a terminal's last line, elsewhere by a line now and then."""
         told: dict[str, float] = {}
         while not stop.wait(0.2):
             now = time.monotonic()
@@ -237,7 +246,11 @@ class Display:
                         told[urn] = now - began + _REPEAT
 
     def end(self) -> Counter[str]:
-        """Writes the outputs, the errors and the summary; gives the number of resources by operation."""
+        """Write the outputs, the errors and the summary.
+
+        Returns:
+            The number of resources by operation.
+        """
         self._stop.set()
         self._ticker.join()
         with self._lock:
@@ -273,7 +286,7 @@ class Display:
 
 
 def _named(urn: str, message: str) -> str:
-    """The message with the name of its resource, unless that is the stack."""
+    """Return the message with the name of its resource, unless that is the stack."""
     name = f"{urn_name(urn)}: " if urn and urn_type(urn) != STACK_TYPE else ""
     return name + message.rstrip()
 

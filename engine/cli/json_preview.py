@@ -36,12 +36,14 @@ class Digest:
         self._tally = Tally()
 
     def begin(self, title: str, *, preview: bool) -> None:
+        """Take the time."""
         self._began = time.monotonic()
 
     def started(self, step: Step) -> None:
-        """Nothing: what there is to say of a preview's step is known when it ends."""
+        """Do nothing: what there is to say of a preview's step is known when it ends."""
 
     def ended(self, step: Step) -> None:
+        """Note the step."""
         if is_default_provider(step.resource):
             return
         with self._lock:
@@ -50,12 +52,14 @@ class Digest:
                 self._steps.append(_step(step))
 
     def failed(self, step: Step, error: EngineError) -> None:
+        """Note the error."""
         self.log("error", str(error), step.resource.urn)
 
     def outputs(self, old: Resource, new: Resource) -> None:
-        """Nothing: the CLI's digest has no outputs."""
+        """Do nothing: the CLI's digest has no outputs."""
 
     def log(self, severity: str, message: str, urn: str = "") -> None:
+        """Note the message."""
         prefix = f"{severity}: " if severity in ("warning", "error") else ""
         diagnostic = {"urn": urn, "message": f"{prefix}{message}\n", "severity": severity}
         with self._lock:
@@ -65,9 +69,15 @@ class Digest:
         """Leave the message out, as the CLI's digest does."""
 
     def line(self, text: str) -> None:
+        """Note a line that the program or a provider printed."""
         self.log("info", text)
 
     def end(self) -> Counter[str]:
+        """Print the document.
+
+        Returns:
+            The number of resources by operation.
+        """
         counts = self._tally.counts()
         document = {
             "config": self._config,

@@ -21,12 +21,13 @@ class Mask:
         self._forms = sorted((form for form in forms if len(form) > 2), key=len, reverse=True)
 
     def text(self, text: str) -> str:
+        """Return the text with every secret in it hidden."""
         for form in self._forms:
             text = text.replace(form, HIDDEN)
         return text
 
     def value(self, value: Any) -> Any:
-        """The JSON value with every text in it masked."""
+        """Return the JSON value with every text in it masked."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):

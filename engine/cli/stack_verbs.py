@@ -17,7 +17,7 @@ from engine.state.values import plain
 
 
 def show(args: Namespace) -> None:
-    """`stack`: the selected stack's resources and outputs."""
+    """Show the selected stack's resources and outputs: `stack`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.stack)
     deployment = stack.read()["deployment"] or {}
@@ -35,6 +35,7 @@ def show(args: Namespace) -> None:
 
 
 def ls(args: Namespace) -> None:
+    """List the project's stacks: `stack ls`."""
     session = Session(Path(args.cwd))
     selected = session.project.selected_stack()
     rows: list[dict[str, Any]] = []
@@ -59,12 +60,13 @@ def ls(args: Namespace) -> None:
 
 
 def _milliseconds(time: str) -> str:
-    """The time as the CLI's listing has it, to the millisecond."""
+    """Return the time as the CLI's listing has it, to the millisecond."""
     whole, _, fraction = time.rstrip("Z").partition(".")
     return f"{whole}.{fraction[:3]:0<3}Z"
 
 
 def init(args: Namespace) -> None:
+    """Make a stack: `stack init`."""
     if not (args.name or args.stack):
         raise EngineError("missing stack name: give it as an argument")
     _create(Session(Path(args.cwd)), args.name or args.stack, select=not args.no_select)
@@ -89,6 +91,7 @@ def _create(session: Session, name: str, *, select: bool) -> None:
 
 
 def select(args: Namespace) -> None:
+    """Choose the stack that verbs work on: `stack select`."""
     session = Session(Path(args.cwd))
     name = args.name or args.stack
     if name is None:
@@ -103,6 +106,7 @@ def select(args: Namespace) -> None:
 
 
 def rm(args: Namespace) -> None:
+    """Remove a stack and its settings file: `stack rm`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.name or args.stack)
     if not (args.yes or interactive(args)):
@@ -119,12 +123,12 @@ def rm(args: Namespace) -> None:
 
 
 def interactive(args: Namespace) -> bool:
-    """Whether there is a person to ask."""
+    """Tell whether there is a person to ask."""
     return not args.non_interactive and sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _typed(prompt: str, name: str) -> bool:
-    """Whether the person types the stack's name, as the CLI asks for it."""
+    """Tell whether the person types the stack's name, as the CLI asks for it."""
     try:
         return (
             input(f"{prompt}\nPlease confirm that this is what you'd like to do by typing `{name}`: ").strip() == name
@@ -134,7 +138,7 @@ def _typed(prompt: str, name: str) -> bool:
 
 
 def forget(session: Session, stack: Stack, *, preserve_config: bool) -> None:
-    """Removes a stack, its settings file and its selection."""
+    """Remove a stack, its settings file and its selection."""
     stack.remove()
     if not preserve_config:
         session.project.stack_file(stack.name).unlink(missing_ok=True)
@@ -144,6 +148,7 @@ def forget(session: Session, stack: Stack, *, preserve_config: bool) -> None:
 
 
 def output(args: Namespace) -> None:
+    """Show the stack's outputs: `stack output`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.stack)
     outputs = _outputs(stack, session, show_secrets=args.show_secrets)
@@ -181,6 +186,7 @@ def _print_outputs(outputs: dict[str, Any]) -> None:
 
 
 def export(args: Namespace) -> None:
+    """Print the stack's state: `stack export`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.stack)
     document = stack.read()
@@ -200,7 +206,7 @@ def export(args: Namespace) -> None:
 
 
 def _revealed(value: Any, decrypt: Any) -> Any:
-    """The deployment's JSON with each ciphertext replaced by its plaintext."""
+    """Return the deployment's JSON with each ciphertext replaced by its plaintext."""
     if isinstance(value, dict):
         if "ciphertext" in value:
             return {key: item for key, item in value.items() if key != "ciphertext"} | {
@@ -211,6 +217,7 @@ def _revealed(value: Any, decrypt: Any) -> Any:
 
 
 def import_(args: Namespace) -> None:
+    """Replace the stack's state by an exported one: `stack import`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.stack)
     try:
@@ -231,6 +238,7 @@ def import_(args: Namespace) -> None:
 
 
 def cancel(args: Namespace) -> None:
+    """Take away the locks of a run that was killed: `cancel`."""
     session = Session(Path(args.cwd))
     stack = session.stack(args.name or args.stack)
     prompt = f"This will irreversibly cancel the currently running update for '{stack.name}'!"

@@ -23,6 +23,7 @@ class Builtin:
         self._load = load
 
     def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        """Read the outputs of the stack that a reference names."""
         if urn_type(urn) != STACK_REFERENCE:
             self._refuse(urn)
         name = inputs.get("name")
@@ -39,18 +40,22 @@ class Builtin:
         raise EngineError(f"The embedded engine does not know the resource type '{urn_type(urn)}'. {CLI_HINT}")
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        """Refuse: only a stack reference is built in, and a program reads it."""
         self._refuse(urn)
 
     def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        """Refuse, as `check` does."""
         self._refuse(old.urn)
 
     def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        """Refuse, as `check` does."""
         self._refuse(urn)
 
     def update(
         self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
     ) -> Properties:
+        """Refuse, as `check` does."""
         self._refuse(old.urn)
 
     def delete(self, resource: Resource, deadline: float = 0) -> None:
-        """Nothing: a reference is not an object."""
+        """Do nothing: a reference is not an object."""

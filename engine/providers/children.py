@@ -80,14 +80,14 @@ class Children:
         return Child(process, on_line)
 
     def kill(self) -> None:
-        """Kills every child and its group at once, and refuses to start more."""
+        """Kill every child and its group at once, and refuses to start more."""
         with self._lock:
             self._closed = True
             for process in self._children:
                 _signal_group(process.pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        """Ends every child and its group: by SIGTERM, and two seconds later by SIGKILL."""
+        """End every child and its group: by SIGTERM, and two seconds later by SIGKILL."""
         with self._lock:
             children, self._children = self._children, []
         for process in children:
@@ -100,7 +100,7 @@ class Children:
             process.wait()
 
     def close(self) -> None:
-        """Ends every child, and then the guard."""
+        """End every child, and then the guard."""
         self.stop()
         os.close(self._announce)
         os.waitpid(self._guard, 0)
@@ -119,11 +119,15 @@ class Child:
         self._readers[0].start()
 
     def first_line(self) -> str:
-        """The first line of stdout, empty when the process ended without one. Call it once, before `follow`."""
+        """Read the first line of stdout. Call it once, before `follow`.
+
+        Returns:
+            The line, empty when the process ended without one.
+        """
         return self._stdout.readline().strip()
 
     def follow(self) -> None:
-        """Passes what the process goes on to write to stdout to `on_line`."""
+        """Pass what the process goes on to write to stdout to `on_line`."""
         thread = threading.Thread(target=self._read, args=(self._stdout,), daemon=True)
         self._readers.append(thread)
         thread.start()
@@ -134,13 +138,18 @@ class Child:
                 self._on_line(line.rstrip("\n"))
 
     def wait(self) -> int:
-        """Waits for the end of the process and of its output; the exit status, -N for signal N."""
+        """Wait for the end of the process and of its output.
+
+        Returns:
+            The exit status, -N for signal N.
+        """
         status = self.process.wait()
         for reader in self._readers:
             reader.join(2)
         return status
 
     def kill(self) -> None:
+        """Kill the process and its group at once."""
         _signal_group(self.process.pid, signal.SIGKILL)
 
 
@@ -150,7 +159,7 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _guard(reader: int) -> None:
-    """The guard's whole life, in the forked process."""
+    """Return the guard's whole life, in the forked process."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -41,6 +41,11 @@ class PartialFailure(ProviderError):
 
 
 def raise_failures(failures: Any) -> None:
+    """Raise what a provider found wrong with inputs, if anything.
+
+    Raises:
+        CheckError: There are failures; its text has a line for each.
+    """
     if failures:
         raise CheckError(
             "\n".join(f"{item.property}: {item.reason}" if item.property else item.reason for item in failures)
@@ -48,7 +53,7 @@ def raise_failures(failures: Any) -> None:
 
 
 def error_details(error: grpc.RpcError) -> list[Any]:
-    """The messages that a gRPC error carries besides its text."""
+    """Return the messages that a gRPC error carries besides its text."""
     metadata: Any = error.trailing_metadata() or ()
     for key, value in metadata:
         if key == "grpc-status-details-bin":
@@ -61,7 +66,7 @@ _EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re
 
 
 def exception_message(details: str) -> str:
-    """What a dynamic provider's exception says, out of the traceback that the SDK sends.
+    """Return what a dynamic provider's exception says, out of the traceback that the SDK sends.
 
     The whole text for an exception that is a mistake in the provider's code, such as KeyError.
     """

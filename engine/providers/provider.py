@@ -77,7 +77,7 @@ class Provider:
         self._stub.set_result(provider_pb2_grpc.ResourceProviderStub(channel))
 
     def _call(self, method: str, request: object, deadline: float = 0, sources: Properties | None = None) -> Any:
-        """Calls the provider. One that lets a deadline pass gets no further call, and is killed after its last one.
+        """Call the provider. One that lets a deadline pass gets no further call, and is killed after its last one.
 
         `sources` tell which properties of an object that did not become ready are secret.
         """
@@ -131,7 +131,7 @@ class Provider:
             self._cancelling = self._stub.result().Cancel.future(empty_pb2.Empty(), timeout=DEADLINE)
 
     def configure(self, urn: str, id_: str, inputs: Properties) -> None:
-        """Hands the provider its configuration, once; with unknowns in it, the provider is not called at all."""
+        """Hand the provider its configuration, once; with unknowns in it, the provider is not called at all."""
         if self.urn:
             return
         self.urn, self._configuration = urn, (id_, inputs)
@@ -204,7 +204,7 @@ class Provider:
         self._previews = True
 
     def check_config(self, urn: str, old: Properties, new: Properties) -> Properties:
-        """The provider's own inputs as it wants them. `version` and `__internal` stay as they are."""
+        """Return the provider's own inputs as it wants them. `version` and `__internal` stay as they are."""
         self._handshake()
         request = provider_pb2.CheckRequest(
             urn=urn, name=urn_name(urn), type=urn_type(urn), olds=to_struct(_own(old)), news=to_struct(_own(new))
@@ -220,7 +220,7 @@ class Provider:
         return mark_secrets(from_struct(response.inputs), new) | kept
 
     def diff_config(self, old: Resource, new: Properties) -> Diff:
-        """What new inputs of the provider's own would change; replacing it replaces its resources."""
+        """Tell what new inputs of the provider's own would change; replacing it replaces its resources."""
         request = provider_pb2.DiffRequest(
             id=old.id,
             urn=old.urn,
@@ -239,7 +239,7 @@ class Provider:
         return _diff(response, compare(old.outputs, _own(new)))
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
-        """The inputs as the provider wants them, its defaults filled in."""
+        """Return the inputs as the provider wants them, its defaults filled in."""
         if not self._known:
             return new
         request = provider_pb2.CheckRequest(
@@ -255,7 +255,7 @@ class Provider:
         return self._results(response.inputs, new)
 
     def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
-        """What the new inputs would change; a provider that does not know leaves it to a comparison of inputs."""
+        """Tell what the new inputs would change; a provider that does not know leaves it to a comparison of inputs."""
         if not self._known:
             return Diff(changed=True)
         request = provider_pb2.DiffRequest(
@@ -272,7 +272,14 @@ class Provider:
         return _diff(response, compare(old.inputs, keep_old(old.inputs, new, list(ignore_changes))))
 
     def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
-        """The new object's id and outputs. A preview by a provider that has none gives "" and the inputs."""
+        """Create the object.
+
+        Returns:
+            Its id and outputs; in a preview by a provider that has none, "" and the inputs.
+
+        Raises:
+            PartialFailure: The object exists but did not become ready.
+        """
         if not self._known or (preview and not self._previews):
             return "", inputs if self._config_known else {}
         request = provider_pb2.CreateRequest(
@@ -291,7 +298,14 @@ class Provider:
     def update(
         self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
     ) -> Properties:
-        """The outputs after the update."""
+        """Update the object.
+
+        Returns:
+            Its outputs.
+
+        Raises:
+            PartialFailure: The object did not become ready.
+        """
         if not self._known or (preview and not self._previews):
             return inputs if self._config_known else {}
         request = provider_pb2.UpdateRequest(
@@ -309,7 +323,11 @@ class Provider:
         return self._results(self._call("Update", request, deadline, inputs).properties, inputs)
 
     def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
-        """What there is under the id now."""
+        """Read the object that is there under the id now.
+
+        Raises:
+            PartialFailure: The object is not ready.
+        """
         if not self._known:
             return ReadResult(id_, {}, None)
         request = provider_pb2.ReadRequest(
@@ -326,6 +344,7 @@ class Provider:
         return ReadResult(response.id, self._results(response.properties, outputs), found)
 
     def delete(self, resource: Resource, deadline: float = 0) -> None:
+        """Delete the object."""
         self._configured.result()
         request = provider_pb2.DeleteRequest(
             id=resource.id,
@@ -340,7 +359,7 @@ class Provider:
 
 
 def _diff(response: provider_pb2.DiffResponse, of_inputs: Diff) -> Diff:
-    """The provider's answer, completed by the difference of inputs where it does not know whether there is one."""
+    """Return the provider's answer, or the difference of inputs where the provider does not know."""
     if response.changes == provider_pb2.DiffResponse.DIFF_NONE:
         return NO_DIFF
     known = response.changes == provider_pb2.DiffResponse.DIFF_SOME
@@ -357,7 +376,7 @@ def _diff(response: provider_pb2.DiffResponse, of_inputs: Diff) -> Diff:
 
 
 def _text(value: Any) -> str:
-    """A setting as providers of the older protocol take it."""
+    """Return a setting as providers of the older protocol take it."""
     text = plain(value)
     return text if isinstance(text, str) else json.dumps(text, separators=(",", ":"))
 

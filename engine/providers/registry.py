@@ -21,43 +21,54 @@ Find = Callable[[str], "Resource | None"]
 class Operations(Protocol):
     """What can be done to a resource."""
 
-    def check(self, urn: str, old: Properties, new: Properties) -> Properties: ...
+    def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        """Return the inputs as they are to be, defaults filled in."""
 
-    def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff: ...
+    def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        """Tell what the new inputs would change."""
 
-    def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]: ...
+    def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        """Create the object. Return its id and outputs."""
 
     def update(
         self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
-    ) -> Properties: ...
+    ) -> Properties:
+        """Update the object. Return its outputs."""
 
-    def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult: ...
+    def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        """Read the object that is there under the id."""
 
-    def delete(self, resource: Resource, deadline: float = 0) -> None: ...
+    def delete(self, resource: Resource, deadline: float = 0) -> None:
+        """Delete the object."""
 
 
 class Absent:
     """Stands, in a preview, for a provider whose plugin is not installed: takes inputs as they are."""
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        """Take the inputs as they are."""
         return new
 
     def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        """Compare the inputs."""
         return compare(old.inputs, new)
 
     def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        """Return the inputs: a preview creates nothing."""
         return "", inputs
 
     def update(
         self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
     ) -> Properties:
+        """Return the inputs: a preview updates nothing."""
         return inputs
 
     def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        """Return the outputs that are known."""
         return ReadResult(id_, outputs, None)
 
     def delete(self, resource: Resource, deadline: float = 0) -> None:
-        """Nothing: a preview deletes nothing."""
+        """Do nothing: a preview deletes nothing."""
 
 
 class Registry:
@@ -102,7 +113,7 @@ class Registry:
             return None
 
     def get(self, reference: str, find: Find) -> Operations:
-        """The provider under `<urn>::<id>`; one that this operation has not registered is started from its state."""
+        """Return the provider under `<urn>::<id>`; it starts one that the operation has not registered."""
         with self._lock:
             if reference in self._configured:
                 return self._configured[reference]
@@ -113,7 +124,7 @@ class Registry:
         return self._configured[reference]
 
     def configure(self, resource: Resource) -> None:
-        """Makes the provider that the resource stands for ready for calls."""
+        """Make the provider that the resource stands for ready for calls."""
         reference = f"{resource.urn}::{resource.id}"
         with self._lock:
             if reference in self._configured:
@@ -147,13 +158,14 @@ class Registry:
         return [provider for provider in known if isinstance(provider, Provider)]
 
     def diff_with(self, reference: str, old: Resource, new: Properties, find: Find) -> Diff:
-        """What it changes that the provider under `reference` takes the place of the provider `old`."""
+        """Tell what changes when the provider under `reference` takes the place of the provider `old`."""
         provider = self.get(reference, find)
         return provider.diff_config(old, new) if isinstance(provider, Provider) else compare(old.inputs, new)
 
     # The operations on the resources that stand for providers.
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
+        """Have the provider check its own inputs."""
         with self._lock:
             provider = self._unconfigured.get(urn) or self._start(urn, new)
             if provider is None:
@@ -162,11 +174,13 @@ class Registry:
         return provider.check_config(urn, old, new)
 
     def diff(self, old: Resource, new: Properties, ignore_changes: tuple[str, ...] = ()) -> Diff:
+        """Have the provider tell what its own new inputs would change."""
         with self._lock:
             provider = self._unconfigured.get(old.urn)
         return compare(old.inputs, new) if provider is None else provider.diff_config(old, new)
 
     def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
+        """Configure the provider. Return a new id, and its outputs."""
         id_ = UNKNOWN_TEXT if preview else str(uuid.uuid4())
         self.configure(Resource(urn, urn_type(urn), custom=True, id=id_, inputs=inputs))
         return id_, _public(inputs)
@@ -174,14 +188,16 @@ class Registry:
     def update(
         self, old: Resource, inputs: Properties, *, preview: bool, new: Resource, deadline: float = 0
     ) -> Properties:
+        """Configure the provider by its new inputs. Return its outputs."""
         self.configure(Resource(new.urn, new.type, custom=True, id=old.id, inputs=inputs))
         return _public(inputs)
 
     def read(self, urn: str, id_: str, inputs: Properties, outputs: Properties, deadline: float = 0) -> ReadResult:
+        """Return the outputs that are known."""
         return ReadResult(id_, outputs, None)
 
     def delete(self, resource: Resource, deadline: float = 0) -> None:
-        """Nothing: the process ends with the operation."""
+        """Do nothing: the process ends with the operation."""
 
 
 def _public(inputs: Properties) -> Properties:

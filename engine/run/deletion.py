@@ -22,7 +22,7 @@ class Deletions:
         self._replaced: set[str] = set()  # deleted ahead of their replacements
 
     def delete_rest(self) -> None:
-        """Deletes every resource of the last state that the program did not register, or that was replaced."""
+        """Delete every resource of the last state that the program did not register, or that was replaced."""
         work = self._work
         self._leaving = {item.urn for item in work.snapshot.base if item.urn not in work.seen}
         leaving = [item for item in work.snapshot.base if item.delete or item.urn in self._leaving]
@@ -50,7 +50,7 @@ class Deletions:
             raise
 
     def delete_replaced(self, old: Resource) -> Resource:
-        """Deletes a resource ahead of its replacement; it stays in the state, marked."""
+        """Delete a resource ahead of its replacement; it stays in the state, marked."""
         work = self._work
         with work.lock:
             self._replaced.add(old.urn)
@@ -81,7 +81,7 @@ class Deletions:
         work.observer.ended(step)
 
     def dependents(self, root: Resource) -> list[Resource]:
-        """The resources that have to be replaced with the root, in dependency order.
+        """Return the resources that have to be replaced with the root, in dependency order.
 
         Those that are deleted with one of them, and those whose inputs come from one, if their provider says that
         unknown inputs would replace them.
@@ -112,12 +112,12 @@ class Deletions:
 
 
 def _op(item: Resource, *, replaced: bool) -> str:
-    """What was only read, another stack's outputs say, is forgotten and not deleted."""
+    """Return what was only read, another stack's outputs say, is forgotten and not deleted."""
     return ("discard" if item.external else "delete") + ("-replaced" if replaced else "")
 
 
 def _waves(items: list[Resource]) -> list[list[Resource]]:
-    """The resources in groups, each of which refers to earlier groups only."""
+    """Return the resources in groups, each of which refers to earlier groups only."""
     level: dict[Resource, int] = {}
     by_urn: dict[str, list[Resource]] = {}
     for item in items:

@@ -57,6 +57,7 @@ class Step:
 
     @property
     def resource(self) -> Resource:
+        """The resource after the step, or before it where it is gone."""
         resource = self.new or self.old
         assert resource is not None
         return resource
@@ -65,24 +66,33 @@ class Step:
 class Observer(Protocol):
     """Who is told of the steps."""
 
-    def started(self, step: Step) -> None: ...
+    def started(self, step: Step) -> None:
+        """Hear that the step is under way."""
 
-    def ended(self, step: Step) -> None: ...
+    def ended(self, step: Step) -> None:
+        """Hear that the step has ended well."""
 
-    def failed(self, step: Step, error: EngineError) -> None: ...
+    def failed(self, step: Step, error: EngineError) -> None:
+        """Hear that the step has failed."""
 
-    def outputs(self, old: Resource, new: Resource) -> None: ...
+    def outputs(self, old: Resource, new: Resource) -> None:
+        """Hear of a component's outputs, or the stack's."""
 
-    def log(self, severity: str, message: str, urn: str = "") -> None: ...
+    def log(self, severity: str, message: str, urn: str = "") -> None:
+        """Hear a message: `severity` is `info`, `warning` or `error`."""
 
-    def status(self, message: str, urn: str) -> None: ...
+    def status(self, message: str, urn: str) -> None:
+        """Hear a message that passes."""
 
 
 class Reporter(Observer, Protocol):
     """Who is told all of an operation."""
 
-    def line(self, text: str) -> None: ...
+    def line(self, text: str) -> None:
+        """Hear a line that the program or a provider printed."""
 
-    def begin(self, title: str, *, preview: bool) -> None: ...
+    def begin(self, title: str, *, preview: bool) -> None:
+        """Hear that an operation begins."""
 
-    def end(self) -> Counter[str]: ...
+    def end(self) -> Counter[str]:
+        """Hear that the operation is over. Return the number of resources by operation."""

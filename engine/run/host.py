@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 
 from engine.errors import EngineError
@@ -12,32 +11,49 @@ from engine.providers.plugins import Plugins
 from engine.run.goals import Reporter
 from engine.run.launcher import Launcher
 from engine.run.monitor import LogService, Server
+from engine.run.relay import Relay
 from engine.state.project import Project
 
 
 class Host:
     """Keeps processes from one operation to the next: an update goes on with the providers of its preview.
 
-    With `ahead`, the program's process and the project's own providers start at once, before anybody asks for them.
+    Where the program's `launcher` runs already, the project's own providers start at once, too, before anybody asks for
+    them.
     """
 
     def __init__(
-        self, children: Children, project: Project, environment: Mapping[str, str], *, ahead: bool = False
+        self,
+        children: Children,
+        project: Project,
+        environment: Mapping[str, str],
+        relay: Relay,
+        launcher: Launcher | None = None,
     ) -> None:
         self._children = children
         self._project = project
         self._environment = dict(environment)
-        self._relay = _Relay()
-        self._launcher: Launcher | None = Launcher(children, project, environment, self._relay.line) if ahead else None
-        self.log = LogService(self._relay)
+        self._relay = relay
+        self._launcher = launcher
+        self.log = LogService(relay)
         self._server = Server(self.log)
         self.address = self._server.address
         self.plugins = Plugins(
-            children, project.folder, project.provider_folders, self._environment, self.address, self._relay.line
+            children, project.folder, project.provider_folders, self._environment, self.address, relay.line
         )
-        for package in project.provider_folders if ahead else ():
+        for package in project.provider_folders if launcher else ():
             with suppress(EngineError):  # who needs the provider tells of it
                 self.plugins.prestart(package)
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._relay.close()
+        self._children.stop()
+        if self._launcher is not None:
+            self._launcher.close()
+        self._server.stop()
 
     def attach(self, reporter: Reporter) -> None:
         """Have the reporter told what the processes say; what they said before waits for it."""
@@ -57,37 +73,3 @@ class Host:
     def kill(self) -> None:
         """Kill all processes at once."""
         self._children.kill()
-
-    def close(self) -> None:
-        """End what is left: processes, and the log's service."""
-        self._relay.close()
-        self._children.stop()
-        if self._launcher is not None:
-            self._launcher.close()
-        self._server.stop()
-
-
-class _Relay:
-    """Passes messages on to the reporter, once there is one."""
-
-    def __init__(self) -> None:
-        self._reporter: Future[Reporter] = Future()
-
-    def attach(self, reporter: Reporter) -> None:
-        if not self._reporter.done():
-            self._reporter.set_result(reporter)
-
-    def close(self) -> None:
-        self._reporter.cancel()
-
-    def log(self, severity: str, message: str, urn: str = "") -> None:
-        with suppress(CancelledError):
-            self._reporter.result().log(severity, message, urn)
-
-    def status(self, message: str, urn: str) -> None:
-        with suppress(CancelledError):
-            self._reporter.result().status(message, urn)
-
-    def line(self, text: str) -> None:
-        with suppress(CancelledError):
-            self._reporter.result().line(text)

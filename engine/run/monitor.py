@@ -39,15 +39,18 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 class Log(Protocol):
     """Who gets messages: `severity` is `info`, `warning` or `error`; `urn` may be empty. A status message passes."""
 
-    def log(self, severity: str, message: str, urn: str = "") -> None: ...
+    def log(self, severity: str, message: str, urn: str = "") -> None:
+        """Take a message."""
 
-    def status(self, message: str, urn: str) -> None: ...
+    def status(self, message: str, urn: str) -> None:
+        """Take a message that passes."""
 
 
 class Registers(Protocol):
     """Who carries out registrations."""
 
-    def register(self, goal: Goal) -> Resource: ...
+    def register(self, goal: Goal) -> Resource:
+        """Make the resource what the program wants it to be."""
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
@@ -79,11 +82,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._default_providers: dict[tuple[str, str], Future[str]] = {}
 
     def close(self) -> None:
-        """Answers the calls that wait."""
+        """Answer the calls that wait."""
         self._closed.set()
 
     def wait_until_idle(self) -> None:
-        """Waits for the registrations under way."""
+        """Wait for the registrations under way."""
         with self._lock:
             self._lock.wait_for(lambda: self._working == 0)
 
@@ -106,11 +109,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             context.abort(grpc.StatusCode.UNAVAILABLE, str(failure))
 
     def GetDeploymentInfo(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
+        """Answer with the stack, its configuration and what the engine can do."""
         return self._info
 
     def RegisterResource(
         self, request: resource_pb2.RegisterResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.RegisterResourceResponse:
+        """Make a resource what the program wants it to be."""
         response = resource_pb2.RegisterResourceResponse()
         with self._call(context):
             resource = self._registrations.register(self._goal(request))
@@ -158,7 +163,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         )
 
     def _default_provider(self, package: str, version: str) -> str:
-        """The reference of the package's default provider, registered on first need from the stack's configuration."""
+        """Return the reference of the package's default provider; register it on first need."""
         with self._lock:
             known = self._default_providers.get((package, version))
             future = known or Future()
@@ -185,6 +190,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def ReadResource(
         self, request: resource_pb2.ReadResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.ReadResourceResponse:
+        """Read an object that is not the stack's own."""
         response = resource_pb2.ReadResourceResponse()
         with self._call(context):
             package = request.type.split(":")[0]
@@ -206,22 +212,27 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     def RegisterResourceOutputs(
         self, request: resource_pb2.RegisterResourceOutputsRequest, context: grpc.ServicerContext
     ) -> empty_pb2.Empty:
+        """Set the outputs of a component, or of the stack."""
         with self._call(context):
             self._set_outputs(request.urn, from_struct(request.outputs))
         return empty_pb2.Empty()
 
     def SignalAndWaitForShutdown(self, request: Any, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Take the program as done, and have it wait for the operation's end."""
         self._on_done()
         self._closed.wait()
         return empty_pb2.Empty()
 
     def Invoke(self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext) -> NoReturn:
+        """Refuse: the engine calls no functions."""
         self._unsupported(context, f"calls the function '{request.tok}'")
 
     def Call(self, request: resource_pb2.ResourceCallRequest, context: grpc.ServicerContext) -> NoReturn:
+        """Refuse: the engine calls no methods."""
         self._unsupported(context, f"calls the method '{request.tok}'")
 
     def RegisterPackage(self, request: resource_pb2.RegisterPackageRequest, context: grpc.ServicerContext) -> NoReturn:
+        """Refuse: the engine has no parameterized packages."""
         self._unsupported(context, f"uses the parameterized package '{request.name}'")
 
     def _unsupported(self, context: grpc.ServicerContext, what: str) -> NoReturn:
@@ -231,7 +242,11 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
 
 def _inputs(name: str, struct: Any) -> Properties:
-    """The properties of the resource `name`. Raises EngineError for a file of it that cannot be read."""
+    """Return the properties of the resource `name`.
+
+    Raises:
+        EngineError: A file of it cannot be read.
+    """
     try:
         return from_struct(struct)
     except OSError as error:
@@ -241,7 +256,7 @@ def _inputs(name: str, struct: Any) -> Properties:
 
 
 def _version(version: str) -> Properties:
-    """The inputs that tell a provider's version, as the CLI writes them."""
+    """Return the inputs that tell a provider's version, as the CLI writes them."""
     return {"__internal": {}, "version": version}
 
 
@@ -281,6 +296,7 @@ class LogService(engine_pb2_grpc.EngineServicer):
         self.errors = 0
 
     def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Take a message of a program or a provider."""
         severity = engine_pb2.LogSeverity.Name(request.severity).lower()
         self.errors += severity == "error" and not request.ephemeral
         if request.ephemeral:
@@ -290,19 +306,23 @@ class LogService(engine_pb2_grpc.EngineServicer):
         return empty_pb2.Empty()
 
     def SetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.SetRootResourceResponse:
+        """Keep the stack's URN."""
         self._root = request.urn
         return engine_pb2.SetRootResourceResponse()
 
     def GetRootResource(self, request: Any, context: grpc.ServicerContext) -> engine_pb2.GetRootResourceResponse:
+        """Answer with the stack's URN."""
         return engine_pb2.GetRootResourceResponse(urn=self._root)
 
     def RequirePulumiVersion(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Accept every version: the engine has none of the CLI's."""
         return engine_pb2.RequirePulumiVersionResponse()
 
 
 def deployment_info(
     project: str, stack: str, configuration: Configuration, *, preview: bool, parallel: int
 ) -> resource_pb2.DeploymentInfo:
+    """Return what a program is told of its stack and its engine."""
     return resource_pb2.DeploymentInfo(
         project=project,
         stack=stack,
@@ -328,4 +348,5 @@ class Server:
         self._grpc.start()
 
     def stop(self) -> None:
+        """Stop the service at once."""
         self._grpc.stop(None).wait()

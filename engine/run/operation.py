@@ -105,7 +105,12 @@ class Operation:
         self._interrupts = 0
 
     def run(self) -> None:
-        """Raises OperationFailed when a step or the program failed, Cancelled when a person stopped it."""
+        """Carry out the plan.
+
+        Raises:
+            OperationFailed: A step or the program failed.
+            Cancelled: A person stopped the operation.
+        """
         with self._interruptible():
             try:
                 self._prepare()
@@ -129,7 +134,7 @@ class Operation:
             raise OperationFailed(f"{what} failed") from self._failure
 
     def _prepare(self) -> None:
-        """Starts the providers that the state needs, and reads what has to be read."""
+        """Start the providers that the state needs, and reads what has to be read."""
         for item in self._state.resources:
             if item.is_provider and not item.delete:
                 self._registry.prestart(item)
@@ -155,7 +160,7 @@ class Operation:
 
     @contextmanager
     def _program(self, registrations: Registers, set_outputs: Callable[[str, Properties], None]) -> Iterator[None]:
-        """Runs the program, as far as to its last registration; it ends when the context does."""
+        """Run the program, as far as to its last registration; it ends when the context does."""
         target, plan = self._target, self._plan
         info = deployment_info(
             target.project.name, target.stack, target.configuration, preview=plan.preview, parallel=plan.parallel
@@ -208,7 +213,7 @@ class Operation:
     # Ends.
 
     def _fail(self, error: EngineError) -> None:
-        """Takes note of a failure, shows it if nobody has, and lets nothing more start."""
+        """Take note of a failure, shows it if nobody has, and lets nothing more start."""
         if not (error.shown or isinstance(error, Cancelled)):
             error.shown = True
             self._reporter.log("error", str(error))

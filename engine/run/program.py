@@ -38,7 +38,7 @@ _MESSAGE_SHOWN = 32
 
 
 def _user_traceback(program: str) -> str:
-    """The exception's traceback, from the first frame of the project's own code on."""
+    """Return the exception's traceback, from the first frame of the project's own code on."""
     error = sys.exc_info()[1]
     assert error is not None
     folder = Path(program).resolve()
@@ -99,7 +99,7 @@ def _receive(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 
 def _ended(program: str, options: dict[str, Any]) -> int:
-    """The exit status of a run, however it ends: no exception may leave a forked process."""
+    """Return the exit status of a run, however it ends: no exception may leave a forked process."""
     try:
         return run(program, options)
     except SystemExit as end:
@@ -139,7 +139,7 @@ def run(program: str, options: dict[str, Any]) -> int:
 
 
 def _of_this_engine(message: str) -> str:
-    """The message with what the SDK says of an old CLI said of the embedded engine, which it takes for one."""
+    """Return the message with what the SDK says of an old CLI said of the embedded engine, which it takes for one."""
     return re.sub(
         r"The Pulumi CLI does not support (.*?)\. Please update the Pulumi CLI\.",
         r"The embedded engine does not support \1. The Pulumi CLI has it: https://www.pulumi.com/docs/install/",

@@ -23,7 +23,7 @@ class Readings:
         self._work = work
 
     def refresh(self, urns: Collection[str] | None = None, *, clear_pending_creates: bool = False) -> None:
-        """Makes the state what the providers find, of all resources or those given; what is gone leaves the state.
+        """Make the state what the providers find, of all resources or those given; what is gone leaves the state.
 
         As with the CLI, a resource counts as updated only if the next update would have to undo what was found.
         """
@@ -67,7 +67,7 @@ class Readings:
             raise
 
     def _find(self, operations: Operations, old: Resource) -> tuple[ReadResult, tuple[str, ...]]:
-        """What there is now, and why it is not ready: which fails no refresh, the next update sees to it."""
+        """Return what there is now, and why it is not ready: which fails no refresh, the next update sees to it."""
         try:
             with self._work.busy:
                 deadline = old.custom_timeouts.get("read", 0)
@@ -78,7 +78,7 @@ class Readings:
             return ReadResult(error.id, error.outputs, error.inputs), error.reasons
 
     def read(self, goal: Goal, id_: str) -> Resource:
-        """Reads an object that is not this stack's own, such as another stack (`StackReference`)."""
+        """Read an object that is not this stack's own, such as another stack (`StackReference`)."""
         work = self._work
         work.refuse_stopped()
         urn = work.claim(goal)

@@ -15,7 +15,7 @@ class Recognition:
         self._work = work
 
     def register(self, goal: Goal) -> Resource:
-        """The resource as the state has it; one with no id, whose outputs are unknown, where it is not there."""
+        """Return the resource as the state has it; one with no id, whose outputs are unknown, where it is not there."""
         work = self._work
         work.refuse_stopped()
         urn = work.claim(goal)
@@ -28,7 +28,7 @@ class Recognition:
         return old
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """Sets the outputs of a component or of the stack, those that are known."""
+        """Set the outputs of a component or of the stack, those that are known."""
         work = self._work
         with work.lock:
             old = work.news.get(urn)

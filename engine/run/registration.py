@@ -28,7 +28,7 @@ class Registrations:
         self._condemned: dict[str, Resource] = {}  # deleted ahead of a resource that they depend on, by URN
 
     def register(self, goal: Goal) -> Resource:
-        """Makes the resource what the program wants it to be."""
+        """Make the resource what the program wants it to be."""
         work = self._work
         work.refuse_stopped()
         urn = work.claim(goal)
@@ -92,7 +92,7 @@ class Registrations:
         return replace_on_changes(diff, new.replace_on_changes) if diff.changed else NO_DIFF
 
     def _provider_changed(self, old: Resource, new: Resource) -> bool:
-        """Whether the resource's provider is another one, that cannot take over from the former."""
+        """Tell whether the resource's provider is another one, that cannot take over from the former."""
         work = self._work
         if old.provider == new.provider:
             return False
@@ -114,7 +114,7 @@ class Registrations:
         return new
 
     def _create(self, op: str, new: Resource, old: Resource | None = None, diff: Diff = NO_DIFF) -> Resource:
-        """Creates the resource. The one it replaces is marked for deletion, or removed if it is deleted already."""
+        """Create the resource. The one it replaces is marked for deletion, or removed if it is deleted already."""
         work = self._work
         work.observer.started(Step(op, old, new, diff))
         operations = work.operations(new)
@@ -193,19 +193,19 @@ class Registrations:
         return self._replace_deleted(self._deletions.delete_replaced(old), new, diff)
 
     def _replace_later(self, old: Resource, new: Resource, diff: Diff) -> Resource:
-        """Creates the replacement; the replaced resource is deleted at the operation's end."""
+        """Create the replacement; the replaced resource is deleted at the operation's end."""
         new = self._create("create-replacement", new, old, diff)
         self._work.observer.ended(Step("replace", replace(old, delete=True), new, diff))
         return new
 
     def _replace_deleted(self, old: Resource, new: Resource, diff: Diff) -> Resource:
-        """Creates the replacement of a resource that is deleted already."""
+        """Create the replacement of a resource that is deleted already."""
         self._work.observer.ended(Step("replace", old, new, diff))
         return self._create("create-replacement", new, old, diff)
 
 
 def _continued(new: Resource, old: Resource) -> Resource:
-    """The new resource with what stays of the old one."""
+    """Return the new resource with what stays of the old one."""
     return replace(new, id=old.id, outputs=old.outputs, created=old.created, modified=old.modified, extra=old.extra)
 
 

@@ -51,44 +51,56 @@ class Work:
         self.reload()
 
     def reload(self) -> None:
-        """Takes the snapshot's resources for those of the last operation."""
+        """Take the snapshot's resources for those of the last operation."""
         self.olds = {item.urn: item for item in self.snapshot.base if not item.delete}
 
     def stop(self) -> None:
-        """Lets no further step start."""
+        """Let no further step start."""
         self._stopped.set()
 
     def fail(self, step: Step, error: EngineError) -> None:
-        """Shows that the step's resource failed; that the state was not written, many meet, and the operation shows."""
+        """Show that the step's resource failed.
+
+        Many meet that the state was not written: the operation shows it, once.
+        """
         if isinstance(error, StateNotWritten):
             return
         error.shown = True
         self.observer.failed(step, error)
 
     def refuse_stopped(self) -> None:
+        """Let nothing start once the operation was stopped.
+
+        Raises:
+            Cancelled: The operation was stopped.
+        """
         if self._stopped.is_set():
             raise Cancelled("The operation was stopped.")
 
     def resource(self, urn: str) -> Resource | None:
-        """The resource as it is now."""
+        """Return the resource as it is now."""
         with self.lock:
             return self.news.get(urn) or self.olds.get(urn)
 
     def operations(self, resource: Resource) -> Operations | None:
-        """Who carries out the resource's operations; None for a component."""
+        """Return who carries out the resource's operations; None for a component."""
         if not resource.custom:
             return None
         return self.registry if resource.is_provider else self.registry.get(resource.provider, self.provider)
 
     def provider(self, reference: str) -> Resource | None:
-        """The provider under `<urn>::<id>`: as it is now, or one that is replaced and still has resources."""
+        """Return the provider under `<urn>::<id>`: as it is now, or one that is replaced and still has resources."""
         urn, _, id_ = reference.rpartition("::")
         with self.lock:
             known = [item for item in (self.news.get(urn), self.olds.get(urn)) if item is not None]
         return next((item for item in (*known, *self.snapshot.base) if (item.urn, item.id) == (urn, id_)), None)
 
     def claim(self, goal: Goal) -> str:
-        """The goal's URN. Raises EngineError when another has it."""
+        """Return the goal's URN, and take it.
+
+        Raises:
+            EngineError: Another resource has it.
+        """
         urn = make_urn(self._stack, self._project, goal.parent, goal.type, goal.name)
         with self.lock:
             if urn in self.seen:
@@ -97,7 +109,7 @@ class Work:
         return urn
 
     def old(self, urn: str, goal: Goal) -> Resource | None:
-        """What the last operation left of the resource, under this URN or an alias."""
+        """Return the resource that the last operation left, under this URN or an alias."""
         with self.lock:
             formers = list(dict.fromkeys(self._former_urns(goal)))
             self._formers[urn] = formers
@@ -111,7 +123,7 @@ class Work:
         return None
 
     def _former_urns(self, goal: Goal) -> Iterable[str]:
-        """The URNs that the goal's aliases stand for, and its parent's: a child's name begins with its parent's."""
+        """Return the URNs of the goal's aliases and its parent's: a child's name begins with its parent's."""
         parents = [goal.parent, *(urn for urn in self._formers.get(goal.parent, ()) if urn != goal.parent)]
         for alias in (Alias(), *goal.aliases):
             if alias.urn:
@@ -124,7 +136,7 @@ class Work:
                 yield make_urn(self._stack, self._project, parent, alias.type or goal.type, name)
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """Sets the outputs of a component; the stack's own wait for `settle_outputs`."""
+        """Set the outputs of a component; the stack's own wait for `settle_outputs`."""
         with self.lock:
             if urn not in self.news:
                 raise EngineError(f"Outputs were registered for '{urn}', which is not registered.")
@@ -134,7 +146,7 @@ class Work:
         self._set_outputs(urn, outputs)
 
     def settle_outputs(self, *, failed: bool) -> None:
-        """Sets the stack's outputs, when all else is done.
+        """Set the stack's outputs, when all else is done.
 
         A program that fails registers what it had exported until then: what is missing of it is not gone.
         """
@@ -153,7 +165,7 @@ class Work:
         self.observer.outputs(self.olds.get(urn, before), new)
 
     def in_parallel(self, task: Callable[[Resource], None], items: Iterable[Resource]) -> None:
-        """Does the task for every item, to the end even when some fail; raises the first failure."""
+        """Do the task for every item, to the end even when some fail; raise the first failure."""
         with ThreadPoolExecutor(max_workers=self._parallel) as pool:
             futures = [pool.submit(task, item) for item in items]
         for future in futures:

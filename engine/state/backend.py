@@ -44,7 +44,7 @@ class Backend:
 
     @classmethod
     def open(cls, url: str, project_root: Path) -> Backend:
-        """The backend at a `file://` URL; `file://~` is the home folder.
+        """Return the backend at a `file://` URL; `file://~` is the home folder.
 
         A folder that is not there is made within the project alone: elsewhere it may be one that is not mounted.
         """
@@ -77,7 +77,7 @@ class Backend:
         return backend
 
     def stack(self, project: str, name: str) -> Stack:
-        """The place of a stack, given as `name`, `organization/name` or `organization/project/name`."""
+        """Return the place of a stack, given as `name`, `organization/name` or `organization/project/name`."""
         *front, stack = name.split("/")
         if len(front) > 2 or not _STACK_NAME.fullmatch(stack):
             raise EngineError(f"'{name}' is not the name of a stack: letters, digits, '-', '_' and '.' may be in it.")
@@ -86,7 +86,7 @@ class Backend:
         return Stack(self, front[1] if len(front) == 2 else project, stack)
 
     def stacks(self, project: str) -> list[str]:
-        """The names of the project's stacks."""
+        """Return the names of the project's stacks."""
         folder = self.root / ".pulumi" / "stacks" / project
         endings = [f".json{ending}" for ending in ("", *_COMPRESSED)]
         return sorted({path.name.removesuffix(end) for end in endings for path in folder.glob(f"*{end}")})
@@ -102,10 +102,12 @@ class Stack:
 
     @property
     def full_name(self) -> str:
+        """The name as the backend has it, `organization/<project>/<stack>`."""
         return f"organization/{self.project}/{self.name}"
 
     @property
     def checkpoint(self) -> Path:
+        """The stack's checkpoint."""
         return self._folder("stacks").parent / f"{self.name}.json"
 
     def _folder(self, kind: str) -> Path:
@@ -122,7 +124,11 @@ class Stack:
         return next((path for path in paths if path.exists()), None)
 
     def exists(self) -> bool:
-        """Whether there is such a stack. Raises EngineError for one that is compressed."""
+        """Tell whether there is such a stack.
+
+        Raises:
+            EngineError: Its checkpoint is compressed.
+        """
         if self.compressed is not None:
             raise EngineError(
                 f"The checkpoint '{self.compressed}' is compressed, which this engine does not do. An update by the "
@@ -131,9 +137,10 @@ class Stack:
         return self.checkpoint.exists()
 
     def read(self) -> dict[str, Any]:
-        """The checkpoint's JSON: `version`, `features`, and `deployment`, which is None before the first operation.
+        """Return the checkpoint's JSON: `version`, `features` and `deployment`, None before the first operation.
 
-        Raises EngineError where there is no such stack, or the file is no checkpoint.
+        Raises:
+            EngineError: There is no such stack, or the file is no checkpoint.
         """
         try:
             document = json.loads(self.checkpoint.read_text(encoding="utf-8"))
@@ -156,9 +163,10 @@ class Stack:
         return f"Its newest backup goes in its place with: stack import --stack {self.name} --file '{backups[-1]}'"
 
     def write(self, text: str) -> None:
-        """Replaces the checkpoint, durably and at once; the one before stays as `.bak`.
+        """Replace the checkpoint, durably and at once; the one before stays as `.bak`.
 
-        Raises StateNotWritten when the backend cannot be written.
+        Raises:
+            StateNotWritten: The backend cannot be written.
         """
         path = self.checkpoint
         try:
@@ -176,14 +184,22 @@ class Stack:
             raise StateNotWritten(f"The checkpoint '{path}' cannot be written: {error.strerror or error}.") from None
 
     def back_up(self) -> None:
-        """Keeps a copy of the checkpoint as it is. Raises EngineError when that cannot be written."""
+        """Keep a copy of the checkpoint as it is.
+
+        Raises:
+            EngineError: The copy cannot be written.
+        """
         folder = self._folder("backups")
         if self.exists():
             with _writing(folder):
                 write_whole(folder / f"{self.name}.{time.time_ns()}.json", self.checkpoint.read_bytes())
 
     def add_history(self, update: dict[str, Any]) -> None:
-        """Keeps an operation's entry and its checkpoint. Raises EngineError when they cannot be written."""
+        """Keep an operation's entry and its checkpoint.
+
+        Raises:
+            EngineError: They cannot be written.
+        """
         folder = self._folder("history")
         stem = f"{self.name}-{time.time_ns()}"
         with _writing(folder):
@@ -191,13 +207,17 @@ class Stack:
             write_whole(folder / f"{stem}.checkpoint.json", self.checkpoint.read_bytes())
 
     def remove(self) -> None:
-        """Removes the stack; its last checkpoint stays as `.bak`, as the CLI leaves it."""
+        """Remove the stack; its last checkpoint stays as `.bak`, as the CLI leaves it."""
         self.checkpoint.replace(self.checkpoint.with_name(self.checkpoint.name + ".bak"))
         shutil.rmtree(self._folder("history"), ignore_errors=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the stack's lock. Raises EngineError when another run holds it; a dead run's lock is taken away."""
+        """Hold the stack's lock; a dead run's lock is taken away.
+
+        Raises:
+            EngineError: Another run holds it.
+        """
         path = self._locks / f"{uuid.uuid4()}.json"
         self._refuse_locked(path)
         try:
@@ -234,7 +254,7 @@ class Stack:
             )
 
     def cancel(self) -> None:
-        """Takes every lock away."""
+        """Take every lock away."""
         for path in self._locks.glob("*"):
             path.unlink(missing_ok=True)
 
@@ -243,7 +263,11 @@ _ENGINE = "embedded engine"
 
 
 def read_features(document: dict[str, Any]) -> list[str]:
-    """The features that a checkpoint or an exported state says it uses. Raises ValueError where they are no names."""
+    """Return the features that a checkpoint or an exported state says it uses.
+
+    Raises:
+        ValueError: They are no names.
+    """
     features = document.get("features") or []
     if not (isinstance(features, list) and all(isinstance(name, str) for name in features)):
         raise ValueError("'features' is no list of names")
@@ -251,7 +275,7 @@ def read_features(document: dict[str, Any]) -> list[str]:
 
 
 def _write_lock(path: Path, scratch: Path) -> TextIO:
-    """Makes a lock file. The process holds the file's own lock as long as it lives, by which `_is_dead` knows."""
+    """Make a lock file. The process holds the file's own lock as long as it lives, by which `_is_dead` knows."""
     owner = {
         "pid": os.getpid(),
         "username": getpass.getuser(),
@@ -275,7 +299,7 @@ def _write_lock(path: Path, scratch: Path) -> TextIO:
 
 
 def _read_lock(path: Path) -> dict[str, Any] | None:
-    """The lock's owner, or None when it has just been released."""
+    """Return the lock's owner, or None when it has just been released."""
     try:
         owner = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(owner, dict):
@@ -288,7 +312,7 @@ def _read_lock(path: Path) -> dict[str, Any] | None:
 
 
 def _is_dead(path: Path, owner: dict[str, Any]) -> bool:
-    """Whether the lock is of a run of this engine, on this machine, that has ended without taking it away."""
+    """Tell whether the lock is of a run of this engine, on this machine, that has ended without taking it away."""
     if owner["startedBy"] != _ENGINE or owner["hostname"] != socket.gethostname():
         return False
     try:

@@ -63,6 +63,7 @@ class Resource:
 
     @property
     def name(self) -> str:
+        """The name, the last part of the URN."""
         return urn_name(self.urn)
 
     @property
@@ -72,14 +73,16 @@ class Resource:
 
     @property
     def is_provider(self) -> bool:
+        """Whether the resource stands for a provider."""
         return self.type.startswith(PROVIDER_PREFIX)
 
     @property
     def provider_urn(self) -> str:
+        """The URN of the resource's provider, empty where it has none."""
         return self.provider.rpartition("::")[0]
 
     def references(self) -> Iterator[str]:
-        """The URNs that must exist for this resource to."""
+        """Return the URNs that must exist for this resource to."""
         if self.parent:
             yield self.parent
         if self.provider:
@@ -91,7 +94,7 @@ class Resource:
             yield from urns
 
     def renamed(self, names: dict[str, str]) -> Resource:
-        """This resource with every reference to a renamed URN following the new name."""
+        """Return this resource with every reference to a renamed URN following the new name."""
         if names.keys().isdisjoint(self.references()):
             return self
         provider_id = self.provider.rpartition("::")[2]
@@ -108,7 +111,7 @@ class Resource:
 
 
 def make_urn(stack: str, project: str, parent: str, type_: str, name: str) -> str:
-    """The URN of a resource; a parent's type precedes its own, the stack's excepted."""
+    """Return the URN of a resource; a parent's type precedes its own, the stack's excepted."""
     parent_type = urn_qualified_type(parent) if parent else ""
     if parent_type and parent_type != STACK_TYPE:
         type_ = f"{parent_type}${type_}"
@@ -116,18 +119,22 @@ def make_urn(stack: str, project: str, parent: str, type_: str, name: str) -> st
 
 
 def urn_qualified_type(urn: str) -> str:
+    """Return a URN's type with those of its parents before it."""
     return urn.split("::")[2]
 
 
 def urn_type(urn: str) -> str:
+    """Return a URN's type."""
     return urn_qualified_type(urn).rpartition("$")[2]
 
 
 def urn_name(urn: str) -> str:
+    """Return a URN's name."""
     return urn.split("::", 3)[3]
 
 
 def now() -> str:
+    """Return the time as a checkpoint has it."""
     return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -156,7 +163,7 @@ _FIELDS = {"urn", "type", "custom", "delete", "inputs", "outputs", *_PLAIN}
 
 
 def encode_resource(resource: Resource, encrypt: Callable[[str], str]) -> dict[str, Any]:
-    """The resource as a checkpoint holds it; what is empty is left out."""
+    """Return the resource as a checkpoint holds it; what is empty is left out."""
     fields: dict[str, Any] = {"urn": resource.urn, "custom": resource.custom}
     if resource.delete:
         fields["delete"] = True
@@ -174,6 +181,7 @@ def encode_resource(resource: Resource, encrypt: Callable[[str], str]) -> dict[s
 
 
 def decode_resource(fields: dict[str, Any], decrypt: Callable[[str], str]) -> Resource:
+    """Return the resource that a checkpoint holds."""
     fields = {key: value for key, value in fields.items() if value is not None}
     values = {attribute: fields[key] for key, attribute in _PLAIN.items() if key in fields}
     for attribute, value in values.items():
@@ -210,7 +218,7 @@ class State:
     secrets_state: str = ""
 
     def outputs(self) -> Properties:
-        """The stack's outputs."""
+        """Return the stack's outputs."""
         for resource in self.resources:
             if resource.type == STACK_TYPE and not resource.delete:
                 return resource.outputs
@@ -218,11 +226,12 @@ class State:
 
 
 def manifest() -> dict[str, Any]:
+    """Return a deployment's manifest: the time, the version and what proves that one."""
     return {"time": now(), "magic": hashlib.sha256(VERSION.encode()).hexdigest(), "version": VERSION}
 
 
 def write_deployment(resources: Iterable[str], pending: Iterable[str], secrets_state: str) -> str:
-    """A deployment's JSON, from that of its resources and pending operations."""
+    """Return a deployment's JSON, from that of its resources and pending operations."""
     parts = [f'"manifest":{json.dumps(manifest())}']
     if secrets_state:
         provider = {"type": "passphrase", "state": {"salt": secrets_state}}
@@ -235,12 +244,12 @@ def write_deployment(resources: Iterable[str], pending: Iterable[str], secrets_s
 
 
 def features_of(resources: Iterable[Resource]) -> tuple[str, ...]:
-    """What a reader of a checkpoint with these resources has to know. With any of it, the format has version 4."""
+    """Return what a reader of a checkpoint with these resources has to know; with any of it, the version is 4."""
     return (TAINT,) if any(item.taint for item in resources) else ()
 
 
 def write_checkpoint(stack: str, deployment: str, features: tuple[str, ...] = ()) -> str:
-    """A checkpoint's JSON, from that of its deployment. `stack` is `organization/<project>/<stack>`."""
+    """Return a checkpoint's JSON, from that of its deployment. `stack` is `organization/<project>/<stack>`."""
     version = f'"version":4,"features":{json.dumps(features)}' if features else '"version":3'
     return f'{{{version},"checkpoint":{{"stack":{json.dumps(stack)},"latest":{deployment}}}}}\n'
 
@@ -248,10 +257,11 @@ def write_checkpoint(stack: str, deployment: str, features: tuple[str, ...] = ()
 def read_deployment(
     version: int, deployment: dict[str, Any] | None, decrypter: Decrypter, features: Iterable[str] = ()
 ) -> State:
-    """The state in a deployment of a format version, which uses features where that is 4.
+    """Return the state in a deployment of a format version, which uses features where that is 4.
 
-    Raises EngineError for a version or a feature that this engine does not know, StateDamaged for a deployment that is
-    not as Pulumi writes them, or whose resources are out of order.
+    Raises:
+        EngineError: This engine does not know the version, or a feature.
+        StateDamaged: The deployment is not as Pulumi writes them, or its resources are out of order.
     """
     if version not in (3, 4):
         raise EngineError(f"The state has format version {version}; this engine reads 3 and 4. {CLI_HINT}")
@@ -284,7 +294,11 @@ Decrypter = Callable[[str], Callable[[str], str]]
 
 
 def verify(resources: Iterable[Resource]) -> None:
-    """Raises EngineError unless every resource follows those it refers to and is the only live one of its URN."""
+    """Check that every resource follows those it refers to and is the only live one of its URN.
+
+    Raises:
+        StateDamaged: It is not so.
+    """
     seen: set[str] = set()
     live: set[str] = set()
     for resource in resources:

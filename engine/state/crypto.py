@@ -54,15 +54,25 @@ class Crypter:
         return self._state
 
     def verify(self) -> None:
-        """Raises EngineError unless the passphrase belongs to the state."""
+        """Check the passphrase.
+
+        Raises:
+            EngineError: It does not belong to the state.
+        """
         if self.decrypt(self.state.split(":", 2)[2]) != _CHECK:
             raise EngineError("The stack's encryptionsalt is not one that Pulumi wrote.")
 
     def encrypt(self, plaintext: str) -> str:
+        """Return the text encrypted."""
         nonce = os.urandom(12)
         return f"v1:{_text(nonce)}:{_text(self._gcm().encrypt(nonce, plaintext.encode(), None))}"
 
     def decrypt(self, ciphertext: str) -> str:
+        """Return the text of a ciphertext.
+
+        Raises:
+            EngineError: The passphrase is another one, or the ciphertext is damaged.
+        """
         from cryptography.exceptions import InvalidTag
 
         try:

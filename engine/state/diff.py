@@ -31,6 +31,7 @@ class Diff:
 
     @property
     def replaces(self) -> bool:
+        """Whether the resource has to be replaced."""
         return bool(self.replace_keys) or any(kind.endswith("-replace") for kind in self.detailed.values())
 
 
@@ -38,7 +39,7 @@ NO_DIFF = Diff(changed=False)
 
 
 def compare(old: Properties, new: Properties) -> Diff:
-    """The difference between two sets of inputs; being secret or not makes none, nor does a null at the top."""
+    """Return the difference between two sets of inputs; being secret or not makes none, nor does a null at the top."""
     detailed: dict[str, str] = {}
     _compare(_without_nulls(bare(old)), _without_nulls(bare(new)), (), detailed)
     keys = dict.fromkeys(str(parse_path(path)[0]) for path in detailed)
@@ -69,7 +70,7 @@ def _at(items: list[Any], index: int) -> Any:
 
 
 def format_path(path: Path) -> str:
-    """The path in Pulumi's notation: `ports[0].name`, `labels["a.b"]`."""
+    """Return the path in Pulumi's notation: `ports[0].name`, `labels["a.b"]`."""
     text = ""
     for segment in path:
         if isinstance(segment, int):
@@ -83,7 +84,7 @@ def format_path(path: Path) -> str:
 
 
 def parse_path(text: str) -> Path:
-    """The inverse of `format_path`. `*` stands for every key or index."""
+    """Return the segments of a path, the inverse of `format_path`. `*` stands for every key or index."""
     path: list[str | int] = []
     position = 0
     while position < len(text):
@@ -101,14 +102,14 @@ def parse_path(text: str) -> Path:
 
 
 def keep_old(old: Properties, new: Properties, paths: list[str]) -> Properties:
-    """The new properties with the old values under the paths (`ignoreChanges`)."""
+    """Return the new properties with the old values under the paths (`ignoreChanges`)."""
     for text in paths:
         new = _keep(old, new, parse_path(text))
     return new
 
 
 def _keep(old: Any, new: Any, path: Path) -> Any:
-    """`new` with the value at the path as it is in `old`, absent where it is absent there."""
+    """Return `new` with the value at the path as it is in `old`, absent where it is absent there."""
     if not path:
         return old
     head, rest = path[0], path[1:]
@@ -125,7 +126,7 @@ def _keep(old: Any, new: Any, path: Path) -> Any:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether the pattern (`replaceOnChanges`) covers the path: `*` covers every segment."""
+    """Tell whether the pattern (`replaceOnChanges`) covers the path: `*` covers every segment."""
     expected, actual = parse_path(pattern), parse_path(path)
     return len(expected) <= len(actual) and all(
         left in ("*", right) for left, right in zip(expected, actual, strict=False)
@@ -133,7 +134,7 @@ def matches(pattern: str, path: str) -> bool:
 
 
 def replace_on_changes(diff: Diff, patterns: tuple[str, ...]) -> Diff:
-    """The difference with those changes replacing that the patterns cover."""
+    """Return the difference with those changes replacing that the patterns cover."""
     if not patterns:
         return diff
     keys = [key for key in diff.changed_keys if any(matches(pattern, key) for pattern in patterns)]

@@ -37,7 +37,11 @@ class Project:
 
     @classmethod
     def find(cls, start: Path, environment: Mapping[str, str] = os.environ) -> Project:
-        """The project that contains the folder `start`. Raises EngineError where there is none."""
+        """Return the project that contains the folder `start`.
+
+        Raises:
+            EngineError: There is none, or its file is not as expected.
+        """
         for folder in (start, *start.parents):
             for name in ("Pulumi.yaml", "Pulumi.yml"):
                 if (folder / name).is_file():
@@ -76,13 +80,15 @@ class Project:
 
     @property
     def file(self) -> Path:
+        """The project's file."""
         return next(path for name in ("Pulumi.yaml", "Pulumi.yml") if (path := self.root / name).is_file())
 
     def stack_file(self, stack: str) -> Path:
+        """Return the place of a stack's settings file."""
         return self.stacks / f"Pulumi.{stack}.yaml"
 
     def passphrase(self, environment: Mapping[str, str] = os.environ) -> str:
-        """The passphrase of the project's secrets: the environment's, or the project's own, made on first need."""
+        """Return the passphrase of the project's secrets: the environment's, or the project's own."""
         if "PULUMI_CONFIG_PASSPHRASE" in environment:
             return environment["PULUMI_CONFIG_PASSPHRASE"]
         own = self.root / ".var" / "passphrase"
@@ -113,13 +119,14 @@ class Project:
         return _home(environment) / "workspaces" / f"{self.name}-{digest}-workspace.json"
 
     def selected_stack(self, environment: Mapping[str, str] = os.environ) -> str | None:
-        """The stack that `stack select` chose for this backend, by this engine or the CLI."""
+        """Return the stack that `stack select` chose for this backend, by this engine or the CLI."""
         settings = self._selections(environment)
         stacks = settings.get("stacks")
         name = (stacks.get(self.backend_url) if isinstance(stacks, dict) else None) or settings.get("stack")
         return name if isinstance(name, str) else None
 
     def select_stack(self, name: str | None, environment: Mapping[str, str] = os.environ) -> None:
+        """Choose the stack for this backend, as `stack select` does; None for none."""
         settings = self._selections(environment)
         known = settings.get("stacks")
         stacks = settings["stacks"] = known if isinstance(known, dict) else {}
@@ -139,7 +146,7 @@ class Project:
 
 
 def _provider_folders(path: Path, plugins: Any) -> dict[str, Path]:
-    """The folders that `plugins.providers` of a project's file names, by the provider's name."""
+    """Return the folders that `plugins.providers` of a project's file names, by the provider's name."""
     providers = plugins.get("providers") if isinstance(plugins, dict) else plugins
     entries = providers if isinstance(providers, list) else [] if providers is None else [providers]
     folders = {}
@@ -155,7 +162,7 @@ def _provider_folders(path: Path, plugins: Any) -> dict[str, Path]:
 
 
 def _preload(path: Path, options: Any) -> tuple[str, ...]:
-    """The modules that the program's runs share. The CLI takes the option and makes no use of it."""
+    """Return the modules that the program's runs share. The CLI takes the option and makes no use of it."""
     modules = options.get("preload") if isinstance(options, dict) else None
     if not isinstance(modules or [], list) or not all(isinstance(module, str) for module in modules or []):
         raise EngineError(f"'{path}': runtime: preload is {modules!r}. Expected a list of modules, such as [settings].")
@@ -167,7 +174,7 @@ def _home(environment: Mapping[str, str]) -> Path:
 
 
 def _backend_url(root: Path, document: dict[str, Any], environment: Mapping[str, str]) -> str:
-    """The CLI's order: the environment, the project, the last login; and then the project's own folder."""
+    """Return the CLI's order: the environment, the project, the last login; and then the project's own folder."""
     if url := environment.get("PULUMI_BACKEND_URL"):
         return url
     backend = document.get("backend")

@@ -37,7 +37,11 @@ class ProjectConfig:
 
     @classmethod
     def read(cls, path: Path, project: str, declared: Any) -> ProjectConfig:
-        """Raises EngineError for what the CLI would not take."""
+        """Read the project's declarations.
+
+        Raises:
+            EngineError: The CLI would not take them.
+        """
         if not isinstance(declared or {}, dict):
             raise EngineError(f"'{path}': expected 'config:' with keys below it.")
         found = {}
@@ -56,14 +60,20 @@ class ProjectConfig:
         return cls(found)
 
     def under(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """A stack's configuration with the project's values where it has none."""
+        """Return a stack's configuration with the project's values where it has none."""
         values = {key: item.value for key, item in self.declarations.items() if item.value is not None}
         return {**values, **config}
 
     def check(self, stack: str, config: Mapping[str, Any], secure: Collection[str]) -> None:
-        """Raises EngineError unless a stack's configuration is what the project declares.
+        """Check a stack's configuration.
 
-        `config` has the project's values too: objects, and anything else as text; `secure` are its encrypted keys.
+        Args:
+            stack: The stack's name.
+            config: The configuration with the project's values: objects, and anything else as text.
+            secure: The keys that are encrypted.
+
+        Raises:
+            EngineError: The configuration is not what the project declares.
         """
         absent = [item.name for key, item in self.declarations.items() if item.own and key not in config]
         if absent:
@@ -82,7 +92,7 @@ class ProjectConfig:
 
 
 def _declaration(key: str, own: bool, given: Any) -> Declaration:
-    """Raises ValueError, with what is wrong of the key."""
+    """Raise ValueError, with what is wrong of the key."""
     if isinstance(given, (str, int, list)):
         return Declaration(key, own, given)
     if not isinstance(given, dict) or not given.keys() <= set(_FIELDS):
@@ -114,7 +124,7 @@ def _named(types: tuple[str, ...]) -> str:
 
 
 def _fits(value: Any, types: tuple[str, ...]) -> bool:
-    """Whether the value is of the type. A number and a truth may be written as text."""
+    """Tell whether the value is of the type. A number and a truth may be written as text."""
     kind, *within = types
     if kind == "array":
         return isinstance(value, list) and all(_fits(item, tuple(within)) for item in value)

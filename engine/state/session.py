@@ -34,7 +34,11 @@ class Session:
         self._crypters: dict[str, Crypter] = {}
 
     def stack(self, name: str | None = None) -> Stack:
-        """The stack of that name, or the selected one. Raises EngineError where there is none."""
+        """Return the stack of that name, or the selected one.
+
+        Raises:
+            EngineError: There is none.
+        """
         name = name or self.environment.get("PULUMI_STACK") or self.project.selected_stack(self.environment)
         if name is None:
             raise EngineError("no stack selected; please use `stack select` or `stack init` to choose one")
@@ -44,7 +48,11 @@ class Session:
         return stack
 
     def place(self, name: str) -> Stack:
-        """The place of one of the project's stacks. Raises EngineError for a stack of another project."""
+        """Return the place of one of the project's stacks.
+
+        Raises:
+            EngineError: The stack is another project's.
+        """
         stack = self.backend.stack(self.project.name, name)
         if stack.project != self.project.name:
             raise EngineError(
@@ -54,22 +62,32 @@ class Session:
         return stack
 
     def settings(self, stack: Stack) -> StackFile:
+        """Return the stack's settings file, which need not exist yet."""
         return StackFile(self.project.stack_file(stack.name), self.project.name, self.project.config)
 
     def crypter(self, stack: Stack, settings: StackFile) -> Crypter:
-        """What encrypts the stack's secrets from now on. Raises EngineError when the passphrase is wrong."""
+        """Return the crypter that encrypts the stack's secrets from now on.
+
+        Raises:
+            EngineError: The passphrase is wrong.
+        """
         deployment = stack.read()["deployment"] or {}
         salt = ((deployment.get("secrets_providers") or {}).get("state") or {}).get("salt", "")
         return self.new_crypter(settings, salt)
 
     def new_crypter(self, settings: StackFile, salt: str = "") -> Crypter:
+        """Return the crypter for a salt, the settings file's unless another is given.
+
+        Raises:
+            EngineError: The passphrase is wrong.
+        """
         crypter = open_crypter(settings, self.project.passphrase(self.environment), salt)
         crypter.verify()
         self._crypters[crypter.state] = crypter
         return crypter
 
     def state(self, stack: Stack, decrypter: Decrypter | None = None) -> State:
-        """The stack's state. Its secrets are opened by the `decrypter`, the session's own unless another is given."""
+        """Return the stack's state, its secrets opened by the `decrypter` or the session's own."""
         document = stack.read()
         try:
             return read_deployment(
@@ -79,7 +97,7 @@ class Session:
             raise StateDamaged(f"{error} {stack.way_back}") from None
 
     def decrypter(self, salt: str) -> Callable[[str], str]:
-        """Decrypts by a salt; the passphrase is asked for, and the key made, when the first secret is met."""
+        """Return what decrypts by a salt; it asks for the passphrase, and makes the key, at the first secret."""
 
         def decrypt(ciphertext: str) -> str:
             if salt not in self._crypters:
@@ -91,7 +109,11 @@ class Session:
     def import_deployment(
         self, stack: Stack, version: int, deployment: dict[str, Any], features: list[str], *, force: bool
     ) -> None:
-        """Replaces the stack's state. Raises EngineError for a deployment that is damaged or another stack's."""
+        """Replace the stack's state.
+
+        Raises:
+            EngineError: The deployment is damaged or another stack's.
+        """
         settings = self.settings(stack)
         state = read_deployment(version, deployment, self.decrypter, features)
         prefix = f"urn:pulumi:{stack.name}::{stack.project}::"

@@ -59,7 +59,11 @@ _DEPLOYMENT: dict[str, _Check] = {
 
 
 def check_deployment(deployment: Any) -> None:
-    """Raises ValueError, which names the place, unless the deployment can be read. Nulls stand for what is left out."""
+    """Check that the deployment can be read. Nulls stand for what is left out.
+
+    Raises:
+        ValueError: It cannot; the text names the place.
+    """
     if deployment is None:
         return
     _check_fields(deployment, "the deployment", _DEPLOYMENT, ())

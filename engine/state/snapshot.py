@@ -52,18 +52,19 @@ class Snapshot:
 
     @property
     def pending(self) -> list[Operation]:
+        """The operations that were begun and have not ended."""
         with self._changed:
             return list(self._pending.values())
 
     def begin(self, type_: str, resource: Resource) -> None:
-        """Records, durably, that an operation on the resource is about to start."""
+        """Record, durably, that an operation on the resource is about to start."""
         self._text(resource)
         with self._changed:
             self._pending[resource] = Operation(resource, type_)
         self._commit()
 
     def abandon(self, resource: Resource) -> None:
-        """Takes back `begin`: the operation has had no effect."""
+        """Take back `begin`: the operation has had no effect."""
         with self._changed:
             self._pending.pop(resource, None)
         self._commit()
@@ -76,7 +77,7 @@ class Snapshot:
         begun: Resource | None = None,
         condemned: Resource | None = None,
     ) -> None:
-        """Records, durably, a new resource, in the place of an old one; `condemned` is what stays of that one."""
+        """Record, durably, a new resource, in the place of an old one; `condemned` is what stays of that one."""
         self._text(new)
         with self._changed:
             self._pending.pop(begun or new, None)
@@ -94,7 +95,7 @@ class Snapshot:
         self._commit()
 
     def passed(self, new: Resource, old: Resource) -> None:
-        """Records an unchanged resource; nothing waits for it to be written."""
+        """Record an unchanged resource; nothing waits for it to be written."""
         same = all(getattr(new, item.name) == getattr(old, item.name) for item in fields(Resource))
         if not same:
             self._text(new)
@@ -108,7 +109,7 @@ class Snapshot:
                 self._requested += 1
 
     def exchange(self, old: Resource, new: Resource, *, begun: Resource | None = None) -> None:
-        """Records, durably, a change of an old resource, which keeps its place."""
+        """Record, durably, a change of an old resource, which keeps its place."""
         self._text(new)
         with self._changed:
             self._pending.pop(begun or old, None)
@@ -123,7 +124,7 @@ class Snapshot:
                 place.update(dict.fromkeys(items))
 
     def remove(self, old: Resource) -> None:
-        """Records, durably, that a resource is no more. Nothing may refer to it."""
+        """Record, durably, that a resource is no more. Nothing may refer to it."""
         with self._changed:
             self._pending.pop(old, None)
             self._base.pop(old, None)
@@ -131,7 +132,7 @@ class Snapshot:
         self._commit()
 
     def vanish(self, old: Resource) -> None:
-        """Records, durably, that a resource is no more, and that nothing refers to it."""
+        """Record, durably, that a resource is no more, and that nothing refers to it."""
         with self._changed:
             for place in (self._pending, self._base, self._done):
                 place.pop(old, None)
@@ -141,7 +142,7 @@ class Snapshot:
         self._commit()
 
     def _rename(self, old: Resource, new: Resource) -> None:
-        """Lets those resources that the operation has not come to refer to a renamed one by its new URN."""
+        """Let those resources that the operation has not come to refer to a renamed one by its new URN."""
         if old.urn != new.urn:
             self._names[old.urn] = new.urn
             self._forget_texts(old.urn)
@@ -154,7 +155,7 @@ class Snapshot:
                 self._texts.pop(item, None)
 
     def settle(self, pending: list[Operation]) -> None:
-        """Records, durably, what vanished for good, and what is still pending."""
+        """Record, durably, what vanished for good, and what is still pending."""
         with self._changed:
             self._base = dict.fromkeys(without(item, self._gone) for item in self._base)
             self._pending = {operation.resource: operation for operation in pending}
@@ -222,7 +223,11 @@ class Snapshot:
         return write_deployment(map(self._text, (*self._done, *self._base)), operations, self._secrets_state)
 
     def close(self) -> None:
-        """Writes what is left to write. Raises EngineError when that, or an earlier write, failed."""
+        """Write what is left to write.
+
+        Raises:
+            EngineError: That, or an earlier write, failed.
+        """
         if self._journal is None:
             return
         with self._changed:
@@ -234,7 +239,7 @@ class Snapshot:
 
 
 def without(item: Resource, gone: Set[str]) -> Resource:
-    """The resource with every reference to those that are gone left out."""
+    """Return the resource with every reference to those that are gone left out."""
     if gone.isdisjoint(item.references()):
         return item
     return replace(

@@ -21,7 +21,11 @@ from engine.state.project_config import ProjectConfig
 
 
 def load_yaml(path: Path) -> Any:
-    """The file's content. Raises EngineError, with the place, where it is not YAML."""
+    """Return the content of a YAML file.
+
+    Raises:
+        EngineError: It cannot be read or is not YAML; the text names the place.
+    """
     try:
         return pulumi_yaml.load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -66,6 +70,7 @@ class StackFile:
 
     @property
     def encryption_salt(self) -> str | None:
+        """The salt of the stack's secrets, empty where the file has none."""
         return self._document.get("encryptionsalt")
 
     @property
@@ -75,7 +80,11 @@ class StackFile:
         return self._shared.under({self.full_key(key): value for key, value in own.items()})
 
     def full_key(self, key: str) -> str:
-        """The key as `<namespace>:<name>`, the project's where it has none. Raises EngineError for what is none."""
+        """Return the key as `<namespace>:<name>`, the project's where it has none.
+
+        Raises:
+            EngineError: It is no key.
+        """
         namespace, *middle, name = key.split(":") if ":" in key else (self._project, key)
         if middle not in ([], ["config"]):
             raise EngineError(
@@ -85,10 +94,11 @@ class StackFile:
         return f"{namespace}:{name}"
 
     def short_key(self, key: str) -> str:
-        """The key without the project's name, which is the default."""
+        """Return the key without the project's name, which is the default."""
         return key.removeprefix(f"{self._project}:")
 
     def configuration(self, decrypt: Callable[[str], str]) -> Configuration:
+        """Return the configuration as programs get it."""
         values, secret_keys, secrets = {}, set(), set()
 
         def open_secret(ciphertext: str) -> str:
@@ -102,7 +112,11 @@ class StackFile:
         return Configuration(values, frozenset(secret_keys), frozenset(secrets))
 
     def check(self, stack: str, decrypt: Callable[[str], str]) -> None:
-        """Raises EngineError unless the stack's configuration is what the project declares."""
+        """Check the stack's configuration.
+
+        Raises:
+            EngineError: It is not what the project declares.
+        """
         config = {key: reveal(value, decrypt) for key, value in self.config.items()}
         contents = {
             key: value if isinstance(value, (dict, list)) else config_text(value) for key, value in config.items()
@@ -110,11 +124,12 @@ class StackFile:
         self._shared.check(stack, contents, {key for key, value in self.config.items() if has_secure(value)})
 
     def set_salt(self, salt: str) -> None:
+        """Set the salt of the stack's secrets."""
         self._document["encryptionsalt"] = salt
         self._edit(("encryptionsalt",), salt)
 
     def set(self, key: str, value: Any, *, path: bool = False) -> None:
-        """Sets a key, or with `path` the place in its object that a property path such as `ports[0].name` names."""
+        """Set a key, or with `path` the place in its object that a property path such as `ports[0].name` names."""
         top, *rest = parse_path(key) if path else (key,)
         top = self._file_key(str(top))
         config = self._document.setdefault("config", {}) or {}
@@ -123,7 +138,7 @@ class StackFile:
         self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
-        """The value under a key or a path, as the files have it; None where there is none."""
+        """Return the value under a key or a path, as the files have it; None where there is none."""
         top, *rest = parse_path(key) if path else (key,)
         value: Any = self.config.get(self.full_key(str(top)))
         for segment in rest:
@@ -134,7 +149,11 @@ class StackFile:
         return value
 
     def remove(self, key: str, *, path: bool = False) -> bool:
-        """Removes a key, or a place in its object; False where there is none."""
+        """Remove a key, or a place in its object.
+
+        Returns:
+            False where there is none.
+        """
         top, *rest = parse_path(key) if path else (key,)
         top = self._file_key(str(top))
         config = self._document.get("config") or {}
@@ -151,11 +170,16 @@ class StackFile:
         return True
 
     def _file_key(self, key: str) -> str:
-        """The key as the file writes it, if it has it."""
+        """Return the key as the file writes it, if it has it."""
         full = self.full_key(key)
         return next((name for name in self._document.get("config") or {} if self.full_key(name) == full), full)
 
     def write(self) -> None:
+        """Write the changes to disk.
+
+        Raises:
+            EngineError: The file cannot be written.
+        """
         write_whole(self.path, self._text)
 
     def _edit(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
@@ -202,7 +226,7 @@ class StackFile:
             self._splice(("config",), {})
 
     def _content_end(self, start: int, end: int) -> int:
-        """The end of an entry without the comments and blank lines that the parser counts to it."""
+        """Return the end of an entry without the comments and blank lines that the parser counts to it."""
         lines = self._text[start:end].splitlines(keepends=True)
         while len(lines) > 1 and (not lines[-1].strip() or lines[-1].lstrip().startswith("#")):
             end -= len(lines.pop())
@@ -223,7 +247,7 @@ class StackFile:
 
 
 def open_crypter(file: StackFile, passphrase: str, checkpoint_salt: str = "") -> Crypter:
-    """The stack's crypter. Where the file has no salt it gets the checkpoint's, or a new one, and is written."""
+    """Return the stack's crypter. Where the file has no salt it gets the checkpoint's, or a new one, and is written."""
     crypter = Crypter(passphrase, file.encryption_salt or checkpoint_salt or None)
     if file.encryption_salt is None:
         file.set_salt(crypter.state)
@@ -232,19 +256,19 @@ def open_crypter(file: StackFile, passphrase: str, checkpoint_salt: str = "") ->
 
 
 def has_secure(value: Any) -> bool:
-    """Whether a value of the file is, or contains, `secure: <ciphertext>`."""
+    """Tell whether a value of the file is, or contains, `secure: <ciphertext>`."""
     if isinstance(value, dict):
         return is_secure(value) or any(has_secure(item) for item in value.values())
     return isinstance(value, list) and any(has_secure(item) for item in value)
 
 
 def is_secure(value: Any) -> bool:
-    """Whether a value of the file is `secure: <ciphertext>`."""
+    """Tell whether a value of the file is `secure: <ciphertext>`."""
     return isinstance(value, dict) and list(value) == ["secure"] and isinstance(value["secure"], str)
 
 
 def reveal(value: Any, decrypt: Callable[[str], str]) -> Any:
-    """The value with `secure:` decrypted."""
+    """Return the value with `secure:` decrypted."""
     if isinstance(value, dict):
         if is_secure(value):
             return decrypt(value["secure"])
@@ -256,7 +280,7 @@ _ESCAPED_BY_GO = {code: f"\\u{code:04x}" for code in map(ord, "<>&\u2028\u2029")
 
 
 def config_text(value: Any) -> str:
-    """The value as programs get it: a text bare, anything else as JSON."""
+    """Return the value as programs get it: a text bare, anything else as JSON."""
     return value if isinstance(value, str) else "" if value is None else _json(value)
 
 
@@ -271,7 +295,7 @@ def _json(value: Any) -> str:
 
 
 def _put(container: Any, place: Place, path: Place, value: Any) -> Any:
-    """The container, which stands at `place`, with the value at `path` within it.
+    """Return the container, which stands at `place`, with the value at `path` within it.
 
     What is missing is made, and a scalar at the top gives way; anything else of another kind is refused, as by the CLI
     (`object.Set` in sdk/go/common/resource/config/object.go of its repository).
@@ -299,7 +323,7 @@ def _put(container: Any, place: Place, path: Place, value: Any) -> Any:
 
 
 def _drop(container: Any, place: Place, path: Place) -> bool:
-    """Removes what stands at `path` within the container; False where nothing does."""
+    """Remove what stands at `path` within the container; False where nothing does."""
     head, rest = path[0], path[1:]
     if is_secure(container) or not isinstance(container, (list, dict)):
         return False
@@ -315,7 +339,7 @@ def _drop(container: Any, place: Place, path: Place) -> bool:
 
 
 def _no_secret_by_chance(place: Place, value: Any) -> Any:
-    """The value, unless the file would take it for an encrypted one."""
+    """Return the value, unless the file would take it for an encrypted one."""
     if is_secure(value):
         raise _unfit(place, '"secure" as the only key of a map marks an encrypted value; use --secret, or another key')
     return value
@@ -326,7 +350,7 @@ def _unfit(place: Place, what: str) -> EngineError:
 
 
 def _unusual_key(value: Any) -> Any:
-    """A key in the value, or within it, that is not a string; None where there is none."""
+    """Return a key in the value, or within it, that is not a string; None where there is none."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         if isinstance(value, dict) and not isinstance(key, str):

@@ -95,7 +95,7 @@ def _from_marked(signature: str, fields: Properties) -> Any:
 
 
 def _float(bits: str) -> float:
-    """The number that JSON has no word for: NaN, or infinity of either sign."""
+    """Return the number that JSON has no word for: NaN, or infinity of either sign."""
     if len(bits) != 16:
         raise ValueError(f"'{bits}' are not the bits of a number")
     number: float = unpack(">d", bytes.fromhex(bits))[0]
@@ -123,7 +123,7 @@ def _reference_fields(reference: Reference) -> Properties:
 
 
 def from_struct(struct: struct_pb2.Struct) -> Properties:
-    """The properties in a protobuf `Struct`; whole numbers become ints."""
+    """Return the properties in a protobuf `Struct`; whole numbers become ints."""
     return {key: _from_wire(value) for key, value in struct.fields.items()}
 
 
@@ -151,7 +151,7 @@ def _number(number: float) -> int | float:
 def to_struct(
     properties: Mapping[str, Any], *, secrets: bool = True, references: bool = True, unknowns: bool = True
 ) -> struct_pb2.Struct:
-    """The properties as a protobuf `Struct`.
+    """Return the properties as a protobuf `Struct`.
 
     Without `secrets`, a secret is its bare value; without `references`, a reference is its id, or the URN of a
     component; without `unknowns`, an unknown is left out.
@@ -206,7 +206,7 @@ def _to_wire(value: Any, wire: struct_pb2.Value, keep: _Keep) -> None:
 
 
 def encode(value: Any, encrypt: Callable[[str], str]) -> Any:
-    """The value as a checkpoint's JSON holds it, secrets encrypted."""
+    """Return the value as a checkpoint's JSON holds it, secrets encrypted."""
     if isinstance(value, dict):
         return {key: encode(item, encrypt) for key, item in sorted(value.items())}
     if isinstance(value, list):
@@ -226,7 +226,7 @@ def encode(value: Any, encrypt: Callable[[str], str]) -> Any:
 
 
 def decode(value: Any, decrypt: Callable[[str], str]) -> Any:
-    """The inverse of `encode`."""
+    """Return the value that a checkpoint's JSON holds, the inverse of `encode`."""
     if isinstance(value, dict):
         signature = value.get(SIGNATURE)
         if signature == SECRET:
@@ -242,7 +242,7 @@ def decode(value: Any, decrypt: Callable[[str], str]) -> Any:
 
 
 def plain(value: Any, *, hide: str | None = None) -> Any:
-    """The value as JSON for people and programs: secrets bare, or replaced by `hide`; unknowns as Pulumi's marker."""
+    """Return the value as JSON for people and programs: secrets bare or replaced by `hide`, unknowns marked."""
     if isinstance(value, Secret):
         return plain(value.value) if hide is None else hide
     if isinstance(value, dict):
@@ -253,7 +253,7 @@ def plain(value: Any, *, hide: str | None = None) -> Any:
 
 
 def bare(value: Any) -> Any:
-    """The value without its secret marks."""
+    """Return the value without its secret marks."""
     if isinstance(value, Secret):
         return bare(value.value)
     if isinstance(value, dict):
@@ -264,7 +264,7 @@ def bare(value: Any) -> Any:
 
 
 def has(value: Any, kind: type[Secret] | type[Unknown]) -> bool:
-    """Whether the value is or contains a secret, or an unknown."""
+    """Tell whether the value is or contains a secret, or an unknown."""
     if isinstance(value, kind):
         return True
     if isinstance(value, Secret):
@@ -275,7 +275,7 @@ def has(value: Any, kind: type[Secret] | type[Unknown]) -> bool:
 
 
 def mark_secrets(results: Properties, sources: Properties) -> Properties:
-    """The results with each property secret whose namesake in the sources contains a secret.
+    """Return the results with each property secret whose namesake in the sources contains a secret.
 
     For providers that do not take secrets. Objects are marked key by key, any other value as a whole.
     """
@@ -291,7 +291,7 @@ def mark_secrets(results: Properties, sources: Properties) -> Properties:
 
 
 def hide_keys(properties: Properties, keys: Collection[str]) -> Properties:
-    """The properties with those under `keys` secret (`additionalSecretOutputs`)."""
+    """Return the properties with those under `keys` secret (`additionalSecretOutputs`)."""
     return {
         key: Secret(value) if key in keys and not isinstance(value, Secret) else value
         for key, value in properties.items()

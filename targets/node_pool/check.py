@@ -17,6 +17,7 @@ __all__ = ["FrontDoorPlace", "check_through"]
 
 _POLL_SECONDS = 1.0
 _BALANCER_SECONDS = 300.0  # for a cloud to make a load balancer and to publish its name
+Reach = Callable[[], Cluster]
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -40,7 +41,7 @@ class FrontDoorPlace:
 
 
 def check_through(
-    reach: Callable[[], Cluster], door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]
+    reach: Reach, door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]
 ) -> int:
     """Ask a service through its front door; gives how many things were asked.
 
@@ -59,7 +60,7 @@ def check_through(
 
 
 @contextlib.contextmanager
-def _held_awake(reach: Callable[[], Cluster], door: FrontDoorPlace) -> Iterator[None]:
+def _held_awake(reach: Reach, door: FrontDoorPlace) -> Iterator[None]:
     if not door.sleeps:
         yield
         return
@@ -69,7 +70,7 @@ def _held_awake(reach: Callable[[], Cluster], door: FrontDoorPlace) -> Iterator[
 
 @contextlib.contextmanager
 def _way_in(
-    reach: Callable[[], Cluster], door: FrontDoorPlace, say: Callable[[str], None]
+    reach: Reach, door: FrontDoorPlace, say: Callable[[str], None]
 ) -> Iterator[tuple[str, str]]:
     """The way to the front door in words, and its URL."""
     if door.address:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.engine.conftest import Stack
+from engine.state.project import Project
+from tests.engine.conftest import ROOT, Stack
 
 PROGRAM = """\
 import os, sys
@@ -73,6 +75,11 @@ def test_a_preload_that_is_no_list_is_named(stack: Stack) -> None:
     project(stack, "counted")
     error = stack.engine("preview", status=1).err
     assert "runtime: preload is 'counted'. Expected a list of modules, such as [settings]." in error
+
+
+def test_the_modules_that_this_project_preloads_exist() -> None:
+    for module in Project.find(ROOT).preload:
+        assert importlib.util.find_spec(module) is not None, module
 
 
 @pytest.mark.parametrize(("end", "status"), [("sys.exit(3)", 3), ("os._exit(4)", 4), ("sys.exit('so')", 1)])
