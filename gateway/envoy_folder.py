@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.atomic_files import write_whole
 from gateway.admin import Admin, AdminError
 from gateway.envoy_files import BOOTSTRAP_FILE, SECRET_FILES, version
 
@@ -88,14 +87,4 @@ def _with_clusters_of(old_text: str, new_text: str) -> str:
 
 
 def _move_into_place(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600 if path.name in SECRET_FILES else 0o644)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, text, mode=0o600 if path.name in SECRET_FILES else 0o644)
