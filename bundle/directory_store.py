@@ -22,6 +22,7 @@ from bundle.bundle_types import BundleFile
 from bundle.manifest import FileRecord, Manifest
 from bundle.version_content import Change, changes
 from bundle.version_store import MANIFEST, Staged, copy, number_of
+from common.atomic_files import write_whole
 
 
 class DirectoryStore:
@@ -61,13 +62,7 @@ class DirectoryStore:
 
     def write(self, name: str, version: int, file: str, data: bytes) -> None:
         """Replace a small file of a version's folder at once."""
-        target = self._folder(name, version) / file
-        temporary = target.with_name(f".{file}.{uuid.uuid4().hex}")
-        try:
-            _write_durably(temporary, data)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(self._folder(name, version) / file, data)
 
     @contextlib.contextmanager
     def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
@@ -123,7 +118,7 @@ class _StagedFolder:
         self.files = files
 
     def commit(self, version: int, manifest: Manifest) -> bool:
-        _write_durably(self.folder / MANIFEST, manifest.to_bytes())
+        write_whole(self.folder / MANIFEST, manifest.to_bytes())
         _sync_folder(self.folder)
         try:
             self.folder.rename(self.home / str(version))
@@ -170,13 +165,6 @@ def _place_file(file: BundleFile, target: Path, record: FileRecord) -> FileRecor
     # Versions are immutable: this keeps people from editing one by accident.
     target.chmod(target.stat().st_mode & 0o444)
     return replace(record, mtime_ns=target.stat().st_mtime_ns)
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

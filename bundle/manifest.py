@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
+
+from bundle.bundle_types import BundleFile
 
 FORMAT = 1
 CHUNK = 1 << 20
@@ -38,6 +40,12 @@ class FileRecord:
     size: int
     sha256: str
     mtime_ns: int | None = None
+
+    @classmethod
+    def of(cls, file: BundleFile) -> FileRecord:
+        """Hash a file of a bundle."""
+        with file.open() as stream:
+            return cls(file.path, *hash_stream(stream))
 
 
 def hash_stream(stream: BinaryIO, sink: BinaryIO | None = None) -> tuple[int, str]:
@@ -80,6 +88,10 @@ class Manifest:
     tags: Mapping[str, str]
     description: str
     framework: str
+
+    def without_times(self) -> Manifest:
+        """Return the manifest for a copy, whose files have their own times of change."""
+        return replace(self, files=tuple(replace(record, mtime_ns=None) for record in self.files))
 
     def to_bytes(self) -> bytes:
         """Write the manifest as the JSON that the registry keeps."""

@@ -34,7 +34,7 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-from bundle.bundle_types import Bundle, BundleFile
+from bundle.bundle_types import Bundle
 from bundle.directory_store import DirectoryStore
 from bundle.manifest import (
     NAME,
@@ -155,7 +155,7 @@ class Registry:
         _require_name(name)
         properties = {"tags": dict(tags or {}), "description": description, "framework": framework}
         with self._errors():
-            records = tuple(_record(file) for file in bundle.files)
+            records = tuple(FileRecord.of(file) for file in bundle.files)
             digest = digest_of(records)
             version = self._version_of(name, digest)
             if version is None:
@@ -264,7 +264,8 @@ class Registry:
         manifest = registered.manifest
         with self._errors():
             for change in copy_out(folder, manifest, target):
-                raise RegistryError(_changed(manifest, change, download=self._store.local_path(manifest) is None))
+                downloaded = self._store.local_path(manifest) is None
+                raise RegistryError(change.explained(manifest, downloaded=downloaded))
 
     def local_path(self, registered: Registered) -> Path:
         """Return the folder with a version's files on this machine.
@@ -285,7 +286,7 @@ class Registry:
             )
         target = self.cache / f"{manifest.name}-{manifest.version}-{manifest.digest.removeprefix('sha256:')[:12]}"
         with self._errors():
-            if target.is_dir() and any(changes(target, _without_times(manifest))):
+            if target.is_dir() and any(changes(target, manifest.without_times())):
                 shutil.rmtree(target)
             if not target.is_dir():
                 self._download(manifest, target)
@@ -303,7 +304,7 @@ class Registry:
                     found = hash_stream(source, sink)
                 if found != (record.size, record.sha256):
                     change = Change(f"{self._store.location(manifest)}/{record.path}", _OTHER_CONTENT, record)
-                    raise RegistryError(_changed(manifest, change))
+                    raise RegistryError(change.explained(manifest))
             with contextlib.suppress(OSError):  # another download of the same version was faster
                 folder.rename(target)
         finally:
@@ -363,7 +364,7 @@ class Registry:
     def _require_unchanged(self, registered: Registered) -> None:
         with self._errors():
             for change in self._store.changes(registered.manifest):
-                raise RegistryError(_changed(registered.manifest, change))
+                raise RegistryError(change.explained(registered.manifest))
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -379,24 +380,6 @@ class Registry:
             ) from None
 
 
-def _changed(manifest: Manifest, change: Change, *, download: bool = False) -> str:
-    if change.record is None:
-        fix = "remove it"
-    elif download:
-        fix = "remove the folder of this download: it is downloaded again"
-    else:
-        fix = (
-            f"put the original back (SHA-256 {change.record.sha256}), or remove the file and deploy the folder that "
-            "was registered again (`path` in models), which restores it"
-        )
-    return f"{change}; {manifest.name}:{manifest.version} is immutable: {fix}"
-
-
-def _without_times(manifest: Manifest) -> Manifest:
-    """Return the manifest for a copy: a copy's files have their own times of change."""
-    return replace(manifest, files=tuple(replace(record, mtime_ns=None) for record in manifest.files))
-
-
 def _require_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise RegistryError(
@@ -408,9 +391,4 @@ def _require_name(name: str) -> None:
 
 def content_digest(bundle: Bundle) -> str:
     """Compute the digest that a bundle's version has, or would have, in a registry."""
-    return digest_of(tuple(_record(file) for file in bundle.files))
-
-
-def _record(file: BundleFile) -> FileRecord:
-    with file.open() as stream:
-        return FileRecord(file.path, *hash_stream(stream))
+    return digest_of(tuple(FileRecord.of(file) for file in bundle.files))

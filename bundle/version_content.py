@@ -32,6 +32,19 @@ class Change:
     def __str__(self) -> str:
         return f"{self.path}: {self.what}"
 
+    def explained(self, manifest: Manifest, *, downloaded: bool = False) -> str:
+        """Write the error's line: the change, and the fix for the version or for its download."""
+        if self.record is None:
+            fix = "remove it"
+        elif downloaded:
+            fix = "remove the folder of this download: it is downloaded again"
+        else:
+            fix = (
+                f"put the original back (SHA-256 {self.record.sha256}), or remove the file and deploy the folder that "
+                "was registered again (`path` in models), which restores it"
+            )
+        return f"{self}; {manifest.name}:{manifest.version} is immutable: {fix}"
+
 
 def changes(folder: Path, manifest: Manifest) -> Iterator[Change]:
     """Compare a folder with a manifest, and yield each difference.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write_whole(path: Path, content: str | bytes, *, mode: int | None = None, re
     """
     target = path.resolve()  # so that a link stays a link
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f"{target.name}.{os.getpid()}.{threading.get_ident()}.new")
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}.new")  # unlike that of any writer on another machine
     with suppress(FileNotFoundError):
         mode = target.stat().st_mode & 0o777 if mode is None else mode
     try:

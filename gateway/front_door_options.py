@@ -126,7 +126,7 @@ class Options:
     Attributes:
         upstreams: The servers behind the front door.
         directory: Absolute path, as Envoy sees it, of the folder that holds the rendered files.
-        secrets_directory: The same for the files of `config.SECRET_FILES`; by default `directory`.
+        secrets_directory: The same for the files of `envoy_files.SECRET_FILES`; by default `directory`.
         discovery: "file": addresses are IP addresses, in endpoint files that a rollout rewrites.
             "dns": addresses are names, resolved again every 5 s; every address of a name gets traffic.
         listen: Address of the front door. `0.0.0.0` (or `::`) listens on all addresses.
@@ -143,7 +143,7 @@ class Options:
         max_connections: Client connections; more are refused. Must be below the file limit that Envoy runs under.
         idle_seconds: How long a client's connection without a request stays open.
         memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
-        cors_origins: Web pages that may call the service (`cors.check_origin`).
+        cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
