@@ -40,9 +40,7 @@ class FrontDoorPlace:
     patience: int
 
 
-def check_through(
-    reach: Reach, door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]
-) -> int:
+def check_through(reach: Reach, door: FrontDoorPlace, questions: Questions, say: Callable[[str], None]) -> int:
     """Ask a service through its front door; gives how many things were asked.
 
     `reach` opens the cluster, where the way in leads through it.
@@ -69,9 +67,7 @@ def _held_awake(reach: Reach, door: FrontDoorPlace) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _way_in(
-    reach: Reach, door: FrontDoorPlace, say: Callable[[str], None]
-) -> Iterator[tuple[str, str]]:
+def _way_in(reach: Reach, door: FrontDoorPlace, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """The way to the front door in words, and its URL."""
     if door.address:
         say(f"waiting until {door.address} takes connections, for {_BALANCER_SECONDS:.0f} s at the most")
