@@ -60,7 +60,7 @@ class NodePoolDeployment(Deployment):
     An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
     the new ones, and says why those did not become ready.
     `generation` changes with what is served; `options` are what is rendered, `provider` reaches the cluster and `where`
-    names it to dynamic providers, for the front door. `cluster` is its identity, `logs` the command that shows the
+    names it to the resources of the provider, for the front door. `cluster` is its identity, `logs` the command that shows the
     replicas' logs. Raises `ServiceError` before anything is declared where a registered bundle for the entry script
     stays in its object store.
     """
