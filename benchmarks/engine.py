@@ -47,6 +47,7 @@ class Engine:
     call: tuple[str, ...]
 
     def version(self) -> str:
+        """Ask the engine for its version."""
         answer = subprocess.run(
             [*self.call, "version"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
         )
@@ -135,6 +136,7 @@ def measure(counts: Sequence[int], rounds: int, large_rounds: int, project: Path
 
 
 def main() -> int:
+    """Measure and write the samples; gives an exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds; one for memory follows (5)")
     parser.add_argument("--large-rounds", type=int, default=3, help=f"the same from {LARGE:,} resources on (3)")

@@ -119,6 +119,7 @@ def _key(sample: dict[str, Any]) -> tuple[str, str, int, bool]:
 
 
 def main() -> int:
+    """Write the report and its plots from the samples; gives an exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_report", description=__doc__)
     parser.add_argument("--report", type=Path, default=FOLDER, help="folder of samples.json, and of the report")
     folder: Path = parser.parse_args().report

@@ -27,8 +27,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Load:
-    """What came of it: requests answered, seconds, latencies, answers other than 2xx, broken connections, and
-    the processor time of wrk itself."""
+    """What came of a load.
+
+    It has the requests answered, seconds, latencies, answers other than 2xx, broken connections, and the processor time
+    of wrk itself.
+    """
 
     requests: int
     seconds: float

@@ -17,6 +17,7 @@ class Samples:
 
     @property
     def median(self) -> float:
+        """The middle value."""
         return statistics.median(self.values)
 
     def __str__(self) -> str:

@@ -209,6 +209,7 @@ def run(rounds: int, seconds: int, large_seconds: int, tools: Path) -> Iterator[
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and write the samples; gives an exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the small model (3)")
     parser.add_argument("--seconds", type=int, default=3, help="of load for each sample of the small model (3)")

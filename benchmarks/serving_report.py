@@ -135,6 +135,7 @@ def _notes(results: Results) -> Iterator[str]:
 
 
 def main() -> int:
+    """Write the report and its plots from the samples; gives an exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving_report", description=__doc__)
     parser.add_argument("--report", type=Path, default=FOLDER, help="folder of samples.json, and of the report")
     folder: Path = parser.parse_args().report

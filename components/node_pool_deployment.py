@@ -59,10 +59,17 @@ class NodePoolDeployment(Deployment):
 
     An update that fails leaves the replicas serving that were there, or starts them again where they had to stop for
     the new ones, and says why those did not become ready.
-    `generation` changes with what is served; `options` are what is rendered, `provider` reaches the cluster and `where`
-    names it to the resources of the provider, for the front door. `cluster` is its identity, `logs` the command that shows the
-    replicas' logs. Raises `ServiceError` before anything is declared where a registered bundle for the entry script
-    stays in its object store.
+
+    Attributes:
+        options: What is rendered.
+        provider: Reaches the cluster.
+        cluster: The cluster's identity.
+        where: The place of the service, as the provider's resources take it.
+        logs: The command that shows the replicas' logs.
+
+    Raises:
+        ServiceError: Before anything is declared, where a registered bundle for the entry script stays in its object
+            store.
     """
 
     options: Options

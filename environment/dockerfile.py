@@ -135,5 +135,5 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """Quote a value: between double quotes a Dockerfile knows variables and no `\\u` escapes."""
+    r"""Quote a value: between double quotes a Dockerfile knows variables and no `\u` escapes."""
     return json.dumps(value, ensure_ascii=False).replace("$", "\\$")

@@ -167,6 +167,7 @@ def ask(service: Service) -> list[str]:
 
 
 def main() -> None:
+    """Call each model of the stack and show the answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", default="local", help="the stack, as in stacks/Pulumi.<stack>.yaml")
     stack = parser.parse_args().stack

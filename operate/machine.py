@@ -9,6 +9,7 @@ PYTHONS = ((3, 10), (3, 13))
 
 
 def refusals():
+    """List what this machine lacks, a line each."""
     # No type hints and no f-strings here: an old Python must get as far as its refusal.
     found = []
     version = sys.version_info[:2]

@@ -67,28 +67,35 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine, options=_GRPC_CHANNEL_OPTIONS))
 
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:
+        """Tell the version."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
     async def GetSchema(self, request: Any, context: Any) -> Any:
+        """Describe the types of resources."""
         return provider_pb2.GetSchemaResponse(schema=schema(VERSION))
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
+        """Take the configuration: there is none."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     async def DiffConfig(self, request: Any, context: Any) -> Any:
+        """Nothing of the configuration changes."""
         return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
 
     async def Configure(self, request: Any, context: Any) -> Any:
+        """Say which values are understood. A preview makes nothing."""
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=True, acceptOutputs=False, supportsPreview=False
         )
 
     async def Cancel(self, request: Any, context: Any) -> Any:
+        """End all waits in order."""
         cancel()
         return empty_pb2.Empty()
 
     @_told
     async def Check(self, request: Any, context: Any) -> Any:
+        """Tell every mistake in the inputs."""
         kind, news = _type(request.urn), plain(PropertyValue.unmarshal_map(request.news))
         failures = [
             provider_pb2.CheckFailure(property=path_text(path), reason=reason)
@@ -98,6 +105,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     async def Diff(self, request: Any, context: Any) -> Any:
+        """Tell what an update would change."""
         kind = _type(request.urn)
         state = plain(PropertyValue.unmarshal_map(request.olds))
         declared = plain(PropertyValue.unmarshal_map(request.old_inputs))
@@ -113,6 +121,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     async def Create(self, request: Any, context: Any) -> Any:
+        """Make a resource."""
         kind, properties = _type(request.urn), PropertyValue.unmarshal_map(request.properties)
         inputs = kind.inputs.model_validate(plain(properties))
         made = await asyncio.to_thread(kind.create, inputs, self._say(request.urn))
@@ -120,6 +129,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     async def Update(self, request: Any, context: Any) -> Any:
+        """Change a resource."""
         kind, properties = _type(request.urn), PropertyValue.unmarshal_map(request.news)
         old, known = _known(kind, request.old_inputs, request.olds)
         new = kind.inputs.model_validate(plain(properties))
@@ -128,6 +138,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     async def Read(self, request: Any, context: Any) -> Any:
+        """Measure a resource."""
         kind = _type(request.urn)
         old, known = _known(kind, request.inputs, request.properties)
         found = await asyncio.to_thread(kind.read, old, known, self._say(request.urn))
@@ -136,6 +147,7 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     async def Delete(self, request: Any, context: Any) -> Any:
+        """Remove a resource."""
         kind = _type(request.urn)
         old, known = _known(kind, request.old_inputs, request.properties)
         await asyncio.to_thread(kind.delete, old, known, self._say(request.urn))

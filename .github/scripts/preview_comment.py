@@ -141,6 +141,7 @@ def _read(path: Path) -> Record:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; gives its exit code."""
     parser = argparse.ArgumentParser(description="Record a preview, or render records as a comment.")
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="print what the comment needs of a preview's JSON")

@@ -15,8 +15,9 @@ Journal = Callable[[str, tuple[str, ...]], None]
 
 
 class Snapshot:
-    """The resources done so far, in the order in which they were, and behind them those that the operation has not
-    come to; a resource therefore always follows what it refers to.
+    """The resources done so far, in their order, and behind them those that the operation has not come to.
+
+    A resource therefore always follows what it refers to.
 
     Writing is by group commit: a change waits until a write that began after it has ended, and one write serves all
     that wait. Each resource's JSON is made once. Without a `journal`, as in a preview, nothing is written.

@@ -20,6 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
+    """Start the process that FILE describes and keep it; ends with its exit status."""
     launch = json.loads(Path(sys.argv[1]).read_text())
     supervisor = int(Path(sys.argv[2]).read_text())
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

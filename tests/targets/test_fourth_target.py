@@ -1,4 +1,4 @@
-"""A fourth target needs its own folder and three edits: this test makes them in a copy of the project, and brings it up."""
+"""A fourth target needs its own folder and three edits: the test makes them in a copy of the project."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Target `toy`: one process serves what it read into memory. The test of a fourth target puts this folder into targets/."""
+"""Target `toy`: one process serves what it read into memory. A test puts this folder into targets/."""
