@@ -13,7 +13,7 @@ from bundle.triton_storage import repository_url
 from components.access_keys import AccessKeys
 from components.deployment import Deployment, FrontDoor
 from components.model_bundle import ModelBundle
-from components.node_pool_front_door import declare_front_door
+from components.node_pool_front_door import Replicas, declare_front_door
 from components.node_pool_objects import ObjectSet, cluster_provider, digest
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.stack_settings import stack_name
@@ -139,7 +139,8 @@ class NodePoolDeployment(Deployment):
         )
 
     def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
-        return declare_front_door(name, self, keys, gateway)
+        behind = Replicas(deployment=self, options=self.options, provider=self.provider, where=self.where)
+        return declare_front_door(name, behind, keys, gateway)
 
     def smoke_check(
         self, name: str, questions: Mapping[str, Any], door: FrontDoor, opts: pulumi.ResourceOptions

@@ -3,11 +3,13 @@
 import hashlib
 import json
 import shlex
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
+import pulumi_kubernetes as k8s
 
 from components.access_keys import AccessKeys
 from components.deployment import FrontDoor
@@ -27,22 +29,34 @@ from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.rendering import Contents, Options
 from targets.state import State, overall
 
-if TYPE_CHECKING:
-    from components.node_pool_deployment import NodePoolDeployment
-
-__all__ = ["declare_front_door"]
+__all__ = ["Replicas", "declare_front_door"]
 
 
-def declare_front_door(
-    name: str, deployment: "NodePoolDeployment", keys: AccessKeys, gateway: pulumi.Resource
-) -> FrontDoor:
+@dataclass(frozen=True, kw_only=True)
+class Replicas:
+    """What is behind the front door.
+
+    Attributes:
+        deployment: The component that declares it.
+        options: What is rendered.
+        provider: Reaches the cluster.
+        where: The place of the service, as the provider's resources take it.
+    """
+
+    deployment: pulumi.Resource
+    options: Options
+    provider: k8s.Provider
+    where: Mapping[str, Any]
+
+
+def declare_front_door(name: str, behind: Replicas, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
     """Declare Envoy in pods of its own, and how clients reach it: inside, by load balancer, Ingress or Gateway API.
 
     The outputs have the command that leads to a front door of the cluster's own from one's machine.
     """
-    options = replace(deployment.options, contents=_contents(deployment.options, keys))
-    rollout = _declare(name, options, deployment, gateway)
-    way = _way_in(name, options, deployment, rollout, gateway)
+    options = replace(behind.options, contents=_contents(behind.options, keys))
+    rollout = _declare(name, options, behind, gateway)
+    way = _way_in(name, options, behind, rollout, gateway)
     address = way.address if way else pulumi.Output.from_input("")
     found = pulumi.Output.all(rollout.state, way.problem if way else "")
     inside = options.pool.exposure.kind == "cluster"
@@ -56,22 +70,20 @@ def declare_front_door(
     )
 
 
-def _declare(
-    name: str, options: Options, deployment: "NodePoolDeployment", gateway: pulumi.Resource
-) -> NodePoolRollout:
+def _declare(name: str, options: Options, behind: Replicas, gateway: pulumi.Resource) -> NodePoolRollout:
     """Declare the objects, and the rollout of Envoy's pods."""
-    declared = ObjectSet(name, options, deployment.provider, gateway)
+    declared = ObjectSet(name, options, behind.provider, gateway)
     made: dict[tuple[str, str], Any] = {}
     for manifest in objects_of(FRONT_DOOR, options):
         # The replicas first: where they fail, the front door stays as it is.
         needed = [found for (kind, _), found in made.items() if kind in ("ConfigMap", "Secret", "Deployment")]
         made[manifest["kind"], manifest["metadata"]["name"]] = declared.declare(
-            manifest, depends_on=[deployment, *needed]
+            manifest, depends_on=[behind.deployment, *needed]
         )
         if manifest["kind"] == "Deployment":
             generation = digest(manifest)
     inputs: dict[str, Any] = {
-        **deployment.where,
+        **behind.where,
         "deployment": Names.of(options).front_door,
         "generation": generation,
         "provision_seconds": Times.of(options).provision,
@@ -86,7 +98,7 @@ def _declare(
 def _way_in(
     name: str,
     options: Options,
-    deployment: "NodePoolDeployment",
+    behind: Replicas,
     rollout: NodePoolRollout,
     gateway: pulumi.Resource,
 ) -> NodePoolAddress | None:
@@ -95,7 +107,7 @@ def _way_in(
     if exposure.kind == "cluster":
         return None
     inputs = {
-        **deployment.where,
+        **behind.where,
         "exposure": exposure.kind,
         "service": Names.of(options).service,
         "seconds": exposure.address_seconds,
