@@ -29,6 +29,7 @@ class GraphTensor:
 
     @property
     def batches(self) -> bool:
+        """Whether the first dimension is free, as that of a batch is."""
         return bool(self.dims) and self.dims[0] == VARIABLE
 
 
