@@ -64,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         images.service("newer", two, script),
         images.service("broken-model", one, script, replace=garbage),
         images.service("broken-script", one, scripts / "score_broken.py"),
-        images.service("densenet", scripts / "densenet", scripts / "score_densenet.py"),
+        images.service("densenet", PROJECT / "examples" / "densenet", scripts / "score_densenet.py"),
     ]
     return Built(images.envoy(), *((image, images.version_of(image)) for image in made))
 
