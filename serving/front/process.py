@@ -7,7 +7,8 @@
 So health never waits for a script, not even for one that is stuck in C code. A connection goes to a worker as an open
 file descriptor: from then on client and worker talk directly, and no bytes of the client pass through this process. A
 worker whose run() occupies it gets no further connection until its loop turns again. It gives connections back between
-two requests, and the next free worker takes them.
+two requests, and the next free worker takes them. Where too many wait already, this process refuses a request with 429,
+and with 503 where nobody was free in time.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ from environment.curated_clone import declared_environment
 from settings import Settings
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
+from targets.check_summary import verdict
 from targets.contract import Stack
 from targets.docker import trial
 from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
-from targets.verdict import verdict
 
 __all__ = ["run"]
 

@@ -18,13 +18,13 @@ from settings import Settings
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variables import served_variables
+from targets.check_summary import verdict
 from targets.contract import Stack
 from targets.entry_script import entry_script, source_notes
 from targets.process import rollout
 from targets.process.specification import ServiceSpec
 from targets.process.trial_folder import SERVICE, trial_folder
 from targets.served import EntryScript, ServedBundle
-from targets.verdict import verdict
 
 __all__ = ["run"]
 

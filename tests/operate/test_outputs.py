@@ -12,8 +12,8 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from operate.outputs import commands, show
 from settings import Settings, load
+from targets.check_summary import verdict
 from targets.served import EntryScript
-from targets.verdict import verdict
 from tests import onnx_models
 
 SCORING, TRITON = "http://localhost:6789/score", "http://localhost:6789"
