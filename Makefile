@@ -108,7 +108,7 @@ INIT = { grep -q 'secure:' $(STACK_FILE) || sed -i '/^encryptionsalt:/d' $(STACK
 up: setup ## deploy the stack, show how to call it
 	@$(SELECT)
 	@exec 3>&1; { ($(PULUMI) up --stack $(STACK) --yes --suppress-outputs >&3 3>&-; $(SETTLE)) && $(OUTPUTS) 3>&-; } \
-	  | (trap '' INT; exec nice $(PYTHON) -m operate outputs --stack $(STACK) --after-up 3>&-)
+	  | (trap '' INT; exec nice -n 5 $(PYTHON) -m operate outputs --stack $(STACK) --after-up 3>&-)
 
 # A stack that is not there yet is made for the preview alone.
 preview: setup ## show what up would change

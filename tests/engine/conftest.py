@@ -54,6 +54,7 @@ class Stack:
         self.environment.pop("PYTHONUNBUFFERED", None)
         self._crypter = crypter
         shutil.copytree(Path(__file__).parent / "things", folder)
+        (folder / ".venv").symlink_to(sys.prefix)
         (folder / "backend").mkdir()
         self.declare()
 

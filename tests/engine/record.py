@@ -51,7 +51,7 @@ def main() -> int:
             declare(stack, goal)
             if number in PREVIEWS:
                 document = json.loads(pulumi("preview", "--json"))
-                del document["diagnostics"]  # which plugins it found on PATH
+                document.pop("diagnostics", None)  # which plugins it found on PATH
                 _write(f"preview-{number}.json", document)
             pulumi("up", "--yes", "--skip-preview", fails=goal.get("fails", False))
             _write(f"checkpoint-{number}.json", json.loads(stack.checkpoint.read_text()))

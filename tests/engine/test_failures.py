@@ -95,7 +95,7 @@ def test_a_deletion_that_fails_keeps_the_outputs_of_before(stack: Stack) -> None
 def test_a_provider_that_dies_leaves_an_operation_open_that_the_next_update_names(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "fail": "create and die"}})
     result = stack.up(status=1)
-    assert "The provider 'pulumi-python' ended unexpectedly during Create." in result.out
+    assert "The provider 'test' ended unexpectedly during Create." in result.out
     assert [item["type"] for item in stack.deployment()["pending_operations"]] == ["creating"]
     stack.declare({"a": {"kind": "x"}})
     result = stack.up()
@@ -252,9 +252,7 @@ def test_a_state_with_a_reference_to_nothing_is_named_with_the_way_back(stack: S
     document["checkpoint"]["latest"]["resources"] = [item for item in resources if not item["urn"].endswith("::a")]
     stack.checkpoint.write_text(json.dumps(document))
     result = stack.up(status=1)
-    assert (
-        "refers to 'urn:pulumi:s::things::pulumi-python:dynamic/test:Thing::a', which does not precede it" in result.err
-    )
+    assert "refers to 'urn:pulumi:s::things::test:index:Thing::a', which does not precede it" in result.err
     stack.engine(*shlex.split(result.err.rpartition("in its place with: ")[2]))
     stack.up("--expect-no-changes")
 

@@ -54,7 +54,7 @@ def make_objects(stack: Stack, deployment: dict[str, Any]) -> None:
     folder = stack.folder / "objects"
     folder.mkdir()
     for urn, item in comparable(deployment).items():
-        if "test:Thing" in urn:
+        if "test:index:Thing" in urn:
             (folder / item["id"]).write_text(json.dumps(plain(item["outputs"])))
 
 

@@ -32,10 +32,10 @@ def own_provider(stack: Stack, manifest: Any = MANIFEST) -> Path:
     project = {
         "name": "things",
         "runtime": {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}},
-        "plugins": {"providers": [{"name": "fake", "path": "provider"}]},
+        "plugins": {"providers": [{"name": "fake", "path": "own"}]},
     }
     (stack.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-    folder = stack.folder / "provider"
+    folder = stack.folder / "own"
     folder.mkdir()
     (folder / "PulumiPlugin.yaml").write_text(yaml.safe_dump(manifest))
     (folder / "__main__.py").write_text(NOTE)
@@ -65,7 +65,6 @@ def fakes(stack: Stack) -> list[dict[str, Any]]:
 
 def test_the_provider_runs_in_the_programs_folder_by_its_own_virtual_environment(stack: Stack) -> None:
     folder = own_provider(stack)
-    (stack.folder / ".venv").symlink_to(sys.prefix)
     stack.declare(item={"size": 1})
     stack.up()
     interpreter, working_folder, (path, address) = started(stack)[-1]
@@ -75,7 +74,7 @@ def test_the_provider_runs_in_the_programs_folder_by_its_own_virtual_environment
 
 
 def test_the_engines_interpreter_runs_a_provider_without_virtual_environment(stack: Stack) -> None:
-    own_provider(stack, {"runtime": "python"})
+    own_provider(stack, {"runtime": {"name": "python", "options": {"virtualenv": "../nowhere"}}})
     stack.declare(item={"size": 1})
     stack.up()
     assert started(stack)[-1][0] == sys.executable
@@ -101,7 +100,7 @@ def test_the_provider_is_the_packages_default_one(stack: Stack) -> None:
     [
         (
             lambda folder: shutil.rmtree(folder),
-            "provider' does not exist. Expected a folder with a 'PulumiPlugin.yaml'",
+            "own' does not exist. Expected a folder with a 'PulumiPlugin.yaml'",
         ),
         (lambda folder: (folder / "PulumiPlugin.yaml").unlink(), "PulumiPlugin.yaml' is missing. Expected a file with"),
         (lambda folder: (folder / "PulumiPlugin.yaml").write_text("{}"), "names no runtime. Expected for example"),
@@ -133,7 +132,6 @@ def test_an_entry_without_name_or_path_is_named(stack: Stack, entry: Any) -> Non
 @pytest.mark.skipif(PULUMI is None, reason="Pulumi's CLI is not on PATH")
 def test_the_cli_and_the_engine_take_over_from_each_other(stack: Stack) -> None:
     own_provider(stack)
-    (stack.folder / ".venv").symlink_to(sys.prefix)
     stack.environment |= CLI_ENVIRONMENT
     assert PULUMI is not None
     stack.declare(item={"size": 1})
