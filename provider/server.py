@@ -38,6 +38,7 @@ from provider.values import Properties, from_model, plain, unknown_paths
 __all__ = ["VERSION", "TritonProvider", "main"]
 
 VERSION = "0.1.0"
+_EVERY_STACK = ("AccessKey", "RegisteredModel", "SmokeCheck")
 _AT_ONCE = 64  # the engine asks for as many as may work at once
 
 
@@ -270,7 +271,10 @@ def main(engine: str) -> None:
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         print(port, flush=True)
+        # The program takes a while before it asks: what every stack's resources need is there by then.
+        warming = asyncio.create_task(asyncio.to_thread(lambda: [resource_type(name) for name in _EVERY_STACK]))
         await server.wait_for_termination()
+        await warming
 
     try:
         asyncio.run(serve())
