@@ -1,7 +1,6 @@
 """`make status`, `make logs`, `make check` and `make outputs` for a service on a node pool."""
 
 import io
-from pathlib import Path
 
 import pytest
 import yaml
@@ -20,7 +19,7 @@ VERBS = verbs_of(Target.NODE_POOL)
 
 
 def stack(options):
-    return Stack(settings=options.settings, project=Path.cwd())
+    return Stack(settings=options.settings)
 
 
 @pytest.fixture
