@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from typing import Any, NoReturn
 
@@ -126,7 +127,8 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
         kind, properties = _type(request.urn), PropertyValue.unmarshal_map(request.properties)
         inputs = kind.inputs.model_validate(plain(properties))
         made = await asyncio.to_thread(kind.create, inputs, self._say(request.urn))
-        return provider_pb2.CreateResponse(id=kind.id(inputs), properties=_state(properties, made))
+        made_id = await asyncio.to_thread(kind.id, inputs)
+        return provider_pb2.CreateResponse(id=made_id, properties=_state(properties, made))
 
     @_told
     async def Update(self, request: Any, context: Any) -> Any:
@@ -156,9 +158,9 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _say(self, urn: str) -> Say:
         def say(line: str) -> None:
-            self._engine.Log(
-                engine_pb2.LogRequest(severity=engine_pb2.INFO, message=redacted(line), urn=urn, streamId=0)
-            )
+            request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=redacted(line), urn=urn, streamId=0)
+            with suppress(grpc.RpcError):  # an engine that is gone is no reason to fail what goes on
+                self._engine.Log(request)
 
         return say
 
