@@ -1,6 +1,6 @@
 """The check of models before they are registered, as Azure's document did it by hand.
 
-The base image runs as it is, the models' folders mounted: `docker run ... tritonserver --model-repository=/models`.
+The base image runs as it is, the models' folders mounted: `docker run ... tritonserver --model-repository /models`.
 """
 
 import time

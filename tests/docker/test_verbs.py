@@ -44,7 +44,7 @@ def test_check_serves_the_models_before_they_are_registered(deployed: DockerProj
     shown = deployed.operate("check")
     assert shown.code == 0, shown.text
     assert "by hand: docker run --rm" in shown.text
-    assert "tritonserver --model-repository=/models" in shown.text
+    assert "tritonserver --model-repository /models" in shown.text
     assert "model versions ready: 1; golden inferences right: 1;" in shown.text
     assert "/v2/health/ready: 200" in shown.text
     assert "/metrics: 200" in shown.text
