@@ -2,13 +2,13 @@
 
 import contextlib
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import httpx
 
+from common.waiting import wait_until
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.sleep import awake
 from targets.smoke_check import Questions, SmokeCheckError, check, client, failure
@@ -83,15 +83,19 @@ def _way_in(reach: Reach, door: FrontDoorPlace, say: Callable[[str], None]) -> I
 def _await_connection(url: str) -> str | None:
     """Wait until a new load balancer takes connections; why it does not take this machine's."""
     parts = urlsplit(url)
-    deadline = time.monotonic() + _BALANCER_SECONDS
-    while True:
+    place = (parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    refusal = None
+
+    def connects() -> bool:
+        nonlocal refusal
         try:
-            with socket.create_connection((parts.hostname or "", parts.port or _PORTS[parts.scheme]), timeout=10):
-                return None
+            socket.create_connection(place, timeout=10).close()
         except OSError as error:
-            if time.monotonic() > deadline:
-                return str(error)
-        time.sleep(_POLL_SECONDS)
+            refusal = str(error)
+            return False
+        return True
+
+    return None if wait_until(connects, seconds=_BALANCER_SECONDS, every=_POLL_SECONDS) else refusal
 
 
 def _await_answer(url: str, patience: int, questions: Questions) -> None:
@@ -99,17 +103,19 @@ def _await_answer(url: str, patience: int, questions: Questions) -> None:
 
     A new load balancer needs a while, and a service that was scaled to zero is woken by this very request.
     """
-    deadline = time.monotonic() + patience
     path = "/v2/health/ready" if questions.bundles else "/"
     received = ""
+
+    def answers() -> bool:
+        nonlocal received
+        try:
+            status = asking.get(path).status_code
+        except httpx.TransportError as error:
+            received = str(error)
+            return False
+        received = str(status)
+        return status not in (502, 503, 504)
+
     with client(questions.at(url)) as asking:
-        while time.monotonic() < deadline:
-            try:
-                status = asking.get(path).status_code
-                if status not in (502, 503, 504):
-                    return
-                received = f"{status}"
-            except httpx.TransportError as error:
-                received = str(error)
-            time.sleep(_POLL_SECONDS)
-    raise SmokeCheckError(f"GET {url}{path}: no answer within {patience} s; the last was: {received}")
+        if not wait_until(answers, seconds=patience, every=_POLL_SECONDS):
+            raise SmokeCheckError(f"GET {url}{path}: no answer within {patience} s; the last was: {received}")

@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from common import waiting
 from provider.resources.node_pool_check import NodePoolCheckType
 from targets.machine.ports import free_ports
 from targets.node_pool import check
@@ -136,6 +137,19 @@ def test_one_that_never_answers_fails_with_its_last_word():
 
     with serving(Dead) as address, pytest.raises(SmokeCheckError, match="no answer within 1 s; the last was: 503"):
         create("NodePoolCheck", properties(address, patienceSeconds=1))
+
+
+@pytest.mark.parametrize("address", ["a load balancer that takes no connection", "a service that never answers"])
+def test_cancel_ends_its_waits(address, monkeypatch):
+    class Dead(Door):
+        unready = 10**9
+
+    monkeypatch.setattr(waiting, "_cancelled", threading.Event())
+    with serving(Dead) as dead:
+        place = dead if "service" in address else f"127.0.0.1:{free_ports(1)[0]}"
+        threading.Timer(0.3, waiting.cancel).start()
+        with pytest.raises(waiting.Cancelled):
+            create("NodePoolCheck", properties(place, patienceSeconds=60))
 
 
 def test_a_wrong_key_fails_the_check():
