@@ -247,7 +247,7 @@ def _state(inputs: Properties, outputs: BaseModel) -> Any:
 
 async def _abort_incomplete(context: Any, request: Any, error: IncompleteError) -> NoReturn:
     """Fail with what was made all the same, as `ErrorResourceInitFailed` says it."""
-    given = request.properties if hasattr(request, "properties") else request.news
+    given = next(getattr(request, name) for name in ("inputs", "news", "properties") if hasattr(request, name))
     inputs = PropertyValue.unmarshal_map(given)
     kind = _type(request.urn)
     made = getattr(request, "id", "") or kind.id(kind.inputs.model_validate(plain(inputs)))

@@ -4,13 +4,13 @@ from typing import Any, Generic, TypeVar
 
 import pulumi
 
+from common.errors import UserError
 from common.part import Part
 from provider.declaration import Declaration
 from provider.place import here
 from provider.resource_type import IncompleteError, ResourceType, Say
 from settings.schema import Target
 from targets.contract import machine_target
-from targets.errors import ServiceError
 from targets.machine.service_folder import renaming
 from targets.machine_target import MachinePart
 from targets.state import Measured, State
@@ -55,7 +55,7 @@ class MeasuredType(ResourceType[Any, O], Generic[O]):
     def create(self, inputs: Any, say: Say) -> O:
         try:
             return self._applied(inputs, say)
-        except ServiceError as error:
+        except UserError as error:
             if self.part.holder(_here(inputs)) != inputs.owner:
                 raise
             # Something of it is there: the state must know, so that it is mended or removed.
