@@ -68,8 +68,11 @@ class Deployment(pulumi.ComponentResource):
 
     @classmethod
     @abstractmethod
-    def check(cls, settings: Settings) -> None:
+    def check(cls, settings: Settings) -> str:
         """Refuse a service before anything is declared: a later refusal would leave beginnings where nobody previews.
+
+        Returns:
+            Why a preview could not check it, for a warning; "" where it could.
 
         Raises:
             ServiceError: Its name or its port belongs to somebody else.

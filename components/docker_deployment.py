@@ -51,13 +51,13 @@ class DockerDeployment(MachineDeployment):
         self.environment = pulumi.Output.from_input(args.environment)
 
     @classmethod
-    def check(cls, settings: Settings) -> None:
+    def check(cls, settings: Settings) -> str:
         try:
-            super().check(settings)
+            return super().check(settings)
         except NoEngineError as error:
-            if not pulumi.runtime.is_dry_run():
-                raise
-            pulumi.log.warn(str(error))
+            if pulumi.runtime.is_dry_run():
+                return str(error)
+            raise
 
     @classmethod
     def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "DockerDeployment":

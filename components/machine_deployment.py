@@ -13,9 +13,10 @@ from components.model_bundle import ModelBundle
 from components.stack_settings import stack_name
 from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
+from provider.resource_type import token
 from provider.resources.machine import MachineFrontDoor, MachineService
 from provider.resources.smoke_check import SmokeCheck
-from settings.certificate import certificate_host
+from settings.certificate import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
 from targets.entry_script import entry_script
@@ -49,8 +50,10 @@ class MachineDeployment(Deployment):
     def __init__(self, name: str, args: MachineDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self.settings = settings = args.settings
         self._target = settings.deployment.target
-        self.check(settings)
-        super().__init__(f"triton:index:{self._target.value.title()}Deployment", name, None, opts)
+        unchecked = self.check(settings)
+        super().__init__(token(self._target, "Deployment"), name, None, opts)
+        if unchecked:
+            pulumi.log.warn(unchecked, self)
         wanted = machine_target(self._target).service.specification.model_fields
         offered = {**self.service_inputs(args.bundles), **self.parts(name, args)}
         service = MachineService(
@@ -69,8 +72,9 @@ class MachineDeployment(Deployment):
         self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
-    def check(cls, settings: Settings) -> None:
+    def check(cls, settings: Settings) -> str:
         machine_target(settings.deployment.target).check(settings, stack_name())
+        return ""
 
     @classmethod
     def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "MachineDeployment":
@@ -125,9 +129,13 @@ class MachineDeployment(Deployment):
     def smoke_check(
         self, name: str, questions: Mapping[str, Any], door: FrontDoor, opts: pulumi.ResourceOptions
     ) -> pulumi.Output[int]:
-        host = certificate_host(self.settings).replace("*", "check")
         # What is behind the front door: another generation is another reason to ask.
-        inputs = {**questions, "url": door.local_url, "server_name": host, "generation": self.generation}
+        inputs = {
+            **questions,
+            "url": door.local_url,
+            "server_name": server_name(self.settings),
+            "generation": self.generation,
+        }
         return SmokeCheck(name, inputs, opts).checks
 
     def _door_inputs(self, keys: AccessKeys) -> dict[str, Any]:

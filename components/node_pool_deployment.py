@@ -22,7 +22,7 @@ from provider.resources.node_pool_check import NodePoolCheck
 from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.node_pool_rollout import NodePoolRollout
-from settings.certificate import certificate_host
+from settings.certificate import server_name
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
@@ -121,7 +121,7 @@ class NodePoolDeployment(Deployment):
         self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
-    def check(cls, settings: Settings) -> None:
+    def check(cls, settings: Settings) -> str:
         names = Names(settings.service_name, settings.node_pool.namespace)
         try:
             cluster = Cluster(settings.node_pool.context or "")
@@ -129,6 +129,7 @@ class NodePoolDeployment(Deployment):
         except ClusterError:
             if not pulumi.runtime.is_dry_run():  # a preview needs no cluster: `up` tells of one that does not answer
                 raise
+        return ""
 
     @classmethod
     def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "NodePoolDeployment":
@@ -155,7 +156,7 @@ class NodePoolDeployment(Deployment):
             "scheme": scheme(options),
             "address": door.own_address if options.pool.exposure.reached_by_address else "",
             "sleeps": options.sleeps,
-            "server_name": host or certificate_host(settings).replace("*", "check"),
+            "server_name": host or server_name(settings),
             "patience_seconds": Times.of(options).progress,
             # What is behind the front door: another generation is another reason to ask.
             "generation": self.generation,

@@ -35,7 +35,7 @@ class Declaration(pulumi.CustomResource):
         inputs: Mapping[str, pulumi.Input[Any]],
         opts: pulumi.ResourceOptions | None = None,
         *,
-        type_name: str = "",
+        token: str = "",
     ) -> None:
         known, made = self.Inputs.model_fields, self.Outputs.model_fields
         unknown = sorted(set(inputs) - set(known))
@@ -46,7 +46,7 @@ class Declaration(pulumi.CustomResource):
         props = {**{to_camel(field): None for field in made}, **{to_camel(key): inputs[key] for key in inputs}}
         marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
         super().__init__(
-            f"triton:index:{type_name or type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
+            token or f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
         )
 
     def __getattr__(self, name: str) -> Any:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from settings.schema import Target
 from targets.contract import machine_targets
 
-__all__ = ["TYPES", "IncompleteError", "ResourceType", "Say", "resource_type"]
+__all__ = ["TYPES", "IncompleteError", "ResourceType", "Say", "resource_type", "token"]
 
 Say = Callable[[str], None]
 """Shows a line of progress beside the resource."""
@@ -73,6 +73,15 @@ class ResourceType(Generic[I, O]):
         """Refuse an update while it is planned, by raising."""
 
 
+def token(target: Target, part: str) -> str:
+    """Name the type of a part of a service on a target of this machine, such as `triton:index:ProcessService`."""
+    return f"triton:index:{_name(target, part)}"
+
+
+def _name(target: Target, part: str) -> str:
+    return f"{target.value.title().replace('-', '')}{part}"
+
+
 _OF_THIS_MACHINE = {"Service": "ServiceType", "FrontDoor": "FrontDoorType"}
 _OTHERS = {
     "AccessKey": "access_key:AccessKeyType",
@@ -90,7 +99,7 @@ _OTHERS = {
 TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {
     **{name: (where, ()) for name, where in _OTHERS.items()},
     **{
-        f"{target.value.title()}{part}": (f"machine:{class_name}", (target,))
+        _name(target, part): (f"machine:{class_name}", (target,))
         for target in machine_targets()
         for part, class_name in _OF_THIS_MACHINE.items()
     },

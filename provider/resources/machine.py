@@ -8,7 +8,7 @@ from common.errors import UserError
 from common.part import Part
 from provider.declaration import Declaration
 from provider.place import here
-from provider.resource_type import IncompleteError, ResourceType, Say
+from provider.resource_type import IncompleteError, ResourceType, Say, token
 from settings.schema import Target
 from targets.contract import machine_target
 from targets.machine.service_folder import renaming
@@ -138,7 +138,7 @@ class MachineService(Declaration):
 
     def __init__(self, target: Target, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions) -> None:
         self.Inputs = machine_target(target).service.specification
-        super().__init__(name, inputs, opts, type_name=f"{target.value.title()}Service")
+        super().__init__(name, inputs, opts, token=token(target, "Service"))
 
 
 class MachineFrontDoor(Declaration):
@@ -151,7 +151,7 @@ class MachineFrontDoor(Declaration):
 
     def __init__(self, target: Target, name: str, inputs: pulumi.Inputs, opts: pulumi.ResourceOptions) -> None:
         self.Inputs = machine_target(target).front_door.specification
-        super().__init__(name, inputs, opts, type_name=f"{target.value.title()}FrontDoor")
+        super().__init__(name, inputs, opts, token=token(target, "FrontDoor"))
 
 
 def _here(inputs: Any) -> Any:

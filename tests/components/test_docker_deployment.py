@@ -1,6 +1,7 @@
 import re
 import socket
 
+import pulumi
 import pytest
 
 from components.access_keys import AccessKeys, AccessKeysArgs
@@ -72,6 +73,7 @@ def declare_docker(declare, settings_with, engine, tmp_path):
         settings = settings_with(**changed)
 
         def declared():
+            DockerDeployment.check(settings)  # as the program does before it declares anything
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
             bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model)) for model in settings.models]
             deployed = DockerDeployment("svc-dep", DockerDeploymentArgs(settings, bundles=bundles, image=IMAGE))
@@ -149,7 +151,10 @@ def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monk
     with pytest.raises(ServiceError, match="no Docker engine answers"):
         declare_docker()
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    told = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: told.append(text))
     assert "svc-dep-service" in declare_docker().resources
+    assert told == ["no Docker engine answers at unix:///nowhere"]
 
 
 @pytest.mark.parametrize("setting", ["port", "metricsPort"])
