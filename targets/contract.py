@@ -8,13 +8,12 @@ A target is imported when somebody asks for it, and its libraries when a verb of
 to see a process's status.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -64,22 +63,25 @@ class Deployed:
     stack: str
 
 
-class Verbs(ABC):
-    """The verbs of one target. Each raises `ServiceError` where it cannot be done, in words for people."""
+class Verbs:
+    """The verbs of one target. Each raises `ServiceError` where it cannot be done, in words for people.
+
+    The modules `status`, `logs` and `check` of the target's folder do what is named after them.
+    """
 
     target: Target
 
-    @abstractmethod
     def status(self, stack: Stack, console: Console) -> int:
         """Show the state of a stack's service and of its parts; gives 0 where it is healthy, and 1 otherwise."""
+        return int(self._module("status").show(stack, console))
 
-    @abstractmethod
     def logs(self, stack: Stack, *, follow: bool) -> int:
         """Show the ends of the service's logs, or go on as they grow until interrupted; gives an exit code."""
+        return int(self._module("logs").show(stack, follow=follow))
 
-    @abstractmethod
     def check(self, stack: Stack, console: Console) -> int:
         """Serve and probe a stack's models without registering them, then stop; gives an exit code."""
+        return int(self._module("check").run(stack, console))
 
     def deployed(self, state_directory: Path) -> Iterable[Deployed]:
         """List the services whose only record is in a state directory: none where others keep it."""
@@ -92,6 +94,10 @@ class Verbs(ABC):
     def write_unit(self, project: Path, stack_name: str, say: Callable[[str], object]) -> int:
         """Write the systemd unit of this user that runs `keep`; gives an exit code."""
         raise self._needs_no_keeper()
+
+    def _module(self, name: str) -> Any:
+        """Import a module of the target's folder, and its libraries with it."""
+        return import_module(f"{TARGETS[self.target]}.{name}")
 
     def _needs_no_keeper(self) -> ServiceError:
         return ServiceError(f"target {self.target.value}: what runs the service there starts it again by itself")

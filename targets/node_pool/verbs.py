@@ -12,16 +12,6 @@ __all__ = ["VERBS"]
 class _NodePoolVerbs(Verbs):
     target = Target.NODE_POOL
 
-    def status(self, stack: Stack, console: Console) -> int:
-        from targets.node_pool import status
-
-        return status.show(stack, console)
-
-    def logs(self, stack: Stack, *, follow: bool) -> int:
-        from targets.node_pool import logs
-
-        return logs.show(stack, follow=follow)
-
     def check(self, stack: Stack, console: Console) -> int:
         raise ServiceError("check serves models on this machine: give it a stack of target 'process' or 'docker'")
 

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rich.console import Console
-
 from settings.schema import Target
 from targets.contract import Deployed, Stack, Verbs
 
@@ -13,21 +11,6 @@ __all__ = ["VERBS"]
 
 class _ProcessVerbs(Verbs):
     target = Target.PROCESS
-
-    def status(self, stack: Stack, console: Console) -> int:
-        from targets.process import status
-
-        return status.show(stack, console)
-
-    def logs(self, stack: Stack, *, follow: bool) -> int:
-        from targets.process import logs
-
-        return logs.show(stack, follow=follow)
-
-    def check(self, stack: Stack, console: Console) -> int:
-        from targets.process import check
-
-        return check.run(stack, console)
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:
         from targets.process.service_folder import ServiceDirectory
