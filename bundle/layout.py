@@ -63,6 +63,15 @@ def check_layout(path: Path, *, target: str, runtime: Runtime | None = None) -> 
     return Bundle(path, models, _files(tree, checked), tuple(notes))
 
 
+def check_bundle(path: Path, *, framework: str, target: str, runtime: Runtime | None = None) -> Bundle:
+    """Check a bundle by its framework: `Multi` by Triton's layout, `Custom` as files that an entry script loads.
+
+    Raises:
+        LayoutError: Its check refuses it.
+    """
+    return check_files(path) if framework == "Custom" else check_layout(path, target=target, runtime=runtime)
+
+
 def check_files(path: Path) -> Bundle:
     """Check any file or folder as the bundle of a service that scores without Triton.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from bundle.layout import check_files, check_layout
+from bundle.layout import check_bundle, check_layout
 from bundle.registry import Registry, content_digest
 from bundle.runtimes import Runtime
 from provider.resources.registered_model import RegisteredModel
@@ -100,10 +100,8 @@ class ModelBundle(pulumi.ComponentResource):
 
     def _register(self, name: str, model: Model, args: ModelBundleArgs, opts: pulumi.ResourceOptions | None) -> None:
         source = Path(model.path)
-        custom = model.framework is Framework.CUSTOM
-        checked = (
-            check_files(source) if custom else check_layout(source, target=args.target.value, runtime=args.runtime)
-        )
+        framework, target = model.framework.value, args.target.value
+        checked = check_bundle(source, framework=framework, target=target, runtime=args.runtime)
         super().__init__("triton:index:ModelBundle", name, None, opts)
         for note in checked.notes:
             pulumi.log.info(note, self)
@@ -112,7 +110,7 @@ class ModelBundle(pulumi.ComponentResource):
             args,
             source=str(source),
             digest=content_digest(checked),
-            framework=model.framework.value,
+            framework=framework,
             tags=model.tags,
             description=model.description,
         )

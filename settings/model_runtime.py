@@ -5,10 +5,10 @@ from pathlib import Path
 
 from bundle.bundle_types import Bundle
 from bundle.frameworks import ONNXRUNTIME
-from bundle.layout import check_layout
+from bundle.layout import check_bundle
 from bundle.runtimes import Runtime
 from environment import Environment, SpecError
-from settings.schema import Settings, Target
+from settings.schema import Framework, Settings, Target
 
 __all__ = ["layout_of", "runtime_of"]
 
@@ -33,10 +33,11 @@ def runtime_of(settings: Settings) -> Runtime | None:
     return Runtime.of_release(image.rpartition("/")[2], release[1])
 
 
-def layout_of(settings: Settings, folder: Path) -> Bundle:
+def layout_of(settings: Settings, folder: Path, framework: Framework = Framework.MULTI) -> Bundle:
     """Check the bundle in a folder for the target and the runtime of these settings.
 
     Raises:
         LayoutError: The folder is no bundle that they can serve.
     """
-    return check_layout(folder, target=settings.deployment.target.value, runtime=runtime_of(settings))
+    target = settings.deployment.target.value
+    return check_bundle(folder, framework=framework.value, target=target, runtime=runtime_of(settings))

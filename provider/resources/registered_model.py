@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from bundle.layout import check_files, check_layout
+from bundle.layout import check_bundle
 from bundle.manifest_models import are_current
 from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
@@ -93,8 +93,7 @@ def _is_sound(inputs: Inputs, known: Outputs) -> bool:
 
 
 def _register(registry: Registry, inputs: Inputs) -> Registered:
-    source = Path(inputs.source)
-    bundle = check_files(source) if inputs.framework == "Custom" else check_layout(source, target=inputs.target)
+    bundle = check_bundle(Path(inputs.source), framework=inputs.framework, target=inputs.target)
     return registry.register(
         inputs.name, bundle, tags=inputs.tags, description=inputs.description, framework=inputs.framework
     )

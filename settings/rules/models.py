@@ -8,7 +8,6 @@ from typing import Any
 
 from bundle.frameworks import ONNXRUNTIME, named
 from bundle.golden_file import least_request_bytes
-from bundle.layout import check_files
 from bundle.problems import LayoutError
 from bundle.registry import Registered, Registry, RegistryError
 from bundle.shell_names import folder_problems
@@ -82,7 +81,7 @@ def _to_register(settings: Settings, model: Model, path: str) -> BundleRead:
         problems: Sequence[str] = [f"expected a folder; there is none at {folder}"]
     else:
         try:
-            bundle = layout_of(settings, folder) if by_triton else check_files(folder)
+            bundle = layout_of(settings, folder, model.framework)
             return BundleRead(path, repr(model.path.written), by_triton, [found.to_json() for found in bundle.models])
         except LayoutError as error:
             problems = error.problems

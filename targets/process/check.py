@@ -10,7 +10,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bundle.layout import check_files
 from bundle.registry import Registered, Registry
 from environment import venv
 from environment.curated_clone import declared_environment
@@ -85,9 +84,7 @@ def _registered(
 ) -> tuple[Registry, Registered]:
     """Find a bundle and its registry: a folder goes through one that is thrown away."""
     if isinstance(model, Model):
-        path = Path(model.path)
-        custom = model.framework is Framework.CUSTOM
-        bundle = check_files(path) if custom else layout_of(settings, path)
+        bundle = layout_of(settings, Path(model.path), model.framework)
         for note in bundle.notes:
             say(note)
         registry = Registry(str(scratch))
