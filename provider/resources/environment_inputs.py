@@ -1,0 +1,38 @@
+"""The environment that a resource makes, be it a venv or the folder that an image is built from."""
+
+from typing import Any
+
+from common.part import Part
+from environment.curated_clone import Environment, declared_environment
+
+__all__ = ["EnvironmentInputs", "EnvironmentOutputs"]
+
+
+class EnvironmentInputs(Part):
+    """A curated environment (`name` alone), or a `clone` of one with pip packages.
+
+    `curated` and `sources` say what the environment is made of besides packages: a change there is a change of the
+    environment.
+    """
+
+    name: str
+    clone: str
+    pip_packages: list[str]
+    curated: dict[str, Any]
+    sources: dict[str, str]
+
+    def environment(self) -> Environment:
+        """Declare the environment.
+
+        Raises:
+            SpecError: The curated environment is unknown, or a pip package contradicts its pins.
+        """
+        return declared_environment(self.name, self.clone, self.pip_packages)
+
+
+class EnvironmentOutputs(Part):
+    """The folder that was made, the digest of what decides its content, and the locked packages."""
+
+    path: str
+    digest: str
+    packages: dict[str, str]
