@@ -11,8 +11,7 @@ from typing import Any
 
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.admin import AdminError
-from gateway.front_door_options import Address, Options, Tls, Upstreams, memory_for
-from gateway.keys import Keys
+from gateway.front_door_options import Address, Options, Tls, Upstreams
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, hardened
 from targets.docker.engine import Engine
@@ -68,15 +67,11 @@ def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:
 
 
 def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstreams, stats_port: int) -> None:
-    rendered = envoy_files.render(options(spec, upstreams))
-    if spec.auth_enabled:
-        keys = Keys(spec.primary_key.get_secret_value(), spec.secondary_key.get_secret_value())
-        rendered |= envoy_files.render_keys(keys)
     wanted = container(spec, folder.envoy, stats_port, user=engine.user())
     found = engine.find(wanted.name)
     same = found is not None and found.digest == wanted.body["Labels"][Labels.DIGEST]
     alive = same and folder.admin.is_ready()
-    changed = envoy_folder.install(folder.envoy, rendered, folder.admin if alive else None)
+    changed = envoy_folder.install(folder.envoy, spec.files(options(spec, upstreams)), folder.admin if alive else None)
     if not same:
         engine.start(wanted)
         engine.keep_running(wanted.name)
@@ -90,18 +85,12 @@ def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstre
 
 def options(spec: FrontDoorSpec, upstreams: Upstreams) -> Options:
     """Give the gateway's options, with paths and addresses as the container sees them."""
-    return Options(
+    return spec.options(
         upstreams=upstreams,
         directory=CONFIGURATION,
         listen=Address("0.0.0.0", LISTEN_PORT),
         stats=Address("0.0.0.0", STATS_PORT),
-        auth_enabled=spec.auth_enabled,
         tls=_tls(spec),
-        timeout_seconds=spec.scoring_timeout_ms / 1000,
-        max_request_bytes=spec.max_request_megabytes * 1024 * 1024,
-        requests_per_second=spec.max_requests_per_second,
-        memory_bytes=memory_for(spec.max_request_megabytes),
-        cors_origins=spec.cors_origins,
     )
 
 
@@ -130,8 +119,8 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
             "NetworkMode": spec.network,
             "Mounts": mounts,
             "PortBindings": {port: [{"HostIp": ip, "HostPort": str(to)}] for port, (ip, to) in ports.items()},
-            "Memory": memory_for(spec.max_request_megabytes),
-            "MemorySwap": memory_for(spec.max_request_megabytes),
+            "Memory": spec.envoy_memory,
+            "MemorySwap": spec.envoy_memory,
         },
     }
     body["Labels"] = {

@@ -1,11 +1,14 @@
 """What a service of this machine is to be, whatever it runs as: the input of a rollout, and of the front door."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
 from common.part import Part
+from gateway import envoy_files
+from gateway.front_door_options import Options, memory_for
+from gateway.keys import Keys
 from targets import commands
 from targets.role import Role
 
@@ -70,3 +73,27 @@ class FrontDoorSpec(Part):
     cpu_cores: float = 1
     memory_mb: int = 4096
     cors_origins: tuple[str, ...] = ()
+
+    def options(self, **place: Any) -> Options:
+        """Give the gateway's options; `place` has those that depend on where Envoy runs."""
+        return Options(
+            **place,
+            auth_enabled=self.auth_enabled,
+            timeout_seconds=self.scoring_timeout_ms / 1000,
+            max_request_bytes=self.max_request_megabytes * 1024 * 1024,
+            requests_per_second=self.max_requests_per_second,
+            memory_bytes=self.envoy_memory,
+            cors_origins=self.cors_origins,
+        )
+
+    def files(self, options: Options) -> dict[str, str]:
+        """Render Envoy's files, the keys among them where clients need one."""
+        if not self.auth_enabled:
+            return envoy_files.render(options)
+        keys = Keys(self.primary_key.get_secret_value(), self.secondary_key.get_secret_value())
+        return envoy_files.render(options) | envoy_files.render_keys(keys)
+
+    @property
+    def envoy_memory(self) -> int:
+        """The least memory of Envoy, in bytes."""
+        return memory_for(self.max_request_megabytes)

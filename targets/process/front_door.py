@@ -11,8 +11,7 @@ import psutil
 from common.atomic_files import write_whole
 from common.waiting import shielded
 from gateway import envoy_command, envoy_files, envoy_folder
-from gateway.front_door_options import Address, Options, Tls, loopback, memory_for
-from gateway.keys import Keys
+from gateway.front_door_options import Address, Options, Tls, loopback
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service_folder import METRICS_PORT, PORT
@@ -54,12 +53,7 @@ def apply(spec: FrontDoorSpec) -> int:
         directory.write_record(record)
 
         options = _options(spec, directory, record)
-        rendered = envoy_files.render(options)
-        if spec.auth_enabled:
-            rendered |= envoy_files.render_keys(
-                Keys(primary=spec.primary_key.get_secret_value(), secondary=spec.secondary_key.get_secret_value())
-            )
-        changed = envoy_folder.install(directory.envoy, rendered, admin if alive else None)
+        changed = envoy_folder.install(directory.envoy, spec.files(options), admin if alive else None)
         launch = _launch(spec, directory).to_json()
         file = directory.envoy / LAUNCH
         restart = not alive or envoy_files.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
@@ -182,20 +176,14 @@ def _supervisor_of(process: psutil.Process) -> psutil.Process | None:
 def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:
     assert record.current is not None
     assert record.stats_port is not None
-    return Options(
+    return spec.options(
         upstreams=traffic.upstreams(record.current),
         directory=str(directory.envoy),
         admin_socket=str(directory.admin_socket),
         listen=Address("0.0.0.0", spec.port) if spec.public else loopback(spec.port),
         stats=loopback(record.stats_port),
-        auth_enabled=spec.auth_enabled,
         tls=Tls(spec.certificate_file, spec.key_file) if spec.certificate_file else None,
-        timeout_seconds=spec.scoring_timeout_ms / 1000,
-        max_request_bytes=spec.max_request_megabytes * 1024 * 1024,
-        requests_per_second=spec.max_requests_per_second,
         max_connections=_most_connections(),
-        memory_bytes=memory_for(spec.max_request_megabytes),
-        cors_origins=spec.cors_origins,
     )
 
 
@@ -218,5 +206,5 @@ def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
         directory=directory.root,
         variables={"PATH": os.defpath},
         # Requests are held in memory: too many large ones at once end Envoy, which starts again, and not the machine.
-        memory_mb=min(spec.memory_mb, 2 * memory_for(spec.max_request_megabytes) // (1024 * 1024)),
+        memory_mb=min(spec.memory_mb, 2 * spec.envoy_memory // (1024 * 1024)),
     )
