@@ -8,39 +8,29 @@ import pulumi
 
 from common.errors import UserError
 from common.redaction import redacted
-from components.access_keys import AccessKeys, AccessKeysArgs
-from components.deployment import deployment_on
-from components.gateway import Gateway, GatewayArgs
-from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.deployment import check_place
+from components.model_bundle import ModelBundle
 from components.stack_settings import stack_settings
+from components.triton_environment import TritonEnvironment
+from components.triton_service import TritonService
 from settings import Settings
-from targets.entry_script import source_notes
 
 
 def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
-    name, target = settings.service_name, deployment_on(settings.deployment.target)
-    target.check(settings)
-    for note in source_notes(settings):
-        pulumi.log.info(note)
-    bundles = [ModelBundle(f"{name}-{model.name}", ModelBundleArgs.of(settings, model)) for model in settings.models]
+    check_place(settings)  # first: where nobody previews, a refusal must leave no beginnings
+    places = settings.given("registry", "state_directory")
+    download = settings.node_pool.models_from == "image"
+    models = [ModelBundle(model.name, **model.given(), **places, download=download) for model in settings.models]
+    environment = TritonEnvironment(settings.environment.name, **settings.environment.given())
     # Not named after the service: its clients keep their keys when it gets another name.
-    keys = AccessKeys("keys", AccessKeysArgs.of(settings))
-    deployment = target.of(settings, bundles)
-    gateway = Gateway(target.named(settings, "gateway"), GatewayArgs(settings, keys=keys, deployment=deployment))
-    SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
-    outputs = {
-        **gateway.outputs,
-        **deployment.outputs,
-        "environment": deployment.environment,
-        "primaryKey": keys.primary,
-        "secondaryKey": keys.secondary,
-        "modelId": bundles[0].model_id,
-        "modelDigest": bundles[0].digest,
-        "models": pulumi.Output.all(*(bundle.summary for bundle in bundles)),
-    }
-    for output, value in outputs.items():
+    service = TritonService(
+        "service",
+        models=models,
+        environment=environment,
+        **{**settings.given(*TritonService.SETTINGS), "service_name": settings.service_name},
+    )
+    for output, value in service.outputs.items():
         pulumi.export(output, value)
 
 

@@ -18,6 +18,8 @@ from bundle.problems import LayoutError, listed
 from bundle.runtimes import Runtime
 
 LAYOUT = "triton/<model>/<version>/<model file>"
+ANY_TARGET = "docker"
+"""The target whose check lets through what any target serves: its image may have every backend."""
 
 
 def check_layout(path: Path, *, target: str, runtime: Runtime | None = None) -> Bundle:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import pulumi
-from pydantic import SecretStr
 
+from components.service_secrets import Secrets
 from provider.resources.access_key import AccessKey
 from settings.schema import Settings
 
@@ -21,18 +21,14 @@ class AccessKeysArgs:
     secondary_key: pulumi.Input[str] | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> "AccessKeysArgs":
-        """The arguments that a stack's settings give."""
+    def of(cls, settings: Settings, secrets: Secrets) -> "AccessKeysArgs":
+        """The arguments that a service's settings and secrets give."""
         return cls(
             primary_edition=settings.key_rotation.primary,
             secondary_edition=settings.key_rotation.secondary,
-            primary_key=_secret(settings.primary_key),
-            secondary_key=_secret(settings.secondary_key),
+            primary_key=secrets.key("primary_key"),
+            secondary_key=secrets.key("secondary_key"),
         )
-
-
-def _secret(key: SecretStr | None) -> pulumi.Output[str] | None:
-    return pulumi.Output.secret(key.get_secret_value()) if key else None
 
 
 class AccessKeys(pulumi.ComponentResource):

@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import pulumi
 
 from components.access_keys import AccessKeys
-from components.model_bundle import ModelBundle
+from components.bundle_outputs import BundleOutputs
+from components.service_secrets import Secrets
 from settings.schema import Settings, Target
 
-__all__ = ["Deployment", "FrontDoor", "deployment_on"]
+__all__ = ["Deployment", "FrontDoor", "check_place", "deployment_on"]
 
 _OF_THIS_MACHINE = "machine_deployment:MachineDeployment"
 _OWN = {
@@ -80,13 +81,25 @@ class Deployment(pulumi.ComponentResource):
 
     @classmethod
     @abstractmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "Deployment":
-        """Declare the environment that a stack's settings ask for, and the service in it."""
+    def of(
+        cls,
+        name: str,
+        settings: Settings,
+        bundles: Sequence[BundleOutputs],
+        secrets: Secrets,
+        opts: pulumi.ResourceOptions,
+    ) -> "Deployment":
+        """Declare the environment that a service's settings ask for, and the service in it."""
 
     @classmethod
-    def named(cls, settings: Settings, part: str) -> str:
-        """Name a resource of the service."""
-        return part if cls.keeps_its_name else f"{settings.service_name}-{part}"
+    def prefix(cls, name: str, settings: Settings) -> str:
+        """Give the start of the names of a service's resources.
+
+        Args:
+            name: The name of the component that declares the service.
+            settings: The service's settings.
+        """
+        return name if cls.keeps_its_name or name == settings.service_name else f"{name}-{settings.service_name}"
 
     @abstractmethod
     def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
@@ -104,3 +117,14 @@ def deployment_on(target: Target) -> type[Deployment]:
     module, _, name = _OWN.get(target, _OF_THIS_MACHINE).partition(":")
     found: type[Deployment] = getattr(import_module(f"components.{module}"), name)
     return found
+
+
+def check_place(settings: Settings) -> str:
+    """Check the place of a service once in a program: see `Deployment.check`."""
+    key = settings.model_dump_json()
+    if key not in _CHECKED:
+        _CHECKED[key] = deployment_on(settings.deployment.target).check(settings)
+    return _CHECKED[key]
+
+
+_CHECKED: dict[str, str] = {}

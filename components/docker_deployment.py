@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from components.bundle_outputs import BundleOutputs
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
-from components.model_bundle import ModelBundle
 from components.service_image import ServiceImage, ServiceImageArgs
+from components.service_secrets import Secrets
 from components.stack_settings import stack_name
 from environment.dockerfile import held
 from environment.image_layout import repository
@@ -25,7 +26,7 @@ __all__ = ["DockerDeployment", "DockerDeploymentArgs"]
 
 @dataclass(frozen=True)
 class DockerDeploymentArgs(MachineDeploymentArgs):
-    """A stack's settings, the bundles, the image that holds them, and the environment that the image is made from."""
+    """A service's settings, the bundles, the image that holds them, and the environment that the image is made from."""
 
     _: KW_ONLY
     image: pulumi.Input[str]
@@ -39,11 +40,6 @@ class DockerDeployment(MachineDeployment):
     one resource, `DockerService`. Were each a resource, a replacement that does not become ready would leave its
     predecessor pending deletion, and the next update would start by deleting the one that serves. Here a failed
     rollout removes what it made and leaves the state as it was.
-
-    Raises `ServiceError` before anything is declared where no engine answers, where the service's name belongs to
-    another stack and may not be overwritten, where somebody else holds the front door's port, where GPUs are asked for
-    that the engine cannot give, and where `stateDirectory` is too long for a socket. At preview, an engine that does
-    not answer is worth a warning.
     """
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -60,12 +56,17 @@ class DockerDeployment(MachineDeployment):
             raise
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "DockerDeployment":
-        image = ServiceImage(f"{settings.service_name}-image", ServiceImageArgs.of(settings, bundles))
-        return cls(
-            cls.named(settings, "deployment"),
-            DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment),
-        )
+    def of(
+        cls,
+        name: str,
+        settings: Settings,
+        bundles: Sequence[BundleOutputs],
+        secrets: Secrets,
+        opts: pulumi.ResourceOptions,
+    ) -> "DockerDeployment":
+        image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
+        args = DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment)
+        return cls(name, args, opts)
 
     def parts(self, name: str, args: DockerDeploymentArgs) -> dict[str, Any]:
         settings = self.settings

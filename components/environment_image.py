@@ -8,12 +8,14 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
+from components.service_secrets import Secrets
 from environment.curated_clone import declared_environment
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from environment.source_digest import digest_of
 from provider.resources.environment_context import EnvironmentContext
 from provider.resources.service_context import ServiceContext
+from settings.requirements_file import pip_packages
 from settings.schema import Settings
 
 __all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
@@ -32,14 +34,13 @@ class ImageStore:
     password: pulumi.Input[str] | None = None
 
     @classmethod
-    def of(cls, settings: Settings) -> "ImageStore":
-        """The store that a stack's settings give."""
-        password = settings.image_password
+    def of(cls, settings: Settings, secrets: Secrets) -> "ImageStore":
+        """The store that a service's settings and secrets give."""
         return cls(
             local_name=settings.service_name,
             repository=settings.image.repository,
             username=settings.image.username,
-            password=pulumi.Output.secret(password.get_secret_value()) if password else None,
+            password=secrets.output("image_password"),
         )
 
     @property
@@ -96,15 +97,15 @@ class EnvironmentImageArgs:
     locks: Path
 
     @classmethod
-    def of(cls, settings: Settings) -> "EnvironmentImageArgs":
-        """The arguments that a stack's settings give."""
+    def of(cls, settings: Settings, secrets: Secrets) -> "EnvironmentImageArgs":
+        """The arguments that a service's settings and secrets give."""
         state = Path(settings.state_directory).resolve()
         return cls(
             name=settings.environment.name,
             clone=settings.environment.clone,
-            pip_packages=settings.environment.pip_packages,
+            pip_packages=pip_packages(settings.environment),
             base_image=settings.image.base_image,
-            store=ImageStore.of(settings),
+            store=ImageStore.of(settings, secrets),
             folder=state / "images" / settings.service_name / "environment",
             locks=state / "environments" / "locks",
         )

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import pulumi
 
 from components.access_keys import AccessKeys
+from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
-from components.model_bundle import ModelBundle
+from components.service_secrets import Secrets
 from components.stack_settings import stack_name
 from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
@@ -27,11 +28,11 @@ __all__ = ["MachineDeployment", "MachineDeploymentArgs"]
 
 @dataclass(frozen=True)
 class MachineDeploymentArgs:
-    """A stack's settings and bundles."""
+    """A service's settings and bundles."""
 
     settings: Settings
     _: KW_ONLY
-    bundles: Sequence[ModelBundle]
+    bundles: Sequence[BundleOutputs]
 
 
 class MachineDeployment(Deployment):
@@ -39,9 +40,6 @@ class MachineDeployment(Deployment):
 
     The target's specification says what the service is made of: the fields that it has are filled in. A target that
     needs more than settings, bundles and a script gives `parts`, in a class of its own.
-
-    Raises `ServiceError` before anything is declared where the service's name belongs to another stack and may not be
-    overwritten, and where somebody else holds a port of the front door.
     """
 
     keeps_its_name: ClassVar[bool] = True
@@ -50,10 +48,8 @@ class MachineDeployment(Deployment):
     def __init__(self, name: str, args: MachineDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self.settings = settings = args.settings
         self._target = settings.deployment.target
-        unchecked = self.check(settings)
         super().__init__(token(self._target, "Deployment"), name, None, opts)
-        if unchecked:
-            pulumi.log.warn(unchecked, self)
+        self.environment = pulumi.Output.from_input({"name": settings.environment.name})
         wanted = machine_target(self._target).service.specification.model_fields
         offered = {**self.service_inputs(args.bundles), **self.parts(name, args)}
         service = MachineService(
@@ -63,7 +59,6 @@ class MachineDeployment(Deployment):
             pulumi.ResourceOptions(parent=self),
         )
         self.state, self.generation = service.state, service.generation
-        self.environment = pulumi.Output.from_input({"name": settings.environment.name})
         self.outputs = {}
         scorer = settings.entry_script is not None
         self.shape = pulumi.Output.all(*(bundle.framework for bundle in args.bundles)).apply(
@@ -77,8 +72,15 @@ class MachineDeployment(Deployment):
         return ""
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "MachineDeployment":
-        return cls(cls.named(settings, "deployment"), MachineDeploymentArgs(settings, bundles=bundles))
+    def of(
+        cls,
+        name: str,
+        settings: Settings,
+        bundles: Sequence[BundleOutputs],
+        secrets: Secrets,
+        opts: pulumi.ResourceOptions,
+    ) -> "MachineDeployment":
+        return cls(name, MachineDeploymentArgs(settings, bundles=bundles), opts)
 
     def parts(self, name: str, args: Any) -> dict[str, Any]:
         """Declare what the target's service needs besides, as children; gives inputs of the service."""
@@ -88,7 +90,7 @@ class MachineDeployment(Deployment):
         """Declare what the target's front door needs besides; gives inputs of the front door."""
         return {}
 
-    def service_inputs(self, bundles: Sequence[ModelBundle]) -> dict[str, Any]:
+    def service_inputs(self, bundles: Sequence[BundleOutputs]) -> dict[str, Any]:
         """Give the inputs of the service that settings, bundles and script make on every target of this machine."""
         settings, deployment = self.settings, self.settings.deployment
         return {

@@ -11,11 +11,12 @@ import pulumi_kubernetes as k8s
 from bundle.registry import Registry
 from bundle.triton_storage import repository_url
 from components.access_keys import AccessKeys
+from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
-from components.model_bundle import ModelBundle
 from components.node_pool_front_door import Replicas, declare_front_door
 from components.node_pool_objects import ObjectSet, cluster_provider, digest
 from components.service_image import ServiceImage, ServiceImageArgs
+from components.service_secrets import Secrets
 from components.stack_settings import stack_name
 from environment.image_layout import repository
 from provider.resources.node_pool_check import NodePoolCheck
@@ -45,13 +46,14 @@ _DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own 
 
 @dataclass(frozen=True)
 class NodePoolDeploymentArgs:
-    """A stack's settings, its bundles in the settings' order, the service's image by digest, and its environment."""
+    """A service's settings, its bundles in the settings' order, its image by digest, its environment and secrets."""
 
     settings: Settings
     _: KW_ONLY
-    bundles: Sequence[ModelBundle]
+    bundles: Sequence[BundleOutputs]
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    secrets: Secrets = field(default_factory=Secrets)
 
 
 class NodePoolDeployment(Deployment):
@@ -81,7 +83,7 @@ class NodePoolDeployment(Deployment):
     def __init__(self, name: str, args: NodePoolDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         settings = args.settings
         models = zip(settings.models, args.bundles, strict=True)
-        served = [bundle for model, bundle in models if _by_triton(settings, model, bundle)]
+        served = [bundle for model, bundle in models if _by_triton(settings, model)]
         super().__init__("triton:index:NodePoolDeployment", name, None, opts)
         self.options = Options(
             settings=settings,
@@ -91,7 +93,7 @@ class NodePoolDeployment(Deployment):
             contents=Contents(
                 image=args.image,
                 repositories=tuple(_repository(settings, bundle) for bundle in served),
-                image_pull=pulumi.Output.secret(docker_configuration(settings)),
+                image_pull=_image_pull(settings, args.secrets),
             ),
         )
         if pulumi.runtime.is_dry_run() and lacks_spare_gpus(self.options):
@@ -132,12 +134,19 @@ class NodePoolDeployment(Deployment):
         return ""
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "NodePoolDeployment":
-        image = ServiceImage(f"{settings.service_name}-image", ServiceImageArgs.of(settings, bundles))
-        return cls(
-            cls.named(settings, "deployment"),
-            NodePoolDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment),
+    def of(
+        cls,
+        name: str,
+        settings: Settings,
+        bundles: Sequence[BundleOutputs],
+        secrets: Secrets,
+        opts: pulumi.ResourceOptions,
+    ) -> "NodePoolDeployment":
+        image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
+        args = NodePoolDeploymentArgs(
+            settings, bundles=bundles, image=image.reference, environment=image.environment, secrets=secrets
         )
+        return cls(name, args, opts)
 
     def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
         behind = Replicas(deployment=self, options=self.options, provider=self.provider, where=self.where)
@@ -201,6 +210,14 @@ class NodePoolDeployment(Deployment):
         )
 
 
+def _image_pull(settings: Settings, secrets: Secrets) -> pulumi.Output[str]:
+    """Give Docker's configuration with the password of the image's registry; "" without one."""
+    password = secrets.output("image_password")
+    if password is None:
+        return pulumi.Output.secret("")
+    return password.apply(lambda known: docker_configuration(settings, known))
+
+
 def _context_name(settings: Settings) -> str | None:
     """The context that is meant, by name; None where there is no kubeconfig, as at a preview without a cluster."""
     if settings.node_pool.context:
@@ -211,10 +228,10 @@ def _context_name(settings: Settings) -> str | None:
         return None
 
 
-def _by_triton(settings: Settings, model: Model | RegisteredModelId, bundle: ModelBundle) -> bool:
+def _by_triton(settings: Settings, model: Model | RegisteredModelId) -> bool:
     if isinstance(model, Model):
         return model.framework is Framework.MULTI
-    registered = Registry(bundle.registry).get(model.name, model.version)
+    registered = Registry(settings.registry).get(model.name, model.version)
     by_triton = registered.framework == Framework.MULTI.value
     if not by_triton and settings.node_pool.models_from == "registry":
         raise ServiceError(
@@ -224,13 +241,14 @@ def _by_triton(settings: Settings, model: Model | RegisteredModelId, bundle: Mod
     return by_triton
 
 
-def _repository(settings: Settings, bundle: ModelBundle) -> pulumi.Output[str]:
+def _repository(settings: Settings, bundle: BundleOutputs) -> pulumi.Output[str]:
     """Where Triton finds a bundle: in the image, or in the registry's object store."""
     if settings.node_pool.models_from == "image":
-        return bundle.version.apply(lambda version: repository(bundle.name, version))
-    registry = Registry(bundle.registry)
+        return pulumi.Output.all(bundle.name, bundle.version).apply(lambda found: repository(found[0], int(found[1])))
+    registry = Registry(settings.registry)
 
-    def of(version: int) -> str:
-        return repository_url(settings.registry, bundle.name, registry.get(bundle.name, version).manifest.content)
+    def of(found: Sequence[Any]) -> str:
+        name, version = found[0], int(found[1])
+        return repository_url(settings.registry, name, registry.get(name, version).manifest.content)
 
-    return bundle.version.apply(of)
+    return pulumi.Output.all(bundle.name, bundle.version).apply(of)

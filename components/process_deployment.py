@@ -1,46 +1,53 @@
 """ProcessDeployment: the service as supervised processes of this machine."""
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
-from components.model_bundle import ModelBundle
-from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
-from settings.schema import Settings
+from environment.curated_clone import declared_environment
+from environment.source_digest import digest_of
+from provider.resources.environment_venv import EnvironmentVenv
+from settings.requirements_file import pip_packages
+from settings.schema import Framework
+from settings.variables import served_variables
 
-__all__ = ["ProcessDeployment", "ProcessDeploymentArgs"]
+__all__ = ["ProcessDeployment"]
 
-
-@dataclass(frozen=True)
-class ProcessDeploymentArgs(MachineDeploymentArgs):
-    """A stack's settings, its bundles, and the environment that serves them."""
-
-    _: KW_ONLY
-    environment: TritonEnvironment
+PROJECT = Path(__file__).resolve().parents[1]
+# What becomes part of an environment besides packages: a change here is a change of the environment.
+_SOURCES = ("serving", "targets/process/backends")
 
 
 class ProcessDeployment(MachineDeployment):
-    """Triton and the entry script server, rolled out behind a probe and kept running by a supervisor."""
+    """Triton and the entry script server, rolled out behind a probe and kept running by a supervisor.
 
-    def __init__(self, name: str, args: ProcessDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(name, args, opts)
-        self.environment = args.environment.summary
+    The environment is a venv on this machine, resolved and locked, named by its digest.
+    """
 
-    @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "ProcessDeployment":
-        args = TritonEnvironmentArgs.of(settings, bundles)
-        environment = TritonEnvironment(f"{settings.service_name}-environment", args)
-        return cls(
-            cls.named(settings, "deployment"), ProcessDeploymentArgs(settings, bundles=bundles, environment=environment)
+    def parts(self, name: str, args: MachineDeploymentArgs) -> dict[str, Any]:
+        settings = self.settings
+        asked, packages = settings.environment, pip_packages(settings.environment)
+        declared = declared_environment(asked.name, asked.clone, packages).with_variables(served_variables(settings))
+        frameworks = pulumi.Output.all(*(bundle.framework for bundle in args.bundles))
+        venv = EnvironmentVenv(
+            f"{name}-environment",
+            {
+                "name": asked.name,
+                "clone": asked.clone or "",
+                "pip_packages": packages,
+                "triton": frameworks.apply(lambda served: Framework.MULTI.value in served),
+                "gpu": settings.deployment.gpu_cores > 0,
+                "root": str((Path(settings.state_directory) / "environments").resolve()),
+                "curated": declared.curated.model_dump(mode="json"),
+                "sources": {source: digest_of(PROJECT / source) for source in _SOURCES},
+            },
+            pulumi.ResourceOptions(parent=self),
         )
-
-    def parts(self, name: str, args: ProcessDeploymentArgs) -> dict[str, Any]:
-        environment = args.environment
+        self.environment = pulumi.Output.all(name=asked.name, digest=venv.digest)
         return {
-            "environment_path": environment.path,
-            "environment_digest": environment.digest,
-            "variables": dict(environment.variables),
+            "environment_path": venv.path,
+            "environment_digest": venv.digest,
+            "variables": dict(declared.variables),
         }

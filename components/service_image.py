@@ -8,8 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from components.bundle_outputs import BundleOutputs
 from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image
-from components.model_bundle import ModelBundle
+from components.service_secrets import Secrets
 from environment.image_name import server_of
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
@@ -27,7 +28,7 @@ class ServiceImageArgs:
     `holds_models` Triton reads the bundles from their object store.
     """
 
-    bundles: Sequence[ModelBundle]
+    bundles: Sequence[BundleOutputs]
     environment: EnvironmentImageArgs
     script: dict[str, str] | None
     folder: Path
@@ -36,9 +37,9 @@ class ServiceImageArgs:
     holds_models: bool = True
 
     @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "ServiceImageArgs":
-        """The arguments that a stack's settings give."""
-        environment = EnvironmentImageArgs.of(settings)
+    def of(cls, settings: Settings, bundles: Sequence[BundleOutputs], secrets: Secrets) -> "ServiceImageArgs":
+        """The arguments that a service's settings and secrets give."""
+        environment = EnvironmentImageArgs.of(settings, secrets)
         return cls(
             bundles=bundles,
             environment=environment,

@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 
 from components.access_keys import AccessKeys
+from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment
 from components.gateway import Gateway
-from components.model_bundle import ModelBundle
 from settings.golden import score_question
 from settings.schema import Framework, Settings
 
@@ -23,7 +23,7 @@ class SmokeCheckArgs:
     """A stack's settings and the deployed parts of the service."""
 
     settings: Settings
-    bundles: Sequence[ModelBundle]
+    bundles: Sequence[BundleOutputs]
     keys: AccessKeys
     deployment: Deployment
     gateway: Gateway
@@ -48,7 +48,7 @@ class SmokeCheck(pulumi.ComponentResource):
         self.register_outputs({"checks": checks})
 
 
-def _questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessKeys) -> dict[str, Any]:
+def _questions(settings: Settings, bundles: Sequence[BundleOutputs], keys: AccessKeys) -> dict[str, Any]:
     """What is asked on every target, with the settings' digest: changed ones ask anew."""
     served = pulumi.Output.all(*(pulumi.Output.all(**bundle.served) for bundle in bundles))
     return {
@@ -62,4 +62,6 @@ def _questions(settings: Settings, bundles: Sequence[ModelBundle], keys: AccessK
 
 
 def _digest(settings: Settings) -> str:
-    return hashlib.sha256(settings.model_dump_json(exclude={"primary_key", "secondary_key"}).encode()).hexdigest()
+    return hashlib.sha256(
+        settings.model_dump_json(exclude={"primary_key", "secondary_key", "image_password"}).encode()
+    ).hexdigest()

@@ -9,6 +9,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
 
 import settings
+from settings.stack_file import file_of
 
 __all__ = ["stack_name", "stack_settings"]
 
@@ -27,7 +28,7 @@ def stack_settings(project: Path) -> settings.Settings:
     encrypted = set(get_config_secret_keys_env())
     return settings.load(
         {name.removeprefix(namespace): _value(config[name]) for name in names},
-        stack=pulumi.get_stack(),
+        subject=file_of(pulumi.get_stack()),
         project=project,
         secret={name.removeprefix(namespace) for name in names if name in encrypted or is_config_secret(name)},
     )

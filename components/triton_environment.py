@@ -1,87 +1,81 @@
-"""TritonEnvironment: what serves, made from a curated environment and pip packages."""
+"""TritonEnvironment: what serves, a curated environment or its clone with pip packages and variables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from components.model_bundle import ModelBundle
-from environment.curated_clone import declared_environment
-from environment.source_digest import digest_of
-from provider.resources.environment_venv import EnvironmentVenv
-from settings.schema import Framework, Settings
-from settings.variables import served_variables
+from components.plain_inputs import PlainComponent
+from settings.errors import SettingsError
+from settings.form_mistakes import checked_form
+from settings.rules.environment import environment_rules
+from settings.schema import Environment
 
-__all__ = ["TritonEnvironment", "TritonEnvironmentArgs"]
-
-PROJECT = Path(__file__).resolve().parents[1]
-# What becomes part of an environment besides packages: a change here is a change of the environment.
-_SOURCES = ("serving", "targets/process/backends")
+__all__ = ["TritonEnvironment"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class TritonEnvironmentArgs:
-    """A curated environment (`name` alone), or a `clone` of one with pip packages and variables of its own.
+class TritonEnvironment(PlainComponent[Environment]):
+    """An environment (Azure's `Environment.get(...).clone(...)`).
 
-    `triton` says whether the environment needs Triton's server, `gpu` whether models run on a GPU. `root` is the folder
-    of built environments.
+    A service that names it builds it: as a venv on target `process`, as an image on the others.
+
+    Args:
+        resource_name: The resource's name, and the environment's where `name` gives no other.
+        name: A curated environment's name, or the clone's.
+        clone: The curated environment that it is cloned from.
+        pip_packages: Requirements, as in `nltk>=3.9`; resolved and locked.
+        requirements_file: A requirements.txt, relative to the program's folder: its lines join `pip_packages`.
+        variables: Of the entry script server and Triton.
+
+    Attributes:
+        name: The environment's name.
+        setting: The group `environment` in a stack's file that means this environment.
+
+    Raises:
+        SettingsError: An argument has a mistake of form, there is no such curated environment, or it cannot have such
+            a package.
+
+    Example:
+        environment = TritonEnvironment(
+            "My-Triton", clone="AzureML-Triton", pip_packages=["nltk"], variables={"WORKER_COUNT": "1"}
+        )
     """
 
-    name: str
-    clone: str | None
-    pip_packages: Sequence[str]
-    variables: Mapping[str, str]
-    triton: pulumi.Input[bool]
-    gpu: bool
-    root: Path
+    TYPE = "triton:index:TritonEnvironment"
+    OUTPUTS = ("name", "setting")
 
-    @classmethod
-    def of(cls, settings: Settings, bundles: Sequence[ModelBundle]) -> "TritonEnvironmentArgs":
-        """The arguments that a stack's settings give."""
-        frameworks = pulumi.Output.all(*(bundle.framework for bundle in bundles))
-        return cls(
-            name=settings.environment.name,
-            clone=settings.environment.clone,
-            pip_packages=settings.environment.pip_packages,
-            variables=served_variables(settings),
-            triton=frameworks.apply(lambda served: Framework.MULTI.value in served),
-            gpu=settings.deployment.gpu_cores > 0,
-            root=(Path(settings.state_directory) / "environments").resolve(),
-        )
+    name: pulumi.Output[str]
+    setting: pulumi.Output[Any]
 
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        name: pulumi.Input[str] | None = None,
+        clone: pulumi.Input[str] | None = None,
+        pip_packages: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
+        requirements_file: pulumi.Input[str] | None = None,
+        variables: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        inputs = {
+            "name": name,
+            "clone": clone,
+            "pip_packages": pip_packages,
+            "requirements_file": requirements_file,
+            "variables": variables,
+        }
+        super().__init__(resource_name, inputs, opts)
 
-class TritonEnvironment(pulumi.ComponentResource):
-    """An environment on this machine: a venv, resolved and locked, named by its digest.
+    def checked(self, name: str, given: dict[str, Any]) -> Environment:
+        subject = f"TritonEnvironment '{name}'"
+        environment = checked_form(Environment, {"name": name, **given}, subject=subject, project=Path.cwd())
+        if broken := list(environment_rules(environment)):
+            raise SettingsError(subject, [replace(m, path=m.path.removeprefix("environment.")) for m in broken])
+        return environment
 
-    Raises `SpecError` before anything is declared.
-    """
-
-    path: pulumi.Output[str]
-    digest: pulumi.Output[str]
-    variables: Mapping[str, str]
-    summary: pulumi.Output[dict[str, Any]]
-
-    def __init__(self, name: str, args: TritonEnvironmentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        declared = declared_environment(args.name, args.clone, args.pip_packages).with_variables(args.variables)
-        super().__init__("triton:index:TritonEnvironment", name, None, opts)
-        venv = EnvironmentVenv(
-            f"{name}-venv",
-            {
-                "name": args.name,
-                "clone": args.clone or "",
-                "pip_packages": list(args.pip_packages),
-                "triton": args.triton,
-                "gpu": args.gpu,
-                "root": str(args.root),
-                "curated": declared.curated.model_dump(mode="json"),
-                "sources": {source: digest_of(PROJECT / source) for source in _SOURCES},
-            },
-            pulumi.ResourceOptions(parent=self),
-        )
-        self.path = venv.path
-        self.digest = venv.digest
-        self.variables = declared.variables
-        self.summary = pulumi.Output.all(name=args.name, digest=self.digest)
-        self.register_outputs({"path": self.path, "digest": self.digest, "packages": venv.packages})
+    def declare(self, name: str, checked: Environment) -> Mapping[str, pulumi.Input[Any]]:
+        setting = checked.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {"name": checked.name, "setting": {**setting, "name": checked.name}}

@@ -23,17 +23,17 @@ class Mistake:
 
 
 class SettingsError(UserError):
-    """A stack's settings have mistakes; the text has a line for each, for people at preview.
+    """Settings have mistakes; the text has a line for each, for people at preview.
 
     Attributes:
         mistakes: Every mistake.
     """
 
-    def __init__(self, stack: str, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, subject: str, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
         lines = "\n".join(f"  {mistake}" for mistake in self.mistakes)
-        super().__init__(f"stacks/Pulumi.{stack}.yaml has {count}:\n{lines}")
+        super().__init__(f"{subject} has {count}:\n{lines}")
 
 
 class UnknownStackError(UserError, FileNotFoundError):

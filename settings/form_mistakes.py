@@ -7,17 +7,19 @@ import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from settings.azure_names import AZURE_NAMES
-from settings.errors import Mistake
+from settings.errors import Mistake, SettingsError
 from settings.group import Group, types_in
 from settings.schema import Settings
 
-__all__ = ["mistakes_of_form", "without_mistakes"]
+__all__ = ["checked_form", "mistakes_of_form", "without_mistakes"]
+
+G = TypeVar("G", bound=Group)
 
 Location = Sequence[int | str]
 
@@ -48,18 +50,39 @@ _WORDS = {
 }
 
 
-def mistakes_of_form(error: ValidationError, secret: Collection[str]) -> list[Mistake]:
+def checked_form(group: type[G], values: Mapping[str, Any], *, subject: str, project: Path) -> G:
+    """Check the form of one group, whose settings have their names in the stack's file or in Python.
+
+    Args:
+        group: The group.
+        values: Its settings by name.
+        subject: What has the settings, as messages name it.
+        project: The folder at which relative paths start.
+
+    Raises:
+        SettingsError: The settings have mistakes of form.
+    """
+    try:
+        return group.model_validate(dict(values), context=project, by_alias=True, by_name=True)
+    except ValidationError as error:
+        raise SettingsError(subject, mistakes_of_form(error, (), group)) from None
+
+
+def mistakes_of_form(error: ValidationError, secret: Collection[str], root: type[Group] = Settings) -> list[Mistake]:
     """Translate what pydantic found into mistakes, one each.
 
     Args:
         error: pydantic's error over a stack's settings.
         secret: The paths of the settings that the stack's file encrypts. No mistake shows their values, nor the
             value of a setting that looks like a key.
+        root: The group that the error is over.
     """
-    return [_mistake(detail, secret) for detail in error.errors()]
+    return [_mistake(detail, secret, root) for detail in error.errors()]
 
 
-def without_mistakes(values: Mapping[str, Any], error: ValidationError, project: Path) -> Settings | None:
+def without_mistakes(
+    values: Mapping[str, Any], error: ValidationError, project: Path, *, python_names: bool = False
+) -> Settings | None:
     """Give the settings without the settings that have no valid form, so that rules can judge the others.
 
     A model without a valid form keeps its place in the list, so that the others keep theirs.
@@ -68,6 +91,7 @@ def without_mistakes(values: Mapping[str, Any], error: ValidationError, project:
         values: The settings as the stack's file has them.
         error: pydantic's error over them.
         project: The folder at which relative paths start.
+        python_names: Take settings by their names in Python too.
 
     Returns:
         The settings that remain; None where even they have no valid form.
@@ -82,7 +106,7 @@ def without_mistakes(values: Mapping[str, Any], error: ValidationError, project:
         else:
             _remove(rest, location, missing=detail["type"] == "missing")
     try:
-        return Settings.model_validate(rest, context=project)
+        return Settings.model_validate(rest, context=project, by_alias=True, by_name=python_names)
     except ValidationError:
         return None
 
@@ -103,12 +127,12 @@ def _location(detail: ErrorDetails) -> list[int | str]:
     return location
 
 
-def _mistake(detail: ErrorDetails, secret: Collection[str]) -> Mistake:
+def _mistake(detail: ErrorDetails, secret: Collection[str], root: type[Group]) -> Mistake:
     location, kind = _location(detail), detail["type"]
     path = _path(location)
     if kind == "missing":
         return Mistake(path=path, expected=_WORDS[kind])
-    nearest = _nearest(location) if kind == "extra_forbidden" else ""
+    nearest = _nearest(location, root) if kind == "extra_forbidden" else ""
     encrypted = {re.split(r"[.\[]", path)[0] for path in secret}
     hidden = str(location[0]) in encrypted or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
     value = "(secret)" if hidden else _shown(detail["input"])
@@ -118,11 +142,13 @@ def _mistake(detail: ErrorDetails, secret: Collection[str]) -> Mistake:
             hint = f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
         else:
             hint = (
-                f"did you mean '{nearest}'?" if nearest else f"the settings here are {', '.join(_names(location[:-1]))}"
+                f"did you mean '{nearest}'?"
+                if nearest
+                else f"the settings here are {', '.join(_names(location[:-1], root))}"
             )
         return Mistake(path=path, value=value, expected=f"there is no such setting; {hint}")
     if kind == "model_type":
-        return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location))}")
+        return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location, root))}")
     if kind in _WORDS:
         expected = _WORDS[kind].format(**detail.get("ctx", {}))
     else:
@@ -142,11 +168,11 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nearest(location: Location) -> str:
+def _nearest(location: Location, root: type[Group]) -> str:
     """Find the setting that the writer may have meant: the name in another style or place, or a similar name."""
     *place, name = location
-    here = {_plain(alias): _path([*place, alias]) for alias in _names(place)}
-    outer_last = sorted(_paths(Settings), key=lambda path: path.count("."), reverse=True)
+    here = {_plain(alias): _path([*place, alias]) for alias in _names(place, root)}
+    outer_last = sorted(_paths(root), key=lambda path: path.count("."), reverse=True)
     there = {_plain(path.rpartition(".")[2]): path for path in outer_last}
     plain = _plain(str(name))
     for known in (here, there):
@@ -162,9 +188,9 @@ def _plain(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
 
 
-def _names(location: Location) -> list[str]:
+def _names(location: Location, root: type[Group]) -> list[str]:
     """List the settings of the group at `location`."""
-    group: type[Group] | None = Settings
+    group: type[Group] | None = root
     for part in location:
         if isinstance(part, str) and group is not None:
             fields = {str(field.alias): field.annotation for field in group.model_fields.values()}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
 __all__ = ["Group", "types_in"]
@@ -20,6 +20,17 @@ class Group(BaseModel):
         coerce_numbers_to_str=True,
         allow_inf_nan=False,
     )
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Give the settings that were given, as plain values by their names in Python; secrets stay hidden in theirs.
+
+        Args:
+            names: Which ones; by default all.
+        """
+        chosen = set(names or type(self).model_fields) & self.model_fields_set
+        plain = self.model_dump(mode="json", exclude_unset=True, include=chosen)
+        secret = {name: getattr(self, name) for name in chosen if isinstance(getattr(self, name), SecretStr)}
+        return {**plain, **secret}
 
     @field_validator("*", mode="before")
     @classmethod

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from settings import stack_file
 from settings.errors import Mistake, SettingsError
 from settings.form_mistakes import mistakes_of_form, without_mistakes
-from settings.requirements_file import with_requirements
 from settings.rules.every_rule import broken_rules
 from settings.rules.protection import encryption_rules
 from settings.schema import Settings
@@ -18,16 +17,23 @@ __all__ = ["load", "read_stack_file"]
 
 
 def load(
-    values: Mapping[str, Any], *, stack: str, project: Path, secret: Collection[str] = (), form_alone: bool = False
+    values: Mapping[str, Any],
+    *,
+    subject: str,
+    project: Path,
+    secret: Collection[str] = (),
+    form_alone: bool = False,
+    python_names: bool = False,
 ) -> Settings:
-    """Check a stack's settings and give them typed, with absolute paths.
+    """Check a service's settings and give them typed, with absolute paths.
 
     Args:
         values: The settings by name, without the project's namespace, as plain values.
-        stack: The stack's name.
+        subject: What has the settings, as messages name it: a stack's file, or a component.
         project: The folder at which relative paths start.
         secret: The paths of the settings that the stack's file encrypts, or of the groups around them.
-        form_alone: Judge the form alone, and leave a requirements file unread.
+        form_alone: Judge the form alone.
+        python_names: Take settings by their names in Python (`cpu_cores`) too.
 
     Raises:
         SettingsError: The settings have mistakes: mistakes of form (types, ranges, unknown keys), settings that are
@@ -36,10 +42,10 @@ def load(
     mistakes: list[Mistake] = []
     settings: Settings | None
     try:
-        settings = Settings.model_validate(dict(values), context=project)
+        settings = Settings.model_validate(dict(values), context=project, by_alias=True, by_name=python_names)
     except ValidationError as error:
         mistakes = mistakes_of_form(error, secret)
-        settings = without_mistakes(values, error, project)
+        settings = without_mistakes(values, error, project, python_names=python_names)
     encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
     mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
     if settings is not None and not form_alone:
@@ -50,8 +56,8 @@ def load(
         broken = broken_rules(settings, secret)
         mistakes += [mistake for mistake in broken if not any(_same_setting(mistake.path, path) for path in known)]
     if mistakes or settings is None:
-        raise SettingsError(stack, mistakes)
-    return settings if form_alone else with_requirements(settings)
+        raise SettingsError(subject, mistakes)
+    return settings
 
 
 def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> Settings:
@@ -67,7 +73,8 @@ def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> S
         UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
     file = stack_file.read(project, stack)
-    return load(file.values, stack=stack, project=project, secret=file.encrypted, form_alone=form_alone)
+    subject = stack_file.file_of(stack)
+    return load(file.values, subject=subject, project=project, secret=file.encrypted, form_alone=form_alone)
 
 
 def _same_setting(one: str, other: str) -> bool:

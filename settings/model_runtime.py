@@ -1,6 +1,7 @@
 """The runtime of a stack's models, Triton's release and its ONNX Runtime, as the settings tell it."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from bundle.bundle_types import Bundle
@@ -40,4 +41,22 @@ def layout_of(settings: Settings, folder: Path, framework: Framework = Framework
         LayoutError: The folder is no bundle that they can serve.
     """
     target = settings.deployment.target.value
-    return check_bundle(folder, framework=framework.value, target=target, runtime=runtime_of(settings))
+    return _checked(folder, framework.value, target, runtime_of(settings), _fingerprint(folder))
+
+
+@lru_cache(maxsize=64)
+def _checked(folder: Path, framework: str, target: str, runtime: Runtime | None, fingerprint: object) -> Bundle:
+    """Check a bundle once, while it stays as it is: rules, components and notes ask for it in one program."""
+    return check_bundle(folder, framework=framework, target=target, runtime=runtime)
+
+
+def _fingerprint(folder: Path) -> object:
+    """Tell what changes with a folder's files: their paths, sizes, inodes and times."""
+    found = []
+    for path in sorted([folder, *folder.rglob("*")]):
+        try:
+            status = path.stat()
+        except OSError:  # a link that leads nowhere: the check tells
+            status = path.lstat()
+        found.append((str(path), status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns))
+    return tuple(found)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from settings.schema import Settings
+from settings.schema import Environment
 
-__all__ = ["RequirementLine", "read_requirements", "with_requirements"]
+__all__ = ["RequirementLine", "pip_packages", "read_requirements"]
 
 _COMMENT = re.compile(r"(^|\s)#.*$")
 _CONTINUED = re.compile(r"\\$")
@@ -58,20 +58,18 @@ def read_requirements(file: Path) -> list[RequirementLine]:
     ]
 
 
-def with_requirements(settings: Settings) -> Settings:
-    """Give the settings with the requirements of their file before the other pip packages.
+def pip_packages(declared: Environment) -> list[str]:
+    """List an environment's packages: the requirements of its file, and then the other pip packages.
 
     pip does the same with `pip install -r requirements.txt nltk`: it takes both, and so they must agree.
 
     Args:
-        settings: A stack's settings, which the rules have passed.
+        declared: The settings of an environment, which the rules have passed.
     """
-    declared = settings.environment
     if declared.requirements_file is None:
-        return settings
+        return declared.pip_packages
     lines = read_requirements(Path(declared.requirements_file))
-    packages = [*(line.text for line in lines), *declared.pip_packages]
-    return settings.model_copy(update={"environment": declared.model_copy(update={"pip_packages": packages})})
+    return [*(line.text for line in lines), *declared.pip_packages]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

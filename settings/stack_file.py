@@ -10,7 +10,7 @@ import yaml
 from common import pulumi_yaml
 from settings.errors import Mistake, SettingsError, UnknownStackError
 
-__all__ = ["StackFile", "read"]
+__all__ = ["StackFile", "file_of", "read"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ def read(project: Path, stack: str) -> StackFile:
         SettingsError: The file does not have the form of a stack's file.
         UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
-    file = project / "stacks" / f"Pulumi.{stack}.yaml"
+    file = project / file_of(stack)
     if not file.is_file():
         stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
-        raise UnknownStackError(f"stack '{stack}' has no file stacks/Pulumi.{stack}.yaml; the stacks are: {stacks}")
+        raise UnknownStackError(f"stack '{stack}' has no file {file_of(stack)}; the stacks are: {stacks}")
     namespace = pulumi_yaml.load((project / "Pulumi.yaml").read_text())["name"] + ":"
     values: dict[str, Any] = {}
     encrypted: set[str] = set()
@@ -57,6 +57,11 @@ def read(project: Path, stack: str) -> StackFile:
         if not _is_encrypted(value):
             values[name] = "" if value is None else _without_encrypted(value)
     return StackFile(values, frozenset(encrypted))
+
+
+def file_of(stack: str) -> str:
+    """Name a stack's file, relative to the project."""
+    return f"stacks/Pulumi.{stack}.yaml"
 
 
 def _config(file: Path, stack: str) -> dict[Any, Any]:
@@ -73,7 +78,7 @@ def _config(file: Path, stack: str) -> dict[Any, Any]:
 
 
 def _mistaken(stack: str, what: str) -> SettingsError:
-    return SettingsError(stack, [Mistake(path="the file", expected=what)])
+    return SettingsError(file_of(stack), [Mistake(path="the file", expected=what)])
 
 
 def _in_one_line(error: Exception) -> str:

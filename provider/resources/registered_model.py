@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from bundle.layout import check_bundle
+from bundle.layout import ANY_TARGET, check_bundle
 from bundle.manifest_models import are_current
 from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
@@ -27,7 +27,6 @@ class Inputs(Part):
     registry: str
     cache: str
     name: str
-    target: str
     source: str
     digest: str
     framework: str
@@ -93,7 +92,7 @@ def _is_sound(inputs: Inputs, known: Outputs) -> bool:
 
 
 def _register(registry: Registry, inputs: Inputs) -> Registered:
-    bundle = check_bundle(Path(inputs.source), framework=inputs.framework, target=inputs.target)
+    bundle = check_bundle(Path(inputs.source), framework=inputs.framework, target=ANY_TARGET)
     return registry.register(
         inputs.name, bundle, tags=inputs.tags, description=inputs.description, framework=inputs.framework
     )

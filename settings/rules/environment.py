@@ -8,30 +8,29 @@ from environment import Environment, SpecError
 from settings.errors import Mistake
 from settings.requirements_file import RequirementLine, read_requirements
 from settings.rules.texts import PACKAGE_ADVICE
-from settings.schema import Settings
+from settings.schema import Environment as Declared
 
 __all__ = ["environment_rules"]
 
 _FILE = "environment.requirementsFile"
 
 
-def environment_rules(settings: Settings) -> Iterator[Mistake]:
+def environment_rules(declared: Declared) -> Iterator[Mistake]:
     """Yield an environment that does not exist, and each package that no environment can have."""
-    declared = settings.environment
     path, name = ("environment.clone", declared.clone) if declared.clone else ("environment.name", declared.name)
     try:
         curated = Environment.get(name)
     except SpecError as error:
         yield Mistake(path=path, value=repr(name), expected=str(error))
         curated = None
-    yield from _requirements_can_be(settings, curated)
+    yield from _requirements_can_be(declared, curated)
     for index, package in enumerate(declared.pip_packages if curated else ()):
         if problem := _refusal(curated, package):
             yield Mistake(path=f"environment.pipPackages[{index}]", expected=problem)
 
 
-def _requirements_can_be(settings: Settings, curated: Environment | None) -> Iterator[Mistake]:
-    given = settings.environment.requirements_file
+def _requirements_can_be(declared: Declared, curated: Environment | None) -> Iterator[Mistake]:
+    given = declared.requirements_file
     if given is None:
         return
     value = repr(given.written)

@@ -32,7 +32,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *text_rules(settings),
         *place_rules(settings),
         *model_rules(settings, bundles),
-        *environment_rules(settings),
+        *environment_rules(settings.environment),
         *variable_rules(settings),
         *script_rules(settings, bundles),
         *certificate_rules(settings),

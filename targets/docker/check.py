@@ -10,6 +10,7 @@ from bundle.registry import Registered, Registry
 from environment.curated_clone import declared_environment
 from settings import Settings
 from settings.model_runtime import layout_of
+from settings.requirements_file import pip_packages
 from settings.schema import Framework, Model, RegisteredModelId
 from targets.check_summary import verdict
 from targets.contract import Stack
@@ -27,7 +28,7 @@ def run(stack: Stack, console: Console) -> int:
     """
     settings, state_directory = stack.settings, stack.state_directory
     declared, deployment = settings.environment, settings.deployment
-    environment = declared_environment(declared.name, declared.clone, declared.pip_packages)
+    environment = declared_environment(declared.name, declared.clone, pip_packages(declared))
     state_directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="check-", dir=state_directory) as folder:
         scratch = Registry(str(Path(folder) / "registry"))

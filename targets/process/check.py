@@ -15,6 +15,7 @@ from environment import venv
 from environment.curated_clone import declared_environment
 from settings import Settings
 from settings.model_runtime import layout_of
+from settings.requirements_file import pip_packages
 from settings.schema import Framework, Model, RegisteredModelId
 from settings.variables import served_variables
 from targets.check_summary import verdict
@@ -42,7 +43,7 @@ def run(stack: Stack, console: Console) -> int:
         found = [_registered(model, settings, folder / "registry", say) for model in settings.models]
         bundles = [_bundle(registry, registered) for registry, registered in found]
         environment = declared_environment(
-            settings.environment.name, settings.environment.clone, settings.environment.pip_packages
+            settings.environment.name, settings.environment.clone, pip_packages(settings.environment)
         ).with_variables(served_variables(settings))
         built = venv.build(
             environment,

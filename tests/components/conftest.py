@@ -2,7 +2,9 @@
 
 import asyncio
 import dataclasses
+import runpy
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,17 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
+from components import deployment
+from components import stack_settings as reading
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.gateway import Gateway, GatewayArgs
-from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.process_deployment import ProcessDeployment, ProcessDeploymentArgs
+from components.machine_deployment import MachineDeploymentArgs
+from components.model_bundle import ModelBundle
+from components.process_deployment import ProcessDeployment
+from components.service_secrets import Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
-from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
 from settings import Settings, load
+from settings.stack_file import file_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -124,6 +130,7 @@ def declare() -> Callable[[Callable[[], Any]], Declared]:
     """
 
     def run(function: Callable[[], Any]) -> Declared:
+        deployment._CHECKED.clear()  # each run is a program of its own
         recorder = Recorder(Outputs())
         mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=False, monitor=recorder)
         values: dict[str, Any] = {}
@@ -150,8 +157,9 @@ def bundle_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings_with(tmp_path: Path, bundle_folder: Path) -> Callable[..., Settings]:
+def settings_with(tmp_path: Path, bundle_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Make settings from what differs from a small stack's: one folder with the digits model, no script."""
+    monkeypatch.chdir(tmp_path)  # the program's folder, at which the components' paths start
 
     def make(**changed: Any) -> Settings:
         values = {"models": [{"path": str(bundle_folder), "name": "triton_model"}], **changed}
@@ -159,12 +167,27 @@ def settings_with(tmp_path: Path, bundle_folder: Path) -> Callable[..., Settings
         values["deployment"] = {"port": 16789, **values.get("deployment", {})}
         return load(
             values,
-            stack="test",
+            subject=file_of("test"),
             project=tmp_path,
             secret=[name for name in values if name.endswith(("Key", "Password"))],
         )
 
     return make
+
+
+def bundles_of(settings: Settings) -> list[ModelBundle]:
+    """Declare the bundles of a service named `svc`."""
+    places = {"registry": settings.registry, "state_directory": settings.state_directory}
+    return [ModelBundle(f"svc-{model.name}", **model.given(), **places) for model in settings.models]
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """The secrets of a service."""
+    return Secrets(
+        primary_key=settings.primary_key,
+        secondary_key=settings.secondary_key,
+        image_password=settings.image_password,
+    )
 
 
 @pytest.fixture
@@ -173,17 +196,16 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
 
     def run(settings: Settings) -> Declared:
         def declared() -> dict[str, Any]:
-            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m)) for m in settings.models]
-            environment = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles))
-            deployment = ProcessDeployment(
-                "svc-dep", ProcessDeploymentArgs(settings, bundles=bundles, environment=environment)
-            )
+            ProcessDeployment.check(settings)  # as the service does before it declares anything
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
+            bundles = bundles_of(settings)
+            deployment = ProcessDeployment("svc-dep", MachineDeploymentArgs(settings, bundles=bundles))
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployment))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
             return {
                 "state": gateway.state,
                 "shape": deployment.shape,
+                "environment": deployment.environment,
                 "scoringUri": gateway.scoring_uri,
                 "tritonUri": gateway.triton_uri,
                 "grpcUri": gateway.grpc_uri,
@@ -203,3 +225,24 @@ def scripts(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
     return folder
+
+
+@pytest.fixture
+def program(request: Any, monkeypatch: pytest.MonkeyPatch, settings_with: Any) -> Callable[..., dict[str, Any]]:
+    """Run the program with given settings; gives what it exports."""
+
+    def run(settings: Settings | None = None, error: Exception | None = None) -> dict[str, Any]:
+        exported: dict[str, Any] = {}
+        monkeypatch.setattr(pulumi, "export", exported.__setitem__)
+
+        def given(_project: Path) -> Settings:
+            if error is not None:
+                raise error
+            return settings or settings_with()
+
+        monkeypatch.setattr(reading, "stack_settings", given)
+        monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own interrupts stay theirs
+        runpy.run_path(str(request.config.rootpath / "__main__.py"), run_name="__main__")
+        return exported
+
+    return run

@@ -1,4 +1,5 @@
 from components.access_keys import AccessKeys, AccessKeysArgs
+from tests.components.conftest import secrets_of
 
 OWN_KEY = "a-key-of-the-users-own-0123456789"
 
@@ -23,7 +24,7 @@ def test_keys_are_secret_in_outputs_and_in_state(declare):
 
 def test_a_key_of_the_users_own_goes_in_as_a_secret(declare, settings_with):
     settings = settings_with(primaryKey=OWN_KEY)
-    seen = declare(lambda: AccessKeys("svc-keys", AccessKeysArgs.of(settings)) and None).resources
+    seen = declare(lambda: AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings))) and None).resources
     assert seen["svc-keys-primary"].inputs["given"] == OWN_KEY
     assert seen["svc-keys-primary"].secrets == {"given"}
     assert "given" not in seen["svc-keys-secondary"].inputs

@@ -7,9 +7,9 @@ import pytest
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
-from components.model_bundle import ModelBundle, ModelBundleArgs
 from targets.docker.engine import Found, NoEngineError
 from targets.errors import ServiceError
+from tests.components.conftest import bundles_of, secrets_of
 
 IMAGE = f"sha256:{'c' * 64}"
 
@@ -74,8 +74,8 @@ def declare_docker(declare, settings_with, engine, tmp_path):
 
         def declared():
             DockerDeployment.check(settings)  # as the program does before it declares anything
-            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model)) for model in settings.models]
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
+            bundles = bundles_of(settings)
             deployed = DockerDeployment("svc-dep", DockerDeploymentArgs(settings, bundles=bundles, image=IMAGE))
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployed))
             return {"state": gateway.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
@@ -143,7 +143,9 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_declared(dec
         declare_docker(stateDirectory=f"{'long/' * 20}")
 
 
-def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monkeypatch):
+def test_without_an_engine_up_is_refused_and_preview_warned(
+    declare_docker, declare, program, settings_with, monkeypatch
+):
     def no_engine():
         raise NoEngineError("no Docker engine answers at unix:///nowhere")
 
@@ -153,7 +155,8 @@ def test_without_an_engine_up_is_refused_and_preview_warned(declare_docker, monk
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
     told = []
     monkeypatch.setattr(pulumi.log, "warn", lambda text, *_: told.append(text))
-    assert "svc-dep-service" in declare_docker().resources
+    settings = settings_with(serviceName="web", deployment={"target": "docker"})
+    assert "service-deployment-service" in declare(lambda: program(settings)).resources
     assert told == ["no Docker engine answers at unix:///nowhere"]
 
 

@@ -13,13 +13,13 @@ from bundle.registry import Registry
 from components import node_pool_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.gateway import Gateway, GatewayArgs
-from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from provider.resources import node_pool_rollout
 from targets.errors import ServiceError
 from targets.node_pool.cluster.client import ClusterError
 from tests.certificates import make_certificate
+from tests.components.conftest import bundles_of, secrets_of
 from tests.provider.asking import changes
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
@@ -39,9 +39,11 @@ def deployed(declare, settings_with, tmp_path):
         )
 
         def declared():
-            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings))
-            bundles = [ModelBundle(f"svc-{m.name}", ModelBundleArgs.of(settings, m)) for m in settings.models]
-            replicas = NodePoolDeployment("svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE))
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
+            bundles = bundles_of(settings)
+            replicas = NodePoolDeployment(
+                "svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE, secrets=secrets_of(settings))
+            )
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=replicas))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, replicas, gateway))
             return {

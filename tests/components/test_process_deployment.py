@@ -65,3 +65,26 @@ def test_a_front_door_whose_port_was_taken_is_no_reason_not_to_refresh(declare_s
         record = directory.claim(owner, overwrite=False)
         directory.write_record(record.model_copy(update={"door_owner": owner, "port": port}))
         assert declare_service(settings_with(deployment={"port": port})).values["state"] == "Healthy"
+
+
+CLONE = {"name": "My-Triton", "clone": "AzureML-Triton", "pipPackages": ["nltk"], "variables": {"WORKER_COUNT": "2"}}
+
+
+def test_its_environment_is_a_venv_with_the_clones_packages(declare_service, settings_with):
+    declared = declare_service(settings_with(environment=CLONE))
+    venv = declared.resources["svc-dep-environment"]
+    assert (venv.type, venv.parent) == ("triton:index:EnvironmentVenv", "svc-dep")
+    assert venv.inputs["pipPackages"] == ["nltk"]
+    assert venv.inputs["triton"] is True
+    assert declared.values["environment"] == {"name": "My-Triton", "digest": "e" * 64}
+
+
+def test_variables_of_the_clone_stand_over_the_curated_ones(declare_service, settings_with):
+    service = declare_service(settings_with(environment=CLONE)).resources["svc-dep-service"]
+    assert service.inputs["variables"]["WORKER_COUNT"] == "2"
+
+
+def test_a_scoring_only_service_needs_no_triton(declare_service, settings_with, tmp_path, scripts):
+    (tmp_path / "model.txt").write_text("weights")
+    settings = settings_with(models=[{"path": "model.txt", "name": "m", "framework": "Custom"}], entryScript="score.py")
+    assert declare_service(settings).resources["svc-dep-environment"].inputs["triton"] is False

@@ -1,13 +1,12 @@
 """The program as a whole: what it exports, and what a user's mistake looks like."""
 
-import runpy
-import signal
 
 import pulumi
 import pytest
 
+from bundle.layout import check_layout
+from bundle.registry import Registry
 from components import node_pool_deployment
-from components import stack_settings as reading
 from targets.process.service_folder import ServiceDirectory
 
 EXPORTS = {
@@ -26,25 +25,6 @@ EXPORTS = {
 }
 
 
-@pytest.fixture
-def program(request, monkeypatch, settings_with):
-    def run(settings=None, error=None):
-        exported = {}
-        monkeypatch.setattr(pulumi, "export", exported.__setitem__)
-
-        def given(_project):
-            if error is not None:
-                raise error
-            return settings or settings_with()
-
-        monkeypatch.setattr(reading, "stack_settings", given)
-        monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own interrupts stay theirs
-        runpy.run_path(str(request.config.rootpath / "__main__.py"), run_name="__main__")
-        return exported
-
-    return run
-
-
 def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, settings_with, tmp_path):
     settings = settings_with(stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry"))
     declared = declare(lambda: program(settings))
@@ -54,7 +34,7 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
 
 
 def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path, monkeypatch):
-    nothing = classmethod(lambda _class, _settings: None)  # there is no cluster to ask
+    nothing = classmethod(lambda _class, _settings: "")  # there is no cluster to ask
     monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nothing)
     settings = settings_with(
         stateDirectory=str(tmp_path / "var"),
@@ -73,17 +53,23 @@ def test_what_must_go_on_under_another_name_is_not_named_after_the_service(decla
     settings = settings_with(
         serviceName="web", stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry")
     )
-    names = {name for name in declare(lambda: program(settings)).resources if not name.startswith("web-")}
-    stays = {
-        "deployment",
-        "deployment-service",
-        "gateway",
-        "gateway-front-door",
-        "keys",
-        "keys-primary",
-        "keys-secondary",
+    names = set(declare(lambda: program(settings)).resources)
+    assert names == {
+        "triton_model",
+        "triton_model-version",
+        "AzureML-Triton",
+        "service",
+        "service-deployment",
+        "service-deployment-environment",
+        "service-deployment-service",
+        "service-gateway",
+        "service-gateway-front-door",
+        "service-keys",
+        "service-keys-primary",
+        "service-keys-secondary",
+        "service-smoke-check",
+        "service-smoke-check-run",
     }
-    assert names == stays
 
 
 def test_another_stacks_service_is_refused_before_anything_is_declared(declare, program, settings_with, tmp_path):
@@ -107,3 +93,19 @@ def test_a_mistake_of_the_user_ends_it_without_a_traceback(declare, program):
             program(error=SettingsError("test", [Mistake(path="deployment.port", expected="expected a number")]))
 
     declare(mistaken)
+
+
+def test_a_registered_version_shows_the_notes_that_its_folder_showed(
+    declare, program, settings_with, tmp_path, bundle_folder, monkeypatch
+):
+    (bundle_folder / "triton" / "digits" / "1" / "golden.json").write_text("{}")
+    Registry(str(tmp_path / "registry")).register(
+        "triton_model", check_layout(bundle_folder, target="process"), framework="Multi"
+    )
+    shown: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lambda note, resource: shown.append(note))
+    declare(lambda: program(settings_with(registry="registry")))
+    of_the_folder, shown[:] = list(shown), []
+    declare(lambda: program(settings_with(models=["triton_model:1"], registry="registry")))
+    assert shown == of_the_folder
+    assert [note.partition(":")[0] for note in shown] == ["triton/digits/1/golden.json"]

@@ -1,7 +1,7 @@
 import pytest
 
-from components.model_bundle import ModelBundle, ModelBundleArgs
 from components.service_image import ServiceImage, ServiceImageArgs
+from tests.components.conftest import bundles_of, secrets_of
 
 REFERENCE = f"registry.example.com/team/triton@sha256:{'1' * 64}"
 
@@ -14,8 +14,8 @@ def declare_image(declare, settings_with, tmp_path):
         settings = settings_with(deployment={"target": "docker"}, **changed)
 
         def declared():
-            bundles = [ModelBundle("b", ModelBundleArgs.of(settings, model)) for model in settings.models]
-            image = ServiceImage("img", ServiceImageArgs.of(settings, bundles))
+            bundles = bundles_of(settings)
+            image = ServiceImage("img", ServiceImageArgs.of(settings, bundles, secrets_of(settings)))
             return {"reference": image.reference, "environment": image.environment}
 
         return declare(declared)

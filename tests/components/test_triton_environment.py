@@ -1,53 +1,42 @@
-from dataclasses import replace
-
 import pytest
 
-from components.model_bundle import ModelBundle, ModelBundleArgs
-from components.triton_environment import TritonEnvironment, TritonEnvironmentArgs
-from environment.curated_clone import SpecError
-
-CLONE = {"name": "My-Triton", "clone": "AzureML-Triton", "pipPackages": ["nltk"], "variables": {"WORKER_COUNT": "2"}}
+from components.triton_environment import TritonEnvironment
+from settings import SettingsError
 
 
-def environment_of(settings):
+def test_a_clone_is_what_a_stacks_file_would_say(declare):
     def declared():
-        bundles = [ModelBundle("svc-m", ModelBundleArgs.of(settings, settings.models[0]))]
-        made = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, bundles))
-        return {"path": made.path, "summary": made.summary}
+        made = TritonEnvironment(
+            "My-Triton", clone="AzureML-Triton", pip_packages=["nltk"], variables={"WORKER_COUNT": "2"}
+        )
+        return {"name": made.name, "setting": made.setting}
 
-    return declared
+    values = declare(declared).values
+    assert values["name"] == "My-Triton"
+    assert values["setting"] == {
+        "name": "My-Triton",
+        "clone": "AzureML-Triton",
+        "pipPackages": ["nltk"],
+        "variables": {"WORKER_COUNT": "2"},
+    }
 
 
-def test_a_clone_becomes_a_venv_with_its_packages(declare, settings_with, tmp_path):
-    declared = declare(environment_of(settings_with(environment=CLONE)))
-    venv = declared.resources["svc-env-venv"]
-    assert (venv.type, venv.parent) == ("triton:index:EnvironmentVenv", "svc-env")
-    assert venv.inputs["pipPackages"] == ["nltk"]
-    assert venv.inputs["triton"] is True
-    assert declared.values["summary"] == {"name": "My-Triton", "digest": "e" * 64}
-
-
-def test_variables_of_the_clone_stand_over_the_curated_ones(declare, settings_with, tmp_path):
-    settings = settings_with(environment=CLONE)
-    made = {}
-
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"clone": "AzureML-Tritn"}, r"clone has the value 'AzureML-Tritn': .*did you mean 'AzureML-Triton'\?"),
+        ({}, r"name has the value 'My-Triton': .*not a curated environment"),
+        ({"clone": "AzureML-Triton", "pip_packages": ["not a package"]}, r"pip_?[pP]ackages\[0\]"),
+        ({"clone": "AzureML-Triton", "pip_packages": "nltk"}, "pip_packages has the value 'nltk': expected a list"),
+        (
+            {"clone": "AzureML-Triton", "requirements_file": "none.txt"},
+            "requirements_?[fF]ile has the value 'none.txt'",
+        ),
+    ],
+)
+def test_a_mistake_ends_it_before_anything_is_declared(declare, arguments, told):
     def declared():
-        made["it"] = TritonEnvironment("svc-env", TritonEnvironmentArgs.of(settings, []))
+        with pytest.raises(SettingsError, match=f"(?s)TritonEnvironment 'My-Triton' has 1 mistake.*{told}"):
+            TritonEnvironment("My-Triton", **arguments)
 
-    declare(declared)
-    assert made["it"].variables["WORKER_COUNT"] == "2"
-
-
-def test_a_scoring_only_service_needs_no_triton(declare, settings_with, tmp_path, scripts):
-    (tmp_path / "model.txt").write_text("weights")
-    settings = settings_with(models=[{"path": "model.txt", "name": "m", "framework": "Custom"}], entryScript="score.py")
-    assert declare(environment_of(settings)).resources["svc-env-venv"].inputs["triton"] is False
-
-
-def test_an_unknown_curated_environment_ends_before_anything_is_declared(declare, settings_with, tmp_path):
-    def declared():
-        args = replace(TritonEnvironmentArgs.of(settings_with(), []), clone="AzureML-Tritn")
-        with pytest.raises(SpecError, match="AzureML-Triton"):
-            TritonEnvironment("svc-env", args)
-
-    assert "svc-env" not in declare(declared).resources
+    assert "My-Triton" not in declare(declared).resources

@@ -12,6 +12,7 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from operate.outputs import commands, show
 from settings import Settings, load
+from settings.stack_file import file_of
 from targets.check_summary import verdict
 from targets.served import EntryScript
 from tests import onnx_models
@@ -36,7 +37,7 @@ def project(tmp_path: Path) -> Path:
 
 def settings_of(project: Path, **changed: object) -> Settings:
     values = {"models": ["m:1"], "entryScript": "score.py", **changed}
-    return load(values, stack="test", project=project, form_alone=True)
+    return load(values, subject=file_of("test"), project=project, form_alone=True)
 
 
 def outputs_of(project: Path) -> dict[str, object]:

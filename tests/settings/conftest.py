@@ -14,6 +14,7 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from settings import Settings, SettingsError, load
 from settings.errors import Mistake
+from settings.stack_file import file_of
 
 REPOSITORY = Path(__file__).resolve().parents[2] / "model_repository"
 SCRIPT = "def init(): ...\ndef run(data): ...\n"
@@ -67,7 +68,7 @@ def settings_of(project: Path) -> Callable[..., Settings]:
     """Load the valid settings with changes."""
 
     def settings_of(changes: dict[str, Any], secret: tuple[str, ...] = ()) -> Settings:
-        return load(merged(VALID, changes), stack="test", project=project, secret=secret)
+        return load(merged(VALID, changes), subject=file_of("test"), project=project, secret=secret)
 
     return settings_of
 

@@ -16,6 +16,7 @@ from engine.state.stack_file import StackFile, config_text
 from settings import Settings, SettingsError, load, read_stack_file
 from settings import stack_file as stack_files
 from settings.schema import Framework, Model, RegisteredModelId, Target
+from settings.stack_file import file_of
 from tests.settings.conftest import VALID, merged, mistakes_of
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -73,10 +74,10 @@ def test_numbers_are_taken_as_text_where_text_is_meant(settings_of: Callable[...
 
 def test_the_error_names_the_file_and_counts(project: Path) -> None:
     with pytest.raises(SettingsError) as one:
-        load(merged(VALID, {"serviceName": "A"}), stack="prod", project=project)
+        load(merged(VALID, {"serviceName": "A"}), subject=file_of("prod"), project=project)
     assert str(one.value).startswith("stacks/Pulumi.prod.yaml has 1 mistake:\n  serviceName has the value 'A': ")
     with pytest.raises(SettingsError) as none:
-        load({}, stack="prod", project=project)
+        load({}, subject=file_of("prod"), project=project)
     assert str(none.value) == "stacks/Pulumi.prod.yaml has 1 mistake:\n  models: is required"
 
 
@@ -201,5 +202,5 @@ def test_whatever_stands_in_the_file_the_answer_is_settings_or_mistakes(
     project: Path, changes: dict[str, Any], nested: dict[str, Any]
 ) -> None:
     values = merged(VALID, {"deployment": nested, **changes})
-    found = mistakes_of(lambda: load(values, stack="test", project=project))
+    found = mistakes_of(lambda: load(values, subject=file_of("test"), project=project))
     assert all("\n" not in str(mistake) for mistake in found)

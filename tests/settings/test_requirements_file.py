@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from settings import Settings
+from settings.requirements_file import pip_packages
 from tests.settings.conftest import Check
 
 FILE = {"environment": {"requirementsFile": "requirements.txt"}}
@@ -18,7 +19,7 @@ def test_its_lines_come_before_the_pip_packages(settings_of: Callable[..., Setti
         "\ufeff# what scripts need\n\npillow >= 10  # images\nrequests[socks]==2.32.3 ; \\\n  python_version >= '3.9'\n"
         "lib @ https://host/lib-1.0-py3-none-any.whl#sha256=0\n"
     )
-    assert settings_of(FILE).environment.pip_packages == [
+    assert pip_packages(settings_of(FILE).environment) == [
         "pillow >= 10",
         "requests[socks]==2.32.3 ;   python_version >= '3.9'",
         "lib @ https://host/lib-1.0-py3-none-any.whl#sha256=0",
@@ -28,7 +29,7 @@ def test_its_lines_come_before_the_pip_packages(settings_of: Callable[..., Setti
 
 def test_a_file_of_comments_adds_nothing(settings_of: Callable[..., Settings], project: Path) -> None:
     (project / "requirements.txt").write_text("# nothing \\\n\n   \n# -r more.txt\n")
-    assert settings_of(FILE).environment.pip_packages == ["nltk"]
+    assert pip_packages(settings_of(FILE).environment) == ["nltk"]
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,14 @@ def pull_secrets(options: Options) -> list[dict[str, str]]:
     return [{"name": name} for name in [*options.pool.image_pull_secrets, *own]]
 
 
-def docker_configuration(settings: Settings) -> str:
+def docker_configuration(settings: Settings, password: str | None) -> str:
     """Docker's configuration with the password; "" without one."""
-    image, password = settings.image, settings.image_password
+    image = settings.image
     if image.username is None or password is None:
         return ""
     server = server_of(image.reference or image.repository or "")
     server = "https://index.docker.io/v1/" if server == "docker.io" else server
-    auth = base64.b64encode(f"{image.username}:{password.get_secret_value()}".encode()).decode()
+    auth = base64.b64encode(f"{image.username}:{password}".encode()).decode()
     return json.dumps({"auths": {server: {"auth": auth}}})
 
 

@@ -1,0 +1,238 @@
+"""TritonService: models served on a target behind a front door, checked before and after traffic reaches them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+import settings as reading
+from components.access_keys import AccessKeys, AccessKeysArgs
+from components.bundle_outputs import BundleOutputs
+from components.deployment import check_place, deployment_on
+from components.gateway import Gateway, GatewayArgs
+from components.plain_inputs import PlainComponent
+from components.service_secrets import Secret, Secrets
+from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.triton_environment import TritonEnvironment
+from settings.errors import Mistake, SettingsError
+from settings.model_runtime import layout_of
+from settings.schema import Framework, Model, Settings
+from targets.entry_script import source_notes
+
+__all__ = ["TritonService"]
+
+Plain = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """Checked settings, and why a preview could not check the place of the service."""
+
+    settings: Settings
+    unchecked: str
+    notes: list[str] = field(default_factory=list)
+
+
+class TritonService(PlainComponent[_Checked]):
+    """A Triton service: its deployment, its access keys, its gateway and its smoke check.
+
+    Each group of arguments (`deployment`, `image`, `docker`, `node_pool`, `tls`, `key_rotation`) has the settings of
+    the same group in a stack's file, by their names there or in Python: `docs/settings.md` lists them.
+
+    Args:
+        resource_name: The resource's name, and the service's where `service_name` gives no other.
+        models: What is served.
+        environment: What serves; by default the curated environment `AzureML-Triton`.
+        entry_script: A score.py with `init()` and `run()`.
+        source_directory: The folder that holds the entry script, relative to the program's folder; by default
+            `scripts`.
+        deployment: Where it runs, with what, and how it opens (Azure's `deploy_configuration`).
+        image: The service's image, on the targets `docker` and `node-pool`.
+        docker: Of target `docker`.
+        node_pool: Of target `node-pool`.
+        tls: The front door's certificate; without it, HTTP.
+        key_rotation: Which edition of each key is in force.
+        primary_key: A key of your own; made where it is not given. It becomes a secret.
+        secondary_key: Another one.
+        image_password: Of `image.username`. It becomes a secret.
+        service_name: One service of this name on a machine, engine or namespace: 3 to 32 lower-case letters, digits
+            and `-`.
+        state_directory: What services keep on this machine; by default `.var`.
+
+    Attributes:
+        scoring_uri: Where clients send requests: `/score`, or the base URI where Triton serves without a script.
+        triton_uri: The base URI for `/v2`; None where Triton does not serve.
+        grpc_uri: A host and a port for Triton's gRPC clients; None where Triton does not serve.
+        swagger_uri: The script's description; None without one.
+        metrics_uri: Where all metrics are.
+        state: `Healthy`, `Unhealthy` or `Stopped`, measured.
+        primary_key, secondary_key: The keys, secret.
+        model_id, model_digest: Of the first model.
+        models: Each bundle with its id, digest and models.
+        environment: The environment's name and digest.
+        cluster, logs, port_forward: On target `node-pool`: the cluster, and the commands that show logs and lead to
+            the front door.
+
+    Raises:
+        SettingsError: The arguments have mistakes: all of them at once, before anything is declared.
+        ServiceError: The service's name or port belongs to somebody else.
+
+    Example:
+        service = TritonService(
+            "triton-webservice",
+            models=[ModelBundle("triton_model", path="model_repository")],
+            deployment={"target": "docker", "cpu_cores": 1, "memory_gb": 4, "auth_enabled": True},
+        )
+        pulumi.export("scoringUri", service.scoring_uri)
+    """
+
+    TYPE = "triton:index:TritonService"
+    OUTPUTS = (
+        "scoringUri",
+        "tritonUri",
+        "grpcUri",
+        "swaggerUri",
+        "metricsUri",
+        "state",
+        "primaryKey",
+        "secondaryKey",
+        "modelId",
+        "modelDigest",
+        "models",
+        "environment",
+        "cluster",
+        "logs",
+        "portForward",
+    )
+
+    scoring_uri: pulumi.Output[str]
+    triton_uri: pulumi.Output[str | None]
+    grpc_uri: pulumi.Output[str | None]
+    swagger_uri: pulumi.Output[str | None]
+    metrics_uri: pulumi.Output[str]
+    state: pulumi.Output[str]
+    primary_key: pulumi.Output[str]
+    secondary_key: pulumi.Output[str]
+    model_id: pulumi.Output[str]
+    model_digest: pulumi.Output[str]
+    models: pulumi.Output[list[dict[str, Any]]]
+    environment: pulumi.Output[dict[str, Any]]
+    cluster: pulumi.Output[dict[str, str] | None]
+    logs: pulumi.Output[str | None]
+    port_forward: pulumi.Output[str | None]
+
+    SETTINGS = (
+        "entry_script",
+        "source_directory",
+        "deployment",
+        "image",
+        "docker",
+        "node_pool",
+        "tls",
+        "key_rotation",
+        "primary_key",
+        "secondary_key",
+        "image_password",
+        "service_name",
+        "state_directory",
+    )
+    """The arguments that a stack's file has settings for, beside models and environment."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        models: Sequence[BundleOutputs],
+        environment: TritonEnvironment | None = None,
+        entry_script: pulumi.Input[str] | None = None,
+        source_directory: pulumi.Input[str] | None = None,
+        deployment: pulumi.Input[Plain] = None,
+        image: pulumi.Input[Plain] = None,
+        docker: pulumi.Input[Plain] = None,
+        node_pool: pulumi.Input[Plain] = None,
+        tls: pulumi.Input[Plain] = None,
+        key_rotation: pulumi.Input[Plain] = None,
+        primary_key: Secret = None,
+        secondary_key: Secret = None,
+        image_password: Secret = None,
+        service_name: pulumi.Input[str] | None = None,
+        state_directory: pulumi.Input[str] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        self._bundles = tuple(models)
+        self._secrets = Secrets(primary_key=primary_key, secondary_key=secondary_key, image_password=image_password)
+        inputs = {
+            "models": [bundle.plain("setting") for bundle in models],
+            "registries": [bundle.plain("registry") for bundle in models],
+            "environment": environment.plain("setting") if environment else None,
+            "entry_script": entry_script,
+            "source_directory": source_directory,
+            "deployment": deployment,
+            "image": image,
+            "docker": docker,
+            "node_pool": node_pool,
+            "tls": tls,
+            "key_rotation": key_rotation,
+            "service_name": service_name,
+            "state_directory": state_directory,
+        }
+        super().__init__(resource_name, inputs, opts)
+
+    def checked(self, name: str, given: dict[str, Any]) -> _Checked:
+        subject = f"TritonService '{name}'"
+        registries = given.pop("registries")
+        if others := sorted({registry for registry in registries if registry != registries[0]}):
+            expected = f"expected one registry for all models of a service, found {', '.join(others)} too"
+            raise SettingsError(subject, [Mistake(path="models", value=repr(registries[0]), expected=expected)])
+        values = {"service_name": name, **given, **({"registry": registries[0]} if registries else {})}
+        settings = reading.load(
+            {**values, **self._secrets.known},
+            subject=subject,
+            project=Path.cwd(),
+            secret=self._secrets.names,
+            python_names=True,
+        )
+        return _Checked(settings, check_place(settings), [*self._layout_notes(settings), *source_notes(settings)])
+
+    def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:
+        settings = checked.settings
+        if checked.unchecked:
+            pulumi.log.warn(checked.unchecked, self)
+        for note in checked.notes:
+            pulumi.log.info(note, self)
+        kind = deployment_on(settings.deployment.target)
+        opts = pulumi.ResourceOptions(parent=self)
+        part = kind.prefix(name, settings)
+        keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings, self._secrets), opts)
+        deployment = kind.of(f"{part}-deployment", settings, self._bundles, self._secrets, opts)
+        gateway = Gateway(f"{part}-gateway", GatewayArgs(settings, keys=keys, deployment=deployment), opts)
+        SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts)
+        first = self._bundles[0]
+        return {
+            **gateway.outputs,
+            **deployment.outputs,
+            "environment": deployment.environment,
+            "primaryKey": keys.primary,
+            "secondaryKey": keys.secondary,
+            "modelId": first.model_id,
+            "modelDigest": first.digest,
+            "models": pulumi.Output.all(*(bundle.summary for bundle in self._bundles)),
+        }
+
+    def _layout_notes(self, settings: Settings) -> list[str]:
+        """List what is worth knowing of the bundles' layouts on the service's target.
+
+        Raises:
+            LayoutError: A registered bundle is in an object store, and was brought here for a target that cannot serve
+                it.
+        """
+        notes: list[str] = []
+        for model, bundle in zip(settings.models, self._bundles, strict=True):
+            framework, path = bundle.plain("framework"), bundle.plain("path")
+            if isinstance(model, Model):
+                notes += layout_of(settings, Path(model.path).resolve(), model.framework).notes
+            elif framework == Framework.MULTI.value and isinstance(path, str) and "://" not in path:
+                notes += layout_of(settings, Path(path)).notes
+        return notes
