@@ -28,7 +28,7 @@ def declare(settings: Settings) -> None:
         "service",
         models=models,
         environment=environment,
-        **{**settings.given(*TritonService.SETTINGS), "service_name": settings.service_name},
+        **{**settings.given(*TritonService.Inputs.model_fields), "service_name": settings.service_name},
     )
     for output, value in service.outputs.items():
         pulumi.export(output, value)

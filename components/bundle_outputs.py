@@ -3,26 +3,29 @@
 from typing import Any
 
 import pulumi
+from pydantic import Field
 
-__all__ = ["BundleOutputs"]
+from common.part import Part
+
+__all__ = ["BundleOutputs", "Outputs"]
+
+
+class Outputs(Part):
+    """The outputs of a bundle."""
+
+    model_id: str = Field(description="`name:version`")
+    name: str = Field(description="the registered model's name")
+    version: int = Field(description="the version that the content got")
+    digest: str = Field(description="the content's digest")
+    path: str = Field(description="where its files are")
+    framework: str = Field(description="who serves it")
+    models: list[dict[str, Any]] = Field(description="its models, with versions and platform")
+    registry: str = Field(description="the registry's URL, or the absolute path of its folder")
+    setting: Any = Field(description="the entry of `models` in a stack's file that means this bundle")
 
 
 class BundleOutputs:
-    """The outputs of a `ModelBundle`, be it declared in this program or referred to from another one's.
-
-    Attributes:
-        model_id: `name:version`.
-        name: The registered model's name.
-        version: The version that the content got.
-        digest: The content's digest.
-        path: Where its files are.
-        framework: Who serves it.
-        models: Its models, with versions and platform.
-        registry: The registry's URL, or the absolute path of its folder.
-        setting: The entry of `models` in a stack's file that means this bundle.
-    """
-
-    NAMES = ("modelId", "name", "version", "digest", "path", "framework", "models", "registry", "setting")
+    """A registered bundle as a service needs it, be it declared in this program or referred to: see `Outputs`."""
 
     model_id: pulumi.Output[str]
     name: pulumi.Output[str]

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from bundle.bundle_types import Bundle
 from bundle.layout import ANY_TARGET, check_bundle
 from bundle.registry import Registered, Registry, content_digest
-from components.bundle_outputs import BundleOutputs
+from components.bundle_outputs import BundleOutputs, Outputs
 from components.plain_inputs import PlainComponent
 from provider.resources.registered_model import RegisteredModel
 from settings.errors import Mistake, SettingsError
@@ -27,7 +27,7 @@ class BundleInputs(Group):
     """A bundle: a folder to register (`path`), or a `version` that the registry holds."""
 
     path: BundleFolder | None = Field(default=None, description="the bundle's folder, relative to the project")
-    name: str | None = Field(default=None, description="the registered model's name; by default the resource's")
+    name: str | None = Field(default=None, description="the registered model's name")
     version: PositiveInt | None = Field(default=None, description="a registered version, in place of a path")
     tags: dict[str, str] = Field(default={}, description="kept with the version")
     description: str = Field(default="", description="kept with the version")
@@ -86,7 +86,7 @@ class ModelBundle(PlainComponent[_Found], BundleOutputs):
     """
 
     TYPE = "triton:index:ModelBundle"
-    OUTPUTS = BundleOutputs.NAMES
+    Inputs, Outputs = BundleInputs, Outputs
 
     def __init__(
         self,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pulumi
-from pydantic.alias_generators import to_snake
+from pydantic import BaseModel
+from pydantic.alias_generators import to_camel, to_snake
 
 from common.errors import UserError
 from common.redaction import redacted
@@ -31,17 +32,27 @@ class _Made:
 class PlainComponent(pulumi.ComponentResource, Generic[C]):
     """A component whose arguments are plain values, or outputs of other resources.
 
-    Its outputs are attributes by their names in Python.
+    Its outputs are attributes by their names in Python, and the mapping `outputs` by their names on the wire.
 
     Attributes:
         TYPE: The type's token.
-        OUTPUTS: The outputs by their names on the wire.
+        Inputs: The form of the arguments.
+        NAMED_AFTER_RESOURCE: The arguments that are by default the resource's name.
+        REFERENCES: The arguments that are components, as Pulumi's package schema describes them, by their names on the
+            wire.
+        REQUIRED: The arguments that must be given.
+        Outputs: The outputs; they are attributes of the component too.
         declared: What it was asked for, once checked. None until outputs among the inputs are known.
     """
 
     TYPE: ClassVar[str]
-    OUTPUTS: ClassVar[Sequence[str]]
+    Inputs: ClassVar[type[BaseModel]]
+    Outputs: ClassVar[type[BaseModel]]
+    NAMED_AFTER_RESOURCE: ClassVar[Sequence[str]] = ("name",)
+    REFERENCES: ClassVar[Mapping[str, Any]] = {}
+    REQUIRED: ClassVar[Sequence[str]] = ()
     declared: C | None = None
+    outputs: Mapping[str, pulumi.Output[Any]]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
         given = {key: value for key, value in inputs.items() if value is not None}
@@ -56,10 +67,11 @@ class PlainComponent(pulumi.ComponentResource, Generic[C]):
             self.declared = checked
             made = self.declare(name, checked)
         self._made = made
-        for output in self.OUTPUTS:
-            setattr(self, to_snake(output), pulumi.Output.from_input(made.get(output)))
-        self.outputs = {output: getattr(self, to_snake(output)) for output in self.OUTPUTS if output in made}
-        self.register_outputs(self.outputs)
+        found = {output: pulumi.Output.from_input(made.get(output)) for output in self._names}
+        self.outputs = {output: value for output, value in found.items() if output in made}
+        for output, value in found.items():
+            setattr(self, to_snake(output), value)
+        self.register_outputs(found)
 
     def plain(self, output: str) -> pulumi.Input[Any]:
         """Give an output by its name on the wire: as a plain value where the program knows it already."""
@@ -100,7 +112,11 @@ class PlainComponent(pulumi.ComponentResource, Generic[C]):
         def output(named: str) -> pulumi.Output[Any]:
             return made.apply(lambda found: found.outputs.get(named))
 
-        return {named: output(named) for named in self.OUTPUTS}
+        return {named: output(named) for named in self._names}
+
+    @property
+    def _names(self) -> list[str]:
+        return [to_camel(name) for name in self.Outputs.model_fields]
 
 
 async def _told(component: pulumi.Resource, given: Mapping[str, Any], later: Sequence[str]) -> bool:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
+from pydantic import Field
 
+from common.part import Part
 from components.plain_inputs import PlainComponent
 from settings.errors import SettingsError
 from settings.form_mistakes import checked_form
@@ -14,6 +16,13 @@ from settings.rules.environment import environment_rules
 from settings.schema import Environment
 
 __all__ = ["TritonEnvironment"]
+
+
+class Outputs(Part):
+    """The outputs of an environment."""
+
+    name: str = Field(description="the environment's name")
+    setting: Any = Field(description="the group `environment` in a stack's file that means this environment")
 
 
 class TritonEnvironment(PlainComponent[Environment]):
@@ -29,10 +38,6 @@ class TritonEnvironment(PlainComponent[Environment]):
         requirements_file: A requirements.txt, relative to the program's folder: its lines join `pip_packages`.
         variables: Of the entry script server and Triton.
 
-    Attributes:
-        name: The environment's name.
-        setting: The group `environment` in a stack's file that means this environment.
-
     Raises:
         SettingsError: An argument has a mistake of form, there is no such curated environment, or it cannot have such
             a package.
@@ -44,7 +49,7 @@ class TritonEnvironment(PlainComponent[Environment]):
     """
 
     TYPE = "triton:index:TritonEnvironment"
-    OUTPUTS = ("name", "setting")
+    Inputs, Outputs = Environment, Outputs
 
     name: pulumi.Output[str]
     setting: pulumi.Output[Any]

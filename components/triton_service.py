@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pulumi
+from pydantic import Field, SecretStr, create_model
 
 import settings as reading
+from common.part import Part
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.bundle_outputs import BundleOutputs
 from components.deployment import check_place, deployment_on
@@ -17,6 +19,7 @@ from components.service_secrets import Secret, Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
+from settings.group import Group
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, Settings
 from targets.entry_script import source_notes
@@ -24,6 +27,54 @@ from targets.entry_script import source_notes
 __all__ = ["TritonService"]
 
 Plain = Mapping[str, Any] | None
+
+
+_ARGUMENTS = (
+    "entry_script",
+    "source_directory",
+    "deployment",
+    "image",
+    "docker",
+    "node_pool",
+    "tls",
+    "key_rotation",
+    "primary_key",
+    "secondary_key",
+    "image_password",
+    "service_name",
+    "state_directory",
+)
+"""The arguments that a stack's file has settings for, beside models and environment."""
+
+Inputs = create_model(  # type: ignore[call-overload]
+    "ServiceInputs",
+    __base__=Group,
+    __module__=__name__,
+    **{name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in _ARGUMENTS},
+)
+"""The form of the arguments beside `models` and `environment`: the settings of the same names."""
+
+
+class Outputs(Part):
+    """The outputs of a service."""
+
+    scoring_uri: str = Field(
+        description="where clients send requests: `/score`, or the base URI where Triton serves without a script"
+    )
+    triton_uri: str | None = Field(description="the base URI for `/v2`; none where Triton does not serve")
+    grpc_uri: str | None = Field(description="a host and a port for gRPC; none where Triton does not serve")
+    swagger_uri: str | None = Field(description="the script's description; none without a script")
+    metrics_uri: str = Field(description="where all metrics are")
+    state: str = Field(description="`Healthy`, `Unhealthy` or `Stopped`, measured")
+    primary_key: SecretStr = Field(description="a key that opens the front door")
+    secondary_key: SecretStr = Field(description="another one, so that one can be rotated while the other works")
+    model_id: str = Field(description="`name:version` of the first model")
+    model_digest: str = Field(description="the digest of the first model's content")
+    models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
+    environment: dict[str, Any] = Field(description="the environment's name and digest")
+    cluster: dict[str, str] | None = Field(description="the cluster's identity, on target `node-pool`")
+    logs: str | None = Field(description="the command that shows the logs, on target `node-pool`")
+    port_forward: str | None = Field(description="the command that leads to a front door inside a cluster")
 
 
 @dataclass(frozen=True)
@@ -61,19 +112,7 @@ class TritonService(PlainComponent[_Checked]):
             and `-`.
         state_directory: What services keep on this machine; by default `.var`.
 
-    Attributes:
-        scoring_uri: Where clients send requests: `/score`, or the base URI where Triton serves without a script.
-        triton_uri: The base URI for `/v2`; None where Triton does not serve.
-        grpc_uri: A host and a port for Triton's gRPC clients; None where Triton does not serve.
-        swagger_uri: The script's description; None without one.
-        metrics_uri: Where all metrics are.
-        state: `Healthy`, `Unhealthy` or `Stopped`, measured.
-        primary_key, secondary_key: The keys, secret.
-        model_id, model_digest: Of the first model.
-        models: Each bundle with its id, digest and models.
-        environment: The environment's name and digest.
-        cluster, logs, port_forward: On target `node-pool`: the cluster, and the commands that show logs and lead to
-            the front door.
+    Its outputs are attributes: see `Outputs`.
 
     Raises:
         SettingsError: The arguments have mistakes: all of them at once, before anything is declared.
@@ -89,23 +128,20 @@ class TritonService(PlainComponent[_Checked]):
     """
 
     TYPE = "triton:index:TritonService"
-    OUTPUTS = (
-        "scoringUri",
-        "tritonUri",
-        "grpcUri",
-        "swaggerUri",
-        "metricsUri",
-        "state",
-        "primaryKey",
-        "secondaryKey",
-        "modelId",
-        "modelDigest",
-        "models",
-        "environment",
-        "cluster",
-        "logs",
-        "portForward",
-    )
+    Inputs, Outputs = Inputs, Outputs
+    NAMED_AFTER_RESOURCE = ("serviceName",)
+    REFERENCES: ClassVar[Mapping[str, Any]] = {
+        "models": {
+            "type": "array",
+            "items": {"$ref": "#/resources/triton:index:ModelBundle"},
+            "description": "what is served",
+        },
+        "environment": {
+            "$ref": "#/resources/triton:index:TritonEnvironment",
+            "description": "what serves; by default the curated environment AzureML-Triton",
+        },
+    }
+    REQUIRED = ("models",)
 
     scoring_uri: pulumi.Output[str]
     triton_uri: pulumi.Output[str | None]
@@ -122,23 +158,6 @@ class TritonService(PlainComponent[_Checked]):
     cluster: pulumi.Output[dict[str, str] | None]
     logs: pulumi.Output[str | None]
     port_forward: pulumi.Output[str | None]
-
-    SETTINGS = (
-        "entry_script",
-        "source_directory",
-        "deployment",
-        "image",
-        "docker",
-        "node_pool",
-        "tls",
-        "key_rotation",
-        "primary_key",
-        "secondary_key",
-        "image_password",
-        "service_name",
-        "state_directory",
-    )
-    """The arguments that a stack's file has settings for, beside models and environment."""
 
     def __init__(
         self,

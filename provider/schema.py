@@ -1,20 +1,29 @@
-"""The provider's schema: its types of resources with their properties, made from their declarations."""
+"""The package's schema: resources and components with their properties, made from their declarations."""
 
 import json
+from collections.abc import Mapping, Sequence
 from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
 
 from provider.resource_type import TYPES, resource_type
+from settings.reference import unit_of
 
 __all__ = ["schema"]
 
 _PLAIN = {"string", "integer", "number", "boolean"}
 
 
-def schema(version: str) -> str:
-    """The package's schema as JSON text, in the form of Pulumi's package schema."""
+def schema(version: str, components: Mapping[str, Any] | None = None) -> str:
+    """Give the package's schema as JSON text, in the form of Pulumi's package schema.
+
+    Args:
+        version: The package's version.
+        components: The package's components by their types' tokens, see `components.plain_inputs`.
+    """
     types: dict[str, Any] = {}
     resources = {}
     for name in TYPES:
@@ -28,6 +37,8 @@ def schema(version: str) -> str:
             "properties": {**inputs, **outputs},
             "required": sorted({*_required(kind.inputs), *outputs}),
         }
+    for token, kind in (components or {}).items():
+        resources[token] = _component(kind, types)
     package = {
         "name": "triton",
         "version": version,
@@ -39,6 +50,26 @@ def schema(version: str) -> str:
     return json.dumps(package, indent=2, sort_keys=True)
 
 
+def _component(kind: Any, types: dict[str, Any]) -> dict[str, Any]:
+    inputs = _properties(kind.Inputs, types)
+    for name in kind.NAMED_AFTER_RESOURCE:
+        inputs[name].pop("default", None)
+        inputs[name]["description"] += "; by default the resource's name"
+    outputs = kind.Outputs.model_fields
+    return {
+        "isComponent": True,
+        "description": cleandoc(kind.__doc__ or "").partition("\n\nArgs:")[0],
+        "inputProperties": {**inputs, **kind.REFERENCES},
+        "requiredInputs": sorted(kind.REQUIRED),
+        "properties": _properties(kind.Outputs, types),
+        "required": sorted(to_camel(name) for name, info in outputs.items() if type(None) not in _options(info)),
+    }
+
+
+def _options(info: FieldInfo) -> tuple[Any, ...]:
+    return getattr(info.annotation, "__args__", ())
+
+
 def _required(model: type[BaseModel]) -> list[str]:
     return sorted(info.alias or name for name, info in model.model_fields.items() if info.is_required())
 
@@ -46,25 +77,46 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _properties(model: type[BaseModel], types: dict[str, Any]) -> dict[str, Any]:
     described = model.model_json_schema(by_alias=True, mode="validation")
     for name, definition in described.get("$defs", {}).items():
-        types[f"triton:index:{name}"] = _definition(definition)
-    return {name: _property(value) for name, value in described.get("properties", {}).items()}
+        types[f"triton:index:{name}"] = _definition(name, definition, types)
+    properties = described.get("properties", {})
+    return {name: _property(f"{model.__name__}.{name}", value, types) for name, value in properties.items()}
 
 
-def _definition(definition: dict[str, Any]) -> dict[str, Any]:
+def _definition(of: str, definition: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
     if "enum" in definition:
-        return {"type": "string", "enum": [{"value": value} for value in definition["enum"]]}
+        return _enum(definition["enum"], definition.get("description", ""))
+    properties = definition.get("properties", {})
     return {
         "type": "object",
         "description": definition.get("description", ""),
-        "properties": {name: _property(value) for name, value in definition.get("properties", {}).items()},
+        "properties": {name: _property(f"{of}.{name}", value, types) for name, value in properties.items()},
         "required": sorted(definition.get("required", [])),
     }
 
 
-def _property(value: dict[str, Any]) -> dict[str, Any]:
-    """A property's type, description, default and secretness."""
+def _enum(values: Sequence[str], description: str) -> dict[str, Any]:
+    return {"type": "string", "description": description, "enum": [{"value": value} for value in values]}
+
+
+def _property(path: str, value: dict[str, Any], types: dict[str, Any]) -> dict[str, Any]:
+    """Describe a property: its type, description with its unit, default and secretness.
+
+    Args:
+        path: The name of the property's group, and its own: `Rollout.strategy`.
+        value: Its JSON schema.
+        types: Gets the type of an enumeration, under a name made from `path`.
+    """
     made = _type(value)
-    if text := value.get("description"):
+    choices = next((found["enum"] for found in (value, *value.get("anyOf", [])) if "enum" in found), None)
+    if choices:
+        group, _, name = path.partition(".")
+        token = f"triton:index:{group.removesuffix('Settings')}{name[0].upper()}{name[1:]}"
+        types[token] = _enum(choices, value.get("description", ""))
+        made = {"$ref": f"#/types/{token}"}
+    text = value.get("description", "")
+    if unit := unit_of(path):
+        text = f"{text} (unit: {unit})".strip()
+    if text:
         made["description"] = text
     if isinstance(value.get("default"), bool | int | float | str):
         made["default"] = value["default"]
@@ -86,6 +138,8 @@ def _type(value: dict[str, Any]) -> dict[str, Any]:
         return {"type": "array", "items": _type(value.get("items", {}))}
     if kind == "object" and isinstance(value.get("additionalProperties"), dict):
         return {"type": "object", "additionalProperties": _type(value["additionalProperties"])}
-    if "const" in value or "enum" in value:
+    if kind == "object":
+        return {"type": "object", "additionalProperties": {"$ref": "pulumi.json#/Any"}}
+    if "const" in value:
         return {"type": "string"}
     return {"$ref": "pulumi.json#/Any"}

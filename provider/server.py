@@ -65,7 +65,8 @@ def _told(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
 class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
     """The provider `triton`, as `provider.proto` describes one."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, components: Callable[[], Any] | None = None) -> None:
+        self._address, self._components = engine, components
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(engine, options=_GRPC_CHANNEL_OPTIONS))
 
     async def GetPluginInfo(self, request: Any, context: Any) -> Any:
@@ -73,8 +74,9 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
         return plugin_pb2.PluginInfo(version=VERSION)
 
     async def GetSchema(self, request: Any, context: Any) -> Any:
-        """Describe the types of resources."""
-        return provider_pb2.GetSchemaResponse(schema=schema(VERSION))
+        """Describe the types of resources, and the components."""
+        components = self._components().COMPONENTS if self._components else {}
+        return provider_pb2.GetSchemaResponse(schema=schema(VERSION, components))
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:
         """Take the configuration: there is none."""
@@ -89,6 +91,13 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.ConfigureResponse(
             acceptSecrets=True, acceptResources=True, acceptOutputs=False, supportsPreview=False
         )
+
+    @_told
+    async def Construct(self, request: Any, context: Any) -> Any:
+        """Construct a component."""
+        if self._components is None:
+            return await context.abort(grpc.StatusCode.UNIMPLEMENTED, "this provider has no components")
+        return await self._components().construct(request, self._address)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
         """End all waits in order."""
@@ -263,13 +272,18 @@ async def _abort_incomplete(context: Any, request: Any, error: IncompleteError) 
     raise AssertionError("abort raises")
 
 
-def main(engine: str) -> None:
-    """Serve until the engine ends this process; `engine` is the address that the engine listens at."""
+def main(engine: str, components: Callable[[], Any] | None = None) -> None:
+    """Serve until the engine ends this process.
+
+    Args:
+        engine: The address that the engine listens at.
+        components: Imports the package's components (`components.construct`): nothing of the provider knows them.
+    """
 
     async def serve() -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_AT_ONCE))
         server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
-        provider_pb2_grpc.add_ResourceProviderServicer_to_server(TritonProvider(engine), server)
+        provider_pb2_grpc.add_ResourceProviderServicer_to_server(TritonProvider(engine, components), server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         print(port, flush=True)

@@ -23,7 +23,7 @@ from settings.group import Group, types_in
 from settings.project_path import ProjectPath
 from settings.schema import MODEL_ID, RegisteredModelId, Settings, Target
 
-__all__ = ["Row", "files", "json_schema", "markdown", "rows"]
+__all__ = ["Row", "files", "json_schema", "markdown", "rows", "unit_of"]
 
 NAMESPACE = "triton-serving"
 UNITS = {
@@ -85,7 +85,7 @@ def _rows(group: type[Group], prefix: str, targets: tuple[str, ...]) -> Iterator
             yield Row(
                 path=path,
                 type=_type(field.annotation),
-                unit=_unit(path),
+                unit=unit_of(path),
                 default=_default(field),
                 azure=", ".join(_azure_names(path)),
                 targets=heeding,
@@ -116,7 +116,7 @@ def _type(annotation: Any) -> str:
     return f"list of {plain}" if list in kinds else plain
 
 
-def _unit(path: str) -> str:
+def unit_of(path: str) -> str:
     ends = sorted((end for end in UNITS if path.endswith(end)), key=len)
     return UNITS[ends[-1]] if ends else ""
 
