@@ -134,8 +134,10 @@ def _after(given: Mapping[str, Any], later: Sequence[str]) -> pulumi.ResourceOpt
         found = [await pulumi.Output.from_input(given[key]).resources() for key in later]
         return [resource for some in found for resource in some]
 
+    known = pulumi.Output.from_input(origins())
+
     def depending(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
-        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(depends_on=origins()))
+        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(depends_on=known))
         return pulumi.ResourceTransformationResult(args.props, opts)
 
     return pulumi.ResourceOptions(transformations=[depending])
