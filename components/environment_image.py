@@ -13,6 +13,7 @@ from environment.curated_clone import declared_environment
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from environment.source_digest import digest_of
+from provider.place import SOURCES
 from provider.resources.environment_context import EnvironmentContext
 from provider.resources.service_context import ServiceContext
 from settings.requirements_file import pip_packages
@@ -20,7 +21,6 @@ from settings.schema import Settings
 
 __all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
 
-PROJECT = Path(__file__).resolve().parents[1]
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -135,7 +135,7 @@ class EnvironmentImage(pulumi.ComponentResource):
                 "locks": str(args.locks),
                 "curated": declared.curated.model_dump(mode="json"),
                 # What is in the image, and what writes its Dockerfile.
-                "sources": {folder: digest_of(PROJECT / folder) for folder in ("serving", "environment")},
+                "sources": {folder: digest_of(SOURCES / folder) for folder in ("serving", "environment")},
             },
             pulumi.ResourceOptions(parent=self),
         )

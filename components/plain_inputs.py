@@ -134,7 +134,7 @@ def _after(given: Mapping[str, Any], later: Sequence[str]) -> pulumi.ResourceOpt
         found = [await pulumi.Output.from_input(given[key]).resources() for key in later]
         return [resource for some in found for resource in some]
 
-    known = pulumi.Output.from_input(origins())
+    known: pulumi.Output[list[pulumi.Resource]] = pulumi.Output.from_input(origins())
 
     def depending(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult:
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(depends_on=known))

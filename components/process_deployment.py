@@ -8,6 +8,7 @@ import pulumi
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
 from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
+from provider.place import SOURCES
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.requirements_file import pip_packages
 from settings.schema import Framework
@@ -15,7 +16,6 @@ from settings.variables import served_variables
 
 __all__ = ["ProcessDeployment"]
 
-PROJECT = Path(__file__).resolve().parents[1]
 # What becomes part of an environment besides packages: a change here is a change of the environment.
 _SOURCES = ("serving", "targets/process/backends")
 
@@ -41,7 +41,7 @@ class ProcessDeployment(MachineDeployment):
                 "gpu": settings.deployment.gpu_cores > 0,
                 "root": str((Path(settings.state_directory) / "environments").resolve()),
                 "curated": declared.curated.model_dump(mode="json"),
-                "sources": {source: digest_of(PROJECT / source) for source in _SOURCES},
+                "sources": {source: digest_of(SOURCES / source) for source in _SOURCES},
             },
             pulumi.ResourceOptions(parent=self),
         )

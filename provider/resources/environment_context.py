@@ -9,7 +9,7 @@ from environment.build_context import environment_context
 from environment.curated_clone import Environment
 from environment.package_lock import resolve
 from provider.declaration import Declaration
-from provider.place import PROJECT
+from provider.place import SOURCES
 from provider.resource_type import ResourceType, Say
 from provider.resources.environment_inputs import EnvironmentInputs, EnvironmentOutputs
 
@@ -41,7 +41,7 @@ class EnvironmentContextType(ResourceType[Inputs, EnvironmentOutputs]):
                 name=wanted.name,
                 python=None,
                 pins=wanted.curated.packages,
-                project=PROJECT / "serving",
+                project=SOURCES / "serving",
                 store=inputs.locks,
                 progress=say,
             )
@@ -52,7 +52,7 @@ class EnvironmentContextType(ResourceType[Inputs, EnvironmentOutputs]):
             base_image=inputs.base_image,
             curated=curated_lock,
             packages=packages,
-            serving=PROJECT / "serving",
+            serving=SOURCES / "serving",
         )
         context.write(inputs.folder)
         return EnvironmentOutputs(path=str(inputs.folder), digest=context.digest, packages=packages.packages)
