@@ -12,6 +12,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime import settings as runtime
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -118,21 +119,24 @@ def _event_loop() -> Iterator[None]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     yield
+    # A program that failed leaves calls and outputs on this loop.
+    runtime._get_rpc_manager().clear()
+    runtime.SETTINGS.outputs.clear()
     loop.close()
     asyncio.set_event_loop(None)
 
 
 @pytest.fixture
-def declare() -> Callable[[Callable[[], Any]], Declared]:
+def declare() -> Callable[..., Declared]:
     """Run a function that declares components, with Pulumi's engine mocked.
 
     It may return a mapping of names to outputs, whose values and secretness are given back.
     """
 
-    def run(function: Callable[[], Any]) -> Declared:
+    def run(function: Callable[[], Any], *, preview: bool = False) -> Declared:
         deployment._CHECKED.clear()  # each run is a program of its own
         recorder = Recorder(Outputs())
-        mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=False, monitor=recorder)
+        mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=preview, monitor=recorder)
         values: dict[str, Any] = {}
         secret: dict[str, bool] = {}
 
