@@ -47,7 +47,7 @@ class TritonEnvironmentArgs:
             pip_packages=settings.environment.pip_packages,
             variables=served_variables(settings),
             triton=frameworks.apply(lambda served: Framework.MULTI.value in served),
-            gpu=settings.deployment.gpu_cores > 0,
+            gpu=settings.deployment.has_gpu,
             root=(Path(settings.state_directory) / "environments").resolve(),
         )
 

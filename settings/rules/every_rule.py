@@ -6,6 +6,7 @@ from settings.errors import Mistake
 from settings.rules.certificate import certificate_rules
 from settings.rules.environment import environment_rules
 from settings.rules.front_door import front_door_rules
+from settings.rules.gpus import gpu_rules
 from settings.rules.images import image_rules
 from settings.rules.models import model_rules, read_bundles
 from settings.rules.node_pool import node_pool_rules
@@ -32,6 +33,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *text_rules(settings),
         *place_rules(settings),
         *model_rules(settings, bundles),
+        *gpu_rules(settings, bundles),
         *environment_rules(settings),
         *variable_rules(settings),
         *script_rules(settings, bundles),

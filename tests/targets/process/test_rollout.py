@@ -18,6 +18,7 @@ import pytest
 
 from common import waiting
 from serving.probing.judging import Problem
+from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.machine.ports import is_listening
 from targets.process import front_door, rollout, traffic
@@ -40,7 +41,7 @@ HANGING = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1\n"
 def test_nothing_runs_before_the_first_rollout(service: Service) -> None:
     assert whole_service.measure(service.directory).problems == ("no service of that name runs here",)
     with pytest.raises(ServiceError, match="not ready within 1 s"):
-        service.up(HANGING, deadline_seconds=1)
+        service.up(HANGING, rollout=RolloutPlan(deadline_seconds=1, drain_seconds=5))
     assert service.pids == {}
 
 
