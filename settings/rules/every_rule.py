@@ -33,7 +33,6 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *text_rules(settings),
         *place_rules(settings),
         *model_rules(settings, bundles),
-        *gpu_rules(settings, bundles),
         *environment_rules(settings),
         *variable_rules(settings),
         *script_rules(settings, bundles),
@@ -41,6 +40,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *protection_rules(settings, secret),
         *front_door_rules(settings),
         *machine_rules(settings),
+        *gpu_rules(settings, bundles),
         *image_rules(settings, secret),
         *node_pool_rules(settings),
     ]
