@@ -23,6 +23,7 @@ from environment.curated_clone import declared_environment
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.machine.ports import free_ports
 from targets.process.programs import triton
 from targets.process.service_folder import Generation
@@ -115,7 +116,9 @@ class Machinery:
             bundles=(bundle,),
             environment_path=self.ours.path,
             environment_digest=self.ours.digest,
-            max_request_megabytes=64,
+            resources=Resources(),
+            limits=Limits(),
+            rollout=RolloutPlan(drain_seconds=30),
         )
         launch = triton(spec, generation, directory=self.folder, shared_memory=f"benchmark-{http}-")
         server = self.start("triton", launch.command, launch.variables, f"http://127.0.0.1:{http}")

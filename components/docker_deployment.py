@@ -69,8 +69,7 @@ class DockerDeployment(MachineDeployment):
         return cls(name, args, opts)
 
     def parts(self, name: str, args: DockerDeploymentArgs) -> dict[str, Any]:
-        settings = self.settings
-        owner = owner_of(stack_name(), Path(settings.state_directory))
+        owner = owner_of(stack_name(), Path(self.settings.state_directory))
         self._network = docker.Network(
             f"{name}-network",
             name=_network_name(owner),
@@ -83,9 +82,6 @@ class DockerDeployment(MachineDeployment):
             "image": args.image,
             "bundles": served.apply(lambda every: [held(b["name"], int(b["version"]), b["digest"]) for b in every]),
             "repositories": served.apply(_repositories),
-            "scorer": settings.entry_script is not None,
-            "scorer_share": settings.docker.scorer_share,
-            "shared_memory_mb": settings.docker.shm_mb,
         }
 
     def door_parts(self, name: str, opts: pulumi.ResourceOptions) -> dict[str, Any]:

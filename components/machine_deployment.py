@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pulumi
@@ -12,7 +11,6 @@ from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
 from components.service_secrets import Secrets
 from components.stack_settings import stack_name
-from gateway.cors_filter import VARIABLE, origins
 from provider.place import state_directory
 from provider.resource_type import token
 from provider.resources.machine import MachineFrontDoor, MachineService
@@ -20,7 +18,6 @@ from provider.resources.smoke_check import SmokeCheck
 from settings.certificate import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
-from targets.entry_script import entry_script
 from targets.machine.loopback import loopback_host
 
 __all__ = ["MachineDeployment", "MachineDeploymentArgs"]
@@ -92,23 +89,11 @@ class MachineDeployment(Deployment):
 
     def service_inputs(self, bundles: Sequence[BundleOutputs]) -> dict[str, Any]:
         """Give the inputs of the service that settings, bundles and script make on every target of this machine."""
-        settings, deployment = self.settings, self.settings.deployment
         return {
-            "service_name": settings.service_name,
+            **machine_target(self._target).declared_service(self.settings),
             "owner": stack_name(),
-            "overwrite": deployment.overwrite,
-            "state_directory": state_directory(settings.state_directory),
-            "gpu_cores": deployment.gpu_cores,
-            "cpu_cores": deployment.cpu_cores,
-            "memory_mb": deployment.memory_mb,
-            "scoring_timeout_ms": deployment.scoring_timeout_ms,
-            "max_request_megabytes": deployment.max_request_megabytes,
-            "variables": settings.environment.variables,
+            "state_directory": state_directory(self.settings.state_directory),
             "bundles": [bundle.served for bundle in bundles],
-            "entry_script": entry_script(settings),
-            "strategy": deployment.rollout.strategy,
-            "deadline_seconds": deployment.rollout.deadline_seconds,
-            "drain_seconds": deployment.drain_seconds,
         }
 
     def front_door(self, name: str, keys: AccessKeys, gateway: pulumi.Resource) -> FrontDoor:
@@ -141,27 +126,11 @@ class MachineDeployment(Deployment):
         return SmokeCheck(name, inputs, opts).checks
 
     def _door_inputs(self, keys: AccessKeys) -> dict[str, Any]:
-        settings, deployment = self.settings, self.settings.deployment
-        inputs: dict[str, Any] = {
-            "service_name": settings.service_name,
+        return {
+            **machine_target(self._target).declared_front_door(self.settings),
             "owner": stack_name(),
-            "state_directory": state_directory(settings.state_directory),
+            "state_directory": state_directory(self.settings.state_directory),
             "shape": self.shape,
-            "port": deployment.port,
-            "public": deployment.public,
-            "auth_enabled": deployment.auth_enabled,
             "primary_key": keys.primary,
             "secondary_key": keys.secondary,
-            "scoring_timeout_ms": deployment.scoring_timeout_ms,
-            "max_request_megabytes": deployment.max_request_megabytes,
-            "max_requests_per_second": deployment.max_requests_per_second,
-            "fixed_metrics_port": deployment.metrics_port,
-            "cpu_cores": deployment.cpu_cores,
-            "memory_mb": deployment.memory_mb,
         }
-        if allowed := origins(settings.environment.variables.get(VARIABLE, "")):
-            inputs["cors_origins"] = list(allowed)
-        if settings.tls is not None:
-            inputs["certificate_file"] = str(Path(settings.tls.certificate_file).resolve())
-            inputs["key_file"] = str(Path(settings.tls.key_file).resolve())
-        return inputs

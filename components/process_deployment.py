@@ -38,7 +38,7 @@ class ProcessDeployment(MachineDeployment):
                 "clone": asked.clone or "",
                 "pip_packages": packages,
                 "triton": frameworks.apply(lambda served: Framework.MULTI.value in served),
-                "gpu": settings.deployment.gpu_cores > 0,
+                "gpu": settings.deployment.has_gpu,
                 "root": str((Path(settings.state_directory) / "environments").resolve()),
                 "curated": declared.curated.model_dump(mode="json"),
                 "sources": {source: digest_of(SOURCES / source) for source in _SOURCES},

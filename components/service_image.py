@@ -15,6 +15,7 @@ from environment.image_name import server_of
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
 from targets.entry_script import entry_script
+from targets.served import EntryScript
 
 __all__ = ["ServiceImage", "ServiceImageArgs"]
 
@@ -30,7 +31,7 @@ class ServiceImageArgs:
 
     bundles: Sequence[BundleOutputs]
     environment: EnvironmentImageArgs
-    script: dict[str, str] | None
+    script: EntryScript | None
     folder: Path
     reference: str | None
     pull: bool

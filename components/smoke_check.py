@@ -56,7 +56,7 @@ def _questions(settings: Settings, bundles: Sequence[BundleOutputs], keys: Acces
         "certificate": str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
         "bundles": served.apply(lambda every: [b for b in every if b["framework"] == Framework.MULTI.value]),
         "score": score_question(settings),
-        "timeout_seconds": settings.deployment.scoring_timeout_ms / 1000,
+        "timeout_seconds": settings.deployment.limits.scoring_seconds,
         "settings": _digest(settings),
     }
 

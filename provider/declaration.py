@@ -13,7 +13,8 @@ __all__ = ["Declaration"]
 class Declaration(pulumi.CustomResource):
     """A resource `triton:index:<class name>`; its attributes are its inputs and outputs, named as in the models.
 
-    Args of a subclass are checked by name here, and by value when the engine asks the provider to check them.
+    Args of a subclass are checked by name here, and by value when the engine asks the provider to check them. An input
+    may be a model without secrets.
 
     Attributes:
         Inputs: The model of the inputs.
@@ -43,7 +44,10 @@ class Declaration(pulumi.CustomResource):
         if unknown or missing:
             raise TypeError(f"{type(self).__name__} {name!r}: unknown inputs {unknown}, missing inputs {missing}")
         secret = [to_camel(field) for field, info in {**known, **made}.items() if SecretStr in _types(info.annotation)]
-        props = {**{to_camel(field): None for field in made}, **{to_camel(key): inputs[key] for key in inputs}}
+        props = {
+            **{to_camel(field): None for field in made},
+            **{to_camel(key): _on_the_wire(inputs[key]) for key in inputs},
+        }
         marked = pulumi.ResourceOptions(additional_secret_outputs=secret) if secret else None
         super().__init__(
             token or f"triton:index:{type(self).__name__}", name, props, pulumi.ResourceOptions.merge(opts, marked)
@@ -55,6 +59,11 @@ class Declaration(pulumi.CustomResource):
             return self.__dict__[to_camel(name)]
         except KeyError:
             raise AttributeError(f"{type(self).__name__} has no output '{name}'") from None
+
+
+def _on_the_wire(value: pulumi.Input[Any]) -> pulumi.Input[Any]:
+    """A model as a mapping by its names on the wire: what is None is left out."""
+    return value.model_dump(mode="json", by_alias=True, exclude_none=True) if isinstance(value, BaseModel) else value
 
 
 def _types(annotation: Any) -> set[Any]:

@@ -76,6 +76,11 @@ class Settings:
     triton_wait: int
     collection: Collection | None
 
+    @property
+    def scoring_seconds(self) -> float:
+        """Seconds that one request may take."""
+        return self.scoring_timeout_ms / 1000
+
 
 @dataclass(frozen=True)
 class Variable:

@@ -24,7 +24,7 @@ def runtime_of(settings: Settings) -> Runtime | None:
     except SpecError:  # a rule of its own tells
         return None
     if settings.deployment.target is Target.PROCESS:
-        packages = curated.wheel.packages.gpu if settings.deployment.gpu_cores else curated.wheel.packages.cpu
+        packages = curated.wheel.packages.gpu if settings.deployment.has_gpu else curated.wheel.packages.cpu
         version = next(package.partition("==")[2] for package in packages if package.startswith(ONNXRUNTIME))
         return Runtime("target 'process'", curated.wheel.release, ".".join(version.split(".")[:2]))
     image = settings.image.base_image or curated.image.reference

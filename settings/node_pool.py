@@ -39,6 +39,11 @@ class FrontDoor(Group):
     memory_mb: PositiveInt = Field(default=512, description="of a pod")
     on_pool: bool = Field(default=False, description="run on the GPU pool too, for clusters that have no other nodes")
 
+    @property
+    def worker_threads(self) -> int:
+        """Threads of Envoy: one for each core, and at least one."""
+        return max(1, round(self.cpu_cores))
+
 
 class ParentGateway(Group):
     """The Gateway (Gateway API) that a route attaches to."""

@@ -4,19 +4,17 @@ Each class is one group of `stacks/Pulumi.<stack>.yaml`, with its fields in came
 can know about itself; `settings.rules` checks what needs the whole tree or the disk.
 """
 
-import math
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, TypeVar
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
-    NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     PrivateAttr,
     SecretStr,
@@ -28,6 +26,7 @@ from settings.group import Group
 from settings.images import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
 from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
+from settings.service_groups import MACHINE, Limits, Opening, Resources, Rollout, RolloutPlan
 
 __all__ = [
     "Deployment",
@@ -36,7 +35,6 @@ __all__ = [
     "KeyRotation",
     "Model",
     "RegisteredModelId",
-    "Rollout",
     "Settings",
     "Target",
     "Tls",
@@ -58,12 +56,13 @@ class Framework(str, Enum):
     CUSTOM = "Custom"
 
 
-MACHINE: JsonDict = {"targets": ["process", "docker"]}
 IMAGES: JsonDict = {"targets": ["docker", "node-pool"]}
-"""Which targets heed a setting, where not all do: for what is written about settings (`settings.reference`)."""
+"""The targets that heed a setting of images: for what is written about settings (`settings.reference`)."""
 
 SERVICE_NAME = re.compile(r"[a-z]([a-z0-9-]{1,30}[a-z0-9])")
 MODEL_ID = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,254}):(?P<version>[1-9][0-9]{0,8})")
+
+G = TypeVar("G", bound=Group)
 
 A_MODEL = "a folder to register (path, name) or a registered model, as in 'triton_model:1'"
 
@@ -143,65 +142,47 @@ class Environment(Group):
     )
 
 
-class Rollout(Group):
-    """How a new version earns its traffic."""
-
-    strategy: Literal["surge", "recreate"] = Field(
-        default="surge", description="surge starts the new version beside the old; recreate stops the old one first"
-    )
-    deadline_seconds: PositiveInt = Field(default=300, description="for the new version to pass its probe")
-    drain_seconds: NonNegativeInt | None = Field(
-        default=None,
-        description="for requests under way on the old version; by default deployment.scoringTimeoutMs",
-    )
-
-
-class Deployment(Group):
-    """Where the service runs, with what, and behind which door (Azure's `deploy_configuration`)."""
+class _Place(Group):
+    """Where the service runs. Its fields come first in what is written about `deployment`."""
 
     target: Target = Field(default=Target.PROCESS, description="where the processes run")
     compute_target_name: str = Field(default="local", description="on node-pool a preset, such as aks-gpu")
-    gpu_cores: NonNegativeInt = Field(default=0, description="GPUs of one generation")
-    cpu_cores: PositiveFloat = Field(
-        default=1, description="on process also the threads of a model that asks for no number"
-    )
-    memory_gb: PositiveFloat = Field(default=4, description="of one generation: Triton and the entry script's server")
-    auth_enabled: bool = Field(default=True, description="ask clients for a key")
+
+
+class Deployment(Limits, Opening, Resources, _Place):
+    """Where the service runs, with what, and behind which door (Azure's `deploy_configuration`).
+
+    The stack's file has the groups' fields side by side; `resources`, `limits`, `opening` and `rollout_plan` give each
+    group by itself, as targets take it.
+    """
+
+    model_config = ConfigDict(validate_by_name=False)
+
     overwrite: bool = Field(default=False, description="take over a service of this name that another stack has")
-    port: int = Field(default=6789, ge=1, le=65535, description="of the front door", json_schema_extra=MACHINE)
-    metrics_port: int | None = Field(
-        default=None,
-        ge=1,
-        le=65535,
-        description="of the front door's metrics, on loopback; by default a free one",
-        json_schema_extra=MACHINE,
-    )
-    public: bool = Field(
-        default=False, description="listen on all addresses instead of loopback alone", json_schema_extra=MACHINE
-    )
-    scoring_timeout_ms: PositiveInt = Field(default=60_000, description="for one request, through the front door")
-    max_request_megabytes: PositiveInt = Field(default=64, description="of one request's body; larger ones get 413")
-    max_requests_per_second: PositiveInt | None = Field(
-        default=None, description="of all clients together, at each front door; more get 429"
-    )
     rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
 
     @property
-    def ports(self) -> dict[str, int]:
-        """Give the ports that the front door has on this machine, each by the name of its setting."""
-        wanted = {"deployment.port": self.port, "deployment.metricsPort": self.metrics_port}
-        return {setting: port for setting, port in wanted.items() if port is not None}
+    def resources(self) -> Resources:
+        """What one generation may use."""
+        return self._group(Resources)
 
     @property
-    def drain_seconds(self) -> int:
-        """Seconds that requests under way on an old version may take; by default as long as any request may."""
-        given = self.rollout.drain_seconds
-        return math.ceil(self.scoring_timeout_ms / 1000) if given is None else given
+    def limits(self) -> Limits:
+        """What one request may take."""
+        return self._group(Limits)
 
     @property
-    def memory_mb(self) -> int:
-        """MiB of `memory_gb`."""
-        return round(self.memory_gb * 1024)
+    def opening(self) -> Opening:
+        """How the front door opens."""
+        return self._group(Opening)
+
+    @property
+    def rollout_plan(self) -> RolloutPlan:
+        """How a new version earns its traffic, with the defaults that depend on other settings."""
+        return self.rollout.plan(self)
+
+    def _group(self, group: type[G]) -> G:
+        return group.model_validate({name: getattr(self, name) for name in group.model_fields})
 
 
 class Tls(Group):

@@ -14,6 +14,7 @@ from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from serving.command import KEEPER, RELOADABLE, SERVER
+from settings.service_groups import Limits, RolloutPlan
 
 __all__ = [
     "EXIT_TIMEOUT_SECONDS",
@@ -32,7 +33,6 @@ __all__ = [
 EXIT_TIMEOUT_SECONDS = 20
 # Whoever stops a program waits this much longer than the program itself: otherwise a race would end in SIGKILL.
 _STOP_MARGIN_SECONDS = 10
-_MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,24 +41,17 @@ class Service:
 
     Attributes:
         name: The service's name.
-        cpu_cores: The cores that the program may use, all of the service's or its part of them.
-        scoring_timeout_ms: How long one request may take.
-        max_request_megabytes: How large a request's body may be.
-        drain_seconds: How long requests under way may take when the program is told to stop.
+        threads: How many threads may compute at once: one for each core of the service, or of the program's part of it.
+        limits: What one request may take.
+        rollout: How long requests under way may take when the program is told to stop.
         variables: The user's environment variables.
     """
 
     name: str
-    cpu_cores: float
-    scoring_timeout_ms: int
-    max_request_megabytes: int
-    drain_seconds: int
+    threads: int
+    limits: Limits
+    rollout: RolloutPlan
     variables: Mapping[str, str]
-
-    @property
-    def graceful_seconds(self) -> int:
-        """How long the scorer finishes its requests: it takes no 0."""
-        return max(1, self.drain_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +128,9 @@ def scorer_variables(service: Service, *, triton_probe: str = "") -> dict[str, s
     return {
         **_threads(service),
         "SERVICE_NAME": service.name,
-        "SCORING_TIMEOUT_MS": str(service.scoring_timeout_ms),
-        "MAX_REQUEST_BYTES": str(service.max_request_megabytes * _MEBIBYTE),
-        "GRACEFUL_TIMEOUT": str(service.graceful_seconds),
+        "SCORING_TIMEOUT_MS": str(service.limits.scoring_timeout_ms),
+        "MAX_REQUEST_BYTES": str(service.limits.max_request_bytes),
+        "GRACEFUL_TIMEOUT": str(service.rollout.graceful_seconds),
         **({"TRITON_PROBE_FILE": triton_probe} if triton_probe else {}),
         **service.variables,
     }
@@ -158,4 +151,4 @@ def stop_seconds(seconds: int) -> int:
 
 def _threads(service: Service) -> dict[str, str]:
     """Libraries that count cores see the machine's, not those of the service."""
-    return {"OMP_NUM_THREADS": str(max(1, int(service.cpu_cores)))}
+    return {"OMP_NUM_THREADS": str(service.threads)}

@@ -6,25 +6,18 @@ from environment.source_digest import digest_of
 from environment.source_folder import read_source
 from settings.golden import score_question
 from settings.schema import Settings
+from targets.served import EntryScript
 
 __all__ = ["entry_script", "source_notes"]
 
 
-def entry_script(settings: Settings) -> dict[str, str] | None:
-    """The script's absolute `sourceDirectory`, its `file` in there, the folder's `digest` and the script's `golden`.
-
-    `golden` is JSON text, see `settings.golden.score_question`. None where the settings have no script.
-    """
+def entry_script(settings: Settings) -> EntryScript | None:
+    """Read a stack's entry script; None where the settings have none."""
     golden = score_question(settings)
     if settings.entry_script is None or golden is None:
         return None
     source = Path(settings.source_directory).resolve()
-    return {
-        "sourceDirectory": str(source),
-        "file": settings.entry_script,
-        "digest": digest_of(source),
-        "golden": golden,
-    }
+    return EntryScript(source_directory=source, file=settings.entry_script, digest=digest_of(source), golden=golden)
 
 
 def source_notes(settings: Settings) -> list[str]:

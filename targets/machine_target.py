@@ -3,7 +3,8 @@
     a resource's inputs ──► a specification ──► MachinePart.apply, measure, remove
 
 Pulumi's resources and components are the same for all such targets: `provider/resources/machine.py` calls these parts,
-and `components/machine_deployment.py` fills the fields that a specification has.
+and `components/machine_deployment.py` declares them with what `MachineTarget.declared_service` and
+`declared_front_door` make of a stack's settings.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from gateway.cors_filter import VARIABLE, origins
 from settings.schema import Settings
+from targets.entry_script import entry_script
 from targets.machine.service_folder import ServiceFolder
 from targets.machine.specification import FrontDoorSpec, ServiceSpec
 from targets.state import Measured
@@ -61,6 +64,38 @@ class MachineTarget(ABC):
 
     service: MachinePart[Any]
     front_door: MachinePart[Any]
+
+    def declared_service(self, settings: Settings) -> dict[str, Any]:
+        """Give what a stack's settings alone say of its service, by the fields of a specification.
+
+        Whoever makes the specification adds the outputs of resources. A target overrides it for fields of its own.
+        """
+        fields: dict[str, Any] = {
+            "service_name": settings.service_name,
+            "overwrite": settings.deployment.overwrite,
+            "variables": settings.environment.variables,
+            "resources": settings.deployment.resources,
+            "limits": settings.deployment.limits,
+            "rollout": settings.deployment.rollout_plan,
+        }
+        if "entry_script" in self.service.specification.model_fields:
+            fields["entry_script"] = entry_script(settings)
+        return fields
+
+    def declared_front_door(self, settings: Settings) -> dict[str, Any]:
+        """Give what a stack's settings alone say of its front door, by the fields of a specification."""
+        fields: dict[str, Any] = {
+            "service_name": settings.service_name,
+            "opening": settings.deployment.opening,
+            "limits": settings.deployment.limits,
+            "resources": settings.deployment.resources,
+        }
+        if allowed := origins(settings.environment.variables.get(VARIABLE, "")):
+            fields["cors_origins"] = list(allowed)
+        if settings.tls is not None:
+            fields["certificate_file"] = str(Path(settings.tls.certificate_file).resolve())
+            fields["key_file"] = str(Path(settings.tls.key_file).resolve())
+        return fields
 
     @abstractmethod
     def folder(self, state_directory: Path, service: str) -> ServiceFolder:

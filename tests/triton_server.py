@@ -15,6 +15,7 @@ import pytest
 from tritonclient.http import InferenceServerClient
 
 from environment import BuiltEnvironment, Environment, build
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.machine.ports import free_ports
 from targets.process import programs
 from targets.process.service_folder import Generation
@@ -71,7 +72,7 @@ class Triton:
 
 
 @contextlib.contextmanager
-def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_mb: int = 4096) -> Iterator[Triton]:
+def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_gb: float = 4) -> Iterator[Triton]:
     """Start Triton on the models in `bundle`/triton; yields it once it has loaded or refused each of them."""
     generation = Generation(number=1, digest="", **dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
     served = ServedBundle(registry="", name="tests", version=1, digest="", path=bundle, framework="Multi")
@@ -84,8 +85,9 @@ def serve(environment: BuiltEnvironment, bundle: Path, folder: Path, *, memory_m
         environment_path=environment.path,
         environment_digest=environment.digest,
         variables={},
-        memory_mb=memory_mb,
-        max_request_megabytes=64,
+        resources=Resources(memory_gb=memory_gb),
+        limits=Limits(),
+        rollout=RolloutPlan(drain_seconds=30),
     )
     launch = programs.triton(
         spec, generation, directory=folder, shared_memory=f"tests-{os.getpid()}-{generation.triton_http}-"

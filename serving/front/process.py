@@ -329,7 +329,7 @@ class Front:
         self._row.set("connections", len(self._clients))
         for client in [client for client in self._clients.values() if not client.held_since and client.deadline < now]:
             self._close(client)
-        limit = self._settings.scoring_timeout_ms / 1000
+        limit = self._settings.scoring_seconds
         while self._held and self._held[0].held_since + limit < now:
             client = self._held.popleft()
             self._refuse(client, 503, f"No worker was free within {limit:g} s. Try again later.")

@@ -155,7 +155,7 @@ class AsyncioWorker(ScriptWorker):
     async def _timed(self, call: Call, function: Callable[[], Awaitable[Any]]) -> Any:
         """Call the script, for SCORING_TIMEOUT_MS at most."""
         call.since = time.perf_counter()
-        expiry = self.loop.call_later(self.settings.scoring_timeout_ms / 1000, _cancel, asyncio.current_task(), call)
+        expiry = self.loop.call_later(self.settings.scoring_seconds, _cancel, asyncio.current_task(), call)
         try:
             call.is_running = True
             try:

@@ -87,7 +87,7 @@ class GeventWorker(ScriptWorker):
         self._begun = 0
         self._untaken = 0  # connections for which this worker has not said TAKEN yet
         self._wake = gevent.event.Event()
-        self._seconds = self.settings.scoring_timeout_ms / 1000
+        self._seconds = self.settings.scoring_seconds
         self._keep_alive = self.settings.keep_alive
         self._loop = gevent.get_hub().loop
         self._run = self.scorer.script.run

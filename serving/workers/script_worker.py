@@ -165,7 +165,7 @@ class ScriptWorker(Worker):  # type: ignore[misc]
 
     def watch_blocking_runs(self) -> None:
         """Interrupt a run() that computes beyond SCORING_TIMEOUT_MS; a loop's timers end only a run() that waits."""
-        limit = self.settings.scoring_timeout_ms / 1000
+        limit = self.settings.scoring_seconds
 
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
             call = current_call.get()

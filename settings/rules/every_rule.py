@@ -6,6 +6,7 @@ from settings.errors import Mistake
 from settings.rules.certificate import certificate_rules
 from settings.rules.environment import environment_rules
 from settings.rules.front_door import front_door_rules
+from settings.rules.gpus import gpu_rules
 from settings.rules.images import image_rules
 from settings.rules.models import model_rules, read_bundles
 from settings.rules.node_pool import node_pool_rules
@@ -39,6 +40,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *protection_rules(settings, secret),
         *front_door_rules(settings),
         *machine_rules(settings),
+        *gpu_rules(settings, bundles),
         *image_rules(settings, secret),
         *node_pool_rules(settings),
     ]

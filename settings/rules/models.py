@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundle.frameworks import ONNXRUNTIME, named
+from bundle.frameworks import named
 from bundle.golden_file import least_request_bytes
 from bundle.problems import LayoutError
 from bundle.registry import Registered, Registry, RegistryError
 from bundle.shell_names import folder_problems
 from settings.errors import Mistake
 from settings.model_runtime import layout_of
-from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
+from settings.schema import Framework, Model, RegisteredModelId, Settings
+from settings.service_groups import Limits
 
 __all__ = ["BundleRead", "model_rules", "read_bundles"]
-
-_ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,7 @@ def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[M
         yield from bundle.mistakes
     named_once = [bundle for model, bundle in zip(settings.models, bundles, strict=True) if names[model.name] == 1]
     yield from _each_is_in_one_bundle(named_once)
-    yield from _gpus_are_there(settings.deployment.gpu_cores, bundles)
-    yield from _goldens_pass_the_door(settings.deployment.max_request_megabytes, named_once)
-    if settings.deployment.target is Target.PROCESS:
-        yield from _gpus_are_used(settings.deployment.gpu_cores, bundles)
+    yield from _goldens_pass_the_door(settings.deployment.limits, named_once)
 
 
 def _to_register(settings: Settings, model: Model, path: str) -> BundleRead:
@@ -140,46 +136,15 @@ def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
             )
 
 
-def _goldens_pass_the_door(max_megabytes: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
+def _goldens_pass_the_door(limits: Limits, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield golden inferences that are too large: the check after a deployment asks through the front door."""
     for bundle in bundles:
         for model in bundle.models if bundle.by_triton else ():
             size = least_request_bytes(model)
-            if size > max_megabytes << 20:
+            if size > limits.max_request_bytes:
                 yield Mistake(
                     path="deployment.maxRequestMegabytes",
-                    value=str(max_megabytes),
+                    value=str(limits.max_request_megabytes),
                     expected=f"the golden inference of '{model['name']}' has some {size / (1 << 20):.1f} MB, and the "
                     f"check after a deployment sends it through the front door; expected {-(-size >> 20)} or more",
                 )
-
-
-def _gpus_are_there(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """Judge the models' instance groups, which the manifest of an old version does not tell."""
-    for bundle in bundles:
-        for model in bundle.models if bundle.by_triton and gpu_cores == 0 else ():
-            if "KIND_GPU" in model.get("instanceKinds", ()):
-                yield Mistake(
-                    path=bundle.path,
-                    value=bundle.value,
-                    expected=f"an instance_group of '{model['name']}' has KIND_GPU, and deployment.gpuCores is 0: set "
-                    "that, or leave the kind out",
-                )
-
-
-def _gpus_are_used(gpu_cores: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    served = [model for bundle in bundles if bundle.by_triton for model in bundle.models]
-    whole = not any(bundle.mistakes for bundle in bundles)
-    if gpu_cores and served and whole and not any(_may_use_gpu(model) for model in served):
-        yield Mistake(
-            path="deployment.gpuCores",
-            value=str(gpu_cores),
-            expected="no model would run on a GPU: each has KIND_CPU in its instance_group, or a backend that has no "
-            "use for one; leave the kind out of one, or set gpuCores to 0",
-        )
-
-
-def _may_use_gpu(model: Mapping[str, Any]) -> bool:
-    if model["backend"] not in (ONNXRUNTIME, "python"):
-        return False
-    return bool(_ON_GPU & set(model.get("instanceKinds") or _ON_GPU))

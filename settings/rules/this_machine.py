@@ -1,9 +1,7 @@
 """Rules over this machine, where target `process` runs: it can run Triton, and has what the settings ask for."""
 
 import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 
@@ -14,15 +12,12 @@ from settings.schema import Framework, Model, Settings, Target
 
 __all__ = ["machine_rules"]
 
-_GPU_DEVICES = Path("/dev")  # /dev/nvidia0, /dev/nvidia1, ...: the driver's, one for each GPU
-
 
 def machine_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield what this machine lacks; nothing on the other targets."""
     if settings.deployment.target is not Target.PROCESS:
         return
     yield from _runs_triton(settings)
-    yield from _has_gpus(settings)
     yield from _has_processors_and_memory(settings)
 
 
@@ -30,33 +25,6 @@ def _runs_triton(settings: Settings) -> Iterator[Mistake]:
     if any(isinstance(model, Model) and model.framework is Framework.MULTI for model in settings.models):
         for reason in why_not(Environment.get("AzureML-Triton").curated.wheel):
             yield Mistake(path="deployment.target", value="'process'", expected=reason)
-
-
-def _has_gpus(settings: Settings) -> Iterator[Mistake]:
-    wanted = settings.deployment.gpu_cores
-    if wanted == 0:
-        return
-    there = gpus()
-    if wanted > there:
-        found = f"this machine has {there}" if there else "this machine has no NVIDIA GPU"
-        yield Mistake(
-            path="deployment.gpuCores",
-            value=str(wanted),
-            expected=f"expected at most {there} on target 'process': {found} (looked for {_GPU_DEVICES}/nvidia0 and so "
-            "on, then asked nvidia-smi)",
-        )
-
-
-def gpus() -> int:
-    """Count the NVIDIA GPUs that this machine's processes can use."""
-    devices = [path for path in _GPU_DEVICES.glob("nvidia[0-9]*") if path.name.removeprefix("nvidia").isdigit()]
-    if devices:
-        return len(devices)
-    try:  # where devices have other names, as in the Windows Subsystem for Linux
-        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return 0
-    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
 
 
 def _has_processors_and_memory(settings: Settings) -> Iterator[Mistake]:

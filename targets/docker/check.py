@@ -15,6 +15,7 @@ from settings.schema import Framework, Model, RegisteredModelId
 from targets.check_summary import verdict
 from targets.contract import Stack
 from targets.docker import trial
+from targets.docker.machine_target import TARGET
 from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
 
@@ -27,7 +28,7 @@ def run(stack: Stack, console: Console) -> int:
     Raises what `up` would raise: `LayoutError`, `ServiceError` with Triton's words.
     """
     settings, state_directory = stack.settings, stack.state_directory
-    declared, deployment = settings.environment, settings.deployment
+    declared = settings.environment
     environment = declared_environment(declared.name, declared.clone, pip_packages(declared))
     state_directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="check-", dir=state_directory) as folder:
@@ -37,25 +38,21 @@ def run(stack: Stack, console: Console) -> int:
         by_triton = [(held, files) for held, files in found if held.framework == Framework.MULTI.value]
         if not by_triton:
             raise ServiceError("no model is served by Triton: there is nothing to check before `make up`")
+        own = {
+            "service_name": f"{settings.service_name}-check",
+            "owner": "check",
+            "state_directory": folder,
+            "scorer": False,
+            "network": "",
+            "image": "",
+            "bundles": (),
+            "variables": {**environment.variables, **declared.variables},
+        }
         tried_on = trial.Trial(
             image=settings.image.base_image or environment.curated.image.reference,
             repositories=[files / "triton" for _, files in by_triton],
             models=[model for held, _ in by_triton for model in declared_versions(held)],
-            spec=ServiceSpec(
-                service_name=f"{settings.service_name}-check",
-                owner="check",
-                state_directory=Path(folder),
-                network="",
-                image="",
-                bundles=(),
-                max_request_megabytes=deployment.max_request_megabytes,
-                variables={**environment.variables, **declared.variables},
-                gpu_cores=deployment.gpu_cores,
-                cpu_cores=deployment.cpu_cores,
-                memory_mb=deployment.memory_mb,
-                shared_memory_mb=settings.docker.shm_mb,
-                deadline_seconds=deployment.rollout.deadline_seconds,
-            ),
+            spec=ServiceSpec.model_validate({**TARGET.declared_service(settings), **own}),
             logs=state_directory / "docker" / "check",
         )
 

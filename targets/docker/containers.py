@@ -104,10 +104,10 @@ def _network(spec: ServiceSpec, name: str) -> Container:
 def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
     command = [*commands.keeper_command(), *commands.triton_command(spec.repositories)]
-    body = _body(spec, command, commands.triton_variables(spec.told), gpus=spec.gpu_cores)
+    body = _body(spec, command, commands.triton_variables(spec.told), gpus=spec.resources.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.
-    shared = spec.shared_memory_mb or max(64, round(spec.memory_mb * share) // 4)
+    shared = spec.shared_memory_mb or max(64, round(spec.resources.memory_mb * share) // 4)
     body["HostConfig"]["ShmSize"] = shared * _MIB
     stop_seconds = commands.stop_seconds(commands.EXIT_TIMEOUT_SECONDS)
     body |= {"StopTimeout": stop_seconds, "Healthcheck": _health(Role.TRITON, spec)}
@@ -117,9 +117,9 @@ def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
 def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = spec.scorer_share if spec.triton else 1.0
     variables = commands.scorer_variables(spec.told, triton_probe=PROBE_TRITON if spec.triton else "")
-    body = _body(spec, commands.scorer_command(), variables, gpus=0 if spec.triton else spec.gpu_cores)
+    body = _body(spec, commands.scorer_command(), variables, gpus=0 if spec.triton else spec.resources.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
-    stop_seconds = commands.stop_seconds(spec.told.graceful_seconds)
+    stop_seconds = commands.stop_seconds(spec.rollout.graceful_seconds)
     body |= {"StopTimeout": stop_seconds, "Healthcheck": _health(Role.SCORER, spec)}
     return Container(name, Role.SCORER, body)
 
@@ -156,8 +156,8 @@ def hardened() -> dict[str, Any]:
 
 def _limits(spec: ServiceSpec, share: float) -> dict[str, Any]:
     """Limit memory to a part of the service's, and CPU to all of it: a script that waits leaves it to Triton."""
-    memory = round(spec.memory_mb * share) * _MIB
-    return {"NanoCpus": round(spec.cpu_cores * 1e9), "Memory": memory, "MemorySwap": memory}
+    memory = round(spec.resources.memory_mb * share) * _MIB
+    return {"NanoCpus": round(spec.resources.cpu_cores * 1e9), "Memory": memory, "MemorySwap": memory}
 
 
 def _gpus(count: int) -> dict[str, Any]:
@@ -180,6 +180,6 @@ def _health(role: Role, spec: ServiceSpec) -> dict[str, Any]:
         "Test": ["CMD", *probe_command(role)],
         "Interval": 30 * _SECOND,
         "Timeout": 60 * _SECOND,
-        "StartPeriod": spec.deadline_seconds * _SECOND,
+        "StartPeriod": spec.rollout.deadline_seconds * _SECOND,
         "Retries": 3,
     }

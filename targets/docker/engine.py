@@ -18,6 +18,7 @@ import docker.utils
 import requests
 
 from common.waiting import wait_until
+from settings.service_groups import Resources
 from targets.docker.containers import Container, Labels
 from targets.errors import ServiceError
 from targets.role import Role
@@ -97,10 +98,11 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         self._api.close()
 
-    def check_gpus(self, count: int) -> None:
+    def check_gpus(self, resources: Resources) -> None:
         """Raise `ServiceError` where GPUs are asked for and the engine has no way to give so many."""
-        if not count:
+        if not resources.has_gpu:
             return
+        count = resources.gpu_cores
         known = self._info()
         devices = [device["ID"] for device in known.get("DiscoveredDevices") or ()]
         # Of the names that CDI has for a GPU, its number is the one that every GPU has.

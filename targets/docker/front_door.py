@@ -39,16 +39,17 @@ def apply(spec: FrontDoorSpec) -> int:
     """
     folder = Folder.of(spec.state_directory, spec.service_name)
     with folder.locked(), Engine() as engine:
-        check_port(engine, spec.service_name, spec.owner, spec.port)
-        if spec.fixed_metrics_port is not None:
-            check_port(engine, spec.service_name, spec.owner, spec.fixed_metrics_port, METRICS_PORT)
+        door = spec.opening
+        check_port(engine, spec.service_name, spec.owner, door.port)
+        if door.metrics_port is not None:
+            check_port(engine, spec.service_name, spec.owner, door.metrics_port, METRICS_PORT)
         record = folder.record()
         holder = engine.find(f"{spec.service_name}-{record.generation}-{Role.NETWORK}")
         if holder is None or not holder.address:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
-        stats_port = spec.fixed_metrics_port or record.stats_port or free_ports(1)[0]
+        stats_port = door.metrics_port or record.stats_port or free_ports(1)[0]
         folder.write_record(
-            record.model_copy(update={"door_owner": spec.owner, "port": spec.port, "stats_port": stats_port})
+            record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
         _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
@@ -98,14 +99,14 @@ def container(spec: FrontDoorSpec, configuration: Path, stats_port: int, *, user
     """Envoy's container. It runs as `user` (`Engine.user`), whose files the keys are. Pure."""
     command = envoy_command.in_container(
         f"{CONFIGURATION}/{envoy_files.BOOTSTRAP_FILE}",
-        concurrency=max(1, int(spec.cpu_cores)),
-        drain_seconds=DRAIN_SECONDS,
+        concurrency=spec.resources.threads,
+        drain_time=DRAIN_SECONDS,
     )
-    host = "0.0.0.0" if spec.public else "127.0.0.1"
+    host = "0.0.0.0" if spec.opening.public else "127.0.0.1"
     mounts = [_mount(configuration, CONFIGURATION, writable=True)]  # the admin socket is in there
     if spec.certificate_file:
         mounts.append(_mount(Path(spec.certificate_file).parent, CERTIFICATE))
-    ports = {f"{LISTEN_PORT}/tcp": (host, spec.port), f"{STATS_PORT}/tcp": ("127.0.0.1", stats_port)}
+    ports = {f"{LISTEN_PORT}/tcp": (host, spec.opening.port), f"{STATS_PORT}/tcp": ("127.0.0.1", stats_port)}
     body: dict[str, Any] = {
         "Image": spec.image,
         "User": user,

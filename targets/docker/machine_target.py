@@ -65,6 +65,14 @@ class _Target(MachineTarget):
     def folder(self, state_directory: Path, service: str) -> Folder:
         return Folder.of(state_directory, service)
 
+    def declared_service(self, settings: Settings) -> dict[str, Any]:
+        return {
+            **super().declared_service(settings),
+            "scorer": settings.entry_script is not None,
+            "scorer_share": settings.docker.scorer_share,
+            "shared_memory_mb": settings.docker.shm_mb,
+        }
+
     def check(self, settings: Settings, owner: str) -> None:
         directory, name = Path(settings.state_directory), settings.service_name
         record, owner = self.folder(directory, name).record(), owner_of(owner, directory)
@@ -73,7 +81,7 @@ class _Target(MachineTarget):
             for setting, port in settings.deployment.ports.items():
                 if not record.has_port(owner, port, setting):
                     front_door.check_port(engine, name, owner, port, setting)
-            engine.check_gpus(settings.deployment.gpu_cores)
+            engine.check_gpus(settings.deployment.resources)
 
 
 def _folder(spec: ServiceSpec | FrontDoorSpec) -> Folder:

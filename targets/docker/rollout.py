@@ -38,7 +38,7 @@ def apply(spec: ServiceSpec, progress: Progress) -> Record:
     folder = Folder.of(spec.state_directory, spec.service_name)
     with folder.locked(), Engine() as engine:
         check_owner(engine, spec.service_name, spec.owner, overwrite=spec.overwrite)
-        engine.check_gpus(spec.gpu_cores)
+        engine.check_gpus(spec.resources)
         _check_image(engine, spec)
         return _Rollout(spec, folder, engine, progress).run()
 
@@ -84,7 +84,7 @@ class _Rollout:
             return self.record
         number = self.last_number + 1
         new = generation(self.spec, number)
-        recreate = self.spec.strategy == "recreate" and bool(self.old)
+        recreate = self.spec.rollout.strategy == "recreate" and bool(self.old)
         if recreate:
             self.progress(f"stopping generation {self.record.generation} first (rollout.strategy is 'recreate')")
             self._stop(self.old)
@@ -121,7 +121,7 @@ class _Rollout:
             self.engine.start(container)
         for container in containers:
             # A golden answer has the time that the front door gives to a request.
-            self._await_ready(container, started + self.spec.deadline_seconds, self.spec.scoring_timeout_ms / 1000)
+            self._await_ready(container, started + self.spec.rollout.deadline_seconds, self.spec.limits.scoring_seconds)
         for container in containers:
             self.engine.keep_running(container.name)
         self.progress(f"ready after {time.monotonic() - started:.1f} s")
@@ -140,7 +140,7 @@ class _Rollout:
         if not said:  # the probe was cut off, as by the end of the container that it ran in
             self.engine.await_end(container.name, _END_SECONDS)
         if code is not None and time.monotonic() > deadline - 1:
-            said = f"not ready within {self.spec.deadline_seconds} s: {said}"
+            said = f"not ready within {self.spec.rollout.deadline_seconds} s: {said}"
         raise ServiceError(explain(self.engine, container, said, self.folder.logs))
 
     def _switch(self, new: list[Container], number: int, *, drain: bool) -> None:
@@ -153,8 +153,8 @@ class _Rollout:
         self.record = self.record.model_copy(update=changed)
         self.folder.write_record(self.record)
         self.progress(f"generation {number} has the traffic")
-        if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.drain_seconds):
-            self.progress(f"the generation before has requests left after {self.spec.drain_seconds} s")
+        if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.rollout.drain_seconds):
+            self.progress(f"the generation before has requests left after {self.spec.rollout.drain_seconds} s")
         traffic.send_to(self.folder, serving, stopped=old)
 
     def _restored(self) -> bool:
@@ -165,7 +165,7 @@ class _Rollout:
         try:
             self._revive()
             for container in wanted:
-                self._await_ready(container, time.monotonic() + self.spec.deadline_seconds)
+                self._await_ready(container, time.monotonic() + self.spec.rollout.deadline_seconds)
         except ServiceError as error:
             self.progress(f"generation {self.record.generation} did not come back: {error}")
             return False
@@ -189,7 +189,7 @@ class _Rollout:
                 self.progress(f"restarting {container.name}")
                 self.engine.restart(container.name)
         for role, container in by_role.items():
-            seconds = self.spec.deadline_seconds
+            seconds = self.spec.rollout.deadline_seconds
             self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
         traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), self._address(holder.name)))
 

@@ -26,8 +26,9 @@ class ServiceSpec(specification.ServiceSpec):
     @property
     def essence(self) -> "ServiceSpec":
         """This service without what may change while its containers go on as they are."""
-        unimportant = {"owner": "", "overwrite": False, "strategy": "surge", "deadline_seconds": 0}
-        return self.model_copy(update={**unimportant, "state_directory": Path()})
+        rollout = self.rollout.model_copy(update={"deadline_seconds": 0})
+        unimportant = {"owner": "", "overwrite": False, "rollout": rollout, "state_directory": Path()}
+        return self.model_copy(update=unimportant)
 
     @property
     def triton(self) -> bool:

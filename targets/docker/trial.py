@@ -49,7 +49,7 @@ def run(trial: Trial, progress: Callable[[str], object]) -> float:
     Raises `ServiceError` with Triton's reason, the exit code and the command that shows it by hand.
     """
     with Engine() as engine, ExitStack() as at_exit:
-        engine.check_gpus(trial.spec.gpu_cores)
+        engine.check_gpus(trial.spec.resources)
         engine.pull(trial.image)
         ports = free_ports(len(_PORTS), preferred=_PORTS)
         container = _container(trial, ports, engine.user())
@@ -96,8 +96,9 @@ def _await_ready(engine: Engine, container: Container, trial: Trial, port: int) 
         hopeless = any(problem.final for problem in problems) or engine.exit_of(container.name) is not None
         return not problems or hopeless
 
-    in_time = wait_until(decided, seconds=trial.spec.deadline_seconds, every=POLL_SECONDS)
+    seconds = trial.spec.rollout.deadline_seconds
+    in_time = wait_until(decided, seconds=seconds, every=POLL_SECONDS)
     if problems:
-        text = "" if in_time else f"not ready within {trial.spec.deadline_seconds} s:\n"
+        text = "" if in_time else f"not ready within {seconds} s:\n"
         text += "\n".join(problem.text for problem in problems)
         raise ServiceError(explain(engine, container, text, trial.logs))

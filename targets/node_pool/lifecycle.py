@@ -40,20 +40,19 @@ class Times:
     @classmethod
     def of(cls, options: Options) -> "Times":
         """Compute the budgets from a stack's settings and its preset."""
-        deployment = options.settings.deployment
         provision = options.pool.provision_seconds or options.preset.provision_seconds
         pre_stop = options.pool.dns_ttl_seconds + 2 * _REFRESH_SECONDS
-        drain = max(1, deployment.drain_seconds)
+        drain = options.rollout.graceful_seconds
         scorer_drain = drain if options.scorer else 0
         triton_exit = drain if options.triton else 0
         return cls(
-            startup=deployment.rollout.deadline_seconds,
+            startup=options.rollout.deadline_seconds,
             provision=provision,
             pre_stop=pre_stop,
             drain=drain,
             triton_exit=triton_exit,
             grace=pre_stop + scorer_drain + triton_exit + _MARGIN_SECONDS,
-            scoring=deployment.scoring_timeout_ms / 1000,
+            scoring=options.limits.scoring_seconds,
         )
 
     @property

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 from settings.compute_targets import OWN_POOL, Preset, presets
 from settings.node_pool import NodePoolSettings
 from settings.schema import Settings
+from settings.service_groups import Limits, Opening, Resources, RolloutPlan
 from targets.role import Role
 
 __all__ = ["Contents", "Manifest", "Options", "Text"]
@@ -74,6 +75,26 @@ class Options:
         return presets().get(self.settings.deployment.compute_target_name, OWN_POOL)
 
     @property
+    def resources(self) -> Resources:
+        """What each replica asks for."""
+        return self.settings.deployment.resources
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may take."""
+        return self.settings.deployment.limits
+
+    @property
+    def opening(self) -> Opening:
+        """How the front door opens."""
+        return self.settings.deployment.opening
+
+    @property
+    def rollout(self) -> RolloutPlan:
+        """How new replicas take the place of old ones."""
+        return self.settings.deployment.rollout_plan
+
+    @property
     def main_container(self) -> str:
         """The container that a replica's pod exists for."""
         return str(Role.SCORER if self.scorer else Role.TRITON)
@@ -92,4 +113,4 @@ class Options:
     @property
     def gpus(self) -> int:
         """GPUs of each replica."""
-        return self.settings.deployment.gpu_cores
+        return self.resources.gpu_cores

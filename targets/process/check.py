@@ -20,11 +20,12 @@ from settings.schema import Framework, Model, RegisteredModelId
 from settings.variables import served_variables
 from targets.check_summary import verdict
 from targets.contract import Stack
-from targets.entry_script import entry_script, source_notes
+from targets.entry_script import source_notes
 from targets.process import rollout
+from targets.process.machine_target import TARGET
 from targets.process.specification import ServiceSpec
 from targets.process.trial_folder import SERVICE, trial_folder
-from targets.served import EntryScript, ServedBundle
+from targets.served import ServedBundle
 
 __all__ = ["run"]
 
@@ -49,29 +50,22 @@ def run(stack: Stack, console: Console) -> int:
             environment,
             root=state_directory / "environments",
             triton=any(bundle.framework == Framework.MULTI.value for bundle in bundles),
-            gpu=settings.deployment.gpu_cores > 0,
+            gpu=settings.deployment.has_gpu,
             progress=say,
         )
         for note in source_notes(settings):
             say(note)
-        script = entry_script(settings)
-        spec = ServiceSpec(
-            service_name=SERVICE,
-            owner=SERVICE,
-            overwrite=True,
-            state_directory=folder,
-            bundles=tuple(bundles),
-            environment_path=built.path,
-            environment_digest=built.digest,
-            variables=dict(environment.variables),
-            entry_script=EntryScript.model_validate(script) if script else None,
-            cpu_cores=settings.deployment.cpu_cores,
-            gpu_cores=settings.deployment.gpu_cores,
-            memory_mb=settings.deployment.memory_mb,
-            scoring_timeout_ms=settings.deployment.scoring_timeout_ms,
-            max_request_megabytes=settings.deployment.max_request_megabytes,
-            deadline_seconds=settings.deployment.rollout.deadline_seconds,
-        )
+        own = {
+            "service_name": SERVICE,
+            "owner": SERVICE,
+            "overwrite": True,
+            "state_directory": folder,
+            "bundles": bundles,
+            "environment_path": built.path,
+            "environment_digest": built.digest,
+            "variables": environment.variables,
+        }
+        spec = ServiceSpec.model_validate({**TARGET.declared_service(settings), **own})
         started = time.monotonic()
         rollout.apply(spec, say)
         seconds = time.monotonic() - started

@@ -40,16 +40,17 @@ def apply(spec: FrontDoorSpec) -> int:
         record = directory.record()
         if record is None or record.current is None:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
-        check_port(directory, spec.port, record.owner)
-        if spec.fixed_metrics_port is not None:
-            check_port(directory, spec.fixed_metrics_port, record.owner, METRICS_PORT)
+        door = spec.opening
+        check_port(directory, door.port, record.owner)
+        if door.metrics_port is not None:
+            check_port(directory, door.metrics_port, record.owner, METRICS_PORT)
         supervisor = Supervisor(directory)
         admin = traffic.admin(directory)
         alive = PROGRAM in supervisor.processes() and admin.is_ready()
-        stats_port = spec.fixed_metrics_port or record.stats_port
-        if stats_port is None or not (alive or spec.fixed_metrics_port):
+        stats_port = door.metrics_port or record.stats_port
+        if stats_port is None or not (alive or door.metrics_port):
             (stats_port,) = free_ports(1, preferred=[stats_port])
-        record = record.model_copy(update={"door_owner": record.owner, "port": spec.port, "stats_port": stats_port})
+        record = record.model_copy(update={"door_owner": record.owner, "port": door.port, "stats_port": stats_port})
         directory.write_record(record)
 
         options = _options(spec, directory, record)
@@ -63,7 +64,7 @@ def apply(spec: FrontDoorSpec) -> int:
                     admin.drain(DRAIN_SECONDS)
             write_whole(file, launch, mode=0o600)
             supervisor.remove(PROGRAM)
-        with _room_at(directory, spec.port, record.owner):
+        with _room_at(directory, door.port, record.owner):
             if restart:
                 _start(directory)
             admin.await_ready(30)
@@ -176,11 +177,12 @@ def _supervisor_of(process: psutil.Process) -> psutil.Process | None:
 def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -> Options:
     assert record.current is not None
     assert record.stats_port is not None
+    door = spec.opening
     return spec.options(
         upstreams=traffic.upstreams(record.current),
         directory=str(directory.envoy),
         admin_socket=str(directory.admin_socket),
-        listen=Address("0.0.0.0", spec.port) if spec.public else loopback(spec.port),
+        listen=Address("0.0.0.0", door.port) if door.public else loopback(door.port),
         stats=loopback(record.stats_port),
         tls=Tls(spec.certificate_file, spec.key_file) if spec.certificate_file else None,
         max_connections=_most_connections(),
@@ -198,13 +200,13 @@ def _most_connections() -> int:
 def _launch(spec: FrontDoorSpec, directory: ServiceDirectory) -> Launch:
     command = envoy_command.command(
         str(directory.envoy / envoy_files.BOOTSTRAP_FILE),
-        concurrency=max(1, min(int(spec.cpu_cores), os.cpu_count() or 1)),
-        drain_seconds=DRAIN_SECONDS,
+        concurrency=min(spec.resources.threads, os.cpu_count() or 1),
+        drain_time=DRAIN_SECONDS,
     )
     return Launch(
         command=command,
         directory=directory.root,
         variables={"PATH": os.defpath},
         # Requests are held in memory: too many large ones at once end Envoy, which starts again, and not the machine.
-        memory_mb=min(spec.memory_mb, 2 * spec.envoy_memory // (1024 * 1024)),
+        memory_mb=min(spec.resources.memory_mb, 2 * spec.envoy_memory // (1024 * 1024)),
     )

@@ -32,7 +32,7 @@ def probe_file(spec: ServiceSpec, generation: Generation) -> str:
         registered = (Registry(bundle.registry).get(bundle.name, bundle.version) for bundle in spec.triton_bundles)
         models = [model for bundle in registered for model in declared_versions(bundle)]
         wanted["triton"] = {"url": f"http://127.0.0.1:{generation.triton_http}", "models": models}
-        wanted["gpuCores"] = spec.gpu_cores
+        wanted["resources"] = spec.resources.model_dump(by_alias=True)
     if generation.scorer is not None:
         golden = json.loads(spec.entry_script.golden) if spec.entry_script else None
         wanted["scorer"] = {"url": f"http://127.0.0.1:{generation.scorer}", "golden": golden or None}
@@ -59,7 +59,7 @@ class GenerationProbe:
 
         An ONNX model's instance on a GPU is proof: the backend loads none whose CUDA provider is not active.
         """
-        cores, triton = self._wanted.get("gpuCores", 0), self._wanted["triton"]
+        cores, triton = self._wanted.get("resources", {}).get("gpuCores", 0), self._wanted["triton"]
         if not cores or not triton:
             return []
         for model in triton["models"]:

@@ -92,7 +92,7 @@ def triton(
         command=command,
         directory=directory,
         variables={k: v for k, v in variables.items() if v or k == _GPUS},
-        memory_mb=spec.memory_mb,
+        memory_mb=spec.resources.memory_mb,
         triton=f"http://{_LOOPBACK}:{generation.triton_http}",
     )
 
@@ -127,8 +127,8 @@ def scorer(
         ),
         directory=source_directory,
         variables=variables,
-        memory_mb=spec.memory_mb,
-        stop_seconds=commands.stop_seconds(spec.told.graceful_seconds),
+        memory_mb=spec.resources.memory_mb,
+        stop_seconds=commands.stop_seconds(spec.rollout.graceful_seconds),
     )
 
 
@@ -141,8 +141,9 @@ def _port(chosen: int | None) -> int:
 def _gpus(spec: ServiceSpec) -> dict[str, str]:
     """Name the GPUs that a process may see: the first ones of this machine, or of those that its user lets it see."""
     chosen = spec.variables.get(_GPUS) or os.environ.get(_GPUS)
-    there = chosen.split(",") if chosen else [str(number) for number in range(spec.gpu_cores)]
-    return {_GPUS: ",".join(there[: spec.gpu_cores])}
+    count = spec.resources.gpu_cores
+    there = chosen.split(",") if chosen else [str(number) for number in range(count)]
+    return {_GPUS: ",".join(there[:count])}
 
 
 def _path(spec: ServiceSpec) -> str:

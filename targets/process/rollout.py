@@ -79,7 +79,7 @@ class _Rollout:
         new: Generation | None = None
         try:
             new = self._prepare(old if serves else None)
-            if old is not None and serves and self.spec.strategy == "recreate":
+            if old is not None and serves and self.spec.rollout.strategy == "recreate":
                 self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
                 self._stop(old)
             self._start(new)
@@ -98,12 +98,12 @@ class _Rollout:
 
     def _switch(self, old: Generation | None, new: Generation, *, serves: bool) -> None:
         """Send the traffic to the new generation, and remove the old one once its requests are answered."""
-        surge = old if serves and self.spec.strategy == "surge" else None
+        surge = old if serves and self.spec.rollout.strategy == "surge" else None
         traffic.send_to(self.directory, new, draining=surge)
         self._record(new)
         self.progress(f"generation {new.number} has the traffic")
-        if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.drain_seconds):
-            self.progress(f"generation {surge.number} has requests left after {self.spec.drain_seconds} s")
+        if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.rollout.drain_seconds):
+            self.progress(f"generation {surge.number} has requests left after {self.spec.rollout.drain_seconds} s")
         traffic.send_to(self.directory, new, stopped=old)
         if old is not None:
             self._remove(old)
@@ -130,7 +130,7 @@ class _Rollout:
             self._start(old)
             self._await_ready(
                 old,
-                max(PATIENCE_SECONDS, self.spec.deadline_seconds - self._age(old)),
+                max(PATIENCE_SECONDS, self.spec.rollout.deadline_seconds - self._age(old)),
                 told=None if restarted else "serves",
             )
         except ServiceError as error:
@@ -222,7 +222,7 @@ class _Rollout:
         """Wait until a generation is ready, and tell how long it took, or in other words that it is."""
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
-        probe.wait(seconds or self.spec.deadline_seconds, self.progress, self.spec.scoring_timeout_ms / 1000)
+        probe.wait(seconds or self.spec.rollout.deadline_seconds, self.progress, self.spec.limits.scoring_seconds)
         told = told or f"is ready after {time.monotonic() - started:.1f} s"
         self.progress(f"generation {generation.number} {told}")
 

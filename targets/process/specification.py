@@ -10,7 +10,11 @@ from targets.served import EntryScript, ServedBundle
 __all__ = ["ServiceSpec"]
 
 # What may change without a new generation.
-_RESTARTS_NOTHING = {"owner", "overwrite", "strategy", "deadline_seconds"}
+_RESTARTS_NOTHING: dict[str, bool | set[str]] = {
+    "owner": True,
+    "overwrite": True,
+    "rollout": {"strategy", "deadline_seconds"},
+}
 
 
 class ServiceSpec(specification.ServiceSpec):

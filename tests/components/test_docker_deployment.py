@@ -43,9 +43,9 @@ class IdleEngine:
     def owned(self, owner):
         return []
 
-    def check_gpus(self, count):
-        if count:
-            raise ServiceError(f"deployment.gpuCores {count}: no GPU")
+    def check_gpus(self, resources):
+        if resources.has_gpu:
+            raise ServiceError(f"deployment.gpuCores {resources.gpu_cores}: no GPU")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_the_shape_follows_from_the_models_and_the_script(declare_docker, script
 
 def test_limits_come_from_the_deployment(declare_docker):
     inputs = declare_docker({"memoryGb": 1.5, "cpuCores": 2}).resources["svc-dep-service"].inputs
-    assert (inputs["memoryMb"], inputs["cpuCores"]) == (1536, 2)
+    assert (inputs["resources"]["memoryGb"], inputs["resources"]["cpuCores"]) == (1.5, 2)
 
 
 def test_the_front_door_is_a_container_with_the_keys_as_secrets(declare_docker):

@@ -12,7 +12,7 @@ def test_the_front_door_is_a_child_and_waits_for_the_deployment(declare_service,
     door = declare_service(settings_with(deployment={"port": port})).resources["svc-gw-front-door"]
     assert (door.type, door.parent) == ("triton:index:ProcessFrontDoor", "svc-gw")
     assert "svc-dep-service" in door.depends_on
-    assert door.inputs["port"] == port
+    assert door.inputs["opening"]["port"] == port
 
 
 def test_keys_go_in_as_secrets(declare_service, settings_with):
@@ -76,7 +76,7 @@ def test_a_port_that_somebody_holds_ends_it_before_anything_is_declared(declare_
 def test_a_port_for_the_metrics_goes_to_the_front_door(declare_service, settings_with):
     (port,) = free_ports(1)
     declared = declare_service(settings_with(deployment={"metricsPort": port}))
-    assert declared.resources["svc-gw-front-door"].inputs["fixedMetricsPort"] == port
+    assert declared.resources["svc-gw-front-door"].inputs["opening"].get("metricsPort") == port
 
 
 def test_a_taken_port_of_the_metrics_ends_it_before_anything_is_declared(declare_service, settings_with):

@@ -1,6 +1,5 @@
 """The program as a whole: what it exports, and what a user's mistake looks like."""
 
-
 import pulumi
 import pytest
 

@@ -70,7 +70,9 @@ def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(de
     lines = told[0].splitlines()
     assert lines[0] == "TritonService 'A' has 4 mistakes:"
     assert "  service_name has the value 'A': expected 3 to 32 lower-case letters" in told[0]
-    assert "  deployment.cpu_core has the value 1: there is no such setting; did you mean 'deployment.cpuCores'?" in lines
+    assert (
+        "  deployment.cpu_core has the value 1: there is no such setting; did you mean 'deployment.cpuCores'?" in lines
+    )
     assert "  deployment.memory_gb has the value -1: expected a number above 0" in lines
     assert "  entryScript has the value 'none.py': expected a Python file in " in told[0]
 
@@ -78,7 +80,7 @@ def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(de
 def test_one_registry_holds_all_models_of_a_service(declare):
     def declared():
         models = [ModelBundle("one", path="models"), ModelBundle("two", path="models", registry="elsewhere")]
-        with pytest.raises(SettingsError, match="expected one registry for all models of a service, found .*elsewhere"):
+        with pytest.raises(SettingsError, match=r"expected one registry for all models of a service, found .*elsewhere"):
             service(models=models)
 
     declare(declared)

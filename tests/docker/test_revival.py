@@ -10,6 +10,7 @@ import pytest
 from docker.models.containers import Container
 
 from environment.image_layout import PROBE_TRITON, repository
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.docker import rollout
 from targets.docker.engine import Engine
 from targets.docker.specification import ServiceSpec
@@ -61,13 +62,14 @@ def triton(images: Images, tmp_path: Path) -> Iterator[Container]:
     spec = ServiceSpec(
         service_name=SERVICE,
         owner="tests",
-        max_request_megabytes=64,
+        resources=Resources(),
+        limits=Limits(),
+        rollout=RolloutPlan(deadline_seconds=240, drain_seconds=30),
         state_directory=tmp_path,
         network=SERVICE,
         image=image,
         bundles=(images.held_by(image),),
         repositories=(repository("m", images.version_of(image)),),
-        deadline_seconds=240,
     )
     try:
         rollout.apply(spec, print)

@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from environment.image_layout import repository
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.docker import front_door, rollout
 from targets.docker.engine import Engine
 from targets.docker.specification import ServiceSpec
@@ -54,7 +55,7 @@ def rolled_out(tmp_path: Path, network: str, images: Images) -> Callable[..., st
         spec = ServiceSpec(
             service_name=SERVICE,
             owner="tests",
-            max_request_megabytes=64,
+            limits=Limits(),
             state_directory=tmp_path,
             network=network,
             image=image,
@@ -62,7 +63,8 @@ def rolled_out(tmp_path: Path, network: str, images: Images) -> Callable[..., st
             scorer=scorer,
             **{
                 "repositories": (repository("m", images.version_of(image)),),
-                "deadline_seconds": 120,
+                "resources": Resources(),
+                "rollout": RolloutPlan(deadline_seconds=120, drain_seconds=30),
                 **changed,
             },  # type: ignore[arg-type]
         )
@@ -121,9 +123,9 @@ def test_the_engine_has_no_gpu() -> None:
     if "nvidia" in docker.from_env().info()["Runtimes"]:
         pytest.skip("this engine has GPUs to give")
     with Engine() as engine:
-        engine.check_gpus(0)
+        engine.check_gpus(Resources())
         with pytest.raises(ServiceError) as failed:
-            engine.check_gpus(1)
+            engine.check_gpus(Resources(gpu_cores=1))
     documented(failed.value, 4)
 
 
@@ -181,7 +183,7 @@ def test_the_script_fails(rolled_out: Callable[..., str], images: Images, tmp_pa
 
 def test_the_memory_is_too_little(rolled_out: Callable[..., str], images: Images, tmp_path: Path) -> None:
     models = python_model(tmp_path / "models", 'self.held = b"x" * 10**9')
-    said = rolled_out(images.service("greedy", models), section=9, memory_mb=512)
+    said = rolled_out(images.service("greedy", models), section=9, resources=Resources(memory_gb=0.5))
     assert "raise deployment.memoryGb" in said
 
 
@@ -189,12 +191,14 @@ def test_the_memory_is_too_little_for_triton_itself(
     rolled_out: Callable[..., str], images: Images, tmp_path: Path
 ) -> None:
     image = images.service("small", python_model(tmp_path / "models", "pass"))
-    rolled_out(image, section=9, memory_mb=16)
+    rolled_out(image, section=9, resources=Resources(memory_gb=16 / 1024))
 
 
 def test_it_is_not_ready_in_time(rolled_out: Callable[..., str], images: Images, tmp_path: Path) -> None:
     models = python_model(tmp_path / "models", "time.sleep(60)")
-    said = rolled_out(images.service("slow", models), section=10, deadline_seconds=8)
+    said = rolled_out(
+        images.service("slow", models), section=10, rollout=RolloutPlan(deadline_seconds=8, drain_seconds=30)
+    )
     assert "not ready within 8 s" in said
 
 
@@ -226,7 +230,9 @@ def test_an_image_without_the_models_is_refused(network: str, images: Images, tm
     spec = ServiceSpec(
         service_name=SERVICE,
         owner="tests",
-        max_request_megabytes=64,
+        resources=Resources(),
+        limits=Limits(),
+        rollout=RolloutPlan(drain_seconds=30),
         state_directory=tmp_path,
         network=network,
         image=image,

@@ -13,6 +13,7 @@ from provider.resources.machine import MachineFrontDoor
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.registered_model import RegisteredModel
 from settings.schema import Target
+from settings.service_groups import Limits, Opening, Resources
 
 MODEL = {
     "registry": "/registry",
@@ -30,7 +31,9 @@ DOOR = {
     "owner": "o",
     "state_directory": "/state",
     "shape": ["triton"],
-    "port": 6789,
+    "opening": Opening(port=6790),
+    "limits": Limits(),
+    "resources": Resources(),
     "primary_key": "p",
     "secondary_key": "s",
 }
@@ -89,10 +92,17 @@ def test_inputs_go_under_their_names_on_the_wire_to_the_type_of_the_class(declar
         "owner",
         "stateDirectory",
         "shape",
-        "port",
+        "opening",
+        "limits",
+        "resources",
         "primaryKey",
         "secondaryKey",
     }
+
+
+def test_a_model_goes_by_its_names_on_the_wire_without_what_is_none(declare):
+    _, asked = declare(lambda: front_door() and None)
+    assert asked["door"].inputs["opening"] == {"authEnabled": True, "port": 6790, "public": False}
 
 
 def test_keys_of_a_mapping_stay_as_the_user_wrote_them(declare):

@@ -8,7 +8,9 @@ def test_a_service_whose_engine_does_not_answer_is_measured_as_unhealthy(monkeyp
         "owner": "o",
         "stateDirectory": str(tmp_path),
         "network": "n",
-        "maxRequestMegabytes": 64,
+        "resources": {},
+        "limits": {},
+        "rollout": {"drainSeconds": 5},
         "image": f"sha256:{'c' * 64}",
         "bundles": [],
     }

@@ -16,7 +16,9 @@ def service(tmp_path):
         "bundles": [],
         "environmentPath": "/environments/e",
         "environmentDigest": "e" * 64,
-        "maxRequestMegabytes": 64,
+        "resources": {},
+        "limits": {},
+        "rollout": {"drainSeconds": 5},
     }
 
 
@@ -42,7 +44,9 @@ def test_a_closed_door_differs_although_nothing_was_changed(tmp_path):
         "owner": "o",
         "stateDirectory": str(tmp_path),
         "shape": ["triton"],
-        "port": 6789,
+        "opening": {},
+        "limits": {},
+        "resources": {},
         "primaryKey": "p" * 43,
         "secondaryKey": "s" * 43,
     }

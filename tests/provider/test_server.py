@@ -54,7 +54,9 @@ def service(tmp_path):
         ],
         "environmentPath": "/environments/e",
         "environmentDigest": "e",
-        "maxRequestMegabytes": 64,
+        "resources": {},
+        "limits": {},
+        "rollout": {"drainSeconds": 5},
         "entryScript": None,
     }
 
@@ -128,21 +130,21 @@ def test_a_change_is_told_by_its_path(server, service):
     bundle = service["bundles"][0]
     news = {
         **service,
-        "memoryMb": 1024.0,
+        "resources": {"memoryGb": 1.0},
         "variables": {"WORKER_COUNT": "3", "ADDED": "y"},
         "bundles": [{**bundle, "version": 2.0}, bundle],
     }
     answer = server.diff("ProcessService", service, HEALTHY, news)
     assert answer.changes == SOME
     assert kinds(answer) == {
-        "memoryMb": ADD,
+        "resources.memoryGb": ADD,
         "variables.WORKER_COUNT": UPDATE,
         "variables.ADDED": ADD,
         'variables["my.name"]': DELETE,
         "bundles[0].version": UPDATE,
         "bundles[1]": ADD,
     }
-    assert list(answer.diffs) == ["bundles", "memoryMb", "variables"]
+    assert list(answer.diffs) == ["bundles", "resources", "variables"]
     assert list(answer.replaces) == []
     assert kinds(server.diff("ProcessService", news, HEALTHY, service))["bundles[1]"] == DELETE
 

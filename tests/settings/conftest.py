@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     registry.register("other.model-2", check_files(tmp_path / "scripts"), framework="Custom")
     monkeypatch.setattr("settings.rules.this_machine.processors", lambda: 2)
     monkeypatch.setattr("settings.rules.this_machine.memory_gb", lambda: 8.04)
-    monkeypatch.setattr("settings.rules.this_machine.gpus", lambda: 0)
+    monkeypatch.setattr("settings.rules.gpus.gpus", lambda: 0)
     monkeypatch.setattr("settings.rules.this_machine.why_not", lambda wheel: ())
     return tmp_path
 

@@ -13,6 +13,7 @@ from environment.curated_clone import Environment
 from environment.dockerfile import environment_dockerfile, service_dockerfile
 from environment.image_layout import repository
 from settings.load import load
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.docker import containers as docker
 from targets.docker.specification import ServiceSpec as DockerSpec
 from targets.node_pool.objects.containers import replica_containers
@@ -89,10 +90,9 @@ def _process() -> dict[str, Started]:
         environment_path=Path("/environment"),
         environment_digest="e",
         entry_script=EntryScript(source_directory=Path("/source"), file="score.py", digest="s"),
-        cpu_cores=CORES,
-        scoring_timeout_ms=TIMEOUT_MS,
-        max_request_megabytes=MEGABYTES,
-        drain_seconds=DRAIN,
+        resources=Resources(cpu_cores=CORES),
+        limits=Limits(scoring_timeout_ms=TIMEOUT_MS, max_request_megabytes=MEGABYTES),
+        rollout=RolloutPlan(drain_seconds=DRAIN),
         variables={**Environment.get("AzureML-Triton").variables, **USERS},
     )
     generation = Generation(number=1, digest="d", triton_http=1, triton_grpc=2, triton_metrics=3, scorer=4)
@@ -132,10 +132,9 @@ def _docker() -> dict[str, Started]:
         bundles=(),
         repositories=tuple(repository(*bundle) for bundle in BUNDLES),
         scorer=True,
-        cpu_cores=CORES,
-        scoring_timeout_ms=TIMEOUT_MS,
-        max_request_megabytes=MEGABYTES,
-        drain_seconds=DRAIN,
+        resources=Resources(cpu_cores=CORES),
+        limits=Limits(scoring_timeout_ms=TIMEOUT_MS, max_request_megabytes=MEGABYTES),
+        rollout=RolloutPlan(drain_seconds=DRAIN),
         variables=USERS,
     )
     bodies = {container.role: container.body for container in docker.generation(spec, 1)}

@@ -66,7 +66,7 @@ def _front_door_rules(options: Options) -> list[Manifest]:
 
 def _triton_rules(options: Options) -> list[Manifest]:
     selector, service = Names.of(options).metrics_of(REPLICA), options.settings.service_name
-    budget = options.settings.deployment.scoring_timeout_ms / 10
+    budget = 100 * options.limits.scoring_seconds  # in milliseconds
     return [
         _rule(
             options,

@@ -93,14 +93,12 @@ def _scorer(options: Options) -> dict[str, Any]:
 
 def _told(options: Options, share: Share) -> commands.Service:
     """Describe the service to the program of a container with this share."""
-    settings, deployment = options.settings, options.settings.deployment
     return commands.Service(
-        name=settings.service_name,
-        cpu_cores=share.cpu_limit,
-        scoring_timeout_ms=deployment.scoring_timeout_ms,
-        max_request_megabytes=deployment.max_request_megabytes,
-        drain_seconds=deployment.drain_seconds,
-        variables=settings.environment.variables,
+        name=options.settings.service_name,
+        threads=share.threads,
+        limits=options.limits,
+        rollout=options.rollout,
+        variables=options.settings.environment.variables,
     )
 
 

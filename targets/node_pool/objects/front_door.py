@@ -17,7 +17,7 @@ from targets.node_pool.objects.gateway_files import (
     gateway_files,
 )
 from targets.node_pool.objects.image_pull import pull_secrets
-from targets.node_pool.objects.resources import mebibytes
+from targets.node_pool.objects.resources import front_door_share
 from targets.node_pool.objects.scheduling import front_door_placement
 from targets.node_pool.objects.security import container_security, pod_security
 from targets.node_pool.objects.workload import disruption_budget, service_account
@@ -48,7 +48,7 @@ def front_door(options: Options) -> list[Manifest]:
 def _secrets(options: Options) -> list[Manifest]:
     names, contents = Names.of(options), options.contents
     secrets = []
-    if options.settings.deployment.auth_enabled:
+    if options.opening.auth_enabled:
         keys = {
             "primaryKey": contents.primary_key,
             "secondaryKey": contents.secondary_key,
@@ -63,10 +63,6 @@ def _secrets(options: Options) -> list[Manifest]:
     return secrets
 
 
-def _drain_seconds(options: Options) -> int:
-    return max(1, options.settings.deployment.drain_seconds)
-
-
 def _endpoint_seconds(options: Options) -> int:
     return _TARGET_SECONDS if sends_to_pods(options) else _ENDPOINT_SECONDS
 
@@ -78,7 +74,9 @@ def _deployment(options: Options) -> Manifest:
         "serviceAccountName": names.front_door,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _endpoint_seconds(options) + _drain_seconds(options) + _MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": _endpoint_seconds(options)
+        + options.rollout.graceful_seconds
+        + _MARGIN_SECONDS,
         "securityContext": pod_security(_USER),
         **front_door_placement(options),
         **({"imagePullSecrets": secrets} if secrets else {}),
@@ -104,13 +102,12 @@ def _deployment(options: Options) -> Manifest:
 
 
 def _envoy(options: Options) -> dict[str, Any]:
-    settings, drain = options.pool.front_door, _drain_seconds(options)
+    settings, drain = options.pool.front_door, options.rollout.graceful_seconds
     command = envoy_command.in_container(
         f"{CONFIGURATION_FOLDER}/{BOOTSTRAP_FILE}",
-        concurrency=max(1, round(settings.cpu_cores)),
-        drain_seconds=drain,
+        concurrency=settings.worker_threads,
+        drain_time=drain,
     )
-    resources = {"cpu": f"{round(settings.cpu_cores * 1000)}m", "memory": mebibytes(settings.memory_mb)}
     live = {"httpGet": {"path": "/ready", "port": "statistics"}}
     # On the port that clients use: some clouds' load balancers take their own health check from it.
     ready = {"httpGet": {"path": HEALTH_PATH, "port": "front-door", "scheme": scheme(options).upper()}}
@@ -123,7 +120,7 @@ def _envoy(options: Options) -> dict[str, Any]:
             {"name": "front-door", "containerPort": FRONT_DOOR_PORT},
             {"name": "statistics", "containerPort": STATISTICS_PORT},
         ],
-        "resources": {"requests": resources, "limits": resources},
+        "resources": front_door_share(options).resources(),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "startupProbe": {**ready, "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": STARTUP_SECONDS},
@@ -166,7 +163,7 @@ def _mounts(options: Options) -> list[dict[str, Any]]:
         {"name": "configuration", "mountPath": CONFIGURATION_FOLDER, "readOnly": True},
         {"name": "admin", "mountPath": ADMIN_FOLDER},
     ]
-    if options.settings.deployment.auth_enabled:
+    if options.opening.auth_enabled:
         mounts.append({"name": "keys", "mountPath": KEYS_FOLDER, "readOnly": True})
     if options.settings.tls is not None:
         mounts.append({"name": "certificate", "mountPath": CERTIFICATE_FOLDER, "readOnly": True})
@@ -179,7 +176,7 @@ def _volumes(options: Options) -> list[dict[str, Any]]:
         {"name": "configuration", "configMap": {"name": names.front_door}},
         {"name": "admin", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
-    if options.settings.deployment.auth_enabled:
+    if options.opening.auth_enabled:
         only_envoys = [{"key": KEYS_FILE, "path": KEYS_FILE}]
         volumes.append(
             {"name": "keys", "secret": {"secretName": names.keys, "defaultMode": 0o440, "items": only_envoys}}

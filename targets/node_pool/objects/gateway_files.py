@@ -9,6 +9,7 @@ from gateway.cors_filter import VARIABLE, origins
 from gateway.front_door_options import Address, Tls, Triton, Upstreams
 from gateway.front_door_options import Options as GatewayOptions
 from gateway.listener import CONNECTION_MANAGER
+from targets.door_options import door_options
 from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
 from targets.node_pool.rendering import Options
 
@@ -39,11 +40,12 @@ def gateway_files(options: Options) -> dict[str, str]:
 
 
 def _gateway_options(options: Options) -> GatewayOptions:
-    settings = options.settings
-    deployment = settings.deployment
+    settings, doors = options.settings, options.pool.front_door
     host = Names.of(options).replicas  # short: the pods' own search path knows the cluster's domain
-    rate = deployment.max_requests_per_second
-    return GatewayOptions(
+    return door_options(
+        options.limits,
+        options.opening,
+        doors=doors.num_replicas,
         upstreams=Upstreams(
             triton=Triton(
                 http=Address(host, TRITON_HTTP_PORT),
@@ -60,15 +62,10 @@ def _gateway_options(options: Options) -> GatewayOptions:
         listen=Address("0.0.0.0", FRONT_DOOR_PORT),
         stats=Address("0.0.0.0", STATISTICS_PORT),
         admin_socket=f"{ADMIN_FOLDER}/admin.sock",
-        auth_enabled=deployment.auth_enabled,
         health_path=HEALTH_PATH,
         tls=Tls(f"{CERTIFICATE_FOLDER}/tls.crt", f"{CERTIFICATE_FOLDER}/tls.key") if settings.tls else None,
-        timeout_seconds=deployment.scoring_timeout_ms / 1000,
-        max_request_bytes=deployment.max_request_megabytes * 1024 * 1024,
-        # Each Envoy counts for itself.
-        requests_per_second=None if rate is None else -(-rate // options.pool.front_door.num_replicas),
         idle_seconds=620,  # longer than load balancers keep connections for their next request, Google's for 600 s
-        memory_bytes=options.pool.front_door.memory_mb * 2**20,
+        memory_bytes=doors.memory_mb * 2**20,
         cors_origins=origins(settings.environment.variables.get(VARIABLE, "")),
     )
 

@@ -8,6 +8,7 @@ from targets.node_pool.rendering import Options
 __all__ = [
     "Share",
     "downloads_gb",
+    "front_door_share",
     "mebibytes",
     "replica_memory_mb",
     "scorer_share",
@@ -27,6 +28,11 @@ class Share:
     gpus: int
     gpu_resource: str
     downloads_gb: int = 0
+
+    @property
+    def threads(self) -> int:
+        """Threads that compute at once: one for each whole core, and at least one."""
+        return max(1, int(self.cpu_limit))
 
     def resources(self) -> dict[str, Any]:
         """Render the container's `resources`. GPUs cannot be overcommitted: their request equals their limit."""
@@ -63,16 +69,29 @@ def downloads_gb(options: Options) -> int:
 
 def replica_memory_mb(options: Options) -> int:
     """MiB that a replica's containers may use together."""
-    return round(max(options.pool.memory_gb_limit or 0, options.settings.deployment.memory_gb) * 1024)
+    return round(max(options.pool.memory_gb_limit or 0, options.resources.memory_gb) * 1024)
+
+
+def front_door_share(options: Options) -> Share:
+    """Give the resources of each Envoy: it may use what it asks for."""
+    door = options.pool.front_door
+    return Share(
+        cpu=door.cpu_cores,
+        cpu_limit=door.cpu_cores,
+        memory_mb=door.memory_mb,
+        memory_limit_mb=door.memory_mb,
+        gpus=0,
+        gpu_resource=options.pool.gpu_resource,
+    )
 
 
 def _share(options: Options, part: float, *, gpus: int) -> Share:
-    deployment, pool = options.settings.deployment, options.pool
-    cpu_limit = max(pool.cpu_cores_limit or 0, deployment.cpu_cores)
+    asked, pool = options.resources, options.pool
+    cpu_limit = max(pool.cpu_cores_limit or 0, asked.cpu_cores)
     return Share(
-        cpu=deployment.cpu_cores * part,
+        cpu=asked.cpu_cores * part,
         cpu_limit=cpu_limit * part,
-        memory_mb=round(deployment.memory_gb * 1024 * part),
+        memory_mb=round(asked.memory_gb * 1024 * part),
         memory_limit_mb=round(replica_memory_mb(options) * part),
         gpus=gpus,
         gpu_resource=pool.gpu_resource,

@@ -9,7 +9,7 @@ __all__ = ["lacks_spare_gpus", "spare_replicas", "strategy"]
 
 def spare_replicas(options: Options) -> int:
     """How many replicas more than those that serve may run during a rollout."""
-    if options.settings.deployment.rollout.strategy == "recreate":
+    if options.rollout.strategy == "recreate":
         return 0
     if options.gpus == 0:
         return 1
@@ -29,14 +29,14 @@ def strategy(options: Options) -> dict[str, Any]:
     spare = min(spare_replicas(options), replicas)
     if spare:
         return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": spare, "maxUnavailable": 0}}
-    if replicas > 1 and options.settings.deployment.rollout.strategy == "surge":
+    if replicas > 1 and options.rollout.strategy == "surge":
         return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
     return {"type": "Recreate"}
 
 
 def lacks_spare_gpus(options: Options) -> bool:
     """Whether replicas stop before their successors start although the settings ask for the other order."""
-    return strategy(options)["type"] == "Recreate" and options.settings.deployment.rollout.strategy == "surge"
+    return strategy(options)["type"] == "Recreate" and options.rollout.strategy == "surge"
 
 
 def _replicas(options: Options) -> int:

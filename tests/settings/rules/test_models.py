@@ -10,7 +10,7 @@ import pytest
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from settings.rules import this_machine
+from settings.rules import gpus
 from tests import onnx_models
 from tests.settings.conftest import Check
 
@@ -90,7 +90,7 @@ def test_a_registered_model_that_the_target_cannot_serve_is_told(mistakes: Check
 def test_instance_groups_fit_the_number_of_gpus(
     mistakes: Check, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(this_machine, "gpus", lambda: 1)
+    monkeypatch.setattr(gpus, "gpus", lambda: 1)
     assert mistakes({"deployment": {"gpuCores": 1}}) == []
     config = project / "models" / "triton" / "digits" / "config.pbtxt"
     config.write_text("instance_group [ { kind: KIND_CPU } ]")

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.docker.containers import Container, digest_of, generation
 from targets.docker.specification import ServiceSpec
 
@@ -20,7 +21,9 @@ def spec(**changed: Any) -> ServiceSpec:
             "bundles": ("m:1@sha256:d",),
             "repositories": ("/opt/service/models/m/1/triton",),
             "scorer": True,
-            "max_request_megabytes": 64,
+            "resources": Resources(),
+            "limits": Limits(),
+            "rollout": RolloutPlan(drain_seconds=30),
             **changed,
         }
     )
@@ -41,7 +44,7 @@ def test_names_tell_the_service_the_generation_and_the_role() -> None:
 
 
 def test_triton_alone_gets_the_gpus_of_a_service_that_has_it() -> None:
-    containers = rendered(gpu_cores=2)
+    containers = rendered(resources=Resources(gpu_cores=2))
     (request,) = containers["triton"].body["HostConfig"]["DeviceRequests"]
     assert (request["Count"], request["Capabilities"]) == (2, [["gpu"]])
     assert "NVIDIA_VISIBLE_DEVICES" not in environment(containers["triton"])
@@ -51,7 +54,7 @@ def test_triton_alone_gets_the_gpus_of_a_service_that_has_it() -> None:
 
 
 def test_the_script_gets_the_gpus_where_it_loads_the_models_itself() -> None:
-    scorer = rendered(gpu_cores=1, repositories=())["scorer"]
+    scorer = rendered(resources=Resources(gpu_cores=1), repositories=())["scorer"]
     assert scorer.body["HostConfig"]["DeviceRequests"][0]["Count"] == 1
 
 
@@ -62,7 +65,7 @@ def test_the_scripts_variables_reach_triton_and_the_script_and_nobody_else() -> 
 
 
 def test_memory_is_shared_out_and_shared_memory_is_a_quarter_of_tritons() -> None:
-    containers = rendered(memory_mb=4096, scorer_share=0.25)
+    containers = rendered(resources=Resources(memory_gb=4), scorer_share=0.25)
     host = {role: container.body["HostConfig"] for role, container in containers.items()}
     assert (host["triton"]["Memory"], host["scorer"]["Memory"]) == (3072 * 2**20, 1024 * 2**20)
     assert host["triton"]["ShmSize"] == 768 * 2**20
@@ -80,8 +83,8 @@ def test_triton_has_longer_to_stop_than_it_takes() -> None:
     [
         {"owner": "another"},
         {"overwrite": True},
-        {"strategy": "recreate"},
-        {"deadline_seconds": 7},
+        {"rollout": RolloutPlan(strategy="recreate", drain_seconds=30)},
+        {"rollout": RolloutPlan(deadline_seconds=7, drain_seconds=30)},
         {"state_directory": Path("/elsewhere")},
     ],
 )
@@ -94,10 +97,10 @@ def test_what_no_container_depends_on_makes_no_new_generation(changed: dict[str,
     [
         {"image": f"sha256:{'e' * 64}"},
         {"variables": {"A": "1"}},
-        {"memory_mb": 2048},
+        {"resources": Resources(memory_gb=2)},
         {"network": "web-2"},
-        {"scoring_timeout_ms": 1},
-        {"drain_seconds": 1},
+        {"limits": Limits(scoring_timeout_ms=1)},
+        {"rollout": RolloutPlan(drain_seconds=1)},
     ],
 )
 def test_what_a_container_depends_on_makes_a_new_generation(changed: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from common import waiting
+from settings.service_groups import Resources
 from targets.docker.engine import Engine
 from targets.errors import ServiceError
 
@@ -43,19 +44,19 @@ def cdi(*names: str) -> list[dict[str, str]]:
     ],
 )
 def test_two_gpus_can_be_had_by_the_runtime_or_by_cdi(engine_that_says: Any, info: dict[str, Any]) -> None:
-    engine_that_says(**info).check_gpus(2)
+    engine_that_says(**info).check_gpus(Resources(gpu_cores=2))
 
 
 @pytest.mark.parametrize("devices", [[], cdi("amd.com/gpu=0", "vendor.com/camera=0")])
 def test_an_engine_without_nvidias_gpus_is_refused(engine_that_says: Any, devices: list[dict[str, str]]) -> None:
     with pytest.raises(ServiceError, match="has no GPU to give; install the NVIDIA Container Toolkit"):
-        engine_that_says(Runtimes={"runc": {}}, DiscoveredDevices=devices).check_gpus(1)
+        engine_that_says(Runtimes={"runc": {}}, DiscoveredDevices=devices).check_gpus(Resources(gpu_cores=1))
 
 
 def test_more_gpus_than_the_engine_has_are_refused(engine_that_says: Any) -> None:
     engine = engine_that_says(Runtimes={"nvidia": {}}, DiscoveredDevices=cdi("nvidia.com/gpu=0", "nvidia.com/gpu=all"))
     with pytest.raises(ServiceError, match=r"deployment\.gpuCores 2: .* has 1; set deployment\.gpuCores to 1 at most"):
-        engine.check_gpus(2)
+        engine.check_gpus(Resources(gpu_cores=2))
 
 
 @pytest.mark.parametrize(

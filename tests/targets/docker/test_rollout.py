@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from common import waiting
 from common.waiting import Cancelled, cancel, wait_until
 from environment.dockerfile import LABELS
+from settings.service_groups import Resources, RolloutPlan
 from targets.docker import rollout, traffic
 from targets.docker.containers import Container, Labels
 from targets.docker.engine import Exit, Found
@@ -32,7 +33,7 @@ class Engine:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def check_gpus(self, count: int) -> None: ...
+    def check_gpus(self, resources: Resources) -> None: ...
 
     def keep_running(self, name: str) -> None: ...
 
@@ -120,13 +121,18 @@ def cancelling(name: str) -> tuple[int | None, str]:
 @pytest.mark.parametrize("strategy", ["surge", "recreate"])
 @pytest.mark.parametrize(("probe", "error"), [(failing, ServiceError), (cancelling, Cancelled)])
 def test_a_failed_and_a_cancelled_rollout_leave_the_old_generation_alone(
-    engine: Engine, tmp_path: Path, probe: Any, error: type[Exception], strategy: str
+    engine: Engine, tmp_path: Path, probe: Any, error: type[Exception], strategy: Literal["surge", "recreate"]
 ) -> None:
     said: list[str] = []
     assert rollout.apply(declared(tmp_path), said.append).generation == 1
     engine.probe = probe
     with pytest.raises(error):
-        rollout.apply(declared(tmp_path, memory_mb=2048, strategy=strategy), said.append)
+        rollout.apply(
+            declared(
+                tmp_path, resources=Resources(memory_gb=2), rollout=RolloutPlan(strategy=strategy, drain_seconds=30)
+            ),
+            said.append,
+        )
     assert engine.there.keys() == engine.running == OLD
     assert ("starting generation 1 again" in said) == (strategy == "recreate")
 
@@ -136,5 +142,5 @@ def test_a_rollout_that_is_cancelled_while_the_old_generation_drains_goes_on_to_
 ) -> None:
     rollout.apply(declared(tmp_path), print)
     monkeypatch.setattr(traffic, "await_idle", lambda *_: bool(cancel() or wait_until(lambda: True, seconds=1)))
-    assert rollout.apply(declared(tmp_path, memory_mb=2048), print).generation == 2
+    assert rollout.apply(declared(tmp_path, resources=Resources(memory_gb=2)), print).generation == 2
     assert engine.running == {name.replace("web-1", "web-2") for name in OLD}

@@ -20,6 +20,7 @@ from bundle.layout import check_files
 from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build
 from environment.source_digest import digest_of
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.service_folder import Generation, ServiceDirectory
@@ -137,9 +138,9 @@ class Service:
             "environment_digest": self.environment.digest,
             "variables": {"WORKER_COUNT": "1"},
             "entry_script": EntryScript(source_directory=source, file="score.py", digest=digest_of(source)),
-            "deadline_seconds": 60,
-            "max_request_megabytes": 64,
-            "drain_seconds": 5,
+            "resources": Resources(),
+            "limits": Limits(),
+            "rollout": RolloutPlan(deadline_seconds=60, drain_seconds=5),
         }
         return ServiceSpec(**{**values, **changes})
 

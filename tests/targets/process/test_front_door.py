@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from gateway.keys import make_key
+from settings.service_groups import Limits, Opening, Resources
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.specification import FrontDoorSpec
@@ -43,7 +44,9 @@ class Door:
             "owner": "o",
             "shape": ("triton",),
             "state_directory": self.service.folder / "state",
-            "port": self.port,
+            "opening": Opening(port=self.port),
+            "limits": Limits(),
+            "resources": Resources(),
             "primary_key": KEY,
             "secondary_key": self.second_key,
         }
@@ -106,14 +109,14 @@ def test_changed_keys_and_limits_are_taken_without_a_restart_and_without_a_faile
         door.second_key = make_key()
         door.open()
         assert (door.ask(door.second_key).status_code, door.ask(old_key).status_code) == (200, 401)
-        door.open(max_request_megabytes=1, scoring_timeout_ms=5000)
+        door.open(limits=Limits(max_request_megabytes=1, scoring_timeout_ms=5000))
     assert set(answers) == {'"one"'}
     assert door.pid == pid
 
 
 def test_a_door_with_more_processors_is_opened_anew(door: Door) -> None:
     pid = door.pid
-    door.open(cpu_cores=2)
+    door.open(resources=Resources(cpu_cores=2))
     assert door.pid != pid or os.cpu_count() == 1
     assert door.ask().text == '"one"'
 
@@ -140,20 +143,20 @@ def test_a_taken_port_is_named_with_who_holds_it(door: Door) -> None:
 
 def test_metrics_have_the_port_that_is_set(door: Door) -> None:
     (wanted,) = free_ports(1)
-    assert door.open(fixed_metrics_port=wanted) == wanted
+    assert door.open(opening=Opening(port=door.port, metrics_port=wanted)) == wanted
     assert httpx.get(f"http://127.0.0.1:{wanted}/metrics").status_code == 200
     pid = door.pid
-    assert door.open(fixed_metrics_port=wanted) == wanted
+    assert door.open(opening=Opening(port=door.port, metrics_port=wanted)) == wanted
     assert door.pid == pid
     door.service.supervisor.remove("envoy")
-    assert door.open(fixed_metrics_port=wanted) == wanted
+    assert door.open(opening=Opening(port=door.port, metrics_port=wanted)) == wanted
 
 
 def test_a_taken_port_of_the_metrics_is_named_with_who_holds_it(door: Door) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         with pytest.raises(ServiceError, match=rf"deployment\.metricsPort {port} is taken by process {os.getpid()} "):
-            door.open(fixed_metrics_port=port)
+            door.open(opening=Opening(port=door.port, metrics_port=port))
     assert door.ask().text == '"one"'
 
 

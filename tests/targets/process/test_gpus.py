@@ -11,6 +11,7 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.process import programs
 from targets.process.probe import GenerationProbe
 from targets.process.service_folder import Generation, ServiceDirectory
@@ -27,13 +28,14 @@ def visible(gpu_cores: int, **variables: str) -> list[str]:
     spec = ServiceSpec(
         service_name="web",
         owner="o",
-        max_request_megabytes=64,
+        resources=Resources(gpu_cores=gpu_cores),
+        limits=Limits(),
+        rollout=RolloutPlan(drain_seconds=30),
         state_directory=Path("/state"),
         bundles=(),
         environment_path=Path("/environment"),
         environment_digest="e",
         entry_script=EntryScript(source_directory=Path("/source"), file="score.py", digest="s"),
-        gpu_cores=gpu_cores,
         variables=variables,
     )
     generation = Generation(number=1, digest="d", triton_http=1, triton_grpc=2, triton_metrics=3, scorer=4)
@@ -100,7 +102,9 @@ def probed(tmp_path: Path) -> Iterator[Any]:
         kinds.update(wanted)
         models = [{"name": name, "version": 1, "golden": None} for name in wanted]
         asked = {"url": f"http://127.0.0.1:{server.server_port}", "models": models}
-        (folder / "probe.json").write_text(json.dumps({"triton": asked, "scorer": None, "gpuCores": gpu_cores}))
+        (folder / "probe.json").write_text(
+            json.dumps({"triton": asked, "scorer": None, "resources": {"gpuCores": gpu_cores}})
+        )
         generation = Generation(number=1, digest="d")
         probe = GenerationProbe(Supervisor(directory), generation, directory, log=lambda name: tmp_path / name)
         return [problem.text for problem in probe.problems()]

@@ -13,6 +13,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment, Environment, build
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
@@ -59,11 +60,11 @@ def test_a_script_that_writes_to_its_models_changes_no_version(service: Service)
     assert service.score() == '{"w":2}'
     launch = json.loads((service.directory.generation(first.number) / "scorer.json").read_text())
     assert launch["variables"]["SERVICE_VERSION"] == "m:1"
-    second = service.up(WRITING, cpu_cores=2)
+    second = service.up(WRITING, resources=Resources(cpu_cores=2))
     assert second.number > first.number
     assert service.score() == '{"w":2}'
     service.kill_supervisor()
-    assert service.up(cpu_cores=2) == second
+    assert service.up(resources=Resources(cpu_cores=2)) == second
     assert service.score() == '{"w":2}'
     assert content(service.folder / "registry") == registered
 
@@ -71,7 +72,7 @@ def test_a_script_that_writes_to_its_models_changes_no_version(service: Service)
 def test_no_generation_starts_on_a_damaged_version_and_the_file_is_named(service: Service) -> None:
     running = service.up(WRITING)
     file = next((service.folder / "registry").rglob("weights.json"))
-    spec = service.spec(cpu_cores=3)
+    spec = service.spec(resources=Resources(cpu_cores=3))
     with damaged(file, b'{"w": 7}'), pytest.raises(ServiceError, match="has other content than was registered") as told:
         rollout.apply(spec, service.progress.append)
     assert str(told.value).startswith(f"{file}: ")
@@ -129,7 +130,9 @@ def test_a_python_model_leaves_its_version_without_byte_code_or_changes(
     spec = ServiceSpec(
         service_name="web",
         owner=OWNER,
-        max_request_megabytes=64,
+        resources=Resources(),
+        limits=Limits(),
+        rollout=RolloutPlan(drain_seconds=30),
         state_directory=tmp_path / "state",
         bundles=(bundle,),
         environment_path=triton_environment.path,

@@ -9,6 +9,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from environment import BuiltEnvironment
+from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process.service_folder import ServiceDirectory
@@ -45,14 +46,15 @@ def roll_out(tmp_path: Path, environment: BuiltEnvironment) -> Callable[[], str]
         spec = ServiceSpec(
             service_name="web",
             owner="tests",
-            max_request_megabytes=64,
+            resources=Resources(),
+            limits=Limits(),
+            rollout=RolloutPlan(deadline_seconds=DEADLINE, drain_seconds=30),
             overwrite=False,
             state_directory=tmp_path / "state",
             bundles=(served,),
             environment_path=environment.path,
             environment_digest=environment.digest,
             variables={},
-            deadline_seconds=DEADLINE,
         )
         started = time.monotonic()
         with pytest.raises(ServiceError) as failed:

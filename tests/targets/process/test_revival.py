@@ -77,7 +77,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     (models / "fragile" / "1" / "words.txt").write_text("naïve größe", encoding="utf-8")
     onnx_models.save_scaling(models / "scaling" / "1", 10)
     (models / "scaling" / "config.pbtxt").write_text("instance_group [ { kind: KIND_CPU count: 1 } ]")
-    with serve(build_environment(tmp_path_factory), folder / "bundle", folder, memory_mb=MEMORY_MB) as server:
+    with serve(build_environment(tmp_path_factory), folder / "bundle", folder, memory_gb=MEMORY_MB / 1024) as server:
         yield server
 
 

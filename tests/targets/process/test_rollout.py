@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from common import waiting
 from serving.probing.judging import Problem
+from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.machine.ports import is_listening
 from targets.process import front_door, rollout, traffic
@@ -27,6 +28,8 @@ from targets.process.supervisor import Process, Supervisor
 from targets.state import Measured, State
 from tests.targets.process.conftest import OWNER, PROJECT, Service, is_gone
 from tests.waiting import eventually
+
+RECREATE = RolloutPlan(strategy="recreate", deadline_seconds=60, drain_seconds=5)
 
 
 def answering(word: str) -> str:
@@ -40,7 +43,7 @@ HANGING = "import time\ndef init(): time.sleep(600)\ndef run(data): return 1\n"
 def test_nothing_runs_before_the_first_rollout(service: Service) -> None:
     assert whole_service.measure(service.directory).problems == ("no service of that name runs here",)
     with pytest.raises(ServiceError, match="not ready within 1 s"):
-        service.up(HANGING, deadline_seconds=1)
+        service.up(HANGING, rollout=RolloutPlan(deadline_seconds=1, drain_seconds=5))
     assert service.pids == {}
 
 
@@ -198,22 +201,22 @@ def test_a_generation_whose_processes_were_stopped_is_started_again(service: Ser
 
 
 def test_recreate_stops_the_old_generation_first_and_brings_it_back_when_the_new_one_fails(service: Service) -> None:
-    first = service.up(answering("one"), strategy="recreate")
-    second = service.up(answering("two"), strategy="recreate")
+    first = service.up(answering("one"), rollout=RECREATE)
+    second = service.up(answering("two"), rollout=RECREATE)
     told = "\n".join(service.progress)
     stopped, started = f"stopping generation {first.number} first", f"starting generation {second.number}:"
     assert told.index(stopped) < told.index(started)
 
     with pytest.raises(ServiceError, match="no model today"):
-        service.up(FAILING, strategy="recreate")
+        service.up(FAILING, rollout=RECREATE)
     assert (list(service.pids), service.score()) == ([f"scorer-{second.number}"], '"two"')
 
 
 @pytest.mark.parametrize("strategy", ["surge", "recreate"])
 def test_a_cancelled_rollout_leaves_the_old_generation_serving_and_nothing_of_its_own(
-    service: Service, strategy: str, monkeypatch: pytest.MonkeyPatch
+    service: Service, strategy: Literal["surge", "recreate"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = service.up(answering("one"), strategy=strategy)
+    old = service.up(answering("one"), rollout=RolloutPlan(strategy=strategy, deadline_seconds=60, drain_seconds=5))
     monkeypatch.setattr(waiting, "_cancelled", threading.Event())
     seen: list[int] = []
 
@@ -227,7 +230,7 @@ def test_a_cancelled_rollout_leaves_the_old_generation_serving_and_nothing_of_it
     watcher = threading.Thread(target=cancel_once_it_starts)
     watcher.start()
     with pytest.raises(waiting.Cancelled):
-        service.up(HANGING, strategy=strategy)
+        service.up(HANGING, rollout=RolloutPlan(strategy=strategy, deadline_seconds=60, drain_seconds=5))
     watcher.join()
     assert (list(service.pids), service.score()) == ([f"scorer-{old.number}"], '"one"')
     assert is_gone(seen[0])

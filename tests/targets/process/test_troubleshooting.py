@@ -14,6 +14,7 @@ from environment import Environment, ResolutionError
 from environment import machine_requirements as machine
 from environment.interpreter import inspect
 from environment.package_lock import resolve
+from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.process import front_door
 from targets.process.service_folder import ServiceDirectory
@@ -98,5 +99,5 @@ def test_the_script_fails(service: Service) -> None:
 
 def test_it_is_not_ready_in_time(service: Service) -> None:
     with pytest.raises(ServiceError) as failed:
-        service.up(HANGING, deadline_seconds=1)
+        service.up(HANGING, rollout=RolloutPlan(deadline_seconds=1, drain_seconds=5))
     quoted(failed.value, "process", 11)

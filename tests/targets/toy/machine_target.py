@@ -90,7 +90,7 @@ class _FrontDoor(MachinePart[FrontDoorSpec]):
         folder = _folder(spec)
         _end(folder)
         keys = [spec.primary_key.get_secret_value(), spec.secondary_key.get_secret_value()]
-        folder.write(port=spec.port, keys=keys)
+        folder.write(port=spec.opening.port, keys=keys)
         server = subprocess.Popen(
             [sys.executable, "-m", "targets.toy.server", str(folder.root / folder.RECORD)],
             start_new_session=True,
@@ -100,7 +100,7 @@ class _FrontDoor(MachinePart[FrontDoorSpec]):
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         )
         folder.write(pid=server.pid)
-        if not wait_until(lambda: _listens(spec.port), seconds=20):
+        if not wait_until(lambda: _listens(spec.opening.port), seconds=20):
             raise ServiceError("the toy does not listen")
         return {"metrics_port": free_ports(1)[0]}
 
