@@ -44,7 +44,9 @@ _PACKAGES = {
 }
 """The pip packages of modules that a pickle names."""
 _MODULE = re.compile(rb"(?:c|\x8c.|X.\0\0\0)([A-Za-z_]\w*)(?:\.[\w.]+)?(?:\n|[^\w. ])", re.DOTALL)
-_SKLEARN_VERSION = re.compile(rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4})(\d+\.\d+[\w.]*)", re.DOTALL)
+_SKLEARN_VERSION = re.compile(
+    rb"_sklearn_version(?:\x94|q.|r.{4})?(?:\x8c.|X.{4})(\d+(?:\.\d+)+(?:\.?(?:rc|dev|post)\d+)?)", re.DOTALL
+)
 _COMPRESSED: tuple[tuple[bytes, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", gzip.decompress),
     (b"BZh", bz2.decompress),
