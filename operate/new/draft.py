@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,18 @@ from bundle.python_model import read_python_model
 from operate.new.asked import Asked
 from operate.new.errors import NewStackError
 from operate.new.goldens import NoGolden, golden_of, place_of, text_of
-from operate.new.names import free_port, other_stacks, service_name
-from operate.new.pickles import CURATED, packages_of, pickle_script
+from operate.new.pickles import packages_of, pickle_script
 from operate.new.scripts import Script, script_for
 from operate.new.sources import Found
+from operate.new.values import stack_values
 from settings import Settings, load
 from settings.model_runtime import layout_of
-from settings.schema import Framework, Target
+from settings.schema import Target
 
 __all__ = ["Draft", "draft"]
 
-GIGABYTE = 10**9
 _NEEDS_CONFIG = ("pytorch", "tensorflow_graphdef")
-_NO_DIMENSION = 'input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ] output [ ... ]'
+_INTERFACE = 'input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ] output [ ... ]'
 
 
 @dataclass
@@ -62,8 +61,8 @@ def draft(asked: Asked, found: Found, scratch: Path, say: Callable[[str], None])
         say: Called with each line worth showing.
 
     Raises:
-        NewStackError: The model, or its script, cannot be served.
-        LayoutError: The target does not serve the model.
+        NewStackError: The target cannot serve the model, or no script can.
+        ResolutionError: The packages of a pickle do not go together.
         OSError: The model cannot be copied.
     """
     made, places = Draft(), asked.places
@@ -107,7 +106,7 @@ def _for_triton(asked: Asked, found: Found, scratch: Path, made: Draft) -> Scrip
     gpu = asked.target == Target.NODE_POOL.value or any(_wants_gpu(model) for model in bundle.models)
     settings = _settings(asked, found, made, gpu=gpu)
     bundle = _checked(asked, lambda path, target: layout_of(settings, path), folder)
-    _require_interfaces(asked, found, bundle)
+    _require_interfaces(asked, bundle)
     for place in found.files:
         made.told[asked.places.bundle / place] = f"{found.kind}, copied from {found.files[place]}"
     goldens: dict[str, Golden] = {}
@@ -139,7 +138,7 @@ def _wants_gpu(model: Model) -> bool:
     return model.backend == TENSORRT or "KIND_GPU" in model.instance_kinds
 
 
-def _require_interfaces(asked: Asked, found: Found, bundle: Bundle) -> None:
+def _require_interfaces(asked: Asked, bundle: Bundle) -> None:
     """Refuse models of which Triton would not know the inputs, which the layout leaves to Triton.
 
     Raises:
@@ -155,60 +154,15 @@ def _require_interfaces(asked: Asked, found: Found, bundle: Bundle) -> None:
             beside = "it" if asked.path.is_file() else f"the versions of '{model.name}'"
             raise NewStackError(
                 f"MODEL={asked.model}: its file does not tell Triton its inputs; expected {CONFIG_FILE} beside "
-                f"{beside}, with {_NO_DIMENSION}; write it: docs/your-model.md#4-a-python-model has one"
+                f"{beside}, with {_INTERFACE}; write it: docs/your-model.md#4-a-python-model has one"
             )
 
 
-def _settings(asked: Asked, found: Found, made: Draft, *, gpu: bool, packages: list[str] | None = None) -> Settings:
+def _settings(asked: Asked, found: Found, made: Draft, *, gpu: bool, packages: Sequence[str] = ()) -> Settings:
     """Put the settings together, and check their form."""
-    others, places = other_stacks(asked.project), asked.places
-    path = _written(found.in_place, asked) if found.in_place else str(places.bundle.relative_to(asked.project))
-    framework = Framework.CUSTOM if found.pickle else Framework.MULTI
-    made.values = {
-        "serviceName": service_name(asked.name, others),
-        "models": [
-            {
-                "path": f"{path}/{found.pickle}" if found.pickle else path,
-                "name": asked.name,
-                "framework": framework.value,
-            }
-        ],
-    }
-    if packages:
-        made.values["environment"] = {"name": asked.name, "clone": CURATED, "pipPackages": packages}
-    if asked.script or found.pickle:
-        made.values["entryScript"] = "score.py"
-        made.values["sourceDirectory"] = str(places.scripts.relative_to(asked.project))
-    made.values |= _place_values(asked, found, made.files.get(places.bundle), gpu=gpu, others=others)
+    folder = found.in_place or made.files[asked.places.bundle]
+    made.values = stack_values(asked, found, folder, gpu=gpu, packages=packages)
     return load(made.values, stack=asked.name, project=asked.project, form_alone=True)
-
-
-def _place_values(
-    asked: Asked, found: Found, copied: Path | None, *, gpu: bool, others: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """Say where the service runs, and with what."""
-    folder = found.in_place or copied
-    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder else 0
-    deployment: dict[str, Any] = {"target": asked.target}
-    memory = max(4, 2 + -(-2 * size // GIGABYTE))
-    if asked.target != Target.NODE_POOL.value:
-        deployment |= {"gpuCores": int(gpu), "cpuCores": 1}
-        deployment |= {"memoryGb": memory} if memory > 4 else {}  # a machine may have less than nobody's wish
-        return {"deployment": {**deployment, "authEnabled": True, "port": free_port(others)}}
-    values: dict[str, Any] = {"image": {"repository": f"registry.example.com/team/{asked.name.lower()}"}}
-    pool = {"namespace": "triton-serving", "createNamespace": True}
-    by_gpu = {"computeTargetName": "aks-gpu" if gpu else "any-linux", "gpuCores": int(gpu)}
-    values["deployment"] = {**deployment, **by_gpu, "cpuCores": 1, "memoryGb": memory, "authEnabled": True}
-    values["nodePool"] = pool if gpu else {**pool, "nodeSelector": {"kubernetes.io/os": "linux"}}
-    return values
-
-
-def _written(path: Path, asked: Asked) -> str:
-    """Write a path as a stack's file has it: from the project, unless the user gave an absolute one outside."""
-    absolute = path.absolute()
-    if path.is_absolute() and not absolute.is_relative_to(asked.project):
-        return str(path)
-    return os.path.relpath(absolute, asked.project)
 
 
 def _write_golden(asked: Asked, found: Found, model: Model, golden: Golden, scratch: Path, made: Draft) -> None:

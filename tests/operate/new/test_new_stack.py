@@ -251,6 +251,8 @@ def test_a_pickle_gets_a_script_where_its_environment_cannot_be_built(
 
     (tmp_path / "own.pkl").write_bytes(b"csklearn.svm\nSVC\n.")
     monkeypatch.setattr("operate.new.pickles.build", build)
+    write(project, tmp_path / "own.pkl", name="Pool_", target="node-pool")
+    assert read_stack_file(project, "Pool_").deployment.gpu_cores == 0
     told = write(project, tmp_path / "own.pkl", target="docker")
     assert "the script gets no golden request: its environment cannot be built on this machine: no disk" in told
     settings = read_stack_file(project, "mine")
