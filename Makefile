@@ -35,7 +35,7 @@ export PULUMI_SKIP_UPDATE_CHECK := true
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed git-filter setup-dev up preview refresh outputs key destroy purge check logs status service-unit \
+.PHONY: help setup installed git-filter setup-dev new up preview refresh outputs key destroy purge check logs status service-unit \
         test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine benchmark-serving
 
 help: ## list what make can do
@@ -102,6 +102,12 @@ KNOWN = \
 STACK_IS_THERE = $(PULUMI) stack select $(STACK) >/dev/null 2>&1
 INIT = { grep -q 'secure:' $(STACK_FILE) || sed -i '/^encryptionsalt:/d' $(STACK_FILE); \
   $(PULUMI) stack init $(STACK) $(1) >/dev/null; }
+
+# Of the command line alone: some systems set a NAME for every shell.
+GIVEN = "$(if $(filter command,$(origin $(1))),$$$(1))"
+new: setup ## write a stack for a model: NAME=mine MODEL=path [TARGET=docker] [SCRIPT=1]
+	@$(PYTHON) -m operate new --name=$(call GIVEN,NAME) --model=$(call GIVEN,MODEL) --target=$(call GIVEN,TARGET) \
+	  --script=$(call GIVEN,SCRIPT)
 
 # What shows the outputs starts along with the update, so that nobody waits for its imports. It waits for the outputs, and
 # leaves Ctrl-C to the update; the update writes past it.

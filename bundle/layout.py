@@ -115,7 +115,7 @@ def _no_triton(path: Path) -> str:
             f"{expected}; this is a model's folder: "
             "put it into a folder 'triton', and use the path of that one's parent"
         )
-    models = [child.name for child in folders if _looks_like_model(child)]
+    models = [child.name for child in folders if looks_like_model(child)]
     if models:
         return f"{expected}; found models directly in it ({listed(models)}): move them into {path / 'triton'}"
     return (
@@ -124,7 +124,8 @@ def _no_triton(path: Path) -> str:
     )
 
 
-def _looks_like_model(folder: Path) -> bool:
+def looks_like_model(folder: Path) -> bool:
+    """Tell whether a folder looks like a model's: it has a configuration or a version."""
     return (folder / CONFIG_FILE).is_file() or any(child.name.isdigit() for child in folder.iterdir() if child.is_dir())
 
 

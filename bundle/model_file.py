@@ -67,7 +67,7 @@ def _missing(tree: Tree, folder: str, file: str, framework: Framework, *, config
     why = "as default_model_filename says" if configured else f"the file of a {framework.label} model"
     contents = [*tree.files_in(folder), *tree.folders_in(folder)]
     fix = f"put it at {folder}/{file}"
-    like = [name for name in contents if PurePosixPath(name).suffix and _usual(name) == framework.file]
+    like = [name for name in contents if PurePosixPath(name).suffix and usual_file(name) == framework.file]
     if like:
         fix = f"rename '{like[0]}' to it" + ("" if configured else ", or set default_model_filename in config.pbtxt")
     return f"{folder}: has no model file; expected '{file}', {why}; found {listed(contents)}; {fix}"
@@ -78,7 +78,7 @@ def unrecognised(folder: str, contents: Collection[str], config: str) -> str:
     files = ", ".join(MODEL_FILES)
     where = f"in {config}" if config else "in a config.pbtxt"
     for name in sorted(contents):
-        usual = _usual(name)
+        usual = usual_file(name)
         if usual:
             label = next(framework.label for framework in FRAMEWORKS if framework.file == usual)
             return (
@@ -91,5 +91,6 @@ def unrecognised(folder: str, contents: Collection[str], config: str) -> str:
     )
 
 
-def _usual(name: str) -> str | None:
+def usual_file(name: str) -> str | None:
+    """Return the name that Triton recognises for a file of this suffix; None where the suffix is no model's."""
     return _USUAL_SUFFIXES.get(PurePosixPath(name).suffix.lower())

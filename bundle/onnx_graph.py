@@ -177,7 +177,18 @@ def _weights(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
             yield from _weights(inner)
 
 
-def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
+def external_files(path: Path) -> list[str]:
+    """List the files that hold weights of the ONNX model in a file, relative to its folder.
+
+    Raises:
+        GraphError: The file is no whole ONNX model, or one of these files is not beside it.
+    """
+    read_graph(path)
+    return list(_external_bytes(onnx.load(str(path), load_external_data=False)))
+
+
+def _external_bytes(model: onnx.ModelProto) -> dict[str, int]:
+    """Return how many bytes of weights each other file holds at least."""
     needed: dict[str, int] = {}
     for tensor in _weights(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -185,7 +196,11 @@ def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
             end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
             location = entry.get("location", "")
             needed[location] = max(needed.get(location, 0), end)
-    for location, end in needed.items():
+    return needed
+
+
+def _external_problems(model: onnx.ModelProto, folder: Path) -> Iterator[str]:
+    for location, end in _external_bytes(model).items():
         file = folder / location
         # The name alone counts: the file may be a link within the bundle, which is registered as a file.
         if location.startswith("/") or ".." in location.split("/"):

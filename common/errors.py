@@ -12,6 +12,7 @@ class UserError(Exception):
         ├── SettingsError          settings/    mistakes in a stack's file, all at once
         ├── UnknownStackError      settings/    a stack without a file
         ├── GoldenError            settings/    the entry script's golden request is malformed
+        ├── NewStackError          operate/     no stack can be written for a model
         ├── LayoutError            bundle/      Triton would refuse a model's folder
         ├── RegistryError          bundle/      a model cannot be registered, read or downloaded
         ├── SpecError              environment/ an unknown curated environment, a pip package that contradicts it

@@ -15,8 +15,10 @@ from common.redaction import redacted
 from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings import Settings, read_stack_file
+from settings.schema import Target
 from targets.contract import Stack, verbs_of
 
+_NEW = "write a stack's file, a bundle, golden inferences and an entry script for a model"
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -43,6 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
+    command = verbs.add_parser("new", help=_NEW, description=_NEW)
+    command.add_argument("--name", default="", help="the new stack's name")
+    command.add_argument("--model", default="", help="a bundle, a model's folder or a model's file")
+    command.add_argument("--target", default="", help="process (the default), docker or node-pool")
+    command.add_argument("--script", default="", help="1, or the name of the model that an entry script asks")
     args = parser.parse_args(arguments)
     # A table's width is its reader's; where nobody reads along it is wide enough for a command to stay on its line.
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
@@ -53,11 +60,21 @@ def main(arguments: list[str] | None = None) -> int:
         if args.after_up and not given:
             return 1
     try:
+        if args.verb == "new":
+            return _new(args, console)
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
         return _run(args, console, settings, given)
     except UserError as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
         return 1
+
+
+def _new(args: argparse.Namespace, console: Console) -> int:
+    from operate.new.asked import Asked
+    from operate.new.writing import new
+
+    target = args.target or Target.PROCESS.value
+    return new(Asked(project=PROJECT, name=args.name, model=args.model, target=target, script=args.script), console)
 
 
 def _run(args: argparse.Namespace, console: Console, settings: Settings, given: str) -> int:

@@ -6,11 +6,12 @@ from pathlib import Path
 from environment.venv import one_build_at_a_time
 
 
-def keep_alone(path: Path) -> None:
-    """Remove the environments that lie beside this one: earlier runs left them."""
-    with one_build_at_a_time(path.parent, lambda line: None):
-        for other in path.parent.iterdir():
-            if other != path and (other / "pyvenv.cfg").is_file():
+def keep_alone(*paths: Path) -> None:
+    """Remove the environments that lie beside these, all of one folder: earlier runs left them."""
+    folder = paths[0].parent
+    with one_build_at_a_time(folder, lambda line: None):
+        for other in folder.iterdir():
+            if other not in paths and (other / "pyvenv.cfg").is_file():
                 hidden = other.with_name(f".{other.name}.partial")  # half removed, it must not look built
                 other.rename(hidden)
                 shutil.rmtree(hidden)

@@ -140,6 +140,12 @@ class Project:
         """Run one of our own verbs, as the Makefile does."""
         return self._run([sys.executable, "-m", "operate", *arguments, "--stack", self.stack], given)
 
+    def new(self, stack: str, model: Path, **asked: str) -> Result:
+        """Write a new stack for a model, as the Makefile does, and make it the one that the other verbs are for."""
+        self.stack = stack
+        arguments = [f"--{name}={value}" for name, value in {"name": stack, "model": model, **asked}.items()]
+        return self._run([sys.executable, "-m", "operate", "new", *arguments])
+
     def _run(self, command: list[str], given: str = "") -> Result:
         done = subprocess.run(
             command,

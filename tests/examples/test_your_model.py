@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def test_the_pickle_answers_its_golden_request_in_the_entry_script(written: Proj
         written.stack = "mine"
     assert result.code == 0, result.text
     assert "score_iris.py is ready; its golden request right" in result.text
+
+
+def test_one_command_writes_what_the_page_shows(written: Project) -> None:
+    shutil.copy(written.root / "my_models/triton/iris/1/model.onnx", written.root / "iris.onnx")
+    (shown,) = PAGE.blocks("console")
+    command, _, told = shown.partition("\n")
+    asked = dict(word.split("=") for word in shlex.split(command) if "=" in word)
+    result = written.new(asked["NAME"], Path(asked["MODEL"]), script=asked["SCRIPT"])
+    written.stack = "mine"
+    assert result.code == 0, result.text
+
+    def words(text: str) -> list[str]:
+        return re.sub(r"port \d+|─+", "", text).split()
+
+    assert words(result.text) == words(told)
 
 
 def test_the_example_of_a_golden_inference_is_one_with_the_defaults_that_the_page_states(tmp_path: Path) -> None:

@@ -121,3 +121,16 @@ def test_packages_of_a_python_that_is_gone_are_installed_anew(clone: Path) -> No
         assert asked.stdout.strip() == ("sound" if (clone / ".venv" / "bin" / "python").exists() else "unsound")
         (clone / ".venv" / "bin" / "python").unlink()
         (clone / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3.99")
+
+
+def test_a_new_stack_is_written_for_a_model_whose_path_means_something_to_a_shell(clone: Path) -> None:
+    model = clone / "it's $HOME.onnx"
+    shutil.copy(SOURCE / "model_repository" / "triton" / "wine" / "1" / "model.onnx", model)
+    # Target docker: Triton itself cannot work in such a folder.
+    made = make(clone, "new", "NAME=mine", f"MODEL={model.name.replace('$', '$$')}", "TARGET=docker", TARGET="process")
+    assert made.returncode == 0, made.stderr
+    assert "target: docker" in (clone / "stacks" / "Pulumi.mine.yaml").read_text()
+    assert (clone / "models" / "mine" / "triton" / "it_s_HOME" / "golden.json").is_file()
+    # A NAME of the shell, which some systems set, is nobody's wish.
+    unnamed = make(clone, "new", f"MODEL={clone}", NAME="machine")
+    assert "NAME is missing; expected a name for the stack; say: make new NAME=mine MODEL=path" in unnamed.stderr
