@@ -117,6 +117,7 @@ def _type(annotation: Any) -> str:
 
 
 def unit_of(path: str) -> str:
+    """Tell the unit of a setting; "" where it has none."""
     ends = sorted((end for end in UNITS if path.endswith(end)), key=len)
     return UNITS[ends[-1]] if ends else ""
 

@@ -27,6 +27,7 @@ from operate.new.values import stack_values
 from settings import Settings, load
 from settings.model_runtime import layout_of
 from settings.schema import Target
+from settings.stack_file import file_of
 
 __all__ = ["Draft", "draft"]
 
@@ -162,7 +163,7 @@ def _settings(asked: Asked, found: Found, made: Draft, *, gpu: bool, packages: S
     """Put the settings together, and check their form."""
     folder = found.in_place or made.files[asked.places.bundle]
     made.values = stack_values(asked, found, folder, gpu=gpu, packages=packages)
-    return load(made.values, stack=asked.name, project=asked.project, form_alone=True)
+    return load(made.values, subject=file_of(asked.name), project=asked.project, form_alone=True)
 
 
 def _write_golden(asked: Asked, found: Found, model: Model, golden: Golden, scratch: Path, made: Draft) -> None:

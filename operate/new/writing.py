@@ -24,6 +24,7 @@ from operate.new.stack_text import stack_text
 from settings import load
 from settings.errors import SettingsError
 from settings.schema import Target
+from settings.stack_file import file_of
 
 __all__ = ["new"]
 
@@ -95,7 +96,7 @@ def _require_good_settings(asked: Asked, made: Draft) -> None:
         drafted["sourceDirectory"] = str(made.files[places.scripts])
         replaced[drafted["sourceDirectory"]] = made.values["sourceDirectory"]
     try:
-        load(drafted, stack=asked.name, project=asked.project)
+        load(drafted, subject=file_of(asked.name), project=asked.project)
     except SettingsError as error:
         lines = "\n".join(f"  {mistake}" for mistake in error.mistakes)
         for here, there in replaced.items():

@@ -80,7 +80,7 @@ def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(de
 def test_one_registry_holds_all_models_of_a_service(declare):
     def declared():
         models = [ModelBundle("one", path="models"), ModelBundle("two", path="models", registry="elsewhere")]
-        with pytest.raises(SettingsError, match=r"expected one registry for all models of a service, found .*elsewhere"):
+        with pytest.raises(SettingsError, match=r"one registry for all models of a service, found .*elsewhere"):
             service(models=models)
 
     declare(declared)
