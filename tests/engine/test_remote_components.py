@@ -8,10 +8,13 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import yaml
 
 from engine.errors import EngineError
+from engine.providers.proto import resource_pb2, resource_pb2_grpc
+from engine.run.monitor import Monitor, Server
 from engine.state.project import Project
 from engine.state.values import OUTPUT, SIGNATURE
 from tests.engine.conftest import TOKEN, Stack
@@ -23,6 +26,7 @@ PULUMI = shutil.which("pulumi")
 PAIR = "urn:pulumi:s::things::parts:index:Pair::pair"
 FIRST = "urn:pulumi:s::things::parts:index:Pair$parts:index:Part::pair-first"
 SECOND = "urn:pulumi:s::things::parts:index:Pair$parts:index:Part::pair-second"
+NAMES = ("secrets", "resourceReferences", "outputValues", "transforms", "parameterization")
 OWN = "urn:pulumi:s::things::parts:index:Part::own"
 
 
@@ -89,6 +93,17 @@ def test_it_is_unchanged_updated_and_destroyed_as_any_component(stack: Stack) ->
     stack.engine("destroy", "--yes", "--skip-preview")
     assert stack.calls() == ["start", "delete after", "delete pair-second", "delete pair-first"]
     assert resources(stack) == {}
+
+
+def test_a_renamed_component_keeps_what_it_is_made_of(stack: Stack) -> None:
+    stack.declare(pair={"size": 1})
+    stack.up()
+    stack.calls()
+    stack.declare(pair={"size": 1, "name": "other", "aliases": ["pair"]})
+    stack.up()
+    assert not [call for call in stack.calls() if call.startswith(("create", "delete"))]
+    assert "urn:pulumi:s::things::parts:index:Pair$parts:index:Part::other-first" in resources(stack)
+    assert FIRST not in resources(stack)
 
 
 def test_a_preview_makes_nothing_and_shows_what_is_not_known_yet(stack: Stack) -> None:
@@ -261,6 +276,17 @@ def test_functions_are_refused_by_their_name(stack: Stack) -> None:
     assert (
         result.out.count("calls the function 'parts:index:measure', which the embedded engine does not support.") == 1
     )
+
+
+def test_an_older_sdk_learns_by_name_what_the_engine_can_do() -> None:
+    nobody: Any = None
+    monitor = Monitor(nobody, nobody, nobody, nobody, nobody, on_done=nobody, on_failed=nobody)
+    server = Server(monitor)
+    with grpc.insecure_channel(server.address) as channel:
+        ask = resource_pb2_grpc.ResourceMonitorStub(channel).SupportsFeature
+        can = {name for name in NAMES if ask(resource_pb2.SupportsFeatureRequest(id=name)).hasSupport}
+    server.stop()
+    assert can == {"secrets", "resourceReferences", "outputValues"}
 
 
 @pytest.mark.parametrize("entry", ["./parts", {"source": "./parts"}, {"source": "../things/parts", "version": "1.2.3"}])

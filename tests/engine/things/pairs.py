@@ -54,10 +54,15 @@ def declare(entry: dict[str, Any], config: pulumi.Config) -> None:
             provider = pulumi.ProviderResource("parts", "explicit", {"region": own.id})
     if entry.get("secret"):
         props["token"] = config.require_secret("token")
-    opts = pulumi.ResourceOptions(provider=provider, version=entry.get("version"), protect=entry.get("protect"))
+    opts = pulumi.ResourceOptions(
+        provider=provider,
+        version=entry.get("version"),
+        protect=entry.get("protect"),
+        aliases=[pulumi.Alias(name=name) for name in entry.get("aliases", [])],
+    )
     if entry.get("die"):
         threading.Thread(target=_die_meanwhile, daemon=True).start()
-    pair = Pair("pair", props, opts)
+    pair = Pair(entry.get("name", "pair"), props, opts)
     Part("after", {"size": pair.label})
     pulumi.export("label", pair.label)
     pulumi.export("pair token", pair.token)
