@@ -4,8 +4,9 @@ It takes the CLI's verbs and flags, speaks Pulumi's gRPC interfaces and writes P
 can go on where the other stopped. It does what this project needs and nothing more. Each folder uses those below it:
 
     cli/        the command line: `arguments`, the verbs, what they show (`display`, `json_preview`, `masking`)
-    run/        one update, refresh or destroy (`operation`): the program and its gRPC service (`program`, `monitor`),
-                and what becomes of resources (`registration`, `deletion`, `reading`, `recognition`); these share
+    run/        one update, refresh or destroy (`operation`): the program and its gRPC service (`program`, `monitor`,
+                `request`), what becomes of resources (`registration`, `deletion`, `reading`, `recognition`), providers
+                that nobody declares (`default_providers`), components that plugins make (`construction`); these share
                 `goals` and `work`. A preview and its update share processes (`host`, `launcher`, `relay`)
     providers/  who does it: processes of plugins, of the project's own providers and of dynamic ones (`registry`,
                 `provider`, `plugins`, `plugin_folder`), stack references (`builtin`), `children` that never outlive

@@ -10,7 +10,7 @@ import grpc
 
 from common.bugs import BUGS
 from engine.errors import EngineError
-from engine.providers.proto import status_pb2
+from engine.providers.proto import errors_pb2, status_pb2
 from engine.state.values import Properties
 
 
@@ -52,6 +52,16 @@ def raise_failures(failures: Any) -> None:
         )
 
 
+def wrong_inputs(error: grpc.RpcError) -> CheckError | None:
+    """Return what a plugin found wrong with a component's inputs, a line for each, if that is what its error says."""
+    for detail in error_details(error):
+        wrong = errors_pb2.InputPropertiesError()
+        if detail.Unpack(wrong):
+            lines = [f"{item.property_path}: {item.reason}" for item in wrong.errors]
+            return CheckError("\n".join([*filter(None, [error.details()]), *lines]))
+    return None
+
+
 def error_details(error: grpc.RpcError) -> list[Any]:
     """Return the messages that a gRPC error carries besides its text."""
     metadata: Any = error.trailing_metadata() or ()
@@ -62,14 +72,19 @@ def error_details(error: grpc.RpcError) -> list[Any]:
 
 
 _TRACEBACK = re.compile(r"^Traceback \(most recent call last\):\n", re.MULTILINE)
+_SERVICER = re.compile(r"(?:Unexpected <class '[\w.]+'>: )?(?P<message>.*?):\n(?P<frames>  File \".*)", re.DOTALL)
+_RAISE = re.compile(r"    raise (?P<name>[\w.]+)")
 _EXCEPTION = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$", re.DOTALL)
 
 
 def exception_message(details: str) -> str:
-    """Return what a dynamic provider's exception says, out of the traceback that the SDK sends.
+    """Return what a provider's exception says, out of the traceback that the SDK sends.
 
     The whole text for an exception that is a mistake in the provider's code, such as KeyError.
     """
+    if match := _SERVICER.fullmatch(details.rstrip()):  # the SDK's own servicer: a message, and frames under it
+        raised = _RAISE.fullmatch(match["frames"].rsplit("\n", 1)[-1].partition("(")[0])
+        return match["message"] if raised and not _is_bug(raised["name"]) else f"{match['message']}:\n{match['frames']}"
     # The last one: of a chain it is the exception that was raised. One within a message is indented.
     found = list(_TRACEBACK.finditer(details))
     if not found:
@@ -79,5 +94,9 @@ def exception_message(details: str) -> str:
     match = _EXCEPTION.match("\n".join(lines[start:]).strip()) if start is not None else None
     if match is None or not match["message"]:
         return details.strip()
-    kind = getattr(builtins, match["name"], None)
-    return details.strip() if isinstance(kind, type) and issubclass(kind, BUGS) else match["message"]
+    return details.strip() if _is_bug(match["name"]) else match["message"]
+
+
+def _is_bug(name: str) -> bool:
+    kind = getattr(builtins, name, None)
+    return isinstance(kind, type) and issubclass(kind, BUGS)

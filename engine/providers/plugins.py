@@ -73,7 +73,7 @@ class Plugins:
             EngineError: As `start`.
         """
         with self._lock:
-            idle = self._idle.get((package, version), [])
+            idle = self._idle.get((package, "" if package in self._own else version), [])
             for provider in idle:
                 if provider.urn in ("", urn):
                     idle.remove(provider)
@@ -98,6 +98,7 @@ class Plugins:
         if package in self._own:
             root = self._own[package]
             command = [*plugin_folder.command(package, root), self._engine_address]
+            version = ""  # the folder has one
         elif package == DYNAMIC_PACKAGE:
             command = [sys.executable, "-u", "-m", "pulumi.dynamic", self._engine_address]
         else:

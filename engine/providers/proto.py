@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pulumi.runtime.proto import (
+        alias_pb2,
         engine_pb2,
         engine_pb2_grpc,
+        errors_pb2,
         provider_pb2,
         provider_pb2_grpc,
         resource_pb2,
@@ -30,6 +32,8 @@ else:
     _stubs.__path__ = [f"{location}/runtime/proto" for location in _sdk.submodule_search_locations]
     sys.modules[_PACKAGE] = _stubs
 
+    alias_pb2 = importlib.import_module(f"{_PACKAGE}.alias_pb2")
+    errors_pb2 = importlib.import_module(f"{_PACKAGE}.errors_pb2")
     provider_pb2 = importlib.import_module(f"{_PACKAGE}.provider_pb2")
     provider_pb2_grpc = importlib.import_module(f"{_PACKAGE}.provider_pb2_grpc")
     resource_pb2 = importlib.import_module(f"{_PACKAGE}.resource_pb2")
@@ -40,8 +44,10 @@ else:
 
 __all__ = [
     "CHANNEL_OPTIONS",
+    "alias_pb2",
     "engine_pb2",
     "engine_pb2_grpc",
+    "errors_pb2",
     "provider_pb2",
     "provider_pb2_grpc",
     "resource_pb2",

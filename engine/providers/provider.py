@@ -15,17 +15,24 @@ from google.protobuf import empty_pb2
 
 from engine.errors import EngineError
 from engine.providers.children import Child
-from engine.providers.failures import PartialFailure, ProviderError, error_details, exception_message, raise_failures
+from engine.providers.differences import told_diff
+from engine.providers.failures import (
+    PartialFailure,
+    ProviderError,
+    error_details,
+    exception_message,
+    raise_failures,
+    wrong_inputs,
+)
 from engine.providers.proto import CHANNEL_OPTIONS, provider_pb2, provider_pb2_grpc
 from engine.state.checkpoint import DYNAMIC_PACKAGE, Resource, urn_name, urn_type
-from engine.state.diff import NO_DIFF, Diff, compare, keep_old
+from engine.state.diff import Diff, compare, keep_old
 from engine.state.values import Properties, Unknown, from_struct, has, mark_secrets, plain, to_struct
 
 DEADLINE = 3600.0
 """Seconds that a call may take, unless the resource's customTimeouts say otherwise."""
 
 _START_DEADLINE = 60.0
-_KINDS = ("add", "add-replace", "delete", "delete-replace", "update", "update-replace")
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class Provider:
         self._engine_address = engine_address
         self._accepts_secrets = False
         self._accepts_references = False
+        self._accepts_outputs = False
         self._previews = False
         self._handshaken = False
         self._config_known = True
@@ -110,6 +118,8 @@ class Provider:
                 inputs = self._results(failure.inputs, sources) if failure.HasField("inputs") else None
                 outputs = self._results(failure.properties, sources)
                 return PartialFailure(list(failure.reasons), failure.id, outputs, inputs)
+        if wrong := wrong_inputs(error):
+            return wrong
         if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
             return ProviderError(
                 f"The provider '{self.package}' ended unexpectedly during {method}.", unknown_outcome=True
@@ -175,6 +185,7 @@ class Provider:
         if not self._handshaken:
             self._accepts_secrets = response.acceptSecrets
             self._accepts_references = response.acceptResources
+            self._accepts_outputs = response.acceptOutputs
             self._previews = response.supportsPreview
 
     @property
@@ -201,6 +212,7 @@ class Provider:
         self._handshaken = True
         self._accepts_secrets = response.accept_secrets
         self._accepts_references = response.accept_resources
+        self._accepts_outputs = response.accept_outputs
         self._previews = True
 
     def check_config(self, urn: str, old: Properties, new: Properties) -> Properties:
@@ -236,7 +248,7 @@ class Provider:
             if error.code() != grpc.StatusCode.UNIMPLEMENTED:
                 raise self._explain("DiffConfig", error, {}) from None
             response = provider_pb2.DiffResponse()
-        return _diff(response, compare(old.outputs, _own(new)))
+        return told_diff(response, compare(old.outputs, _own(new)))
 
     def check(self, urn: str, old: Properties, new: Properties) -> Properties:
         """Return the inputs as the provider wants them, its defaults filled in."""
@@ -269,7 +281,7 @@ class Provider:
             ignoreChanges=ignore_changes,
         )
         response = self._call("Diff", request)
-        return _diff(response, compare(old.inputs, keep_old(old.inputs, new, list(ignore_changes))))
+        return told_diff(response, compare(old.inputs, keep_old(old.inputs, new, list(ignore_changes))))
 
     def create(self, urn: str, inputs: Properties, *, preview: bool, deadline: float = 0) -> tuple[str, Properties]:
         """Create the object.
@@ -357,22 +369,23 @@ class Provider:
         )
         self._call("Delete", request, deadline)
 
+    def construct(self, request: provider_pb2.ConstructRequest) -> provider_pb2.ConstructResponse | None:
+        """Make a component, whose resources the plugin registers: these have deadlines, and this call has none.
 
-def _diff(response: provider_pb2.DiffResponse, of_inputs: Diff) -> Diff:
-    """Return the provider's answer, or the difference of inputs where the provider does not know."""
-    if response.changes == provider_pb2.DiffResponse.DIFF_NONE:
-        return NO_DIFF
-    known = response.changes == provider_pb2.DiffResponse.DIFF_SOME
-    return Diff(
-        changed=known or of_inputs.changed,
-        replace_keys=tuple(response.replaces),
-        delete_before_replace=response.deleteBeforeReplace,
-        changed_keys=tuple(response.diffs) if known else of_inputs.changed_keys,
-        detailed={path: _KINDS[item.kind] for path, item in response.detailedDiff.items()}
-        if known
-        else of_inputs.detailed,
-        of_inputs=not known or all(item.inputDiff for item in response.detailedDiff.values()),
-    )
+        Returns:
+            The component, None where the provider's configuration is not known yet.
+        """
+        if not self._known:
+            return None
+        if not self._accepts_secrets:
+            raise ProviderError(f"The provider '{self.package}' takes no secrets; a plugin that makes components must.")
+        if not self._accepts_outputs:
+            request.inputs.CopyFrom(self._wire(from_struct(request.inputs)))
+        try:
+            made: provider_pb2.ConstructResponse = self._stub.result().Construct(request)
+        except grpc.RpcError as error:
+            raise self._explain("Construct", error, {}) from None
+        return made
 
 
 def _text(value: Any) -> str:

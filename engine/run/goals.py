@@ -46,6 +46,13 @@ class Goal:
     deleted_with: str = ""
 
 
+class Registers(Protocol):
+    """Who carries out registrations."""
+
+    def register(self, goal: Goal) -> Resource:
+        """Make the resource what the program wants it to be."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One step of an operation, in Pulumi's terms: `op` is `create`, `update`, `replace`, `delete-replaced`, ..."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 
@@ -14,26 +13,32 @@ from google.protobuf import empty_pb2
 
 from engine.errors import CLI_HINT, EngineError
 from engine.providers.proto import CHANNEL_OPTIONS, engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
-from engine.run.goals import Alias, Goal
+from engine.run.construction import Constructions
+from engine.run.default_providers import DefaultProviders
+from engine.run.goals import Goal, Registers
 from engine.run.reading import Readings
-from engine.state.checkpoint import DYNAMIC_PACKAGE, PROVIDER_PREFIX, Resource
+from engine.run.request import goal_of, inputs_of, refuse_lacking
+from engine.state.checkpoint import PROVIDER_PREFIX
 from engine.state.stack_file import Configuration
-from engine.state.values import UNKNOWN_TEXT, Properties, Secret, from_struct, to_struct
+from engine.state.values import UNKNOWN_TEXT, Properties, from_struct, to_struct
 
-FEATURES = (
-    resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
-    resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
-)
+FEATURES = {
+    "secrets": resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
+    "resourceReferences": resource_pb2.RESOURCE_MONITOR_FEATURE_RESOURCE_REFERENCES,
+    "outputValues": resource_pb2.RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES,
+    "aliasSpecs": resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+    "deletedWith": resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,
+}
+"""What the engine can do, by the names that older SDKs ask for."""
+
+_GET_RESOURCE = "pulumi:pulumi:getResource"
+"""The function by which an SDK makes a resource of a reference to one."""
+
+_GRACE = 1.0
+"""Seconds for the calls under way when a service stops."""
 
 _THREADS = 128
 """Registrations that may wait at once: for a provider, for the end, or for another registration's provider."""
-
-_LACKING = {"replacement_trigger": "replacement_trigger", "envVarMappings": "env_var_mappings"}
-"""The options of a registration that this engine does not heed, by field; others the SDK itself refuses to send."""
-
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class Log(Protocol):
@@ -46,24 +51,21 @@ class Log(Protocol):
         """Take a message that passes."""
 
 
-class Registers(Protocol):
-    """Who carries out registrations."""
-
-    def register(self, goal: Goal) -> Resource:
-        """Make the resource what the program wants it to be."""
-
-
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
-    """Takes a program's registrations to those who carry them out.
+    """Takes the registrations of a program, and of plugins that make components, to those who carry them out.
 
     After a registration has failed, `failed` is called, and that call and every later one wait for `close`: a program
     that heard of the failure would only print a traceback of its own.
     """
 
+    address = ""
+    """Where the service is, once it is served."""
+
     def __init__(
         self,
         registrations: Registers,
         readings: Readings,
+        constructions: Constructions,
         set_outputs: Callable[[str, Properties], None],
         info: resource_pb2.DeploymentInfo,
         *,
@@ -72,120 +74,95 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     ) -> None:
         self._registrations = registrations
         self._readings = readings
+        self._constructions = constructions
         self._set_outputs = set_outputs
         self._info = info
         self._on_done = on_done
         self._on_failed = on_failed
+        self._default_providers = DefaultProviders(registrations, info)
         self._closed = threading.Event()
         self._lock = threading.Condition()
         self._working = 0
-        self._default_providers: dict[tuple[str, str], Future[str]] = {}
+        self._over = False
 
     def close(self) -> None:
         """Answer the calls that wait."""
         self._closed.set()
 
-    def wait_until_idle(self) -> None:
-        """Wait for the registrations under way."""
+    def finish(self) -> None:
+        """Wait for the registrations under way, and begin no other: a plugin may go on after the program's end."""
         with self._lock:
+            self._over = True
             self._lock.wait_for(lambda: self._working == 0)
 
     @contextmanager
     def _call(self, context: grpc.ServicerContext) -> Iterator[None]:
         with self._lock:
-            self._working += 1
+            over = self._over
+            self._working += not over
+        if over:
+            self._closed.wait()
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The operation is over.")
         failure: EngineError | None = None
         try:
             yield
         except EngineError as error:
             failure = error
         finally:
-            with self._lock:
-                self._working -= 1
-                self._lock.notify_all()
+            self._count(-1)
         if failure is not None:
             self._on_failed(failure)
             self._closed.wait()
             context.abort(grpc.StatusCode.UNAVAILABLE, str(failure))
 
+    def _count(self, difference: int) -> None:
+        with self._lock:
+            self._working += difference
+            self._lock.notify_all()
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Leave the call out of those under way while a plugin makes a component: what it registers counts itself."""
+        self._count(-1)
+        try:
+            yield
+        finally:
+            self._count(1)
+
     def GetDeploymentInfo(self, request: Any, context: grpc.ServicerContext) -> resource_pb2.DeploymentInfo:
         """Answer with the stack, its configuration and what the engine can do."""
         return self._info
 
+    def SupportsFeature(
+        self, request: resource_pb2.SupportsFeatureRequest, context: grpc.ServicerContext
+    ) -> resource_pb2.SupportsFeatureResponse:
+        """Tell whether the engine can do what an older SDK asks for."""
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id in FEATURES)
+
     def RegisterResource(
         self, request: resource_pb2.RegisterResourceRequest, context: grpc.ServicerContext
     ) -> resource_pb2.RegisterResourceResponse:
-        """Make a resource what the program wants it to be."""
+        """Make a resource what the program wants it to be, or have a plugin make a component."""
         response = resource_pb2.RegisterResourceResponse()
         with self._call(context):
-            resource = self._registrations.register(self._goal(request))
+            refuse_lacking(request)
+            package, provider = request.type.split(":")[0], request.provider
+            if request.remote:
+                provider = provider or request.providers.get(package) or self._default_provider(request)
+                return self._constructions.construct(request, provider, self.address, self._aside)
+            if request.custom and not provider and not request.type.startswith(PROVIDER_PREFIX):
+                provider = self._default_provider(request)
+            resource = self._registrations.register(goal_of(request, provider))
             response.urn, response.id = resource.urn, resource.id
-            response.object.CopyFrom(to_struct(resource.outputs))
+            if request.custom:  # a component's outputs may refer to resources that are not registered yet
+                response.object.CopyFrom(to_struct(resource.outputs))
             response.unknown = resource.id == UNKNOWN_TEXT and not self._info.dryRun
         return response
 
-    def _goal(self, request: resource_pb2.RegisterResourceRequest) -> Goal:
-        if request.remote:
-            raise EngineError(
-                f"'{request.name}' ({request.type}) is a component that a plugin makes, which the embedded engine does "
-                f"not support. {CLI_HINT}"
-            )
-        if option := next((_LACKING[field.name] for field, _ in request.ListFields() if field.name in _LACKING), None):
-            raise EngineError(
-                f"'{request.name}' has the option {option}, which the embedded engine does not have. {CLI_HINT}"
-            )
-        if request.importId:
-            raise EngineError(f"'{request.name}' is to be imported, which the embedded engine does not do. {CLI_HINT}")
-        inputs = _inputs(request.name, request.object)
-        provider = request.provider
-        if request.custom and not provider and not request.type.startswith(PROVIDER_PREFIX):
-            provider = self._default_provider(request.type.split(":")[0], request.version)
-        if request.type.startswith(PROVIDER_PREFIX) and request.version:
-            inputs |= _version(request.version)
-        return Goal(
-            type=request.type,
-            name=request.name,
-            custom=request.custom,
-            inputs=inputs,
-            parent=request.parent,
-            provider=provider,
-            protect=request.protect,
-            dependencies=tuple(sorted(request.dependencies)),
-            property_dependencies={key: sorted(deps.urns) for key, deps in request.propertyDependencies.items()},
-            delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
-            ignore_changes=tuple(request.ignoreChanges),
-            replace_on_changes=tuple(request.replaceOnChanges),
-            additional_secret_outputs=tuple(request.additionalSecretOutputs),
-            aliases=tuple(_alias(alias) for alias in request.aliases),
-            custom_timeouts=_timeouts(request.customTimeouts),
-            retain_on_delete=request.retainOnDelete,
-            deleted_with=request.deletedWith,
-        )
-
-    def _default_provider(self, package: str, version: str) -> str:
-        """Return the reference of the package's default provider; register it on first need."""
-        with self._lock:
-            known = self._default_providers.get((package, version))
-            future = known or Future()
-            self._default_providers[package, version] = future
-        if known is None:
-            try:
-                future.set_result(_reference(self._registrations.register(self._default_goal(package, version))))
-            except EngineError as error:
-                future.set_exception(error)
-        return future.result()
-
-    def _default_goal(self, package: str, version: str) -> Goal:
-        inputs: Properties = {}
-        for key, text in self._info.config.items():
-            namespace, _, name = key.partition(":")
-            if package == DYNAMIC_PACKAGE or namespace == package:
-                value = Secret(text) if key in self._info.configSecretKeys else text
-                inputs[key if package == DYNAMIC_PACKAGE else name] = value
-        if version:
-            inputs |= _version(version)
-        name = "_".join(["default", *re.split(r"[.+-]", version.removeprefix("v"))]) if version else "default"
-        return Goal(f"{PROVIDER_PREFIX}{package}", name, custom=True, inputs=inputs)
+    def _default_provider(
+        self, request: resource_pb2.RegisterResourceRequest | resource_pb2.ReadResourceRequest
+    ) -> str:
+        return self._default_providers.reference(request.type.split(":")[0], request.version)
 
     def ReadResource(
         self, request: resource_pb2.ReadResourceRequest, context: grpc.ServicerContext
@@ -193,14 +170,13 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """Read an object that is not the stack's own."""
         response = resource_pb2.ReadResourceResponse()
         with self._call(context):
-            package = request.type.split(":")[0]
             goal = Goal(
                 type=request.type,
                 name=request.name,
                 custom=True,
-                inputs=_inputs(request.name, request.properties),
+                inputs=inputs_of(request.name, request.properties),
                 parent=request.parent,
-                provider=request.provider or self._default_provider(package, request.version),
+                provider=request.provider or self._default_provider(request),
                 dependencies=tuple(sorted(request.dependencies)),
                 additional_secret_outputs=tuple(request.additionalSecretOutputs),
             )
@@ -223,9 +199,19 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._closed.wait()
         return empty_pb2.Empty()
 
-    def Invoke(self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext) -> NoReturn:
-        """Refuse: the engine calls no functions."""
-        self._unsupported(context, f"calls the function '{request.tok}'")
+    def Invoke(
+        self, request: resource_pb2.ResourceInvokeRequest, context: grpc.ServicerContext
+    ) -> resource_pb2.ResourceInvokeResponse:
+        """Answer with a resource of this run, where an SDK makes it of a reference; the engine calls no functions."""
+        if request.tok != _GET_RESOURCE:
+            self._unsupported(context, f"calls the function '{request.tok}'")
+        response = resource_pb2.ResourceInvokeResponse()
+        with self._call(context):
+            self._default_providers.reference("pulumi", request.version)  # the CLI has it in the state
+            found = self._readings.registered(from_struct(request.args)["urn"])
+            state = to_struct({"urn": found.urn, "id": found.id, "provider": found.provider, "state": found.outputs})
+            getattr(response, "return").CopyFrom(state)
+        return response
 
     def Call(self, request: resource_pb2.ResourceCallRequest, context: grpc.ServicerContext) -> NoReturn:
         """Refuse: the engine calls no methods."""
@@ -237,54 +223,10 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     def _unsupported(self, context: grpc.ServicerContext, what: str) -> NoReturn:
         with self._call(context):
-            raise EngineError(f"The program {what}, which the embedded engine does not support. {CLI_HINT}")
+            raise EngineError(
+                f"The program, or a component's plugin, {what}, which the embedded engine does not support. {CLI_HINT}"
+            )
         raise AssertionError
-
-
-def _inputs(name: str, struct: Any) -> Properties:
-    """Return the properties of the resource `name`.
-
-    Raises:
-        EngineError: A file of it cannot be read.
-    """
-    try:
-        return from_struct(struct)
-    except OSError as error:
-        raise EngineError(
-            f"'{name}' has the file '{error.filename}', which cannot be read: {error.strerror}."
-        ) from None
-
-
-def _version(version: str) -> Properties:
-    """Return the inputs that tell a provider's version, as the CLI writes them."""
-    return {"__internal": {}, "version": version}
-
-
-def _reference(provider: Resource) -> str:
-    return f"{provider.urn}::{provider.id}"
-
-
-def _alias(alias: Any) -> Alias:
-    if alias.urn:
-        return Alias(urn=alias.urn)
-    spec = alias.spec
-    if spec.stack or spec.project:
-        raise EngineError(f"An alias names another stack or project, which the embedded engine does not do. {CLI_HINT}")
-    return Alias(name=spec.name, type=spec.type, parent="" if spec.noParent else spec.parentUrn or None)
-
-
-def _timeouts(timeouts: Any) -> dict[str, float]:
-    """Seconds by operation, from durations such as `1h30m`."""
-    texts = {name: getattr(timeouts, name) for name in ("create", "update", "delete", "read")}
-    return {name: _seconds(text) for name, text in texts.items() if text}
-
-
-def _seconds(text: str) -> float:
-    parts = re.findall(r"([0-9.]+)(ms|h|m|s)", text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise EngineError(f"customTimeouts: '{text}' is not a duration. Expected for example '90s' or '1h30m'.")
-    seconds: float = sum(float(number) * _SECONDS[unit] for number, unit in parts)
-    return int(seconds) if seconds.is_integer() else seconds
 
 
 class LogService(engine_pb2_grpc.EngineServicer):
@@ -331,7 +273,7 @@ def deployment_info(
         configSecretKeys=sorted(configuration.secret_keys),
         dryRun=preview,
         parallel=parallel,
-        supportedFeatures=FEATURES,
+        supportedFeatures=FEATURES.values(),
     )
 
 
@@ -345,8 +287,10 @@ class Server:
         else:
             engine_pb2_grpc.add_EngineServicer_to_server(service, self._grpc)
         self.address = f"127.0.0.1:{self._grpc.add_insecure_port('127.0.0.1:0')}"
+        if isinstance(service, Monitor):
+            service.address = self.address
         self._grpc.start()
 
     def stop(self) -> None:
-        """Stop the service at once."""
-        self._grpc.stop(None).wait()
+        """Stop the service; calls under way have a moment to end, or gRPC would warn of it in the clients' outputs."""
+        self._grpc.stop(_GRACE).wait()

@@ -12,11 +12,12 @@ from typing import Any
 from engine.errors import Cancelled, EngineError, OperationFailed
 from engine.providers.builtin import Builtin
 from engine.providers.registry import Registry
+from engine.run.construction import Constructions
 from engine.run.deletion import Deletions
-from engine.run.goals import Reporter
+from engine.run.goals import Registers, Reporter
 from engine.run.host import Host
 from engine.run.launcher import Run
-from engine.run.monitor import Monitor, Registers, Server, deployment_info
+from engine.run.monitor import Monitor, Server, deployment_info
 from engine.run.reading import Readings
 from engine.run.recognition import Recognition
 from engine.run.registration import Registrations
@@ -165,7 +166,15 @@ class Operation:
         info = deployment_info(
             target.project.name, target.stack, target.configuration, preview=plan.preview, parallel=plan.parallel
         )
-        monitor = Monitor(registrations, self._readings, set_outputs, info, on_done=self._on_done, on_failed=self._fail)
+        monitor = Monitor(
+            registrations,
+            self._readings,
+            Constructions(self._work, registrations, info),
+            set_outputs,
+            info,
+            on_done=self._on_done,
+            on_failed=self._fail,
+        )
         server = Server(monitor)
         errors = self._host.log.errors
         program = self._host.launcher.run(self._options(server.address))
@@ -174,7 +183,7 @@ class Operation:
         waiter.start()
         self._wake.wait()
         try:
-            monitor.wait_until_idle()
+            monitor.finish()
             if self._failure is not None:
                 raise self._failure
             self._work.refuse_stopped()

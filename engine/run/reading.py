@@ -106,6 +106,18 @@ class Readings:
             work.news[urn] = new
         return new
 
+    def registered(self, urn: str) -> Resource:
+        """Return a resource that this operation has registered or read.
+
+        Raises:
+            EngineError: There is none of that URN.
+        """
+        with self._work.lock:
+            found = self._work.news.get(urn)
+        if found is None:
+            raise EngineError(f"unknown resource '{urn}': this run has not registered it")
+        return found
+
     def _read(self, old: Resource | None, new: Resource) -> Resource:
         work = self._work
         operations = work.operations(new)

@@ -22,8 +22,8 @@ class Project:
     """A folder with a `Pulumi.yaml`.
 
     `main` is the program, a folder with a `__main__.py` or a file; `stacks` the folder of the stacks' settings files;
-    `config` what the project declares for all of them; `provider_folders` those of the providers that it has of its
-    own, by package; `preload` the modules that `runtime.options.preload` has the engine import ahead of the program.
+    `config` what the project declares for all of them; `provider_folders` those of the providers that it names by their
+    path, by package; `preload` the modules that `runtime.options.preload` has the engine import ahead of the program.
     """
 
     root: Path
@@ -69,7 +69,10 @@ class Project:
             stacks=root / document.get("stackConfigDir", "."),
             backend_url=_backend_url(root, document, environment),
             config=ProjectConfig.read(path, document["name"], document.get("config")),
-            provider_folders=_provider_folders(path, document.get("plugins")),
+            provider_folders={
+                **_package_folders(path, document.get("packages")),
+                **_provider_folders(path, document.get("plugins")),
+            },
             preload=_preload(path, runtime.get("options") if isinstance(runtime, dict) else None),
         )
 
@@ -159,6 +162,23 @@ def _provider_folders(path: Path, plugins: Any) -> dict[str, Path]:
             )
         folders[name] = path.parent / folder
     return folders
+
+
+def _package_folders(path: Path, packages: Any) -> dict[str, Path]:
+    """Return the folders that `packages` of a project's file names, as `pulumi package add <path>` writes them.
+
+    Packages from elsewhere are left out: their plugins are installed, or missing.
+    """
+    if not isinstance(packages or {}, dict):
+        raise EngineError(f"'{path}': packages is {packages!r}. Expected folders by package, such as 'triton: ../..'.")
+    sources = {
+        name: entry.get("source") if isinstance(entry, dict) else entry for name, entry in (packages or {}).items()
+    }
+    return {
+        str(name): path.parent / source
+        for name, source in sources.items()
+        if isinstance(source, str) and source.startswith(("./", "..", "/"))
+    }
 
 
 def _preload(path: Path, options: Any) -> tuple[str, ...]:

@@ -217,7 +217,7 @@ def encode(value: Any, encrypt: Callable[[str], str]) -> Any:
     if isinstance(value, Unknown):
         return UNKNOWN_TEXT
     if isinstance(value, Reference):
-        return _reference_fields(value)
+        return {"packageVersion": value.version, **_reference_fields(value)}
     if isinstance(value, Asset):
         return _asset_fields(value)
     if isinstance(value, float) and not math.isfinite(value):  # for which JSON has no word

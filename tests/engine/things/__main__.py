@@ -59,6 +59,10 @@ for item_name, entry in {"item": config.get_object("item"), **config.get_object(
         item = pulumi.CustomResource("fake:index:Item", item_name, {**entry, "region": None}, item_options)
         if item_name == "item":
             pulumi.export("region", item.region)
+if pair := config.get_object("pair"):
+    import pairs
+
+    pairs.declare(pair, config)
 if config.get_bool("hook"):
     hook = pulumi.ResourceHook("hook", lambda _: None)
     Thing("hooked", {}, pulumi.ResourceOptions(hooks=pulumi.ResourceHookBinding(before_create=[hook])))
