@@ -59,7 +59,7 @@ async def construct(request: Any, engine: str) -> Any:
     await pulumi.runtime.settings._load_monitor_feature_support()  # type: ignore[no-untyped-call]
     pulumi.runtime.config.set_all_config(dict(request.config), list(request.configSecretKeys))
     given = await ProviderServicer._construct_inputs(request.inputs, request.inputDependencies)
-    arguments: dict[str, Any] = {to_snake(name): value for name, value in given.items()}
+    arguments: dict[str, Any] = {to_snake(name): _whole(value) for name, value in given.items()}
     for name in {"models", "environment"} & set(arguments):
         # References: which ones they are is known, whatever is not known of them yet.
         arguments[name] = await pulumi.Output.from_input(arguments[name]).future()
@@ -69,6 +69,17 @@ async def construct(request: Any, engine: str) -> Any:
     response = await _response(made)
     await wait_for_rpcs(await_all_outstanding_tasks=False)
     return response
+
+
+def _whole(value: Any) -> Any:
+    """Make integers of whole numbers: on the wire, every number is a double."""
+    if isinstance(value, pulumi.Output):
+        return value.apply(_whole)
+    if isinstance(value, dict):
+        return {name: _whole(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 async def _response(made: PlainComponent[Any]) -> provider_pb2.ConstructResponse:

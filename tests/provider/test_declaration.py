@@ -19,7 +19,6 @@ MODEL = {
     "registry": "/registry",
     "cache": "",
     "name": "m",
-    "target": "process",
     "source": "/models",
     "digest": "d",
     "framework": "Multi",

@@ -12,7 +12,6 @@ def inputs(tmp_path, bundle_folder):
         "registry": str(tmp_path / "registry"),
         "cache": str(tmp_path / "cache"),
         "name": "m",
-        "target": "process",
         "source": str(bundle_folder),
         "digest": content_digest(check_layout(bundle_folder, target="process")),
         "framework": "Multi",

@@ -193,7 +193,6 @@ def test_what_is_said_reaches_the_engine_with_the_resources_urn(server, service,
         "registry": str(tmp_path / "registry"),
         "cache": "",
         "name": "m",
-        "target": "process",
         "source": str(bundle_folder),
         "digest": "d",
         "framework": "Multi",
@@ -302,12 +301,13 @@ def test_it_takes_secrets_but_no_outputs_and_makes_nothing_at_preview(server):
 def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
     """Reviewed as a file, for it is what a program may declare. To renew it:
 
-    python -c "from provider.schema import schema; from provider.server import VERSION; print(schema(VERSION))" \
-        > tests/provider/schema.json
+    python -m tests.provider.schema
     """
     text = server.ask.GetSchema(provider_pb2.GetSchemaRequest()).schema
     schema = json.loads(text)
-    assert set(schema["resources"]) == {f"triton:index:{name}" for name in TYPES}
+    components = {"triton:index:ModelBundle", "triton:index:TritonEnvironment", "triton:index:TritonService"}
+    assert set(schema["resources"]) == {f"triton:index:{name}" for name in TYPES} | components
+    assert {name for name, resource in schema["resources"].items() if resource.get("isComponent")} == components
     for resource in schema["resources"].values():
         assert resource["description"]
         assert set(resource["requiredInputs"]) <= set(resource["inputProperties"])
@@ -327,5 +327,7 @@ def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
         ("ProcessFrontDoor", "primaryKey"),
         ("ProcessFrontDoor", "secondaryKey"),
         ("SmokeCheck", "key"),
+        ("TritonService", "primaryKey"),
+        ("TritonService", "secondaryKey"),
     }
     assert text == SCHEMA.read_text().rstrip("\n")
