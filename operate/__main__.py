@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
         ("service-unit", "write the systemd unit of this user that runs `keep`"),
         ("check", "serve and probe the stack's models without registering them, then stop"),
+        ("policy", "check the resources that `pulumi preview --json --show-sames` writes to standard input"),
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
         command.add_argument("--stack", required=True, help="the stack, as in stacks/Pulumi.<stack>.yaml")
@@ -43,6 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
+        if verb == "policy":
+            command.add_argument(
+                "--configuration", default="", help="the file that Pulumi's --policy-pack-config names"
+            )
     args = parser.parse_args(arguments)
     # A table's width is its reader's; where nobody reads along it is wide enough for a command to stay on its line.
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
@@ -53,6 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
         if args.after_up and not given:
             return 1
     try:
+        if args.verb == "policy":  # the preview has read the settings
+            from operate import policy
+
+            return policy.show(console, args.stack, sys.stdin.read(), args.configuration)
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
         return _run(args, console, settings, given)
     except UserError as mistake:
