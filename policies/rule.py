@@ -21,7 +21,7 @@ class Level(str, Enum):
 
 @dataclass(frozen=True)
 class Violation:
-    """What is wrong with a resource, what was expected, and the setting to change; no part shows a value."""
+    """What is wrong with a resource, what was expected, and the setting to change; no part shows a secret."""
 
     wrong: str
     expected: str
