@@ -86,14 +86,17 @@ def door_filters(resource: Resource) -> frozenset[str] | None:
     if resource.type != CONFIG_MAP or not is_door(resource):
         return None
     text = at(resource.props, "data", LISTENERS_FILE)
-    return frozenset(_filters(json.loads(text))) if isinstance(text, str) else None
+    try:
+        return frozenset(_filters(json.loads(text))) if isinstance(text, str) else None
+    except ValueError:
+        return None
 
 
-def _filters(listeners: Any) -> Iterator[str]:
-    for listener in listeners["resources"]:
-        for chain in listener["filter_chains"]:
-            for part in chain["filters"]:
-                yield from (item["name"] for item in part["typed_config"].get("http_filters", ()))
+def _filters(tree: Any) -> Iterator[str]:
+    if isinstance(tree, Mapping):
+        yield from (str(at(item, "name")) for item in tree.get("http_filters", ()))
+    for part in tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, list) else ():
+        yield from _filters(part)
 
 
 def ways_in(stack: Stack) -> Iterator[Resource]:
