@@ -5,7 +5,7 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle common components engine environment examples gateway operate provider serving settings targets
+PACKAGES := bundle common components engine environment examples gateway operate policies provider serving settings targets
 
 # One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
 # the same files: `$(LOCKED) command`.
@@ -35,8 +35,9 @@ export PULUMI_SKIP_UPDATE_CHECK := true
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed git-filter setup-dev new up preview refresh outputs key destroy purge check logs status service-unit \
-        test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine benchmark-serving
+.PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key destroy purge \
+        check logs status service-unit test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine \
+        benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,11 +118,18 @@ up: setup ## deploy the stack, show how to call it
 	  | (trap '' INT; exec nice -n 5 $(PYTHON) -m operate outputs --stack $(STACK) --after-up 3>&-)
 
 # A stack that is not there yet is made for the preview alone.
+PREVIEWED = $(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(1); $(SETTLE); fi; \
+  kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
+  trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
+  $(call INIT,--no-select) && made=yes && $(1)
 preview: setup ## show what up would change
-	@$(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(PULUMI) preview --stack $(STACK); $(SETTLE); fi; \
-	kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
-	trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
-	$(call INIT,--no-select) && made=yes && $(PULUMI) preview --stack $(STACK)
+	@$(call PREVIEWED,$(PULUMI) preview --stack $(STACK))
+
+# The same rules as `pulumi preview --policy-pack policies`, over the previewed resources of either engine.
+POLICY_CONFIG ?= $(wildcard policies/configuration.json)
+policy: setup ## check the previewed resources against the policies (POLICY_CONFIG=<file>)
+	@$(call PREVIEWED,$(PULUMI) preview --stack $(STACK) --json --show-sames \
+	  | $(PYTHON) -m operate policy --stack $(STACK) --configuration "$(POLICY_CONFIG)")
 
 refresh: setup ## compare the state with what runs
 	@$(PULUMI) refresh --stack $(STACK) --yes --run-program; $(SETTLE)
@@ -160,8 +168,18 @@ service-unit: setup ## write a systemd unit of this user that keeps the service 
 status: setup ## show the service's processes and models
 	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
 
+POLICY_PACK := $(STATE)/policies/venv
+$(POLICY_PACK)/.done: policies/requirements.txt $(VENV)/.program
+	@echo "installing the policy pack's packages"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(POLICY_PACK)
+	@$(VENV)/bin/uv pip install --quiet --python $(POLICY_PACK)/bin/python --require-hashes -r policies/requirements.txt
+	@touch $@
+
+policy-pack: setup ## install what Pulumi's CLI runs the policy pack with (--policy-pack policies)
+	@$(LOCKED) $(MAKE) --no-print-directory $(POLICY_PACK)/.done
+
 # One worker more than processors: tests wait for servers to start and to end.
-test: setup-dev ## run the tests that need nothing but this machine
+test: setup-dev policy-pack ## run the tests that need nothing but this machine
 	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
@@ -199,8 +217,9 @@ lock: setup ## resolve requirements/*.in anew
 	@for name in uv program dev; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
-	@$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
-	  --no-annotate --no-emit-index-url benchmarks/requirements.in -o benchmarks/requirements.txt
+	@for folder in benchmarks policies; do \
+	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url $$folder/requirements.in -o $$folder/requirements.txt; done
 
 BENCHMARKS := $(STATE)/benchmarks/venv
 $(BENCHMARKS)/.done: benchmarks/requirements.txt $(VENV)/.program

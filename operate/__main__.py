@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
         ("service-unit", "write the systemd unit of this user that runs `keep`"),
         ("check", "serve and probe the stack's models without registering them, then stop"),
+        ("policy", "check the resources that `pulumi preview --json --show-sames` writes to standard input"),
     ):
         command = verbs.add_parser(verb, help=explained, description=explained)
         command.add_argument("--stack", required=True, help="the stack, as in stacks/Pulumi.<stack>.yaml")
@@ -45,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
+        if verb == "policy":
+            command.add_argument(
+                "--configuration", default="", help="the file that Pulumi's --policy-pack-config names"
+            )
     command = verbs.add_parser("new", help=_NEW, description=_NEW)
     command.add_argument("--name", default="", help="the new stack's name")
     command.add_argument("--model", default="", help="a bundle, a model's folder or a model's file")
@@ -60,6 +65,10 @@ def main(arguments: list[str] | None = None) -> int:
         if args.after_up and not given:
             return 1
     try:
+        if args.verb == "policy":  # the preview has read the settings
+            from operate import policy
+
+            return policy.show(console, args.stack, sys.stdin.read(), args.configuration)
         if args.verb == "new":
             return _new(args, console)
         settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
