@@ -15,6 +15,7 @@ from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
 from settings import load
+from settings.stack_file import file_of
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
@@ -71,7 +72,7 @@ class Service:
         }
         keys = render_keys(self.keys)[KEYS_FILE]
         return Options(
-            settings=load(tree, stack="test", project=self._folder),
+            settings=load(tree, subject=file_of("test"), project=self._folder),
             triton=True,
             scorer=self._scorer,
             owner="organization/tests/test",

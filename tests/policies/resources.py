@@ -20,7 +20,9 @@ def resource(kind: str, name: str, inputs: Mapping[str, Any], *, parent: str = "
 
 def door(kind: str = "ProcessFrontDoor", **inputs: Any) -> Resource:
     """The front door of a service on one machine, for this machine alone, with keys."""
-    return resource(f"triton:index:{kind}", "gateway-front-door", {"authEnabled": True, "public": False, **inputs})
+    opening = {"authEnabled": True, "public": False}
+    opening |= {name: inputs.pop(name) for name in ("authEnabled", "public", "maxRequestsPerSecond") if name in inputs}
+    return resource(f"triton:index:{kind}", "gateway-front-door", {"opening": opening, **inputs})
 
 
 def service(kind: str = "ProcessService", **inputs: Any) -> Resource:

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from settings import SettingsError, load
+from settings.stack_file import file_of
 from tests.targets.node_pool.conftest import DIGITS
 
 MODELS = [{"path": "models", "name": "m"}]
@@ -30,7 +31,7 @@ def mistakes(tmp_path):
             "nodePool": pool,
         }
         try:
-            load(tree, stack="test", project=tmp_path)
+            load(tree, subject=file_of("test"), project=tmp_path)
         except SettingsError as error:
             return [str(mistake) for mistake in error.mistakes]
         return []
