@@ -55,7 +55,7 @@ def test_the_projects_stacks_violate_nothing(check, stack):
 def test_a_mandatory_violation_ends_with_one(check):
     code, told, shown = check("local", ('WORKER_COUNT: "1"', 'WORKER_COUNT: "1", API_TOKEN: a1b2c3d4'))
     assert code == 1
-    assert "no-plain-secrets mandatory deployment-service (ProcessService) has a secret" in told
+    assert "no-plain-secrets mandatory service-deployment-service (ProcessService) has a secret" in told
     assert "1 mandatory and 0 advisory violations" in told
     assert "a1b2c3d4" in shown  # the preview shows it: it is no secret to Pulumi
     assert "a1b2c3d4" not in told
@@ -64,7 +64,7 @@ def test_a_mandatory_violation_ends_with_one(check):
 def test_a_configured_level_makes_it_a_warning(check):
     code, told, _ = check("local", ("authEnabled: true", "authEnabled: false"), configuration={"keys-on": "advisory"})
     assert code == 0
-    assert "keys-on advisory gateway-front-door (ProcessFrontDoor) serves whoever reaches it" in told
+    assert "keys-on advisory service-gateway-front-door (ProcessFrontDoor) serves whoever reaches it" in told
 
 
 def test_a_key_of_ones_own_stays_hidden(check):

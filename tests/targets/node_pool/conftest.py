@@ -92,6 +92,7 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
         settings = load(
             tree, subject=file_of("test"), project=tmp_path, secret=["imagePassword"] if "imagePassword" in tree else []
         )
+        password = settings.image_password
         return Options(
             settings=settings,
             triton=shape != "scorer",
@@ -100,7 +101,7 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             contents=Contents(
                 image=IMAGE,
                 repositories=("/opt/service/models/m/1/triton",) if shape != "scorer" else (),
-                image_pull=docker_configuration(settings),
+                image_pull=docker_configuration(settings, password and password.get_secret_value()),
                 gateway_version="1",
                 primary_key=KEYS.primary,
                 secondary_key=KEYS.secondary,
