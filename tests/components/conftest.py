@@ -36,6 +36,7 @@ class Registered:
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
     retained: bool
+    provider: str
 
 
 class Recorder(mocks.MockMonitor):
@@ -56,6 +57,7 @@ class Recorder(mocks.MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
             retained=request.retainOnDelete,
+            provider=request.provider.rpartition("::")[0].rpartition("::")[2],
         )
         return super().RegisterResource(request)
 
@@ -83,6 +85,10 @@ class Outputs(mocks.Mocks):
         "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
+        "StackReference": {
+            "outputs": {"kubeconfig": "text: s3cret", "asObject": {"users": ["s3cret"]}},
+            "secretOutputNames": ["kubeconfig", "asObject"],
+        },
         "SmokeCheck": {"checks": 5},
     }
 
@@ -117,15 +123,15 @@ def _event_loop() -> Iterator[None]:
 
 
 @pytest.fixture
-def declare() -> Callable[[Callable[[], Any]], Declared]:
+def declare() -> Callable[..., Declared]:
     """Run a function that declares components, with Pulumi's engine mocked.
 
     It may return a mapping of names to outputs, whose values and secretness are given back.
     """
 
-    def run(function: Callable[[], Any]) -> Declared:
+    def run(function: Callable[[], Any], *, preview: bool = False) -> Declared:
         recorder = Recorder(Outputs())
-        mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=False, monitor=recorder)
+        mocks.set_mocks(recorder.mocks, project="triton-serving", stack="test", preview=preview, monitor=recorder)
         values: dict[str, Any] = {}
         secret: dict[str, bool] = {}
 
