@@ -26,6 +26,7 @@ from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
 from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.cluster.owners import check_owner
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
@@ -180,12 +181,13 @@ class NodePoolDeployment(Deployment):
         pool, setting = settings.node_pool, settings.node_pool.context or ""
         access: dict[str, Any] = {"context": setting}
         identified: dict[str, Any] = {}
-        kubeconfig = None
+        for_objects = None
         if args.kubeconfig is None:
             context = _context_name(settings)
         else:
-            context = pool.context
+            context = None
             kubeconfig = kubeconfig_text(args.kubeconfig)
+            for_objects = kubeconfig.apply(lambda text: Kubeconfig(text).for_objects(setting))
             source = pool.kubeconfig_source if pool.cluster_stack is not None else f"the kubeconfig of {name}"
             access |= {"kubeconfig": kubeconfig, "source": source}
             if not settings.deployment.overwrite:
@@ -193,7 +195,7 @@ class NodePoolDeployment(Deployment):
                 identified = {"claim": names}
         cluster = NodePoolCluster(
             f"{name}-cluster-identity",
-            {**access, **identified, "name": context or ""},
+            {**access, **identified, "name": context or setting},
             pulumi.ResourceOptions(parent=self),
         )
         self.cluster = cluster.identity
@@ -203,7 +205,7 @@ class NodePoolDeployment(Deployment):
             "namespace": pool.namespace,
             "owner": self.options.owner,
         }
-        self.provider = given or cluster_provider(f"{name}-cluster", settings, cluster, context, kubeconfig, self)
+        self.provider = given or cluster_provider(f"{name}-cluster", settings, cluster, context, for_objects, self)
 
     def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
         declared = ObjectSet(name, self.options, self.provider, self)

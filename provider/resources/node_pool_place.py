@@ -6,6 +6,7 @@ from common.part import Part
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.identity import expected_cluster
 from targets.node_pool.cluster.kubeconfig import Kubeconfig
+from targets.node_pool.cluster.plugin_copies import remove_as_they_appear
 
 __all__ = ["CREDENTIAL", "Access", "Place"]
 
@@ -30,6 +31,7 @@ class Access(Part):
         """Give the kubeconfig; None for this machine's own."""
         if self.kubeconfig is None:
             return None
+        remove_as_they_appear()
         return Kubeconfig(self.kubeconfig.get_secret_value(), self.source or "the input 'kubeconfig'")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,13 @@ from components.triton_environment import TritonEnvironment, TritonEnvironmentAr
 from settings import Settings, load
 
 PROJECT = Path(__file__).resolve().parents[2]
+OTHERS = {
+    "current-context": "nobody",
+    "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in ("nobody", "admin")],
+    "clusters": [{"name": name, "cluster": {"server": f"https://{name}s"}} for name in ("nobody", "admin")],
+    "users": [{"name": "u", "user": {"token": "s3cret"}}],
+}
+"""The kubeconfig that another stack exports."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Outputs(mocks.Mocks):
         "NodePoolRollout": {"state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
         "StackReference": {
-            "outputs": {"kubeconfig": "text: s3cret", "asObject": {"users": ["s3cret"]}},
+            "outputs": {"kubeconfig": json.dumps(OTHERS), "asObject": {"users": ["s3cret"]}},
             "secretOutputNames": ["kubeconfig", "asObject"],
         },
         "SmokeCheck": {"checks": 5},

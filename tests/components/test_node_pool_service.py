@@ -22,7 +22,9 @@ from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from provider.resources import node_pool_rollout
 from targets.errors import ServiceError
 from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.plugin_copies import CONTEXT
 from tests.certificates import make_certificate
+from tests.components.conftest import OTHERS
 from tests.provider.asking import changes
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
@@ -88,15 +90,20 @@ def _no_kubeconfig_here(monkeypatch):
 def test_everything_that_talks_to_the_cluster_has_the_kubeconfig_of_its_stack_as_a_secret(deployed):
     pool = {**FROM_STACK, "context": "admin"}
     declared = deployed(pool, kubeconfig=cluster_kubeconfig).resources
-    for name in (*WITH_KUBECONFIG, "svc-dep-cluster"):
-        assert declared[name].inputs["kubeconfig"] == "text: s3cret", name
+    for name in WITH_KUBECONFIG:
+        assert declared[name].inputs["kubeconfig"] == json.dumps(OTHERS), name
         assert "kubeconfig" in declared[name].secrets, name
         assert declared[name].inputs["context"] == "admin"
-    for name in WITH_KUBECONFIG:
         assert (
             declared[name].inputs["source"].startswith("the output 'kubeconfig' of the stack organization/infra/prod")
         )
         assert "kubeconfig" in declared[name].secret_outputs
+    provider = declared["svc-dep-cluster"]
+    assert "kubeconfig" in provider.secrets
+    made = json.loads(provider.inputs["kubeconfig"])
+    assert made["current-context"] == CONTEXT  # by which the plugin's copies are known
+    assert made["users"] == [{"name": CONTEXT, "user": {"token": "s3cret"}}]
+    assert [cluster["cluster"]["server"] for cluster in made["clusters"]] == ["https://admins"]
     assert "s3cret" not in str([found.inputs for found in declared.values() if not found.secrets])
 
 

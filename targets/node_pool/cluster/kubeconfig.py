@@ -6,6 +6,7 @@ text ──► Kubeconfig ──► credential_files()   for a client in this pr
 
 import base64
 import binascii
+import json
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ import yaml
 
 from targets.contract import Stack
 from targets.node_pool.cluster.errors import CredentialError
+from targets.node_pool.cluster.plugin_copies import CONTEXT
 
 __all__ = ["Kubeconfig"]
 
@@ -77,6 +79,27 @@ class Kubeconfig:
             "clusters": [{"name": name, "cluster": cluster}],
             "users": [{"name": name, "user": user}],
         }
+
+    def for_objects(self, context: str) -> str:
+        """Give the text for the provider that makes the objects, by whose copies they are known; "" where it is wrong.
+
+        `NodePoolCluster` tells what is wrong with it.
+        """
+        try:
+            made = self.chosen(context)
+        except CredentialError:
+            return ""
+        user, cluster, within = made["users"][0], made["clusters"][0], made["contexts"][0]
+        names = {"cluster": CONTEXT, "user": CONTEXT}
+        return json.dumps(
+            {
+                **made,
+                "current-context": CONTEXT,
+                "contexts": [{"name": CONTEXT, "context": {**within["context"], **names}}],
+                "clusters": [{**cluster, "name": CONTEXT}],
+                "users": [{**user, "name": CONTEXT}],
+            }
+        )
 
     def credential_files(self, context: str) -> tuple[dict[str, Any], Callable[[], None]]:
         """Give the kubeconfig of a context for a client that reads certificates from files, and what closes these.

@@ -13,6 +13,7 @@ import yaml
 
 from provider.resource_type import resource_type
 from targets.errors import ServiceError
+from targets.node_pool.cluster import plugin_copies
 from targets.node_pool.cluster.client import Cluster
 from targets.node_pool.cluster.errors import ClusterError, CredentialError
 from targets.node_pool.cluster.identity import expected_cluster, identity
@@ -185,3 +186,22 @@ def test_another_cluster_in_the_other_stack_is_refused_when_it_is_planned():
     known = {"identity": {"context": "other", "server": "https://one", "uid": "u-1"}}
     with cluster_api() as url, pytest.raises(ClusterError, match="another cluster than the one"):
         changes("NodePoolCluster", inputs(kubeconfig("https://one")), known, inputs(kubeconfig(url)))
+
+
+def test_the_copies_that_the_kubernetes_plugin_leaves_are_removed_and_nobody_elses(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    text = given(kubeconfig("https://one", token=SECRET)).for_objects("")
+    files = {
+        "kubeconfig1234": text,
+        "kubeconfig5678": json.dumps(kubeconfig("https://one", token=SECRET)),  # of a Helm release, say
+        "kubeconfig.mine": text,
+        "kubeconfig9": "a: [",
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    plugin_copies.remove()
+    assert {file.name for file in tmp_path.iterdir()} == set(files) - {"kubeconfig1234"}
+
+
+def test_a_wrong_kubeconfig_is_nothing_for_the_plugin():
+    assert given("a: [").for_objects("") == ""
