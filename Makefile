@@ -160,13 +160,13 @@ check: setup ## serve and probe the stack's models without registering them, the
 CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
 
 logs: setup ## show the service's logs (FOLLOW=1 keeps on)
-	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" $(if $(FOLLOW),--follow)
+	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)" $(if $(FOLLOW),--follow)
 
 service-unit: setup ## write a systemd unit of this user that keeps the service running
 	@$(PYTHON) -m operate service-unit --stack $(STACK)
 
 status: setup ## show the service's processes and models
-	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
+	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)"
 
 POLICY_PACK := $(STATE)/policies/venv
 $(POLICY_PACK)/.done: policies/requirements.txt $(VENV)/.program

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.access_keys import AccessKeys
 from components.deployment import FrontDoor
@@ -45,7 +43,7 @@ class Replicas:
 
     deployment: pulumi.Resource
     options: Options
-    provider: k8s.Provider
+    provider: pulumi.ProviderResource
     where: Mapping[str, Any]
 
 
@@ -66,7 +64,7 @@ def declare_front_door(name: str, behind: Replicas, keys: AccessKeys, gateway: p
         address=address.apply(lambda known: grpc_uri(options, known)),
         metrics_uri=pulumi.Output.from_input(metrics_uri(options)),
         own_address=address,
-        outputs={"portForward": shlex.join(port_forward_command(options)) if inside else None},
+        outputs={"portForward": port_forward_command(options) if inside else None},
     )
 
 

@@ -50,6 +50,10 @@ Inputs = create_model(  # type: ignore[call-overload]
     "ServiceInputs",
     __base__=Group,
     __module__=__name__,
+    kubeconfig=(
+        SecretStr | None,
+        Field(default=None, description="the text of the cluster's kubeconfig; by default this machine's own"),
+    ),
     **{name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in _ARGUMENTS},
 )
 """The form of the arguments beside `models` and `environment`: the settings of the same names."""
@@ -108,6 +112,8 @@ class TritonService(PlainComponent[_Checked]):
         primary_key: A key of your own; made where it is not given. It becomes a secret.
         secondary_key: Another one.
         image_password: Of `image.username`. It becomes a secret.
+        kubeconfig: The text of the kubeconfig of the cluster, on target `node-pool`; by default this machine's own. It
+            becomes a secret. Where `opts` names a Kubernetes provider too, that makes the objects.
         service_name: One service of this name on a machine, engine or namespace: 3 to 32 lower-case letters, digits
             and `-`.
         state_directory: What services keep on this machine; by default `.var`.
@@ -176,12 +182,18 @@ class TritonService(PlainComponent[_Checked]):
         primary_key: Secret = None,
         secondary_key: Secret = None,
         image_password: Secret = None,
+        kubeconfig: Secret = None,
         service_name: pulumi.Input[str] | None = None,
         state_directory: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         self._bundles = tuple(models)
-        self._secrets = Secrets(primary_key=primary_key, secondary_key=secondary_key, image_password=image_password)
+        self._secrets = Secrets(
+            primary_key=primary_key,
+            secondary_key=secondary_key,
+            image_password=image_password,
+            kubeconfig=kubeconfig,
+        )
         inputs = {
             "models": [bundle.plain("setting") for bundle in models],
             "registries": [bundle.plain("registry") for bundle in models],
@@ -213,7 +225,9 @@ class TritonService(PlainComponent[_Checked]):
             secret=self._secrets.names,
             python_names=True,
         )
-        return _Checked(settings, check_place(settings), [*self._layout_notes(settings), *source_notes(settings)])
+        # A cluster that the program has found is asked once its kubeconfig is known.
+        unchecked = check_place(settings) if self._secrets.kubeconfig is None else ""
+        return _Checked(settings, unchecked, [*self._layout_notes(settings), *source_notes(settings)])
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:
         settings = checked.settings

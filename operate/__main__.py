@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--after-up", action="store_true", help="say nothing where an update gave no outputs")
         if verb in ("status", "logs"):
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
+            command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
         if verb == "idle":
@@ -96,7 +97,12 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
 
         return idle.check(settings, besides=args.stack if args.besides else "")
     verbs = verbs_of(settings.deployment.target)
-    stack = Stack(settings=settings, cluster=getattr(args, "cluster", ""))
+    kubeconfig = ""
+    if args.verb in ("status", "logs") and settings.node_pool.cluster_stack is not None:
+        from operate import cluster_stack
+
+        kubeconfig = cluster_stack.kubeconfig(settings.node_pool, args.engine)
+    stack = Stack(settings=settings, cluster=getattr(args, "cluster", ""), kubeconfig=kubeconfig)
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":

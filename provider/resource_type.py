@@ -46,6 +46,9 @@ class ResourceType(Generic[I, O]):
         """Name a new resource."""
         raise NotImplementedError
 
+    def check(self, inputs: I) -> None:
+        """Refuse inputs that are known while they are planned, by raising: before anything is made or changed."""
+
     def create(self, inputs: I, say: Say) -> O:
         """Make what is declared.
 

@@ -102,6 +102,12 @@ class NodePoolSettings(Group):
     """Where in the cluster the service runs and how; everything has a default or comes from the preset."""
 
     context: str | None = Field(default=None, description="of the kubeconfig; by default its current one", min_length=1)
+    cluster_stack: str | None = Field(
+        default=None, description="organization/project/stack that exports the kubeconfig; by default this machine's"
+    )
+    kubeconfig_output: str = Field(
+        default="kubeconfig", description="its output with the kubeconfig, a secret", min_length=1
+    )
     namespace: DnsLabel = Field(default="default", description="of every object of the service")
     create_namespace: bool = Field(default=False, description="make it, and remove it with the service")
     num_replicas: PositiveInt = Field(default=1, description="pods of Triton")
@@ -140,3 +146,8 @@ class NodePoolSettings(Group):
     exposure: Exposure = Field(default=Exposure(), description="how clients outside the cluster reach the front door")
     autoscale: Autoscale | None = Field(default=None, description="replicas by load, in place of numReplicas")
     monitoring: Monitoring = Field(default=Monitoring(), description="what Prometheus and Grafana get")
+
+    @property
+    def kubeconfig_source(self) -> str:
+        """Say where the kubeconfig of another stack is from."""
+        return f"the output '{self.kubeconfig_output}' of the stack {self.cluster_stack} (nodePool.clusterStack)"

@@ -9,7 +9,7 @@ to see a process's status.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,10 +44,12 @@ class Stack:
     Attributes:
         settings: Its settings.
         cluster: Its output of that name, as JSON; "" where nothing is deployed, or no cluster serves it.
+        kubeconfig: The text of the kubeconfig that the stack of its cluster has, a secret; "" where it names none.
     """
 
     settings: Settings
     cluster: str = ""
+    kubeconfig: str = field(default="", repr=False)
 
     @property
     def state_directory(self) -> Path:

@@ -5,7 +5,7 @@ import pulumi
 from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
-from provider.resources.node_pool_place import Place
+from provider.resources.node_pool_place import CREDENTIAL, Place
 from targets.node_pool.check import FrontDoorPlace, check_through
 from targets.node_pool.cluster.owners import check_holder
 from targets.smoke_check import Questions
@@ -37,7 +37,7 @@ class NodePoolCheckType(ResourceType[Inputs, Outputs]):
 
     inputs, outputs = Inputs, Outputs
     # Where a load balancer is reached says nothing about what is behind it.
-    ignored = frozenset({"address"})
+    ignored = frozenset({"address"}) | CREDENTIAL
 
     def id(self, inputs: Inputs) -> str:
         return "smoke-check"

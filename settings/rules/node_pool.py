@@ -2,6 +2,7 @@
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from settings.compute_targets import OWN_POOL, presets
@@ -10,6 +11,8 @@ from settings.rules.node_pool_pods import pod_rules
 from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]
+
+_STACK = re.compile(r"[\w.-]+(/[\w.-]+){2}", re.ASCII)
 
 
 def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
@@ -22,9 +25,34 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
                 f"'{settings.deployment.target.value}': remove it, or set the target",
             )
         return
-    for rule in (_pool_is_known, _exposure_is_whole, _sources_are_addresses, _exposure_is_guarded, _autoscale_can_work):
+    for rule in (
+        _cluster_is_known,
+        _pool_is_known,
+        _exposure_is_whole,
+        _sources_are_addresses,
+        _exposure_is_guarded,
+        _autoscale_can_work,
+    ):
         yield from rule(settings)
     yield from pod_rules(settings)
+
+
+def _cluster_is_known(settings: Settings) -> Iterator[Mistake]:
+    pool = settings.node_pool
+    if pool.cluster_stack is None:
+        if "kubeconfig_output" in pool.model_fields_set:
+            yield Mistake(
+                path="nodePool.kubeconfigOutput",
+                value=repr(pool.kubeconfig_output),
+                expected="expected nodePool.clusterStack too: the output is that stack's",
+            )
+    elif not _STACK.fullmatch(pool.cluster_stack):
+        yield Mistake(
+            path="nodePool.clusterStack",
+            value=repr(pool.cluster_stack),
+            expected="expected a stack's whole name, organization/project/stack, as in 'organization/infra/prod' "
+            "(pulumi stack ls --all shows it; outside Pulumi Cloud the organization is 'organization')",
+        )
 
 
 def _pool_is_known(settings: Settings) -> Iterator[Mistake]:

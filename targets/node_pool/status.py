@@ -7,6 +7,7 @@ from rich.table import Table
 from targets.contract import Stack
 from targets.node_pool.cluster.diagnosis import is_ready
 from targets.node_pool.cluster.identity import expected_cluster, known_cluster
+from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.cluster.way_in import LEADING, WayIn
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names
@@ -22,7 +23,8 @@ def show(stack: Stack, console: Console) -> int:
     Raises `ClusterError`, also where the kubeconfig leads to another cluster than the one that serves the stack.
     """
     settings, names = stack.settings, Names.of_settings(stack.settings)
-    cluster = expected_cluster(settings.node_pool.context or "", known_cluster(stack.cluster))
+    kubeconfig = Kubeconfig.of(stack)
+    cluster = expected_cluster(settings.node_pool.context or "", known_cluster(stack.cluster), kubeconfig)
     state, problems = measure(cluster, names.namespace, names.service, Needs.of(REPLICA, settings))
     door, closed = measure(cluster, names.namespace, names.front_door, Needs.of(FRONT_DOOR, settings))
     exposure = settings.node_pool.exposure.kind

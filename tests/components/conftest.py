@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import runpy
 import shutil
 import signal
@@ -29,6 +30,13 @@ from settings import Settings, load
 from settings.stack_file import file_of
 
 PROJECT = Path(__file__).resolve().parents[2]
+OTHERS = {
+    "current-context": "nobody",
+    "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in ("nobody", "admin")],
+    "clusters": [{"name": name, "cluster": {"server": f"https://{name}s"}} for name in ("nobody", "admin")],
+    "users": [{"name": "u", "user": {"token": "s3cret"}}],
+}
+"""The kubeconfig that another stack exports."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +51,7 @@ class Registered:
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
     retained: bool
+    provider: str
 
 
 class Recorder(mocks.MockMonitor):
@@ -63,6 +72,7 @@ class Recorder(mocks.MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
             retained=request.retainOnDelete,
+            provider=request.provider.rpartition("::")[0].rpartition("::")[2],
         )
         return super().RegisterResource(request)
 
@@ -90,6 +100,10 @@ class Outputs(mocks.Mocks):
         "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
+        "StackReference": {
+            "outputs": {"kubeconfig": json.dumps(OTHERS), "asObject": {"users": ["s3cret"]}},
+            "secretOutputNames": ["kubeconfig", "asObject"],
+        },
         "SmokeCheck": {"checks": 5},
     }
 

@@ -50,7 +50,8 @@ def report(
             lines += [f"  events of pod {pod['metadata']['name']}:", *(f"    {line}" for line in events)]
     for pod in [pod for pod in waiting if has_started(pod)][:1]:
         command = [*kubectl(cluster.context, namespace), "logs", f"pod/{pod['metadata']['name']}", "--all-containers"]
-        lines.append(f"  all of it: {shlex.join(command)}")
+        whose = f" (by the kubeconfig in {cluster.kubeconfig.source})" if cluster.kubeconfig else ""
+        lines.append(f"  all of it: {shlex.join(command)}{whose}")
     return lines
 
 

@@ -56,7 +56,7 @@ class Cluster:
     `others` are the objects of other kinds, by kind and name.
     """
 
-    context = "prod"
+    context, kubeconfig = "prod", None
 
     def __init__(self, deployments, pods, events=(), logs=(), nodes=(), log=("booting again",), others=None):
         self.others = others or {}

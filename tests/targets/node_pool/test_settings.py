@@ -43,11 +43,19 @@ def test_a_preset_alone_is_enough(mistakes):
     assert mistakes({}) == []
 
 
+def test_a_cluster_from_another_stack_may_have_a_context_of_its_own(mistakes):
+    assert mistakes({"clusterStack": "organization/infra/prod", "kubeconfigOutput": "k", "context": "admin"}) == []
+
+
 @pytest.mark.parametrize(
     ("pool", "deployment", "words"),
     [
         ({}, {"computeTargetName": "aks-gpus"}, ["deployment.computeTargetName", "did you mean 'aks-gpu'?"]),
         ({}, {"computeTargetName": "mine"}, ["nodePool.nodeSelector", "karpenter"]),
+        ({"clusterStack": "infra/prod"}, {}, ["nodePool.clusterStack", "'infra/prod'", "organization/infra/prod"]),
+        ({"clusterStack": "a/b/c/d"}, {}, ["nodePool.clusterStack", "organization/project/stack"]),
+        ({"clusterStack": "organization//prod"}, {}, ["nodePool.clusterStack", "organization/project/stack"]),
+        ({"kubeconfigOutput": "k"}, {}, ["nodePool.kubeconfigOutput", "nodePool.clusterStack too"]),
         ({"nodeSelector": {"a": "b"}, "pool": "x"}, {}, ["nodePool.pool", "which label holds it"]),
         ({"exposure": {"kind": "loadBalancer"}}, {}, ["tls", "clear text"]),
         ({"exposure": {"kind": "ingress", "host": "h"}}, {}, ["nodePool.exposure.tlsSecret", "clear text"]),
