@@ -21,7 +21,7 @@ from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
 from settings.group import Group
 from settings.model_runtime import layout_of
-from settings.schema import Framework, Model, Settings
+from settings.schema import Framework, Model, Settings, Target
 from targets.entry_script import source_notes
 
 __all__ = ["TritonService"]
@@ -225,8 +225,14 @@ class TritonService(PlainComponent[_Checked]):
             secret=self._secrets.names,
             python_names=True,
         )
-        # A cluster that the program has found is asked once its kubeconfig is known.
-        unchecked = check_place(settings) if self._secrets.kubeconfig is None else ""
+        if self._secrets.kubeconfig is None:
+            unchecked = check_place(settings)
+        elif settings.deployment.target is Target.NODE_POOL:
+            unchecked = ""  # the provider asks that cluster, once the kubeconfig is known
+        else:
+            target = settings.deployment.target.value
+            expected = f"is read by target 'node-pool' alone, and deployment.target is '{target}': remove it"
+            raise SettingsError(subject, [Mistake(path="kubeconfig", expected=expected)])
         return _Checked(settings, unchecked, [*self._layout_notes(settings), *source_notes(settings)])
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:

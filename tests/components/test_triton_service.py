@@ -3,6 +3,7 @@
 import pulumi
 import pytest
 
+from components import node_pool_deployment
 from components.model_bundle import ModelBundle
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
@@ -16,6 +17,8 @@ def _program_folder(tmp_path, bundle_folder, scripts, monkeypatch):
 
 def service(name="triton-webservice", **arguments):
     deployment = {"target": "process", "port": 16789, **arguments.pop("deployment", {})}
+    if deployment["target"] == "node-pool":
+        del deployment["port"]
     models = arguments.pop("models", None) or [ModelBundle("triton_model", path="models")]
     return TritonService(name, models=models, deployment=deployment, **arguments)
 
@@ -161,6 +164,42 @@ def test_a_key_that_is_none_is_told_without_it(declare):
         declare(declared)
     assert "primaryKey" in str(raised.value)
     assert "short" not in str(raised.value)
+
+
+def test_a_kubeconfig_on_another_target_is_refused(declare):
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        with pytest.raises(SettingsError, match="kubeconfig: is read by target 'node-pool' alone") as raised:
+            service(models=models, kubeconfig="s3cret")
+        assert "s3cret" not in str(raised.value)
+
+    declare(declared)
+
+
+def test_a_kubeconfig_reaches_everything_that_talks_to_the_cluster_as_a_secret(declare, monkeypatch):
+    def nobody(*_):
+        raise AssertionError("this machine's kubeconfig is read")
+
+    monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nobody)
+
+    def declared():
+        service(
+            deployment={"target": "node-pool", "compute_target_name": "aks-gpu", "gpu_cores": 1},
+            image={"repository": pulumi.Output.from_input("registry.example/team/triton")},
+            kubeconfig=pulumi.Output.from_input("kubeconfig: s3cret"),
+        )
+
+    resources = declare(declared).resources
+    having = {name: found for name, found in resources.items() if "kubeconfig" in found.inputs}
+    assert {found.type.rpartition(":")[2] for found in having.values()} >= {
+        "kubernetes",
+        "NodePoolCluster",
+        "NodePoolRollout",
+        "NodePoolCheck",
+    }
+    assert all("kubeconfig" in found.secrets for found in having.values())
+    plain = [name for name, found in resources.items() if name not in having and "s3cret" in str(found.inputs)]
+    assert not plain
 
 
 @pytest.mark.parametrize(
