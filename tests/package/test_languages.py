@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import urllib.request
 from importlib.metadata import version
 from pathlib import Path
@@ -43,14 +44,16 @@ class Program:
             shutil.copy(str(shutil.which(f"pulumi-resource-{plugin}")), place)
 
     def pulumi(self, *command: str) -> str:
-        """Run a verb, and give what it prints."""
-        done = subprocess.run(
-            ["pulumi", *command, "--non-interactive"],
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-        )
+        """Run a verb of the CLI, and give what it prints."""
+        return self._run(["pulumi", *command, "--non-interactive"], self._environment)
+
+    def embedded(self, *command: str) -> str:
+        """Run a verb of the embedded engine, with the SDK that the CLI generated."""
+        paths = os.pathsep.join([str(ROOT), str(self.folder / "sdks" / "triton")])
+        return self._run([sys.executable, "-m", "engine", *command], {**self._environment, "PYTHONPATH": paths})
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> str:
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -78,6 +81,9 @@ def test_the_example_comes_stays_and_goes(language: str, tmp_path: Path) -> None
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer) == ["brown"]
         assert "15 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
+        if language == "python":
+            assert "15 unchanged" in program.embedded("up", "--yes", "--stack", "test")
+            assert "15 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
         state = program.pulumi("stack", "export")
         assert outputs["primaryKey"] not in state
     finally:
