@@ -44,6 +44,11 @@ class GpuClusterArgs:
     system_vm_size: str = "Standard_D2s_v5"
     system_nodes: int = 2
 
+    @property
+    def spare_gpus(self) -> int:
+        """How many GPUs a service with one replica leaves to a rollout, with one GPU a node."""
+        return max(self.gpu_nodes - 1, 0)
+
     @classmethod
     def of(cls, config: pulumi.Config) -> "GpuClusterArgs":
         """The arguments that a stack's settings give: `gpuVmSize`, `gpuNodes`, `systemVmSize`, `systemNodes`."""
@@ -140,8 +145,8 @@ class GpuCluster(pulumi.ComponentResource):
             count=args.gpu_nodes,
             node_taints=[f"{TAINT['key']}={TAINT['value']}:{TAINT['effect']}"],
             node_labels=PLUGIN_LABEL,
-            # Its name is taken until it is gone.
-            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(delete_before_replace=True)),
+            # Azure changes no machines of a pool for others, and the pool's name is taken until it is gone.
+            opts=pulumi.ResourceOptions(parent=self, replace_on_changes=["vmSize"], delete_before_replace=True),
         )
 
     def _let_pull(

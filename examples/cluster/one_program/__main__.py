@@ -61,7 +61,7 @@ service = TritonService(
             lambda found: repository_in(*found)
         )
     },
-    node_pool={"namespace": "triton-serving", "create_namespace": True, "spare_gpus": settings.gpu_nodes - 1},
+    node_pool={"namespace": "triton-serving", "create_namespace": True, "spare_gpus": settings.spare_gpus},
     kubeconfig=cluster.kubeconfig,
     # Its pods need more of the cluster than the kubeconfig: the GPUs, the device plugin, the right to pull.
     opts=pulumi.ResourceOptions(depends_on=[cluster]),
