@@ -30,7 +30,7 @@ def python_inputs() -> dict[str, dict[str, Any]]:
 def value_of(node: ast.expr) -> Any:
     """A literal, with the names of a group's settings on the wire; the text of anything else."""
     if isinstance(node, ast.Dict):
-        keys = [to_camel(key.value) for key in node.keys if isinstance(key, ast.Constant)]
+        keys = [to_camel(str(key.value)) for key in node.keys if isinstance(key, ast.Constant)]
         return dict(zip(keys, map(value_of, node.values), strict=True))
     return node.value if isinstance(node, ast.Constant) else ast.unparse(node)
 
