@@ -36,8 +36,8 @@ export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key destroy purge \
-        check logs status service-unit test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine \
-        benchmark-serving
+        check logs status service-unit test test-docker test-cluster test-examples fuzz soak lint docs format lock \
+        benchmark-engine benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -188,6 +188,17 @@ test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 test-cluster: setup-dev ## run the tests that need a Kubernetes cluster (KUBECONFIG) and a Docker engine
 	@$(PYTHON) -m pytest tests/cluster
 
+# pulumi-azure-native is large: its tests have an environment of their own, and `make test` goes without.
+EXAMPLES := $(STATE)/examples/venv
+$(EXAMPLES)/.done: examples/cluster/tests/requirements.txt $(VENV)/.program
+	@echo "installing the packages of examples/cluster"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(EXAMPLES)
+	@$(VENV)/bin/uv pip install --quiet --python $(EXAMPLES)/bin/python --require-hashes -r $<
+	@touch $@
+
+test-examples: setup $(EXAMPLES)/.done ## run the tests of examples/cluster, in an environment of their own
+	@$(EXAMPLES)/bin/python -m pytest examples/cluster/tests
+
 fuzz: setup-dev ## run the property tests with other examples each time, EXAMPLES of each (1000)
 	@$(PYTHON) -m pytest $$(grep -rl "from hypothesis import" tests) -p tests.fuzz --hypothesis-profile=fuzz
 
@@ -217,7 +228,7 @@ lock: setup ## resolve requirements/*.in anew
 	@for name in uv program dev; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
-	@for folder in benchmarks policies; do \
+	@for folder in benchmarks policies examples/cluster/tests; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url $$folder/requirements.in -o $$folder/requirements.txt; done
 
