@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
+from pulumi.runtime import settings as runtime
 from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
@@ -109,6 +110,12 @@ def _clean() -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if name == "aks":
             del sys.modules[name]
+    # A program that failed leaves calls and outputs waiting on this loop.
+    runtime._get_rpc_manager().clear()
+    runtime.SETTINGS.outputs.clear()
+    for task in (waiting := asyncio.all_tasks(loop)):
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
     asyncio.set_event_loop(None)
     loop.close()
 
