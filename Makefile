@@ -12,8 +12,9 @@ PACKAGES := bundle common components engine environment examples gateway operate
 .NOTPARALLEL:
 LOCKED   = mkdir -p $(STATE) && flock $(STATE)/.lock
 
-# What a person set for other Pythons must not change this one.
-unexport PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
+# What a person set for other Pythons must not change this one. Without byte code, each process compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH
+unexport PYTHONSTARTUP PYTHONWARNINGS
 unexport PIP_PREFIX PIP_TARGET PIP_USER
 
 # Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
@@ -154,9 +155,9 @@ service-unit: setup ## write a systemd unit of this user that keeps the service 
 status: setup ## show the service's processes and models
 	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
 
-# One worker more than processors: tests wait for servers to start and to end.
+# Two workers a processor: tests wait for servers to start and to end. `tests/conftest.py` says which files begin.
 test: setup-dev ## run the tests that need nothing but this machine
-	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile
+	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) * 2)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker

@@ -57,7 +57,6 @@ class Project:
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase for tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": str(root),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         (root / ".var" / "backend").mkdir(parents=True)
         self.settings: dict[str, Any] = {
