@@ -2,11 +2,22 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from environment import BuiltEnvironment, Environment, build
 from environment.venv import one_build_at_a_time
 
+CACHE = Path(__file__).resolve().parents[1] / ".var" / "cache"
 
-def keep_alone(path: Path) -> None:
+
+def kept(environment: Environment, folder: str, **options: Any) -> BuiltEnvironment:
+    """Build an environment in a folder of the cache that no other has; other workers and later runs find it there."""
+    built = build(environment, root=CACHE / folder, **options)
+    _keep_alone(built.path)
+    return built
+
+
+def _keep_alone(path: Path) -> None:
     """Remove the environments that lie beside this one: earlier runs left them."""
     with one_build_at_a_time(path.parent, lambda line: None):
         for other in path.parent.iterdir():

@@ -98,6 +98,17 @@ class Project:
         if golden is not None:
             (folder / "score.golden.json").write_text(json.dumps(golden))
 
+    def score_alone(self, script: str) -> None:
+        """Declare a service of an entry script without Triton: one worker, and a bundle of one file."""
+        (self.root / "models").mkdir()
+        (self.root / "models" / "weights").write_text("1")
+        self.write_script(script)
+        self.write_settings(
+            models=[{"path": "models", "name": "m", "framework": "Custom"}],
+            entryScript="score.py",
+            environment={"variables": {"WORKER_COUNT": "1"}},
+        )
+
     # -- what is done
 
     def command(self, *arguments: str) -> list[str]:
