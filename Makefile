@@ -54,8 +54,8 @@ installed: $(VENV)/.program $(STATE)/passphrase
 SOUND   := [ -d "$$($(PYTHON) -c "import sys; print(sys.prefix + \"/lib/python%d.%d/site-packages\" % sys.version_info[:2])" 2>/dev/null)" ]
 UNSOUND := echo "the Python that $(VENV) was made with is gone or another one now: making it anew"; rm -rf $(VENV)
 
-$(VENV)/bin/uv: operate/machine.py
-	@$(PYTHON3) operate/machine.py
+$(VENV)/bin/uv: operate/machine_check.py
+	@$(PYTHON3) operate/machine_check.py
 	@$(PYTHON3) -m venv $(VENV) || { echo "venv is missing: install python3-venv (Debian, Ubuntu)" >&2; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
