@@ -12,8 +12,9 @@ PACKAGES := bundle common components engine environment examples gateway operate
 .NOTPARALLEL:
 LOCKED   = mkdir -p $(STATE) && flock $(STATE)/.lock
 
-# What a person set for other Pythons must not change this one.
-unexport PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
+# What a person set for other Pythons must not change this one. Without byte code, each process compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH
+unexport PYTHONSTARTUP PYTHONWARNINGS
 unexport PIP_PREFIX PIP_TARGET PIP_USER
 
 # Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
@@ -54,8 +55,8 @@ installed: $(VENV)/.program $(STATE)/passphrase
 SOUND   := [ -d "$$($(PYTHON) -c "import sys; print(sys.prefix + \"/lib/python%d.%d/site-packages\" % sys.version_info[:2])" 2>/dev/null)" ]
 UNSOUND := echo "the Python that $(VENV) was made with is gone or another one now: making it anew"; rm -rf $(VENV)
 
-$(VENV)/bin/uv: operate/machine.py
-	@$(PYTHON3) operate/machine.py
+$(VENV)/bin/uv: operate/machine_check.py
+	@$(PYTHON3) operate/machine_check.py
 	@$(PYTHON3) -m venv $(VENV) || { echo "venv is missing: install python3-venv (Debian, Ubuntu)" >&2; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
@@ -178,9 +179,9 @@ $(POLICY_PACK)/.done: policies/requirements.txt $(VENV)/.program
 policy-pack: setup ## install what Pulumi's CLI runs the policy pack with (--policy-pack policies)
 	@$(LOCKED) $(MAKE) --no-print-directory $(POLICY_PACK)/.done
 
-# One worker more than processors: tests wait for servers to start and to end.
+# Two workers a processor: tests wait for servers to start and to end. `tests/conftest.py` says which files begin.
 test: setup-dev policy-pack ## run the tests that need nothing but this machine
-	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile
+	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) * 2)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker

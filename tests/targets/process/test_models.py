@@ -10,16 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bundle.layout import check_layout
-from bundle.registry import Registry
-from environment import BuiltEnvironment, Environment, build
-from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.specification import ServiceSpec
-from targets.served import ServedBundle
-from tests.targets.process.conftest import OWNER, PROJECT, Service
+from tests.targets.process.conftest import OWNER, Service, spec_of_triton
 
 # As a framework does that rewrites its own file and keeps what it compiled.
 WRITING = """\
@@ -103,41 +97,14 @@ output { name: "y" data_type: TYPE_FP32 dims: 1 }
 """
 
 
-@pytest.fixture(scope="module")
-def triton_environment() -> BuiltEnvironment:
-    return build(Environment.get("AzureML-Triton"), root=PROJECT / ".var" / "cache" / "serving-tests")
-
-
-def test_a_python_model_leaves_its_version_without_byte_code_or_changes(
-    tmp_path: Path, triton_environment: BuiltEnvironment
-) -> None:
+def test_a_python_model_leaves_its_version_without_byte_code_or_changes(tmp_path: Path) -> None:
     model = tmp_path / "bundle" / "triton" / "twice"
     (model / "1").mkdir(parents=True)
     (model / "config.pbtxt").write_text(CONFIG)
     (model / "1" / "model.py").write_text(PYTHON_MODEL)
     (model / "1" / "helper.py").write_text("def twice(x): return 2 * x\n")
-    registry = Registry(str(tmp_path / "registry"))
-    registered = registry.register("m", check_layout(tmp_path / "bundle", target="process"), framework="Multi")
+    spec = spec_of_triton(tmp_path, tmp_path / "bundle")
     before = content(tmp_path / "registry")
-    bundle = ServedBundle(
-        registry=registry.url,
-        name="m",
-        version=registered.version,
-        digest=registered.digest,
-        path=registry.local_path(registered),
-        framework="Multi",
-    )
-    spec = ServiceSpec(
-        service_name="web",
-        owner=OWNER,
-        resources=Resources(),
-        limits=Limits(),
-        rollout=RolloutPlan(drain_seconds=30),
-        state_directory=tmp_path / "state",
-        bundles=(bundle,),
-        environment_path=triton_environment.path,
-        environment_digest=triton_environment.digest,
-    )
     try:
         rollout.apply(spec, lambda line: None)
         copy = next((tmp_path / "state").rglob("model.py"))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from operate.machine import refusals
+from operate.machine_check import refusals
 
 
 @pytest.fixture

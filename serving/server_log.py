@@ -120,7 +120,7 @@ def _default(level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"azmlinfsrv": {"()": "serving.logs.AMLLogFormatter"}},
+        "formatters": {"azmlinfsrv": {"()": "serving.server_log.AMLLogFormatter"}},
         "handlers": {
             "stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout", "formatter": "azmlinfsrv"},
             "stderr": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr", "formatter": "azmlinfsrv"},
