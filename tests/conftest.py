@@ -8,6 +8,8 @@ HERE = Path(__file__).parent
 LONGEST = (
     "e2e/test_rollout.py",
     "e2e/test_life.py",
+    "engine/test_remote_components.py",
+    "e2e/test_new_stack.py",
     "engine/test_failures.py",
     "examples/test_examples.py",
     "e2e/test_moves.py",
@@ -27,6 +29,9 @@ LONGEST = (
     "targets/node_pool/test_every_object.py",
     "e2e/test_cancelled_check.py",
     "consumer/test_consumer.py",
+    "policies/test_verb.py",
+    "policies/test_pack.py",
+    "package/test_embedded.py",
     "serving/test_collection.py",
     "serving/test_stopping.py",
     "serving/test_health.py",

@@ -13,7 +13,7 @@ from typing import Any
 import docker
 import pytest
 
-from settings.service_groups import RolloutPlan
+from settings.service_groups import Resources, RolloutPlan
 from targets.docker import front_door, rollout
 from targets.docker.engine import Engine
 from targets.errors import ServiceError

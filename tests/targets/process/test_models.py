@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from settings.service_groups import Resources
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
