@@ -44,10 +44,24 @@ def schema(version: str, components: Mapping[str, Any] | None = None) -> str:
         "version": version,
         "description": "NVIDIA Triton model serving.",
         "language": {"python": {"respectSchemaVersion": True}},
-        "types": types,
-        "resources": resources,
+        "types": _open(types, types),
+        "resources": _open(resources, types),
     }
     return json.dumps(package, indent=2, sort_keys=True)
+
+
+def _open(value: Any, types: Mapping[str, Any]) -> Any:
+    """Let a text stand for a member of an enumeration: type checkers would refuse `"node-pool"` otherwise."""
+    if isinstance(value, list):
+        return [_open(item, types) for item in value]
+    if not isinstance(value, dict):
+        return value
+    opened = {name: _open(item, types) for name, item in value.items()}
+    reference = value.get("$ref")
+    if isinstance(reference, str) and "enum" in types.get(reference.removeprefix("#/types/"), {}):
+        del opened["$ref"]
+        opened["oneOf"] = [{"type": "string"}, {"$ref": reference}]
+    return opened
 
 
 def _component(kind: Any, types: dict[str, Any]) -> dict[str, Any]:
