@@ -24,6 +24,8 @@ class UserError(Exception):
         ├── ServiceError           targets/     a service cannot be changed, measured or removed
         │   ├── NoEngineError                   no Docker engine answers
         │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
+        │       └── CredentialError             a kubeconfig is wrong, or the cluster refuses it
+        ├── PropertyError          components/  a component is given a property that it does not have
         ├── PolicyError            policies/    policies cannot be checked: a wrong configuration, a preview that failed
         ├── RolloutError           targets/     new replicas on a node pool do not become ready
         └── SmokeCheckError        targets/     a deployed service does not answer as it should
