@@ -69,8 +69,12 @@ class Deployment(pulumi.ComponentResource):
 
     @classmethod
     @abstractmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
         """Refuse a service before anything is declared: a later refusal would leave beginnings where nobody previews.
+
+        Args:
+            name: The name of the component that declares the service.
+            settings: The service's settings.
 
         Returns:
             Why a preview could not check it, for a warning; "" where it could.
@@ -89,7 +93,15 @@ class Deployment(pulumi.ComponentResource):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "Deployment":
-        """Declare the environment that a service's settings ask for, and the service in it."""
+        """Declare the environment that a service's settings ask for, and the service in it.
+
+        Args:
+            name: The name of the component that declares the service.
+            settings: The service's settings.
+            bundles: What it serves.
+            secrets: What it is given.
+            opts: Of what is declared.
+        """
 
     @classmethod
     def prefix(cls, name: str, settings: Settings) -> str:
@@ -119,11 +131,11 @@ def deployment_on(target: Target) -> type[Deployment]:
     return found
 
 
-def check_place(settings: Settings) -> str:
+def check_place(name: str, settings: Settings) -> str:
     """Check the place of a service once in a program: see `Deployment.check`."""
-    key = settings.model_dump_json()
+    key = f"{name} {settings.model_dump_json()}"
     if key not in _CHECKED:
-        _CHECKED[key] = deployment_on(settings.deployment.target).check(settings)
+        _CHECKED[key] = deployment_on(settings.deployment.target).check(name, settings)
     return _CHECKED[key]
 
 

@@ -1,6 +1,7 @@
 """DockerDeployment: the service as containers of this machine's Docker engine."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from components.bundle_outputs import BundleOutputs
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.service_secrets import Secrets
-from components.stack_settings import stack_name
+from components.stack_settings import service_owner
 from environment.dockerfile import held
 from environment.image_layout import repository
 from settings.schema import Framework, Settings
@@ -47,9 +48,9 @@ class DockerDeployment(MachineDeployment):
         self.environment = pulumi.Output.from_input(args.environment)
 
     @classmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
         try:
-            return super().check(settings)
+            return super().check(name, settings)
         except NoEngineError as error:
             if pulumi.runtime.is_dry_run():
                 return str(error)
@@ -64,12 +65,15 @@ class DockerDeployment(MachineDeployment):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "DockerDeployment":
+        name, owner = f"{name}-deployment", service_owner(name)
         image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
-        args = DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment)
+        args = DockerDeploymentArgs(
+            settings, bundles=bundles, owner=owner, image=image.reference, environment=image.environment
+        )
         return cls(name, args, opts)
 
     def parts(self, name: str, args: DockerDeploymentArgs) -> dict[str, Any]:
-        owner = owner_of(stack_name(), Path(self.settings.state_directory))
+        owner = owner_of(self.owner, Path(self.settings.state_directory))
         self._network = docker.Network(
             f"{name}-network",
             name=_network_name(owner),
@@ -91,11 +95,11 @@ class DockerDeployment(MachineDeployment):
 
 
 def _network_name(owner: str) -> str:
-    """A name that no other stack's network has: the engine allows several of one name, and then starts nothing.
+    """A name that no other service's network has: the engine allows several of one name, and then starts nothing.
 
     It is not the service's, which may change while the front door goes on.
     """
-    stack = stack_and_place(owner)[0].rpartition("/")[2]
+    stack = re.sub(r"[^A-Za-z0-9_.-]+", "-", stack_and_place(owner)[0].rpartition("/")[2]).strip("-")
     return f"triton-serving-{stack}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
 
 

@@ -126,7 +126,7 @@ class NodePoolDeployment(Deployment):
         self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
         if settings.node_pool.cluster_stack is not None:
             return ""  # `NodePoolCluster` checks the same as soon as the other stack was read
         names = Names(settings.service_name, settings.node_pool.namespace)
@@ -147,6 +147,7 @@ class NodePoolDeployment(Deployment):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "NodePoolDeployment":
+        name = f"{cls.prefix(name, settings)}-deployment"
         given = secrets.output("kubeconfig")
         kubeconfig = cluster_kubeconfig(name, settings, opts) if given is None else kubeconfig_text(given)
         image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)

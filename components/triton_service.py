@@ -226,7 +226,7 @@ class TritonService(PlainComponent[_Checked]):
             python_names=True,
         )
         if self._secrets.kubeconfig is None:
-            unchecked = check_place(settings)
+            unchecked = check_place(name, settings)
         elif settings.deployment.target is Target.NODE_POOL:
             unchecked = ""  # the provider asks that cluster, once the kubeconfig is known
         else:
@@ -245,7 +245,7 @@ class TritonService(PlainComponent[_Checked]):
         opts = pulumi.ResourceOptions(parent=self)
         part = kind.prefix(name, settings)
         keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings, self._secrets), opts)
-        deployment = kind.of(f"{part}-deployment", settings, self._bundles, self._secrets, opts)
+        deployment = kind.of(name, settings, self._bundles, self._secrets, opts)
         gateway = Gateway(f"{part}-gateway", GatewayArgs(settings, keys=keys, deployment=deployment), opts)
         SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts)
         first = self._bundles[0]

@@ -26,6 +26,7 @@ from components.model_bundle import ModelBundle
 from components.process_deployment import ProcessDeployment
 from components.service_secrets import Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.stack_settings import SERVICE, stack_name
 from settings import Settings, load
 from settings.stack_file import file_of
 
@@ -214,10 +215,12 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
 
     def run(settings: Settings) -> Declared:
         def declared() -> dict[str, Any]:
-            ProcessDeployment.check(settings)  # as the service does before it declares anything
+            ProcessDeployment.check(SERVICE, settings)  # as the service does before it declares anything
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
             bundles = bundles_of(settings)
-            deployment = ProcessDeployment("svc-dep", MachineDeploymentArgs(settings, bundles=bundles))
+            deployment = ProcessDeployment(
+                "svc-dep", MachineDeploymentArgs(settings, bundles=bundles, owner=stack_name())
+            )
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployment))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
             return {

@@ -223,7 +223,7 @@ def test_a_cluster_that_does_not_answer_fails_the_update_and_not_the_preview(set
     monkeypatch.setattr(node_pool_deployment, "Cluster", silent)
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
     with contextlib.nullcontext() if preview else pytest.raises(ClusterError):
-        node_pool_deployment.NodePoolDeployment.check(settings_with())
+        node_pool_deployment.NodePoolDeployment.check("svc", settings_with())
 
 
 def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):

@@ -33,7 +33,7 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
 
 
 def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path, monkeypatch):
-    nothing = classmethod(lambda _class, _settings: "")  # there is no cluster to ask
+    nothing = classmethod(lambda _class, _name, _settings: "")  # there is no cluster to ask
     monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nothing)
     settings = settings_with(
         stateDirectory=str(tmp_path / "var"),

@@ -1,9 +1,11 @@
 """Services declared by plain inputs, as any Pulumi program does."""
 
+import re
+
 import pulumi
 import pytest
 
-from components import node_pool_deployment
+from components import docker_deployment, node_pool_deployment
 from components.model_bundle import ModelBundle
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
@@ -56,8 +58,25 @@ def test_several_services_share_a_model_in_one_program(declare):
         service("two", models=models, deployment={"port": 16790})
 
     resources = declare(declared).resources
-    assert {"one-deployment-service", "two-deployment-service"} <= set(resources)
-    assert resources["one-deployment-service"].parent == "one-deployment"
+    one, two = resources["one-deployment-service"], resources["two-deployment-service"]
+    assert one.parent == "one-deployment"
+    # A service that got another name is found by its owner.
+    assert one.inputs["owner"].endswith("/triton-serving/test (one)")
+    assert two.inputs["owner"].endswith("/triton-serving/test (two)")
+
+
+def test_several_services_on_docker_have_networks_of_their_own(declare, monkeypatch):
+    monkeypatch.setattr(docker_deployment.DockerDeployment, "check", lambda *_: "")
+
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        service("one", models=models, deployment={"target": "docker"})
+        service("two", models=models, deployment={"target": "docker", "port": 16790})
+
+    resources = declare(declared).resources
+    names = [resources[f"{name}-deployment-network"].inputs["name"] for name in ("one", "two")]
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) for name in names)
 
 
 def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(declare):

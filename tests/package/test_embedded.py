@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,34 @@ def test_the_example_comes_stays_and_goes(program: Program) -> None:
         assert "15 unchanged" in program.pulumi(*up)
     finally:
         program.pulumi("destroy", "--yes", "--stack", "test")
+
+
+def test_services_of_one_program_leave_each_other_alone(program: Program) -> None:
+    source = program.folder / "__main__.py"
+    both = source.read_text().split('    entry_script="score_bidaf.py",')[0].rpartition("service = ")[0]
+    service = 'TritonService({0!r}, models=[model], deployment={{"target": "process", "port": {1}}})'
+    one, two = (f"pulumi.export('u{port}', {service.format(f's-{port}', port)}.scoring_uri)" for port in free_ports(2))
+    source.write_text(f"{both}\n{one}\n{two}\n")
+    program.pulumi("stack", "init", "test")
+    try:
+        program.pulumi("up", "--yes", "--stack", "test")
+        uris = json.loads(program.pulumi("stack", "output", "--json", "--stack", "test")).values()
+        assert [_status(uri) for uri in uris] == [401, 401]
+        source.write_text(f"{both}\n{two}\n")
+        program.pulumi("up", "--yes", "--stack", "test")
+        (left,) = json.loads(program.pulumi("stack", "output", "--json", "--stack", "test")).values()
+        assert _status(left) == 401
+    finally:
+        program.pulumi("destroy", "--yes", "--stack", "test")
+
+
+def _status(uri: str) -> int:
+    """Ask a front door without a key."""
+    try:
+        with urllib.request.urlopen(f"{uri}/v2/health/ready", timeout=30) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
 
 
 def test_a_mistake_is_told_at_preview_by_the_words_of_a_stacks_file(program: Program) -> None:
