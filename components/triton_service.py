@@ -128,7 +128,7 @@ class TritonService(PlainComponent[_Checked]):
         service = TritonService(
             "triton-webservice",
             models=[ModelBundle("triton_model", path="model_repository")],
-            deployment={"target": "docker", "cpu_cores": 1, "memory_gb": 4, "auth_enabled": True},
+            deployment={"target": "docker", "compute_target_name": "local", "auth_enabled": True},
         )
         pulumi.export("scoringUri", service.scoring_uri)
     """

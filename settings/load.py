@@ -33,7 +33,7 @@ def load(
         project: The folder at which relative paths start.
         secret: The paths of the settings that the stack's file encrypts, or of the groups around them.
         form_alone: Judge the form alone.
-        python_names: Take settings by their names in Python (`cpu_cores`) too.
+        python_names: Take settings by their names in Python too.
 
     Raises:
         SettingsError: The settings have mistakes: mistakes of form (types, ranges, unknown keys), settings that are
