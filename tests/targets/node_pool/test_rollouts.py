@@ -211,6 +211,14 @@ def test_a_rollout_is_awaited_until_its_replicas_are_ready():
     assert said == ["1 of 1 new replicas of m are ready"]
 
 
+def test_a_pod_that_a_former_attempt_left_ends_nothing():
+    said = []
+    ended = container(restarts=1, terminated={"exitCode": 3, "reason": "Error"})
+    cluster = Cluster([deployment(0), deployment(1)], [pod("a", containers=[ended], ending=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 0), said.append)
+    assert said == ["0 of 1 new replicas of m are ready"]
+
+
 def recreated(*, served="1", paused=False, **changed):
     """A Deployment that stops its old replica for the new one."""
     found = deployment(0, **changed)
