@@ -106,7 +106,7 @@ class _Look:
         if is_complete(deployment, rollout.needs):
             remember(cluster, deployment)
             return True
-        # A pod that ends belongs to an attempt before this one: its troubles are told already, and its log goes with it.
+        # A pod that ends belongs to an attempt before this one: its troubles are told, and its log goes with it.
         pods = [pod for pod in new_pods(cluster, deployment) if "deletionTimestamp" not in pod["metadata"]]
         ready = sum(map(is_ready, pods))
         if ready > self.most_ready:

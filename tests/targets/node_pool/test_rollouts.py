@@ -214,7 +214,7 @@ def test_a_rollout_is_awaited_until_its_replicas_are_ready():
 def test_a_pod_that_a_former_attempt_left_ends_nothing():
     said = []
     ended = container(restarts=1, terminated={"exitCode": 3, "reason": "Error"})
-    cluster = Cluster([deployment(0), deployment(1)], [pod("a", containers=[ended], ending=True)])
+    cluster = Cluster([deployment(0), deployment(0), deployment(1)], [pod("a", containers=[ended], ending=True)])
     await_rollout(cluster, Rollout("serving", "m", 60, 60, 0), said.append)
     assert said == ["0 of 1 new replicas of m are ready"]
 
