@@ -100,7 +100,7 @@ class Deployment(pulumi.ComponentResource):
             settings: The service's settings.
             bundles: What it serves.
             secrets: What it is given.
-            opts: Of what is declared.
+            opts: The options of what is declared.
         """
 
     @classmethod
@@ -132,11 +132,14 @@ def deployment_on(target: Target) -> type[Deployment]:
 
 
 def check_place(name: str, settings: Settings) -> str:
-    """Check the place of a service once in a program: see `Deployment.check`."""
-    key = f"{name} {settings.model_dump_json()}"
+    """Check the place of a service once in a program: see `Deployment.check`.
+
+    A provider's process may live from a preview to the update, which must not take the preview's answer.
+    """
+    key = pulumi.runtime.is_dry_run(), name, settings.model_dump_json()
     if key not in _CHECKED:
         _CHECKED[key] = deployment_on(settings.deployment.target).check(name, settings)
     return _CHECKED[key]
 
 
-_CHECKED: dict[str, str] = {}
+_CHECKED: dict[tuple[bool, str, str], str] = {}
