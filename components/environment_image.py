@@ -13,7 +13,7 @@ from environment.curated_clone import declared_environment
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from environment.source_digest import digest_of
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resources.environment_context import EnvironmentContext
 from provider.resources.service_context import ServiceContext
 from settings.requirements_file import pip_packages

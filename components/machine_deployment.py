@@ -11,11 +11,11 @@ from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
 from components.service_secrets import Secrets
 from components.stack_settings import service_owner
-from provider.place import state_directory
+from provider.program_folder import state_directory
 from provider.resource_type import token
-from provider.resources.machine import MachineFrontDoor, MachineService
+from provider.resources.machine_service import MachineFrontDoor, MachineService
 from provider.resources.smoke_check import SmokeCheck
-from settings.certificate import certificate_host, server_name
+from settings.certificate_file import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
 from targets.machine.loopback import loopback_host

@@ -22,11 +22,11 @@ from provider.resources.node_pool_check import NodePoolCheck
 from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.node_pool_rollout import NodePoolRollout
-from settings.certificate import server_name
+from settings.certificate_file import server_name
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.cluster.owners import check_owner
 from targets.node_pool.lifecycle import Times

@@ -22,7 +22,7 @@ from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, Names
 from targets.node_pool.objects.every_object import objects_of
-from targets.node_pool.objects.front_door import STARTUP_SECONDS
+from targets.node_pool.objects.front_door_pods import STARTUP_SECONDS
 from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.rendering import Contents, Options
 from targets.state import State, overall

@@ -8,11 +8,11 @@ import pulumi
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
 from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.requirements_file import pip_packages
 from settings.schema import Framework
-from settings.variables import served_variables
+from settings.variable_names import served_variables
 
 __all__ = ["ProcessDeployment"]
 

@@ -14,7 +14,7 @@ from components.service_secrets import Secrets
 from environment.image_name import server_of
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
-from targets.entry_script import entry_script
+from targets.declared_script import entry_script
 from targets.served import EntryScript
 
 __all__ = ["ServiceImage", "ServiceImageArgs"]

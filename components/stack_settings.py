@@ -9,7 +9,7 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
 
 import settings
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 __all__ = ["SERVICE", "service_owner", "stack_name", "stack_settings"]
 

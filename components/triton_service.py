@@ -22,7 +22,7 @@ from settings.errors import Mistake, SettingsError
 from settings.group import Group
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, Settings, Target
-from targets.entry_script import source_notes
+from targets.declared_script import source_notes
 
 __all__ = ["TritonService"]
 

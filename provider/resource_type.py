@@ -102,7 +102,7 @@ _OTHERS = {
 TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {
     **{name: (where, ()) for name, where in _OTHERS.items()},
     **{
-        _name(target, part): (f"machine:{class_name}", (target,))
+        _name(target, part): (f"machine_service:{class_name}", (target,))
         for target in machine_targets()
         for part, class_name in _OF_THIS_MACHINE.items()
     },

@@ -32,9 +32,9 @@ from common.bugs import BUGS
 from common.redaction import redacted
 from common.waiting import cancel
 from provider.difference import difference, path_text
+from provider.package_schema import schema
 from provider.resource_type import IncompleteError, ResourceType, Say, resource_type
-from provider.schema import schema
-from provider.values import Properties, from_model, plain, unknown_paths
+from provider.wire_values import Properties, from_model, plain, unknown_paths
 
 __all__ = ["VERSION", "TritonProvider", "main"]
 

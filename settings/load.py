@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from settings import stack_file
+from settings import stack_reader
 from settings.errors import Mistake, SettingsError
 from settings.form_mistakes import mistakes_of_form, without_mistakes
 from settings.rules.every_rule import broken_rules
@@ -72,8 +72,8 @@ def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> S
         SettingsError: The settings have mistakes.
         UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
-    file = stack_file.read(project, stack)
-    subject = stack_file.file_of(stack)
+    file = stack_reader.read(project, stack)
+    subject = stack_reader.file_of(stack)
     return load(file.values, subject=subject, project=project, secret=file.encrypted, form_alone=form_alone)
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from settings.group import Group
-from settings.images import DockerSettings, ImageSettings
+from settings.image_names import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
 from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
 from settings.service_groups import MACHINE, Limits, Opening, Resources, Rollout, RolloutPlan

@@ -2,8 +2,8 @@
 
     a resource's inputs ──► a specification ──► MachinePart.apply, measure, remove
 
-Pulumi's resources and components are the same for all such targets: `provider/resources/machine.py` calls these parts,
-and `components/machine_deployment.py` declares them with what `MachineTarget.declared_service` and
+Pulumi's resources and components are the same for all such targets: `provider/resources/machine_service.py` calls these
+parts, and `components/machine_deployment.py` declares them with what `MachineTarget.declared_service` and
 `declared_front_door` make of a stack's settings.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.cors_filter import VARIABLE, origins
 from settings.schema import Settings
-from targets.entry_script import entry_script
+from targets.declared_script import entry_script
 from targets.machine.service_folder import ServiceFolder
 from targets.machine.specification import FrontDoorSpec, ServiceSpec
 from targets.state import Measured

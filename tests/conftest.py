@@ -44,7 +44,7 @@ LONGEST = (
     "consumer/test_own_stack.py",
     "operate/test_make.py",
     "components/test_node_pool_service.py",
-    "targets/process/test_models.py",
+    "targets/process/test_laid_out_models.py",
     "bundle/test_reshaping.py",
     "targets/test_fourth_target.py",
 )

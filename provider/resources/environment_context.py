@@ -9,7 +9,7 @@ from environment.build_context import environment_context
 from environment.curated_clone import Environment
 from environment.package_lock import resolve
 from provider.declaration import Declaration
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resource_type import ResourceType, Say
 from provider.resources.environment_inputs import EnvironmentInputs, EnvironmentOutputs
 

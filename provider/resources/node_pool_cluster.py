@@ -6,7 +6,7 @@ from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
 from provider.resources.node_pool_place import CREDENTIAL, Access
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.errors import ClusterError, CredentialError
 from targets.node_pool.cluster.identity import Identity, expected_cluster, identity
 from targets.node_pool.cluster.owners import check_owner

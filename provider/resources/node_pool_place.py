@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 
 from common.part import Part
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.identity import expected_cluster
 from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.cluster.plugin_copies import remove_as_they_appear

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from common.errors import UserError
 from common.waiting import Cancelled, shielded, wait_until
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, refusals
 from targets.node_pool.cluster.failure import NONE_SERVES, report
 from targets.node_pool.cluster.fallback import fall_back, remember, resume

@@ -17,10 +17,10 @@ from settings import Settings
 from settings.model_runtime import layout_of
 from settings.requirements_file import pip_packages
 from settings.schema import Framework, Model, RegisteredModelId
-from settings.variables import served_variables
+from settings.variable_names import served_variables
 from targets.check_summary import verdict
 from targets.contract import Stack
-from targets.entry_script import source_notes
+from targets.declared_script import source_notes
 from targets.process import rollout
 from targets.process.machine_target import TARGET
 from targets.process.specification import ServiceSpec

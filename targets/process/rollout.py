@@ -15,8 +15,8 @@ from common.waiting import shielded
 from environment.source_folder import copy_source
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.process import front_door, models, programs, traffic
-from targets.process.probe import GenerationProbe, probe_file
+from targets.process import front_door, laid_out_models, programs, traffic
+from targets.process.generation_probe import GenerationProbe, probe_file
 from targets.process.service_folder import Generation, Record, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
@@ -126,7 +126,7 @@ class _Rollout:
                 return False
         try:
             if restarted and old.digest == self.spec.digest:
-                models.lay_out(self.spec, self.directory.generation(old.number))
+                laid_out_models.lay_out(self.spec, self.directory.generation(old.number))
             self._start(old)
             self._await_ready(
                 old,
@@ -176,7 +176,7 @@ class _Rollout:
         folder.mkdir(parents=True)
         self.progress(f"copying {', '.join(f'{b.name}:{b.version}' for b in spec.bundles)} to generation {number}")
         try:
-            served = models.lay_out(spec, folder)
+            served = laid_out_models.lay_out(spec, folder)
         except BaseException:
             self.directory.remove_generation(number)
             raise
@@ -191,7 +191,7 @@ class _Rollout:
                 spec,
                 generation,
                 source_directory=folder / "source",
-                model_directory=models.model_directory(spec, folder),
+                model_directory=laid_out_models.model_directory(spec, folder),
                 probe=folder / "probe.json",
             )
             write_whole(folder / f"{Role.SCORER}.json", launch.to_json(), mode=0o600)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from targets.process.probe import GenerationProbe
+from targets.process.generation_probe import GenerationProbe
 from targets.process.service_folder import ServiceDirectory
 from targets.process.supervisor import Supervisor
 from targets.state import Measured, State

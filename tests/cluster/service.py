@@ -15,8 +15,8 @@ from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
 from settings import load
-from settings.stack_file import file_of
-from targets.node_pool.cluster.client import Cluster
+from settings.stack_reader import file_of
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.object_names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import KINDS, Kube

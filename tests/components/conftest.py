@@ -28,7 +28,7 @@ from components.service_secrets import Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import SERVICE, stack_name
 from settings import Settings, load
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 PROJECT = Path(__file__).resolve().parents[2]
 OTHERS = {

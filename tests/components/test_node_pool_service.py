@@ -20,7 +20,7 @@ from components.node_pool_deployment import NodePoolDeployment, NodePoolDeployme
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from provider.resources import node_pool_rollout
 from targets.errors import ServiceError
-from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.cluster_client import ClusterError
 from targets.node_pool.cluster.plugin_copies import CONTEXT
 from tests.certificates import make_certificate
 from tests.components.conftest import OTHERS, bundles_of, secrets_of

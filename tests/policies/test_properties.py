@@ -7,7 +7,7 @@ import pytest
 from gateway.listener import KEYS
 from gateway.routes import RATE_LIMIT
 from policies import objects, properties
-from provider.schema import schema
+from provider.package_schema import schema
 from targets.node_pool.object_names import FRONT_DOOR
 
 RESOURCES = json.loads(schema("0"))

@@ -14,10 +14,10 @@ from environment.dockerfile import environment_dockerfile, service_dockerfile
 from environment.image_layout import repository
 from settings.load import load
 from settings.service_groups import Limits, Resources, RolloutPlan
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 from targets.docker import containers as docker
 from targets.docker.specification import ServiceSpec as DockerSpec
-from targets.node_pool.objects.containers import replica_containers
+from targets.node_pool.objects.pod_containers import replica_containers
 from targets.node_pool.rendering import Contents, Options
 from targets.process import programs
 from targets.process.service_folder import Generation

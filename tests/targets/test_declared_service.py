@@ -9,7 +9,7 @@ import pytest
 
 from settings import Settings, load
 from settings.schema import Target
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 from targets.contract import machine_target
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import re
 import shlex
 
 from targets.node_pool.addresses import kubectl
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.diagnosis import (
     Trouble,
     event_lines,

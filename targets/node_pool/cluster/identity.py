@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.cluster.kubeconfig import Kubeconfig
 
 __all__ = ["Identity", "expected_cluster", "identity", "known_cluster"]

@@ -5,8 +5,8 @@ from typing import Any
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.object_names import REPLICA, Names, manifest
-from targets.node_pool.objects.containers import replica_containers, replica_volumes
 from targets.node_pool.objects.image_pull import image_pull, pull_secrets
+from targets.node_pool.objects.pod_containers import replica_containers, replica_volumes
 from targets.node_pool.objects.scheduling import replica_placement
 from targets.node_pool.objects.security import pod_security
 from targets.node_pool.objects.strategy import strategy

@@ -14,7 +14,7 @@ import yaml
 from provider.resource_type import resource_type
 from targets.errors import ServiceError
 from targets.node_pool.cluster import plugin_copies
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.errors import ClusterError, CredentialError
 from targets.node_pool.cluster.identity import expected_cluster, identity
 from targets.node_pool.cluster.kubeconfig import Kubeconfig

@@ -11,7 +11,7 @@ from settings.schema import Target
 from targets.contract import Stack, verbs_of
 from targets.errors import ServiceError
 from targets.node_pool import status
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from tests.targets.node_pool.test_rollouts import Cluster as Shown
 from tests.targets.node_pool.test_rollouts import container, deployment, pod
 

@@ -9,7 +9,7 @@ import pytest
 from bundle.triton_storage import repository_url, triton_url
 from common import waiting
 from targets.node_pool import rollout
-from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.cluster_client import ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, node_lines, troubles
 from targets.node_pool.needs import Needs
 from targets.node_pool.rollout import Rollout, RolloutError, await_gone, await_rollout

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from settings import SettingsError, load
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 from tests.targets.node_pool.conftest import DIGITS
 
 MODELS = [{"path": "models", "name": "m"}]

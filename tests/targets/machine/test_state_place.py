@@ -1,7 +1,7 @@
 import shutil
 from pathlib import Path
 
-from targets.machine.place import place_of
+from targets.machine.state_place import place_of
 
 
 def test_a_place_stays_what_it_is_when_its_directory_is_moved(tmp_path: Path) -> None:

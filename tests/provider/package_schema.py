@@ -1,9 +1,9 @@
-"""Write the snapshot of the package's schema anew: `python -m tests.provider.schema`."""
+"""Write the snapshot of the package's schema anew: `python -m tests.provider.package_schema`."""
 
 from pathlib import Path
 
 from components.construct import COMPONENTS
-from provider.schema import schema
+from provider.package_schema import schema
 from provider.server import VERSION
 
 SNAPSHOT = Path(__file__).with_name("schema.json")

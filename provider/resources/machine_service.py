@@ -7,7 +7,7 @@ import pulumi
 from common.errors import UserError
 from common.part import Part
 from provider.declaration import Declaration
-from provider.place import here
+from provider.program_folder import here
 from provider.resource_type import IncompleteError, ResourceType, Say, token
 from settings.schema import Target
 from targets.contract import machine_target

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from settings import Settings
-from settings.variables import served_variables
+from settings.variable_names import served_variables
 
 
 @pytest.mark.parametrize(
