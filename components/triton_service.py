@@ -15,6 +15,7 @@ from components.bundle_outputs import BundleOutputs
 from components.deployment import check_place, deployment_on
 from components.gateway import Gateway, GatewayArgs
 from components.plain_inputs import PlainComponent
+from components.program_places import PLACES
 from components.service_secrets import Secret, Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.triton_environment import TritonEnvironment
@@ -226,6 +227,7 @@ class TritonService(PlainComponent[_Checked]):
             python_names=True,
         )
         if self._secrets.kubeconfig is None:
+            PLACES.take(name, settings)
             unchecked = check_place(name, settings)
         elif settings.deployment.target is Target.NODE_POOL:
             unchecked = ""  # the provider asks that cluster, once the kubeconfig is known

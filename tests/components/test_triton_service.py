@@ -79,6 +79,23 @@ def test_several_services_on_docker_have_networks_of_their_own(declare, monkeypa
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) for name in names)
 
 
+def test_two_services_of_a_program_that_want_one_place_are_refused(declare):
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        service("one", models=models, deployment={"port": 16789, "metrics_port": 16790})
+        service("two", models=models, service_name="one", deployment={"port": 16790, "metrics_port": 16791})
+
+    with pytest.raises(SettingsError) as caught:
+        declare(declared)
+    assert str(caught.value).splitlines() == [
+        "TritonService 'two' has 2 mistakes:",
+        "  serviceName has the value 'one': TritonService 'one' of this program has the same; choose another "
+        "serviceName",
+        "  deployment.port has the value '16790': TritonService 'one' of this program has the same; choose another "
+        "deployment.port",
+    ]
+
+
 def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(declare):
     def declared():
         models = [ModelBundle("triton_model", path="models")]
