@@ -23,8 +23,13 @@ from tests.targets.process.test_front_door import Door
 from tests.waiting import eventually
 
 GOLDEN = {"request": {"x": 0}, "response": {"y": 0.0}}
-GOOD = "def init(): pass\ndef run(data): return {'y': data.get('x', 0) * 2.0}\n"
-SLOW = GOOD.replace("def run(data):", "import time\ndef run(data): time.sleep(0.03);")
+GOOD = """
+import json, time
+def init(): pass
+def run(data):
+    return {"y": json.loads(data).get("x", 0) * 2.0}
+"""
+SLOW = GOOD.replace("    return", "    time.sleep(0.03)\n    return")
 OTHER = GOOD.replace("2.0", "2.1")  # right where x is 0, as in the golden request
 LOAD = Performance.model_validate({"concurrency": 2, "seconds": 2, "maxSlowdown": 1.2})
 ABSOLUTE = Performance.model_validate({"concurrency": 2, "seconds": 2, "p95Ms": 20})

@@ -65,6 +65,8 @@ def test_whoever_cancels_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_it_dies_with_a_killed_rollout(tmp_path: Path) -> None:
     package = tmp_path / "serving" / "proving"
     package.mkdir(parents=True)
+    for folder in (package, package.parent):
+        (folder / "__init__.py").touch()
     (package / "__main__.py").write_text(
         "import os, pathlib, time\n"
         f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(f'{{os.getpid()}} ')\n"
