@@ -36,11 +36,11 @@ def test_a_slower_version_is_refused_and_a_good_one_passes(
     try:
         project.up()
         before = project.containers()
-        project.write_settings(
-            deployment={"rollout": {"replay": {}, "performance": {**LOAD, "maxSlowdown": 1.2}}},
-        )
+        rollout = project.settings["deployment"].get("rollout", {})
+        gates = {"replay": {}, "performance": {**LOAD, "maxSlowdown": 1.2}}
+        project.write_settings(deployment={"rollout": {**rollout, **gates}})
         project.up()
-        assert project.containers() == before  # other gates are no new generation
+        assert project.containers() == before  # changed gates are no new generation
 
         project.write_script(SCORE + SLOWER, golden=golden)
         with hammering(scored, project.client) as seen:
@@ -49,9 +49,8 @@ def test_a_slower_version_is_refused_and_a_good_one_passes(
         assert (seen.answers > 0, seen.wrong) == (True, [])
         assert project.containers() == before
 
-        project.write_settings(
-            deployment={"rollout": {"replay": {}, "performance": {**LOAD, "maxSlowdown": 5}}},
-        )
+        gates["performance"] = {**LOAD, "maxSlowdown": 5}
+        project.write_settings(deployment={"rollout": {**rollout, **gates}})
         project.write_script(f"{SCORE}\n# another\n", golden=golden)
         project.up()
         assert {name.rsplit("-", 2)[-1] for name in project.containers()} == {"network", "triton", "scorer", "door"}
