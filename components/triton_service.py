@@ -24,6 +24,7 @@ from settings.group import Group
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, Settings, Target
 from targets.declared_script import source_notes
+from targets.proving import gate_notes
 
 __all__ = ["TritonService"]
 
@@ -235,7 +236,9 @@ class TritonService(PlainComponent[_Checked]):
             target = settings.deployment.target.value
             expected = f"is read by target 'node-pool' alone, and deployment.target is '{target}': remove it"
             raise SettingsError(subject, [Mistake(path="kubeconfig", expected=expected)])
-        return _Checked(settings, unchecked, [*self._layout_notes(settings), *source_notes(settings)])
+        return _Checked(
+            settings, unchecked, [*self._layout_notes(settings), *source_notes(settings), *gate_notes(settings)]
+        )
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:
         settings = checked.settings

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveI
 from pydantic.config import JsonDict
 
 from settings.group import Group
+from settings.rollout_gates import Performance, Replay
 
 __all__ = ["MACHINE", "Limits", "Opening", "Resources", "Rollout", "RolloutPlan"]
 
@@ -109,11 +110,21 @@ class Rollout(Group):
         default=None,
         description="for requests under way on the old version; by default deployment.scoringTimeoutMs",
     )
+    replay: Replay | None = Field(
+        default=None,
+        description="before traffic, the same requests to both versions, whose answers must be alike",
+        json_schema_extra=MACHINE,
+    )
+    performance: Performance | None = Field(
+        default=None,
+        description="before traffic, a load on the new version, which must be fast enough",
+        json_schema_extra=MACHINE,
+    )
 
     def plan(self, limits: Limits) -> "RolloutPlan":
         """Decide what the settings leave open: a drain takes by default as long as any request may take."""
         drain = math.ceil(limits.scoring_seconds) if self.drain_seconds is None else self.drain_seconds
-        return RolloutPlan(strategy=self.strategy, deadline_seconds=self.deadline_seconds, drain_seconds=drain)
+        return RolloutPlan(**{name: getattr(self, name) for name in Rollout.model_fields} | {"drain_seconds": drain})
 
 
 class RolloutPlan(Rollout):
@@ -122,6 +133,13 @@ class RolloutPlan(Rollout):
     model_config = _IN_CODE
 
     drain_seconds: NonNegativeInt = Field(description="for requests under way on the old version")
+
+    @property
+    def gates_seconds(self) -> int:
+        """The most seconds that replay and performance take: replay sends each request twice."""
+        replay = 60 + self.replay.requests if self.replay else 0
+        performance = 30 + 4 * self.performance.seconds if self.performance else 0
+        return replay + performance
 
     @property
     def graceful_seconds(self) -> int:

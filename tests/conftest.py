@@ -22,6 +22,7 @@ LONGEST = (
     "serving/test_limits.py",
     "serving/test_lifecycle.py",
     "targets/process/test_supervisor.py",
+    "targets/process/test_gates.py",
     "targets/process/test_rollout.py",
     "targets/process/test_revival.py",
     "targets/process/test_troubleshooting.py",

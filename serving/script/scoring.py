@@ -284,7 +284,17 @@ class Scorer:
         if self._sampler is not None and call.started and call.ids is not None:
             content = request.body if request.method != "GET" else request.query.encode()
             check = CHECK_HEADER in request.headers
-            self._sampler.offer(call.ids.request, call.ids.client, status, seconds, content, body, check=check)
+            self._sampler.offer(
+                call.ids.request,
+                call.ids.client,
+                status,
+                seconds,
+                content,
+                body,
+                check=check,
+                method=request.method,
+                content_type=request.headers.get("content-type", ""),
+            )
         if log:
             self.row.observe("request", seconds)
             target = request.target.decode("latin-1")

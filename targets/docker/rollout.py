@@ -1,10 +1,10 @@
 """The gated rollout of the `docker` target.
 
-The new generation's containers start beside the old one's, are probed from inside, get the traffic, and only then the
-old ones are drained, stopped and removed. A generation that fails its probe never gets traffic: it is removed, the old
-one serves on, and the error says why in Triton's or the script's own words. A rollout that is cancelled ends just so;
-once the new generation has the traffic it goes on to its end. Every step can be repeated: the next rollout takes up one
-that was killed.
+The new generation's containers start beside the old one's, are probed from inside, pass the gates that the settings
+ask for, get the traffic, and only then the old ones are drained, stopped and removed. A generation that fails its probe
+or a gate never gets traffic: it is removed, the old one serves on, and the error says why: in Triton's or the script's
+own words, or with the figures against their limits. A rollout that is cancelled ends just so; once the new generation
+has the traffic it goes on to its end. Every step can be repeated: the next rollout takes up one that was killed.
 """
 
 import time
@@ -13,13 +13,14 @@ from contextlib import suppress
 
 from common.waiting import shielded
 from environment.dockerfile import LABELS
-from targets.docker import traffic
+from targets.docker import prover, traffic
 from targets.docker.containers import PROBES, Container, digest_of, generation, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.failure import explain
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
+from targets.proving import Proof
 from targets.role import Role
 
 __all__ = ["apply", "check_owner"]
@@ -90,6 +91,7 @@ class _Rollout:
             self._stop(self.old)
         try:
             self._start(new)
+            self._prove(new, number, compare=not recreate)
         except BaseException:
             with shielded():  # a cancelled rollout ends as a failed one
                 for container in reversed(new):
@@ -125,6 +127,28 @@ class _Rollout:
         for container in containers:
             self.engine.keep_running(container.name)
         self.progress(f"ready after {time.monotonic() - started:.1f} s")
+
+    def _prove(self, new: list[Container], number: int, *, compare: bool) -> None:
+        """Let the new generation pass the gates, beside the one that has the traffic where there is one."""
+        rollout = self.spec.rollout
+        if rollout.replay is None and rollout.performance is None:
+            return
+        holder = next((c for c in self.old if c.role == Role.NETWORK and c.running and c.address), None)
+        old = None
+        if compare and holder is not None:
+            names = {c.role: c.name for c in self.old if c.role is not None}
+            old = prover.side(self.engine, self.record.generation, holder.address, names)
+        names = {container.role: container.name for container in new}
+        Proof(
+            rollout=rollout,
+            service_name=self.spec.service_name,
+            variables=self.spec.variables,
+            new=prover.side(self.engine, number, self._address(new[0].name), names),
+            old=old,
+            front_door_metrics=prover.front_door_metrics(self.engine, self.spec),
+            run=prover.runner(self.engine, self.spec, number, self.folder.root / "prover"),
+            progress=self.progress,
+        ).judge()
 
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
         if container.role not in PROBES:

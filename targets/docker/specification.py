@@ -26,7 +26,7 @@ class ServiceSpec(specification.ServiceSpec):
     @property
     def essence(self) -> "ServiceSpec":
         """This service without what may change while its containers go on as they are."""
-        rollout = self.rollout.model_copy(update={"deadline_seconds": 0})
+        rollout = self.rollout.model_copy(update={"deadline_seconds": 0, "replay": None, "performance": None})
         unimportant = {"owner": "", "overwrite": False, "rollout": rollout, "state_directory": Path()}
         return self.model_copy(update=unimportant)
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -19,7 +20,7 @@ from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.role import Role
 
-__all__ = ["GenerationProbe", "probe_file"]
+__all__ = ["GenerationProbe", "probe_file", "probe_questions"]
 
 POLL_SECONDS = 0.2
 LOG_LINES = 40
@@ -39,6 +40,12 @@ def probe_file(spec: ServiceSpec, generation: Generation) -> str:
     return json.dumps(wanted)
 
 
+def probe_questions(directory: ServiceDirectory, generation: Generation) -> dict[str, Any]:
+    """Read what the probe asks a generation."""
+    questions: dict[str, Any] = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
+    return questions
+
+
 class GenerationProbe:
     """The probe of one generation's processes; `log` gives the log file of a program."""
 
@@ -48,7 +55,7 @@ class GenerationProbe:
         self._supervisor = supervisor
         self._generation = generation
         self._log = log
-        self._wanted = json.loads((directory.generation(generation.number) / "probe.json").read_bytes())
+        self._wanted = probe_questions(directory, generation)
 
     def problems(self, timeout: float = probe.INFER_TIMEOUT) -> list[Problem]:
         """Ask everything once; one for each thing that is not as it should be. A golden answer may take `timeout`."""

@@ -1,13 +1,15 @@
 """The gated rollout of the `process` target.
 
-The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
-stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
-why in Triton's or the script's own words. A rollout that is cancelled ends just so; once the new generation has the
-traffic it goes on to its end. Every step can be repeated: the next rollout takes up one that was killed.
+The new generation starts beside the old one, is probed, passes the gates that its settings ask for, gets the traffic,
+and only then the old one is drained and stopped. A generation that fails its probe or a gate never gets traffic: it is
+removed, the old one serves on, and the error says why: in Triton's or the script's own words, or with the figures
+against their limits. A rollout that is cancelled ends just so; once the new generation has the traffic it goes on to
+its end. Every step can be repeated: the next rollout takes up one that was killed.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.atomic_files import write_whole
@@ -15,11 +17,12 @@ from common.waiting import shielded
 from environment.source_folder import copy_source
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
-from targets.process import front_door, laid_out_models, programs, traffic
-from targets.process.generation_probe import GenerationProbe, probe_file
+from targets.process import front_door, laid_out_models, programs, prover, traffic
+from targets.process.generation_probe import GenerationProbe, probe_file, probe_questions
 from targets.process.service_folder import Generation, Record, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.proving import Proof, Servers, Side
 from targets.role import Role
 
 __all__ = ["apply"]
@@ -84,6 +87,7 @@ class _Rollout:
                 self._stop(old)
             self._start(new)
             self._await_ready(new)
+            self._prove(new, beside=old if healthy and self.spec.rollout.strategy == "surge" else None)
         except BaseException:
             with shielded():  # a cancelled rollout ends as a failed one
                 if new is not None:
@@ -95,6 +99,26 @@ class _Rollout:
             self._switch(old, new, serves=serves)
         self._prune_logs()
         return new
+
+    def _prove(self, new: Generation, *, beside: Generation | None) -> None:
+        """Let the new generation pass the gates, beside the one that has the traffic."""
+        port = self.record.stats_port if traffic.admin(self.directory).is_ready() else None
+        launch = programs.prover(self.spec, directory=self.directory.generation(new.number))
+        Proof(
+            rollout=self.spec.rollout,
+            service_name=self.spec.service_name,
+            variables=self.spec.variables,
+            new=self._side(new),
+            old=self._side(beside) if beside else None,
+            front_door_metrics=f"http://127.0.0.1:{port}/stats/prometheus" if port else None,
+            run=partial(prover.run, launch, self._log(f"prover-{new.number}")),
+            progress=self.progress,
+        ).judge()
+
+    def _side(self, generation: Generation) -> Side:
+        questions = probe_questions(self.directory, generation)
+        urls = {role: (questions.get(role) or {}).get("url") for role in ("scorer", "triton")}
+        return Side(generation.number, Servers(**urls), questions)
 
     def _switch(self, old: Generation | None, new: Generation, *, serves: bool) -> None:
         """Send the traffic to the new generation, and remove the old one once its requests are answered."""

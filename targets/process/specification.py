@@ -13,7 +13,7 @@ __all__ = ["ServiceSpec"]
 _RESTARTS_NOTHING: dict[str, bool | set[str]] = {
     "owner": True,
     "overwrite": True,
-    "rollout": {"strategy", "deadline_seconds"},
+    "rollout": {"strategy", "deadline_seconds", "replay", "performance"},
 }
 
 

@@ -87,6 +87,8 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
         "clientRequestId": "c",
         "check": False,
         "status": 200,
+        "method": "POST",
+        "contentType": "",
         "input": '{"é": 1}',
         "inputEncoding": "utf-8",
         "inputBytes": 9,
@@ -95,7 +97,7 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
         "outputBytes": 18,
     }
     assert (failed["status"], failed["input"]) == (500, '"fail"')
-    assert (query["status"], query["input"]) == (200, "a=1")
+    assert (query["status"], query["method"], query["input"]) == (200, "GET", "a=1")
     assert not any(KEY in path.read_text() for path in server.folder.rglob("*.jsonl"))
 
 

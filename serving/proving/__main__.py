@@ -1,0 +1,94 @@
+"""Prove a generation: `python -m serving.proving` reads a plan (JSON) and writes a verdict, one line of JSON.
+
+Progress goes to the standard error. The exit status is 0 where it judged, whatever the verdict, 2 where the plan cannot
+be used, and 3 where its time was over.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from serving.proving.client import Client
+from serving.proving.performance import performance
+from serving.proving.plan import Plan, PlanError, Request, Verdict
+from serving.proving.production import Production
+from serving.proving.recorded import RecordsError, newest
+from serving.proving.replay import replay
+
+_REQUEST_SECONDS = 60.0
+_MOST_TO_LOAD = 200
+
+
+def main() -> int:
+    """Read the plan, prove, and write the verdict."""
+    try:
+        plan = Plan.parse(sys.stdin.read())
+        _end_after(plan.timeout_seconds)
+        verdict = prove(plan)
+    except (PlanError, RecordsError) as error:
+        _say(str(error))
+        return 2
+    print(verdict.to_json(), flush=True)
+    return 0
+
+
+def prove(plan: Plan) -> Verdict:
+    """Prove a generation.
+
+    Raises:
+        PlanError: The plan has nothing to send, or sends it to a server that a generation does not have.
+        RecordsError: The recorded requests cannot be read.
+    """
+    started, verdict = time.monotonic(), Verdict()
+    production = Production(plan.front_door_metrics) if plan.front_door_metrics else None
+    requests = _requests(plan, verdict)
+    timeout = min(_REQUEST_SECONDS, plan.timeout_seconds)
+    new = Client(plan.new, timeout)
+    old = Client(plan.old, timeout) if plan.old is not None else None
+    load_seconds = 3 * plan.performance.seconds + 5 if plan.performance else 0.0
+    if plan.replay is not None and old is not None:
+        left = plan.timeout_seconds - load_seconds - (time.monotonic() - started)
+        replay(plan.replay, requests[: plan.replay.requests], (old, new), verdict, seconds=left - 5, say=_say)
+    if plan.performance is not None:
+        performance(plan.performance, requests[:_MOST_TO_LOAD], (old, new), verdict, production, say=_say)
+    return verdict
+
+
+def _requests(plan: Plan, verdict: Verdict) -> list[Request]:
+    requests: list[Request] = []
+    if plan.collected is not None:
+        most = plan.replay.requests if plan.replay else _MOST_TO_LOAD
+        requests, left_out = newest(plan.collected, most)
+        if left_out:
+            verdict.notes.append(f"{left_out} recorded requests are left out: they were cut, or redacted")
+        if not requests:
+            verdict.notes.append("no request is recorded yet: golden requests are sent")
+    verdict.source = "collected" if requests else "golden"
+    requests = requests or list(plan.requests)
+    if not requests:
+        raise PlanError("there is nothing to send: no request is recorded, and none is golden")
+    verdict.requests = len(requests)
+    return requests
+
+
+def _end_after(seconds: float) -> None:
+    """End this process when its time is over: nobody would read its verdict."""
+
+    def end() -> None:
+        _say(f"no verdict within {seconds:g} s")
+        os._exit(3)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
