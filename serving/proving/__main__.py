@@ -48,7 +48,7 @@ def prove(plan: Plan) -> Verdict:
     timeout = min(_REQUEST_SECONDS, plan.timeout_seconds)
     new = Client(plan.new, timeout)
     old = Client(plan.old, timeout) if plan.old is not None else None
-    load_seconds = 3 * plan.performance.seconds + 5 if plan.performance else 0.0
+    load_seconds = 4 * plan.performance.seconds if plan.performance else 0.0
     if plan.replay is not None and old is not None:
         left = plan.timeout_seconds - load_seconds - (time.monotonic() - started)
         replay(plan.replay, requests[: plan.replay.requests], (old, new), verdict, seconds=left - 5, say=_say)

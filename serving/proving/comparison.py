@@ -18,7 +18,10 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Differing:
-    """A place at which two answers differ. `size` orders differences: of numbers by how far they are apart, infinite for other values."""
+    """A place at which two answers differ.
+
+    `size` orders differences: of numbers by how far they are apart, infinite for other values.
+    """
 
     place: tuple[Step, ...]
     old: Any
