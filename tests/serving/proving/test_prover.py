@@ -299,6 +299,12 @@ def test_one_disturbed_round_refuses_nobody() -> None:
     assert slowdown(blocks(10, 10, 10), blocks(30, 30, 30)) == pytest.approx(3)
 
 
+def test_a_slowdown_is_what_four_of_five_rounds_show() -> None:
+    old = blocks(*[10.0] * 10)
+    assert slowdown(old, blocks(*[10.0] * 3, *[30.0] * 7)) == pytest.approx(1)
+    assert slowdown(old, blocks(*[10.0] * 2, *[30.0] * 8)) == pytest.approx(3)
+
+
 def test_production_p95_lies_within_its_bucket() -> None:
     assert p95({1.0: 0, 5.0: 50, 10.0: 100, float("inf"): 100}) == pytest.approx(9.5)
     assert p95({1.0: 3, float("inf"): 3}) is None
