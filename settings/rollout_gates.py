@@ -32,7 +32,7 @@ class Performance(Group):
     """A load on the new version, interleaved with the same load on the old one. It needs one limit at least."""
 
     concurrency: PositiveInt = Field(default=8, description="requests at once")
-    seconds: PositiveInt = Field(default=10, le=3600, description="how long the load takes")
+    seconds: PositiveInt = Field(default=10, le=3600, description="of load on each version")
     p95_ms: PositiveFloat | None = Field(default=None, description="the most that 95 of 100 requests may take")
     min_throughput: PositiveFloat | None = Field(default=None, description="the fewest requests per second")
     max_slowdown: PositiveFloat | None = Field(
