@@ -4,14 +4,17 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
 
+from serving.proving.json_path import JsonPath
 from settings.group import Group
 
 __all__ = ["Performance", "Replay"]
 
 
 def _json_path(value: str) -> str:
-    if not value.startswith("$"):
-        raise ValueError("a JSON path that begins with '$', as in '$.id'")
+    try:
+        JsonPath.parse(value)
+    except ValueError:
+        raise ValueError("a JSON path, as in '$.id' or '$.outputs[*].data[0]'") from None
     return value
 
 

@@ -90,7 +90,8 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     ({"environment": {"pipPackages": [{}]}}, "environment.pipPackages[0] has the value {}: expected text"),
     (
         {"deployment": {"rollout": 5}},
-        "deployment.rollout has the value 5: expected a group of strategy, deadlineSeconds, drainSeconds",
+        "deployment.rollout has the value 5: expected a group of strategy, deadlineSeconds, drainSeconds, replay, "
+        "performance",
     ),
     # ranges and words
     ({"models": []}, "models has the value []: expected at least 1 in the list"),

@@ -39,12 +39,12 @@ def test_a_performance_that_nothing_limits_is_refused(mistakes: Check) -> None:
 
 
 def test_form_and_rules_are_told_at_once(mistakes: Check) -> None:
-    rollout = {"replay": {"ignore": ["id"], "maxMismatch": 2}, "performance": {"concurrency": 65, "seconds": 5}}
+    rollout = {"replay": {"ignore": ["$..id"], "maxMismatch": 2}, "performance": {"concurrency": 65, "seconds": 5}}
     found = mistakes(wanted({**rollout, "drainSeconds": -1}))
     assert found == [
         f"{PATH}.drainSeconds has the value -1: expected at least 0",
         f"{PATH}.replay.maxMismatch has the value 2: expected a number below 1",
-        f"{PATH}.replay.ignore[0] has the value 'id': expected a JSON path that begins with '$', as in '$.id'",
+        f"{PATH}.replay.ignore[0] has the value '$..id': expected a JSON path, as in '$.id' or '$.outputs[*].data[0]'",
         f"{PATH}.performance: {NO_LIMIT}",
         f"{PATH}.performance.concurrency has the value 65: {TOO_MANY}",
     ]
