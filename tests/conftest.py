@@ -19,6 +19,7 @@ LONGEST = (
     "targets/node_pool/test_previews.py",
     "engine/test_operations.py",
     "serving/test_command_line.py",
+    "serving/proving/test_prover.py",
     "serving/test_limits.py",
     "serving/test_lifecycle.py",
     "targets/process/test_supervisor.py",

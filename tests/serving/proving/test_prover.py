@@ -135,7 +135,7 @@ def refused(verdict: dict[str, Any]) -> list[str]:
     return [figure["name"] for figure in verdict["figures"] if not figure["passed"]]
 
 
-LOAD = {"concurrency": 2, "seconds": 2}
+LOAD = {"concurrency": 2, "seconds": 1}
 
 
 def test_a_planted_delay_is_found() -> None:
