@@ -107,7 +107,8 @@ def test_a_version_that_answers_otherwise_to_recorded_requests_is_refused(servic
     old = up(service, GOOD, plan(), variables=variables)
     for x in range(20):
         httpx.post(f"http://127.0.0.1:{old.scorer}/score", json={"x": x}).raise_for_status()
-    eventually(lambda: sum(len(f.read_text().splitlines()) for f in collected.glob("*/*.jsonl")) >= 20, seconds=30)
+    # The probe's golden request is recorded too, as a check.
+    eventually(lambda: sum(f.read_text().count('"check":false') for f in collected.glob("*/*.jsonl")) == 20, seconds=30)
     gates = plan(replay=Replay(requests=20))
     with pytest.raises(ServiceError) as refused:
         up(service, OTHER, gates, variables=variables)
