@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from serving.probing.probe import CHECK_HEADER
 from serving.proving.plan import Request, Servers
 
+_IDLE_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -42,24 +44,27 @@ class Client:
     def send(self, request: Request) -> Answer:
         """Send a request, again on a new connection where the kept one was closed meanwhile."""
         address = self._servers.of(request.to)
-        kept: dict[str, http.client.HTTPConnection] = self._of_thread.__dict__
+        if not hasattr(self._of_thread, "kept"):
+            self._of_thread.kept, self._of_thread.used = {}, 0.0
+        kept: dict[str, http.client.HTTPConnection] = self._of_thread.kept
         headers = {CHECK_HEADER: "true"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         started = time.perf_counter()
         while True:
-            known = address in kept
+            # A server closes connections that idle; one that it closes under load is a request that failed.
+            idled = address in kept and started - self._of_thread.used > _IDLE_SECONDS
             connection = kept.setdefault(address, _connection(address, self._timeout))
             try:
                 connection.request(request.method, request.path, request.body or None, headers)
                 response = connection.getresponse()
                 body = response.read()
+                self._of_thread.used = time.perf_counter()
                 return Answer(response.status, body, time.perf_counter() - started)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 del kept[address]
-                is_stale = known and isinstance(error, ConnectionError | http.client.RemoteDisconnected)
-                if not is_stale:
+                if not (idled and isinstance(error, ConnectionError | http.client.RemoteDisconnected)):
                     return Answer(0, f"{type(error).__name__}: {error}".encode(), time.perf_counter() - started)
 
 

@@ -6,6 +6,7 @@ import base64
 import importlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import fsspec
 import orjson
@@ -15,6 +16,7 @@ from serving.proving.plan import Collected, Request
 
 _OCTETS = "application/octet-stream"
 _JSON = "application/json"
+_QUERY = "/?:@!$&'()*+,;=%~"  # what stands in a query as it is (RFC 3986)
 
 
 class RecordsError(Exception):
@@ -86,7 +88,7 @@ def _request(record: dict[str, Any]) -> Request | None:
         id=str(record.get("clientRequestId") or record.get("requestId") or "?"),
         to="scorer",
         method=method,
-        path=f"/score?{content.decode()}" if query and content else "/score",
+        path=f"/score?{quote(content, safe=_QUERY)}" if query and content else "/score",
         content_type="" if query else record.get("contentType") or (_JSON if is_text else _OCTETS),
         body=b"" if query else content,
         recorded=_content(record, "output") or b"",
