@@ -63,6 +63,9 @@ def server(answering: Answering) -> Iterator[str]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status, answer = answering(json.loads(body), next(numbers))
+            if not status:
+                self.close_connection = True
+                return
             content = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -81,6 +84,10 @@ def server(answering: Answering) -> Iterator[str]:
         listening.shutdown()
         thread.join()
         listening.server_close()
+
+
+def dropping(value: Any, number: int) -> tuple[int, Any]:
+    return (0, {}) if number % 20 == 19 else good(value, number)
 
 
 def golden(*values: int) -> list[dict[str, Any]]:
@@ -155,8 +162,9 @@ def test_a_good_version_passes_also_a_colder_one(answering: Answering) -> None:
     assert refused(proved(good, answering, replay=REPLAY, performance={**LOAD, **limits})) == []
 
 
-def test_requests_that_fail_are_found() -> None:
-    verdict = proved(good, failing, performance={**LOAD, "p95Ms": 5000})
+@pytest.mark.parametrize("answering", [failing, dropping])
+def test_requests_that_fail_are_found(answering: Answering) -> None:
+    verdict = proved(good, answering, performance={**LOAD, "p95Ms": 5000})
     assert refused(verdict) == ["requests that fail"]
     (failures,) = (figure for figure in verdict["figures"] if figure["name"] == "requests that fail")
     assert failures["old"] == 0
