@@ -13,6 +13,9 @@ from serving.proving.plan import Request, Servers
 
 _IDLE_SECONDS = 1.0
 
+_Kept = tuple[http.client.HTTPConnection, float]
+"""A connection, and when its last answer came."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -44,23 +47,22 @@ class Client:
     def send(self, request: Request) -> Answer:
         """Send a request, again on a new connection where the kept one was closed meanwhile."""
         address = self._servers.of(request.to)
-        if not hasattr(self._of_thread, "kept"):
-            self._of_thread.kept, self._of_thread.used = {}, 0.0
-        kept: dict[str, http.client.HTTPConnection] = self._of_thread.kept
+        kept: dict[str, _Kept] = self._of_thread.__dict__
         headers = {CHECK_HEADER: "true"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         started = time.perf_counter()
         while True:
             # A server closes connections that idle; one that it closes under load is a request that failed.
-            idled = address in kept and started - self._of_thread.used > _IDLE_SECONDS
-            connection = kept.setdefault(address, _connection(address, self._timeout))
+            connection, used = kept.setdefault(address, (_connection(address, self._timeout), started))
+            idled = started - used > _IDLE_SECONDS
             try:
                 connection.request(request.method, request.path, request.body or None, headers)
                 response = connection.getresponse()
                 body = response.read()
-                self._of_thread.used = time.perf_counter()
-                return Answer(response.status, body, time.perf_counter() - started)
+                now = time.perf_counter()
+                kept[address] = connection, now
+                return Answer(response.status, body, now - started)
             except (OSError, http.client.HTTPException) as error:
                 connection.close()
                 del kept[address]
