@@ -1,4 +1,4 @@
-"""Paths into JSON, for what is not compared: the part of RFC 9535 that names members, indices and all of either.
+"""Paths into JSON that name what is not compared: members, indices, and `*` for all of them (a part of RFC 9535).
 
 $.id    $.outputs[0].data    $.items[*].time    $["a name"]    $.*
 """
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 Step = str | int
-"""A member's name, an index, or `*`."""
+"""A member's name, or an index."""
 
 _STEP = re.compile(
     r"""\.(?P<name>\*|[^\s.\[\]"']+)|\[(?P<index>\*|\d+)\]|\[(?P<quote>["'])(?P<quoted>.*?)(?P=quote)\]"""
@@ -28,7 +28,7 @@ class JsonPath:
         """Read a path.
 
         Raises:
-            ValueError: It is none that is understood here.
+            ValueError: The text is no path, or a kind of path that this class does not know.
         """
         steps: list[Step | None] = []
         at = 1
