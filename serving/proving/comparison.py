@@ -90,7 +90,7 @@ def at(value: Any, place: tuple[Step, ...]) -> Any:
 
 def is_close(old: Any, new: Any, tolerance: float) -> bool:
     """Tell whether two values that are no containers are alike."""
-    if _is_number(old) and _is_number(new):
+    if is_number(old) and is_number(new):
         if max(abs(old), abs(new)) > sys.float_info.max:
             return bool(old == new)
         if math.isnan(old) or math.isnan(new):
@@ -113,13 +113,15 @@ def _compared(place: tuple[Step, ...], old: Any, new: Any, tolerance: float) -> 
 
 
 def _size(old: Any, new: Any) -> float:
-    if not (_is_number(old) and _is_number(new)) or not (math.isfinite(old) and math.isfinite(new)):
+    if not (is_number(old) and is_number(new)):
         return math.inf
     try:
-        return float(abs(old - new))
-    except OverflowError:
+        apart = float(abs(old - new))
+    except OverflowError:  # an integer that no float holds
         return math.inf
+    return math.inf if math.isnan(apart) else apart
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Tell whether a JSON value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)

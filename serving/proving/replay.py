@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from serving.proving.client import Answer, Client
-from serving.proving.comparison import Differing, at, differences, is_close, shown
+from serving.proving.client import Client
+from serving.proving.comparison import Differing, at, differences, is_close, is_number, shown
 from serving.proving.json_path import JsonPath
 from serving.proving.plan import Difference, Figure, Replay, Request, Verdict
 
@@ -24,7 +24,6 @@ _OF_TRITON = (JsonPath(("model_version",)), JsonPath(("id",)))
 @dataclass(frozen=True)
 class _Compared:
     request: Request
-    old: Answer | None = None
     found: Sequence[Differing] = ()
     unstable: bool = False
 
@@ -62,7 +61,7 @@ def replay(
             again = clients[0].send(request)
             if differences(old, again, wanted.tolerance, ignore):
                 return _Compared(request, unstable=True)
-        return _Compared(request, old, found)
+        return _Compared(request, found)
 
     results: list[_Compared] = []
     told = time.monotonic()
@@ -105,7 +104,7 @@ def _told(result: _Compared, found: Differing, tolerance: float) -> Difference:
 def _is_left(recorded: bytes, found: Differing, tolerance: float) -> bool:
     try:
         left = at(json.loads(recorded), found.place)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     if isinstance(left, dict | list):
         return type(left) is type(found.old) and not isinstance(found.new, str)
@@ -115,4 +114,4 @@ def _is_left(recorded: bytes, found: Differing, tolerance: float) -> bool:
 def _kind(value: Any) -> str:
     if isinstance(value, str):
         return "a text"
-    return "a number" if isinstance(value, int | float) and not isinstance(value, bool) else "another value"
+    return "a number" if is_number(value) else "another value"

@@ -66,6 +66,8 @@ def test_numbers_differ_by_more_than_the_tolerance_alone(number: float, toleranc
         ([math.nan], [math.nan], []),
         ([math.inf], [math.inf], []),
         ([math.inf], [1.0], ["$[0]"]),
+        ([10**400], [10**400 + 1], ["$[0]"]),
+        ([10**400], [1.0], ["$[0]"]),
         (b"\xff\x00", b"\xff\x01", ["body"]),
     ],
 )
