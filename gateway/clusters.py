@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from gateway.front_door_options import Address, Options, Upstreams
+from gateway.front_door_options import (
+    INFERENCE,
+    Address,
+    Candidate,
+    Options,
+    Upstreams,
+    candidate_cluster,
+    mirror_cluster,
+)
 from gateway.routes import seconds
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTION_BUFFER = 1024 * 1024
+MIRRORED_REQUESTS = 128  # copies under way in each cluster; Envoy drops further ones
+_MEASURED = frozenset((*INFERENCE, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE)))
 
 
 def endpoints_file(cluster: str) -> str:
@@ -19,23 +29,27 @@ def endpoints_file(cluster: str) -> str:
 
 def clusters(options: Options) -> list[dict[str, Any]]:
     """Make the `Cluster` messages of all servers that take clients' requests."""
-    return [_cluster(options, name, address) for name, address in options.upstreams.by_cluster().items()]
+    return [_cluster(options, name, address) for name, address in options.addresses().items()]
 
 
 def endpoints(
-    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+    serving: Upstreams,
+    draining: Upstreams | None = None,
+    stopped: Upstreams | None = None,
+    candidate: Candidate | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Make the `ClusterLoadAssignment` of each cluster.
 
     Args:
         serving: These servers get the new requests.
         draining: These get no new request, finish the open ones, and stay visible to `admin.Admin.in_flight`.
+        candidate: This gets a share of the new requests, where the routes give it one.
         stopped: Clusters that only these have are left without endpoints, so Envoy closes its connections to them.
 
     Returns:
         The messages by the cluster's name.
     """
-    new = serving.by_cluster()
+    new = serving.by_cluster() | (candidate.by_cluster() if candidate is not None else {})
     old = draining.by_cluster() if draining is not None else {}
     gone = stopped.by_cluster() if stopped is not None else {}
     assignments = {}
@@ -48,13 +62,17 @@ def endpoints(
 
 
 def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
-    limit = options.max_concurrent_requests
+    mirrors = name in map(mirror_cluster, INFERENCE)
+    limit = MIRRORED_REQUESTS if mirrors else options.max_concurrent_requests
     protocol: dict[str, Any] = (
-        {"http2_protocol_options": {}} if name == "triton_grpc" else {"http_protocol_options": {}}
+        {"http2_protocol_options": {}} if name.startswith("triton_grpc") else {"http_protocol_options": {}}
     )
     common: dict[str, Any] = {"idle_timeout": seconds(options.upstream_idle_seconds)}
     if name == "scorer_operations":
         common["max_requests_per_connection"] = 1
+    if mirrors:
+        # Nobody waits for the answer to a copy, so a silent candidate must not hold it for long.
+        common["max_stream_duration"] = seconds(options.timeout_seconds)
     cluster: dict[str, Any] = {
         "name": name,
         "connect_timeout": "2s",
@@ -75,6 +93,9 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
             }
         },
     }
+    if name in _MEASURED:
+        # The endpoints' counters know errors of gRPC, which HTTP answers with status 200.
+        cluster["track_cluster_stats"] = {"per_endpoint_stats": True}
     if options.discovery == "dns":
         return cluster | {
             "type": "STRICT_DNS",
