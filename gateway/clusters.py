@@ -18,7 +18,7 @@ from gateway.routes import seconds
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTION_BUFFER = 1024 * 1024
-MIRRORED_REQUESTS = 128  # copies under way in each cluster; Envoy drops further ones
+_COPIES = 128
 _MEASURED = frozenset((*INFERENCE, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE)))
 
 
@@ -61,9 +61,17 @@ def endpoints(
     return assignments
 
 
+def copies(options: Options) -> int:
+    """Return how many copies of requests may be under way in a cluster: Envoy drops further ones.
+
+    Envoy holds a copy until the candidate has read it. A quarter of its memory may go to those that hang.
+    """
+    return max(2, min(_COPIES, options.memory_bytes // 4 // options.max_request_bytes))
+
+
 def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
     mirrors = name in map(mirror_cluster, INFERENCE)
-    limit = MIRRORED_REQUESTS if mirrors else options.max_concurrent_requests
+    limit = copies(options) if mirrors else options.max_concurrent_requests
     protocol: dict[str, Any] = (
         {"http2_protocol_options": {}} if name.startswith("triton_grpc") else {"http_protocol_options": {}}
     )
@@ -75,14 +83,21 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
         common["max_stream_duration"] = seconds(options.timeout_seconds)
     cluster: dict[str, Any] = {
         "name": name,
-        "connect_timeout": "2s",
+        # A copy that waits for its connection makes the client wait: connections are bounded less than copies are.
+        "connect_timeout": "0.5s" if mirrors else "2s",
         "lb_policy": "LEAST_REQUEST",
         # Without Envoy's panic mode: a draining or failed endpoint gets no request, even when it is the last one.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
+        # A whole copy fits, or a candidate that does not read would keep the client from sending on.
+        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER + (options.max_request_bytes if mirrors else 0),
         "circuit_breakers": {
             "thresholds": [
-                {"max_connections": limit, "max_pending_requests": limit, "max_requests": limit, "max_retries": limit}
+                {
+                    "max_connections": options.max_concurrent_requests,
+                    "max_pending_requests": limit,
+                    "max_requests": limit,
+                    "max_retries": limit,
+                }
             ]
         },
         "typed_extension_protocol_options": {

@@ -116,7 +116,8 @@ class Candidate:
     Attributes:
         upstreams: The servers of the candidate, of the same kinds as those of the serving generation.
         weight: Percent of the requests that the candidate answers.
-        mirror: Percent of the requests that the candidate gets as copies; the serving generation answers them.
+        mirror: Percent of the requests that the candidate gets as copies; the serving generation answers them. Streams
+            of gRPC are not copied. Where many copies are under way (`clusters.copies`), Envoy drops further ones.
             A copy carries the header `MIRRORED`, which clients cannot send.
     """
 

@@ -231,7 +231,7 @@ def _route(
         "name": name,
         "match": match,
         "route": {
-            **(_shares(options, cluster) if limited else {"cluster": cluster}),
+            **(_shares(options, cluster, copied=not endless) if limited else {"cluster": cluster}),
             "timeout": "0s" if streamed else seconds(timeout),
             # Longer than the timeout, so that the timeout itself reports a slow upstream as 504.
             "idle_timeout": seconds(timeout if streamed else timeout + 5),
@@ -252,10 +252,16 @@ def _route(
     return route
 
 
-def _shares(options: Options, cluster: str) -> dict[str, Any]:
-    """Name the clusters that get the requests of an inference route, and the one that gets copies."""
+def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
+    """Name the clusters that get the requests of an inference route, and the one that gets copies.
+
+    An endless stream is not copied. Its copy has no bound that Envoy could hold for a candidate that does not read, and
+    Envoy would make the client wait.
+    """
     candidate = options.candidate
     if candidate is None or not (candidate.weight or candidate.mirror):
+        return {"cluster": cluster}
+    if candidate.mirror and not copied:
         return {"cluster": cluster}
     if candidate.mirror:
         fraction = {"default_value": {"numerator": candidate.mirror, "denominator": "HUNDRED"}}
