@@ -18,7 +18,7 @@ from common.errors import UserError
 FIGURES_PATH = "/figures"  # on the statistics listener
 _FILTER = (
     r"^cluster\.(triton|triton_grpc|scorer)(-candidate|-mirror)?\."
-    r"(upstream_rq_(time|completed|5xx|pending_overflow)|upstream_cx_none_healthy|endpoint\..*rq_error)$"
+    r"(upstream_rq_(time|completed|5xx|(pending|active)_overflow)|upstream_cx_none_healthy|endpoint\..*rq_error)$"
 )
 FIGURES_QUERY = f"/stats?format=json&histogram_buckets=detailed&filter={_FILTER}"
 
@@ -65,12 +65,13 @@ class Figures:
         """
         times = Counter(self.milliseconds)
         times.subtract(before.milliseconds)
-        counts = [getattr(self, name) - getattr(before, name) for name in ("requests", "errors", "dropped")]
-        if min((*counts, *times.values())) < 0:
+        requests, errors = self.requests - before.requests, self.errors - before.errors
+        dropped = self.dropped - before.dropped
+        if min((requests, errors, dropped, *times.values())) < 0:
             raise FiguresError(
                 "envoy: its counters went back, so it started anew meanwhile; measure the interval again"
             )
-        return Figures(*counts, +times)
+        return Figures(requests, errors, dropped, +times)
 
     @property
     def error_rate(self) -> float:
@@ -142,11 +143,13 @@ def _counted(cluster: str, role: str, stat: str) -> dict[str, int]:
     grpc = cluster == "triton_grpc"
     if stat == "upstream_rq_completed":
         return {"requests": 1}
-    if stat == "upstream_rq_pending_overflow":
-        # Envoy answers these itself with 503: to a client that is an error, to a copy it is nothing.
+    if stat in ("upstream_rq_pending_overflow", "upstream_rq_active_overflow"):
+        # Envoy answers these itself with 503: to a client that is an error, to a copy it is nothing. An endpoint
+        # counts those of the second kind.
+        unseen = grpc and stat == "upstream_rq_pending_overflow"
         if role == "mirror":
-            return {"dropped": 1, "requests": -1, "errors": 0 if grpc else -1}
-        return {"errors": 1} if grpc else {}
+            return {"dropped": 1, "requests": -1, "errors": 0 if unseen else -1}
+        return {"errors": 1} if unseen else {}
     # HTTP knows no error of gRPC: its endpoints do, and the errors that no endpoint saw come on top.
     if grpc:
         return {"errors": 1} if stat.endswith(".rq_error") or stat == "upstream_cx_none_healthy" else {}

@@ -265,7 +265,9 @@ def test_copies_do_not_count_against_the_rate_limit(tmp_path: Path) -> None:
     with upstream("old") as old, upstream("new") as new:
         candidate = Candidate(Upstreams(triton_of(new), new.address), mirror=100)
         upstreams = Upstreams(triton_of(old), old.address)
-        with running(tmp_path, upstreams, candidate=candidate, requests_per_second=50) as gateway:
+        with running(
+            tmp_path, upstreams, candidate=candidate, requests_per_second=50, max_request_bytes=100_000
+        ) as gateway:
             time.sleep(1.1)
             statuses = Counter(gateway.ask("POST", "/score", b"{}").status for _ in range(50))
             assert statuses == {200: 50}
