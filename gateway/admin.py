@@ -14,7 +14,7 @@ from common.waiting import wait_until
 from gateway.clusters import endpoints_file
 from gateway.envoy_files import SECRET_FILES
 from gateway.envoy_log import Log
-from gateway.front_door_options import Upstreams
+from gateway.front_door_options import INFERENCE, Upstreams, candidate_cluster, mirror_cluster
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
 from gateway.routes import ROUTES
 
@@ -28,7 +28,8 @@ _SUBSCRIPTIONS = {
     KEYS_FILE: f"extension_config_discovery.http_filter.{KEYS}",
     TLS_FILE: f"sds.{CERTIFICATE}",
 }
-_CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer", "scorer_operations")
+_OPERATIONS = ("triton_operations", "triton_grpc_operations", "triton_metrics", "scorer_operations")
+_CLUSTERS = (*INFERENCE, *_OPERATIONS, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE))
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
@@ -123,8 +124,15 @@ class Admin:
             raise RejectedError(f"envoy: refused {name} and goes on with the one before{self._reason(name)}")
 
     def in_flight(self, upstreams: Upstreams) -> int:
-        """Count the requests that these endpoints are working on."""
-        wanted = {(cluster, address.host, address.port) for cluster, address in upstreams.by_cluster().items()}
+        """Count the requests that these endpoints are working on, as serving generation or candidate.
+
+        Copies of requests do not count: nobody waits for their answers.
+        """
+        wanted = {
+            (named, address.host, address.port)
+            for cluster, address in upstreams.by_cluster().items()
+            for named in (cluster, candidate_cluster(cluster))
+        }
         total = 0
         for cluster in self._json("/clusters?format=json").get("cluster_statuses", []):
             for host in cluster.get("host_statuses", []):

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from gateway import bootstrap, clusters, listener, routes
-from gateway.front_door_options import Options, Upstreams
+from gateway.front_door_options import Candidate, Options, Upstreams
 from gateway.keys import Keys, key_filter
 
 BOOTSTRAP_FILE = "bootstrap.json"
@@ -43,23 +43,36 @@ def render(options: Options) -> dict[str, str]:
     files = {
         BOOTSTRAP_FILE: _text(bootstrap.bootstrap(options)),
         "clusters.json": _discovery("clusters.json", clusters.clusters(options)),
-        "routes.json": _discovery("routes.json", [routes.route_configuration(options)]),
         "listeners.json": _discovery("listeners.json", [listener.front_door(options)]),
     }
+    files |= render_routes(options)
     if options.tls is not None:
         files[listener.TLS_FILE] = _discovery(listener.TLS_FILE, [listener.certificate(options)])
     if options.discovery == "file":
-        files |= render_endpoints(options.upstreams)
+        files |= render_endpoints(options.upstreams, candidate=options.candidate)
     return files
 
 
+def render_routes(options: Options) -> dict[str, str]:
+    """Render the file of the routes, the one that changes where the candidate's share of the traffic changes.
+
+    Example:
+        half = replace(options, candidate=replace(candidate, weight=50))
+        envoy_folder.replace(Path(options.directory), render_routes(half), admin)
+    """
+    return {"routes.json": _discovery("routes.json", [routes.route_configuration(options)])}
+
+
 def render_endpoints(
-    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+    serving: Upstreams,
+    draining: Upstreams | None = None,
+    stopped: Upstreams | None = None,
+    candidate: Candidate | None = None,
 ) -> dict[str, str]:
     """Render the endpoint files of a rollout, for discovery "file"; the arguments are those of `clusters.endpoints`."""
     return {
         clusters.endpoints_file(cluster): _discovery(clusters.endpoints_file(cluster), [assignment])
-        for cluster, assignment in clusters.endpoints(serving, draining, stopped).items()
+        for cluster, assignment in clusters.endpoints(serving, draining, stopped, candidate).items()
     }
 
 

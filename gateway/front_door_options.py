@@ -14,6 +14,8 @@ MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
 MAX_REQUEST_BYTES = 2**32 - 1 - 2**20
 MAX_REQUESTS_PER_SECOND = 2**32 - 1
 
+MIRRORED = "x-mirrored"  # the header of a copy
+
 HIGHEST = {
     "timeout_seconds": MAX_SECONDS,
     "max_concurrent_requests": 2**32 - 1,
@@ -83,16 +85,72 @@ class Upstreams:
             raise ValueError("upstreams: nothing to serve; give Triton's addresses, the scorer's, or both")
 
     def by_cluster(self) -> dict[str, Address]:
-        """Return the address of each Envoy cluster, by the cluster's name."""
+        """Return the address of each Envoy cluster, by the cluster's name.
+
+        The clusters of `INFERENCE` get inference requests and nothing else, so that their statistics tell how well a
+        generation serves. The others get health checks, metadata and metrics.
+        """
         clusters = {}
         if self.triton is not None:
             clusters["triton"] = self.triton.http
+            clusters["triton_operations"] = self.triton.http
             clusters["triton_grpc"] = self.triton.grpc
+            clusters["triton_grpc_operations"] = self.triton.grpc
             clusters["triton_metrics"] = self.triton.metrics
         if self.scorer is not None:
             clusters["scorer"] = self.scorer
             clusters["scorer_operations"] = self.scorer
         return clusters
+
+
+INFERENCE = ("triton", "triton_grpc", "scorer")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A second generation that gets a share of the inference requests.
+
+    Health checks, metadata and metrics stay with the serving generation, so that a client sees one service. A share
+    changes by `envoy_files.render_routes` alone. A request or stream that a generation has begun ends there.
+
+    Attributes:
+        upstreams: The servers of the candidate, of the same kinds as those of the serving generation.
+        weight: Percent of the requests that the candidate answers.
+        mirror: Percent of the requests that the candidate gets as copies; the serving generation answers them. Streams
+            of gRPC are not copied. Where many copies are under way (`clusters.copies`), Envoy drops further ones.
+            A copy carries the header `MIRRORED`, which clients cannot send.
+    """
+
+    upstreams: Upstreams
+    weight: int = 0
+    mirror: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "mirror"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"candidate: {name} {getattr(self, name)} is not between 0 and 100 percent")
+        if self.weight and self.mirror:
+            raise ValueError(
+                f"candidate: weight {self.weight} and mirror {self.mirror} together would give it a request twice; "
+                "set one of them to 0"
+            )
+
+    def by_cluster(self) -> dict[str, Address]:
+        """Return the address of each cluster that only a candidate has, by the cluster's name."""
+        shared = {name: address for name, address in self.upstreams.by_cluster().items() if name in INFERENCE}
+        return {
+            named(name): address for named in (candidate_cluster, mirror_cluster) for name, address in shared.items()
+        }
+
+
+def candidate_cluster(cluster: str) -> str:
+    """Name the candidate's counterpart of a cluster; a dot would cut the name in Prometheus's labels."""
+    return f"{cluster}-candidate"
+
+
+def mirror_cluster(cluster: str) -> str:
+    """Name the cluster that takes the copies for the candidate."""
+    return f"{cluster}-mirror"
 
 
 @dataclass(frozen=True)
@@ -125,6 +183,7 @@ class Options:
 
     Attributes:
         upstreams: The servers behind the front door.
+        candidate: A second generation and its share of the traffic.
         directory: Absolute path, as Envoy sees it, of the folder that holds the rendered files.
         secrets_directory: The same for the files of `envoy_files.SECRET_FILES`; by default `directory`.
         discovery: "file": addresses are IP addresses, in endpoint files that a rollout rewrites.
@@ -151,6 +210,7 @@ class Options:
 
     upstreams: Upstreams
     directory: str
+    candidate: Candidate | None = None
     secrets_directory: str = ""
     discovery: Literal["file", "dns"] = "file"
     listen: Address = Address("127.0.0.1", 6789)
@@ -199,7 +259,18 @@ class Options:
                 raise ValueError(f"listener {address.host}:{address.port}: Envoy listens on IP addresses, not on names")
         if self.listen == self.stats:
             raise ValueError(f"stats: {self.stats.host}:{self.stats.port} is the front door's own address")
+        if self.candidate is not None:
+            serving, new = set(self.upstreams.by_cluster()), set(self.candidate.upstreams.by_cluster())
+            if serving != new:
+                raise ValueError(
+                    f"candidate: its clusters are {sorted(new)}, those of the serving generation {sorted(serving)}; "
+                    "a share of traffic needs both generations to have the same kinds of servers"
+                )
         if self.discovery == "file":
-            for cluster, address in self.upstreams.by_cluster().items():
+            for cluster, address in self.addresses().items():
                 if not address.is_ip:
                     raise ValueError(f'upstream {cluster}: {address.host} is a name; that needs discovery="dns"')
+
+    def addresses(self) -> dict[str, Address]:
+        """Return the address of each cluster, those of the candidate among them, by the cluster's name."""
+        return self.upstreams.by_cluster() | (self.candidate.by_cluster() if self.candidate is not None else {})

@@ -83,6 +83,7 @@ def test_every_rendered_file_is_json_and_versioned_but_the_bootstrap() -> None:
         *("bootstrap.json", "clusters.json", "listeners.json", "routes.json", "tls.json"),
         *(f"endpoints.{cluster}.json" for cluster in ("triton", "triton_grpc", "triton_metrics")),
         *(f"endpoints.{cluster}.json" for cluster in ("scorer", "scorer_operations")),
+        *(f"endpoints.{cluster}.json" for cluster in ("triton_operations", "triton_grpc_operations")),
     }
     assert all(len(envoy_files.version(text)) == 16 for name, text in rendered.items() if name != "bootstrap.json")
     assert "version_info" not in json.loads(rendered["bootstrap.json"])
