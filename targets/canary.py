@@ -18,11 +18,12 @@ from typing import Protocol
 from common.waiting import wait_until
 from gateway.admin import AdminError
 from gateway.generation_figures import Figures, FiguresError, Snapshot, total
+from serving.proving.verdict import Figure, Unit
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.rollout_record import Measured, Outcome, StepRecord, now
-from targets.verdict import Figure, drawn
+from targets.verdict import table
 
 __all__ = ["Canary", "RefusedError", "Shares"]
 
@@ -145,7 +146,7 @@ class Canary:
         else:
             yield f"{called} refused generation {self.new}; {serves}"
         if figures:
-            yield drawn(figures)
+            yield table(figures)
         yield from notes
         if outcome is Outcome.REFUSED:
             yield "the limits are those of deployment.rollout.analysis"
@@ -222,7 +223,7 @@ def _counted(figures: Figures) -> str:
 def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iterator[Figure]:
     """Judge what a generation did in a step."""
 
-    def figure(name: str, unit: str, before: float | None, now: float | None, limit: float | None) -> Figure:
+    def figure(name: str, unit: Unit, before: float | None, now: float | None, limit: float | None) -> Figure:
         passed = limit is None or now is None or now <= limit
         return Figure(step=step.name, name=name, unit=unit, old=before, new=now, limit=limit, passed=passed)
 

@@ -17,8 +17,8 @@ from common.errors import UserError
 from common.part import Part
 from common.waiting import Cancelled
 from gateway.generation_figures import Figures
+from serving.proving.verdict import Figure, Verdict
 from settings.schema import Target
-from targets.verdict import Figure, Verdict
 
 __all__ = ["Measured", "Outcome", "Recorder", "RolloutRecord", "StepRecord", "records"]
 

@@ -13,10 +13,12 @@ import time
 
 from serving.proving.client import Client
 from serving.proving.performance import performance
-from serving.proving.plan import Plan, PlanError, Request, Verdict
+from serving.proving.plan import Plan, PlanError, Request
 from serving.proving.production import Production
 from serving.proving.recorded import RecordsError, newest
 from serving.proving.replay import replay
+from serving.proving.verdict import Verdict
+from serving.proving.wire import FormError, read, write
 
 _REQUEST_SECONDS = 60.0
 _MOST_TO_LOAD = 200
@@ -25,13 +27,13 @@ _MOST_TO_LOAD = 200
 def main() -> int:
     """Read the plan, prove, and write the verdict."""
     try:
-        plan = Plan.parse(sys.stdin.read())
+        plan = read(Plan, sys.stdin.read())
         _end_after(plan.timeout_seconds)
         verdict = prove(plan)
-    except (PlanError, RecordsError) as error:
+    except (FormError, PlanError, RecordsError) as error:
         _say(str(error))
         return 2
-    print(verdict.to_json(), flush=True)
+    print(write(verdict), flush=True)
     return 0
 
 
@@ -42,7 +44,7 @@ def prove(plan: Plan) -> Verdict:
         PlanError: The plan has nothing to send, or sends it to a server that a generation does not have.
         RecordsError: The recorded requests cannot be read.
     """
-    started, verdict = time.monotonic(), Verdict()
+    started, verdict = time.monotonic(), Verdict(requests=0, source="golden")
     production = Production(plan.front_door_metrics) if plan.front_door_metrics else None
     requests = _requests(plan, verdict)
     timeout = min(_REQUEST_SECONDS, plan.timeout_seconds)

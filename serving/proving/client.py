@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from serving.probing.probe import CHECK_HEADER
 from serving.proving.plan import Request, Servers
+from serving.triton.tensors import LENGTH_HEADER
 
 _IDLE_SECONDS = 1.0
 
@@ -51,6 +52,8 @@ class Client:
         headers = {CHECK_HEADER: "true"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
+        if request.head_bytes is not None:
+            headers[LENGTH_HEADER] = str(request.head_bytes)
         started = time.perf_counter()
         while True:
             # A server closes connections that idle; one that it closes under load is a request that failed.

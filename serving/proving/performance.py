@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from serving.proving.client import Client
-from serving.proving.plan import Figure, Performance, Request, Verdict
+from serving.proving.plan import Performance, Request
 from serving.proving.production import Production
+from serving.proving.verdict import Figure, Unit, Verdict
 
 _ROUNDS = 20
 _SURE = 0.2  # the share of rounds that may show less than the slowdown
@@ -101,13 +102,13 @@ def judged(wanted: Performance, old: Sequence[Block], new: Sequence[Block]) -> l
     throughput = median(block.throughput for block in new)
     figures.append(
         Figure(
-            "performance",
-            "throughput",
-            "requests/s",
-            median(block.throughput for block in old) if old else None,
-            throughput,
-            wanted.min_throughput,
-            wanted.min_throughput is None or throughput >= wanted.min_throughput,
+            step="performance",
+            name="throughput",
+            unit="requests/s",
+            old=median(block.throughput for block in old) if old else None,
+            new=throughput,
+            limit=wanted.min_throughput,
+            passed=wanted.min_throughput is None or throughput >= wanted.min_throughput,
         )
     )
     failures = _failures(old) if old else None
@@ -164,9 +165,9 @@ def load(
     return block
 
 
-def _at_most(name: str, unit: str, old: float | None, new: float | None, limit: float | None) -> Figure:
+def _at_most(name: str, unit: Unit, old: float | None, new: float | None, limit: float | None) -> Figure:
     passed = limit is None or (new is not None and new <= limit)
-    return Figure("performance", name, unit, old, new, limit, passed)  # type: ignore[arg-type]
+    return Figure(step="performance", name=name, unit=unit, old=old, new=new, limit=limit, passed=passed)
 
 
 def _failures(blocks: Sequence[Block]) -> float:

@@ -12,7 +12,8 @@ from typing import Any
 from serving.proving.client import Client
 from serving.proving.comparison import Differing, at, differences, is_close, is_number, shown
 from serving.proving.json_path import JsonPath
-from serving.proving.plan import Difference, Figure, Replay, Request, Verdict
+from serving.proving.plan import Replay, Request
+from serving.proving.verdict import Difference, Figure, Verdict
 
 _AT_ONCE = 4
 _TOLD_SECONDS = 5.0
@@ -54,7 +55,7 @@ def replay(
     def compared(request: Request) -> _Compared | None:
         if time.monotonic() > deadline:
             return None
-        ignore = (*wanted.ignore, *(_OF_TRITON if request.to == "triton" else ()))
+        ignore = (*wanted.ignored, *(_OF_TRITON if request.to == "triton" else ()))
         old, new = (client.send(request) for client in clients)
         found = differences(old, new, wanted.tolerance, ignore)
         if found and not new.failed:
@@ -83,7 +84,16 @@ def replay(
         )
     share = len(differing) / len(judged) if judged else None
     passed = share is not None and share <= wanted.max_mismatch
-    verdict.figures.append(Figure("replay", "answers that differ", "share", None, share, wanted.max_mismatch, passed))
+    verdict.figures.append(
+        Figure(
+            step="replay",
+            name="answers that differ",
+            unit="share",
+            new=share,
+            limit=wanted.max_mismatch,
+            passed=passed,
+        )
+    )
     largest = sorted(((_largest(result), result) for result in differing), key=lambda found: -found[0].size)
     verdict.differences += [_told(result, found, wanted.tolerance) for found, result in largest[:_TOLD]]
 
