@@ -23,6 +23,7 @@ from settings.errors import Mistake, SettingsError
 from settings.group import Group
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, Settings, Target
+from targets.canary import step_notes
 from targets.declared_script import source_notes
 from targets.proving import gate_notes
 
@@ -237,7 +238,14 @@ class TritonService(PlainComponent[_Checked]):
             expected = f"is read by target 'node-pool' alone, and deployment.target is '{target}': remove it"
             raise SettingsError(subject, [Mistake(path="kubeconfig", expected=expected)])
         return _Checked(
-            settings, unchecked, [*self._layout_notes(settings), *source_notes(settings), *gate_notes(settings)]
+            settings,
+            unchecked,
+            [
+                *self._layout_notes(settings),
+                *source_notes(settings),
+                *gate_notes(settings),
+                *step_notes(settings.deployment.rollout_plan),
+            ],
         )
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:

@@ -25,7 +25,7 @@ from targets.errors import ServiceError
 from targets.rollout_record import Measured, Outcome, StepRecord, now
 from targets.verdict import table
 
-__all__ = ["Canary", "RefusedError", "Shares"]
+__all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
 
 _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
@@ -152,6 +152,19 @@ class Canary:
             yield "the limits are those of deployment.rollout.analysis"
 
 
+def step_notes(rollout: RolloutPlan) -> Iterator[str]:
+    """Say at preview which shares of the traffic a new version gets, and how long that takes."""
+    percent = rollout.canary_traffic_percent
+    if percent == 0:
+        yield "rollout: a new version gets no traffic, because deployment.rollout.canaryTrafficPercent is 0"
+    elif percent is not None and percent < 100:
+        yield f"rollout: a new version gets {percent} % of the traffic and stays there, until a later `up` changes it"
+    elif rollout.steps:
+        shares = ", then ".join(f"{step.name} for {step.pause} s" for step in rollout.steps)
+        judged = "" if rollout.analysis else "; deployment.rollout.analysis is left out, so no figure stops it"
+        yield f"rollout: a new version gets {shares}: {rollout.steps_seconds} s{judged}"
+
+
 class _Watch:
     """What both generations did since a step began, whatever Envoys started anew meanwhile."""
 
@@ -190,22 +203,18 @@ class _Door:
     """What one Envoy served since a step began."""
 
     def __init__(self, before: Snapshot) -> None:
-        self._before = before
-        self._done = Snapshot()  # before its last start
-        self._seen = Snapshot()
+        self._last = before
+        self.total = Snapshot()
 
     def look(self, found: Snapshot) -> bool:
         """Take a new snapshot in; tells whether the Envoy started anew."""
+        last, self._last = self._last, found
         try:
-            self._seen = found.since(self._before)
+            self.total += found.since(last)
         except FiguresError:
-            self._done, self._seen, self._before = self._done + self._seen, found, Snapshot()
+            self.total += found  # since its new start
             return True
         return False
-
-    @property
-    def total(self) -> Snapshot:
-        return self._done + self._seen
 
 
 def _warm(figures: Figures, cold: Figures) -> Figures:

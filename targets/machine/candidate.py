@@ -17,7 +17,7 @@ from targets.canary import Canary
 from targets.errors import ServiceError
 from targets.rollout_record import Outcome, Recorder
 
-__all__ = ["Place", "take_shares", "waits"]
+__all__ = ["Place", "shares", "take_shares", "waits"]
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,15 @@ def take_shares(
         return True
     Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()
     return False
+
+
+def shares(current: int | None, candidate: int | None, percent: int | None) -> list[str]:
+    """Say who has which share of the traffic, for people; nothing where one generation has all of it."""
+    if not current or not candidate:
+        return []
+    if percent is None:
+        return [f"generation {candidate} goes through the steps of a rollout beside generation {current}"]
+    return [f"generation {current} has {100 - percent} % of the traffic, generation {candidate} has {percent} %"]
 
 
 def same_servers(one: Upstreams, other: Upstreams) -> bool:
