@@ -11,7 +11,7 @@ from tests.settings.conftest import Check
 
 BOTH: dict[str, Any] = {"replay": {}, "performance": {"p95Ms": 50}}
 PATH = "deployment.rollout"
-NO_LIMIT = "expected at least one of p95Ms, minThroughput and maxSlowdown"
+NO_LIMIT = "expected at least one of p95Ms, minThroughput and maxSlowdown: without a limit no version fails"
 TOO_MANY = "expected at most 64, 64 for each of deployment.cpuCores (1): more would measure the queue"
 
 
