@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from serving.proving.client import Client
+from serving.proving.client import Answer, Client
 from serving.proving.comparison import Differing, at, differences, is_close, is_number, shown
 from serving.proving.json_path import JsonPath
 from serving.proving.plan import Replay, Request
@@ -47,19 +47,26 @@ def replay(
         requests: What is sent.
         clients: The clients of the old and of the new generation.
         verdict: Gets figures, differences and notes.
-        seconds: After these no further request is sent.
+        seconds: After these it is over; a request under way does not count.
         say: Is told the progress.
     """
     deadline = time.monotonic() + seconds
 
+    def sent(client: Client, request: Request) -> Answer | None:
+        left = deadline - time.monotonic()
+        answer = client.send(request, left) if left > 0 else None
+        return answer if time.monotonic() < deadline else None
+
     def compared(request: Request) -> _Compared | None:
-        if time.monotonic() > deadline:
-            return None
         ignore = (*wanted.ignored, *(_OF_TRITON if request.to == "triton" else ()))
-        old, new = (client.send(request) for client in clients)
+        old, new = (sent(client, request) for client in clients)
+        if old is None or new is None:
+            return None
         found = differences(old, new, wanted.tolerance, ignore)
         if found and not new.failed:
-            again = clients[0].send(request)
+            again = sent(clients[0], request)
+            if again is None:
+                return None
             if differences(old, again, wanted.tolerance, ignore):
                 return _Compared(request, unstable=True)
         return _Compared(request, found)

@@ -11,13 +11,18 @@ Unit = Literal["share", "ms", "requests/s", "ratio"]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure of both generations, and the limit that judges the new one's."""
+    """A figure of both generations, and the limit that judges the new one's.
+
+    An estimate has an interval too, from `low` to `high`, in which the true value is.
+    """
 
     step: Step
     name: str
     unit: Unit
     old: float | None = None
     new: float | None = None
+    low: float | None = None
+    high: float | None = None
     limit: float | None = None
     passed: bool
 
