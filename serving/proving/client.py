@@ -32,6 +32,9 @@ class Answer:
     late: bool = False
     """Whether it did not come in its time."""
 
+    head_bytes: int | None = None
+    """So many bytes of the body are JSON, and Triton's binary tensors follow; None where there are none."""
+
     @property
     def failed(self) -> bool:
         """Tell whether the server, and not the request, is at fault; a full one too."""
@@ -109,7 +112,13 @@ def _answer(connection: http.client.HTTPConnection, started: float, timeout: flo
         if not response.isclosed():
             sock.settimeout(left)
     response.read()  # ends the answer, and tells of one that was cut
-    return Answer(response.status, b"".join(parts), time.perf_counter() - started)
+    head = response.headers.get(LENGTH_HEADER, "")
+    return Answer(
+        response.status,
+        b"".join(parts),
+        time.perf_counter() - started,
+        head_bytes=int(head) if head.isdecimal() else None,
+    )
 
 
 def _connection(address: str, timeout: float) -> http.client.HTTPConnection:

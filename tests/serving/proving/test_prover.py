@@ -200,6 +200,28 @@ def test_answers_that_the_old_version_changes_itself_are_left_out() -> None:
     assert "name what changes in rollout.replay.ignore" in verdict["notes"][0]
 
 
+def test_requests_that_both_versions_fail_to_answer_are_left_out() -> None:
+    def failing_by_input(value: Any, number: int) -> tuple[int, Any]:
+        return (500 if number % 2 else 503, {}) if value["x"] < 2 else good(value, number)
+
+    def perturbed_by_input(value: Any, number: int) -> tuple[int, Any]:
+        return failing_by_input(value, number) if value["x"] < 2 else perturbed(value, number)
+
+    verdict = proved(failing_by_input, perturbed_by_input, replay=REPLAY, requests=golden(0, 1, 2, 3))
+    assert verdict["figures"][0]["new"] == 1
+    assert verdict["notes"] == ["2 requests are left out: both versions fail to answer them"]
+    assert refused(proved(failing_by_input, failing_by_input, replay=REPLAY, requests=golden(0, 1, 2))) == []
+
+
+def test_an_answer_that_is_json_in_a_text_is_compared_within_the_tolerance() -> None:
+    def dumped(times: float) -> Answering:
+        return lambda value, number: (200, json.dumps({"y": value["x"] * times}))
+
+    assert refused(proved(dumped(2.0), dumped(2.0001), replay=REPLAY)) == []
+    verdict = proved(dumped(2.0), dumped(2.1), replay=REPLAY)
+    assert {"request": "r2", "path": "$.json().y", "old": "6.0", "new": "6.300000000000001"} in verdict["differences"]
+
+
 def record(x: int, **changed: Any) -> dict[str, Any]:
     text = json.dumps({"x": x})
     return {
