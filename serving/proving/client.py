@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from serving.probing.probe import CHECK_HEADER
+from serving.probing.probe import CHECK_HEADER, UNRECORDED
 from serving.proving.plan import Request, Server, Servers
 from serving.triton.tensors import LENGTH_HEADER
 
@@ -70,7 +70,7 @@ class Client:
         """
         timeout = min(self.timeout, within)
         address = self._servers.of(request.to)
-        headers = {CHECK_HEADER: "true"}
+        headers = {CHECK_HEADER: UNRECORDED}
         if request.content_type:
             headers["Content-Type"] = request.content_type
         if request.head_bytes is not None:
