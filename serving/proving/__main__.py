@@ -43,12 +43,14 @@ def prove(plan: Plan) -> Verdict:
     """Prove a generation.
 
     Raises:
-        PlanError: The plan has nothing to send, or sends it to a server that a generation does not have.
+        PlanError: The plan sends to a server that a generation does not have.
         RecordsError: The recorded requests cannot be read.
     """
     started, verdict = time.monotonic(), Verdict(requests=0, source="golden")
     production = Production(plan.front_door_metrics) if plan.front_door_metrics else None
     requests = _requests(plan, verdict)
+    if not requests:
+        return verdict
     end = started + plan.timeout_seconds - min(_MARGIN_SECONDS, plan.timeout_seconds / 10)
     wanted = plan.performance
     for_load = _LOAD_SECONDS + 4 * wanted.seconds if wanted else 0.0
@@ -71,19 +73,25 @@ def _request_seconds(seconds: float) -> float:
 
 
 def _requests(plan: Plan, verdict: Verdict) -> list[Request]:
+    """Choose what is sent; without any request a version passes, and the verdict says so."""
     requests: list[Request] = []
     if plan.collected is not None:
-        most = plan.replay.requests if plan.replay else _MOST_TO_LOAD
-        requests, left_out = newest(plan.collected, most)
-        if left_out:
-            verdict.notes.append(f"{left_out} recorded requests are left out: they were cut, or redacted")
-        if not requests:
-            verdict.notes.append("no request is recorded yet: golden requests are sent")
+        records = newest(plan.collected, plan.replay.requests if plan.replay else _MOST_TO_LOAD)
+        requests = records.requests
+        verdict.notes += records.notes()
+        if not requests and plan.requests:
+            what = "no recorded request can be sent" if verdict.notes else "no request is recorded yet"
+            verdict.notes.append(f"{what}: golden requests are sent")
     verdict.source = "collected" if requests else "golden"
     requests = requests or list(plan.requests)
-    if not requests:
-        raise PlanError("there is nothing to send: no request is recorded, and none is golden")
     verdict.requests = len(requests)
+    if not requests:
+        gates = {"replay": plan.replay and plan.old, "performance": plan.performance}
+        for gate in [gate for gate, wanted in gates.items() if wanted]:
+            verdict.notes.append(
+                f"{gate} had nothing to send: no request is recorded that can be sent again, and none is golden; the "
+                "version passes by its probe alone"
+            )
     return requests
 
 

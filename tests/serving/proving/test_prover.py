@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import itertools
 import json
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,11 +20,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from serving.collection.file_format import form
 from serving.collection.store import Store
 from serving.proving.client import Client
-from serving.proving.plan import Request, Servers
+from serving.proving.plan import Collected, Request, Servers
+from serving.proving.recorded import newest
 
 PROJECT = Path(__file__).resolve().parents[3]
 Answering = Callable[[Any, int], tuple[int, Any]]
@@ -278,6 +283,78 @@ def test_without_records_the_golden_requests_are_sent(tmp_path: Path) -> None:
     verdict = proved(good, good, replay=REPLAY, collected={"url": str(tmp_path / "none"), "service": "web"})
     assert (verdict["source"], refused(verdict)) == ("golden", [])
     assert verdict["notes"] == ["no request is recorded yet: golden requests are sent"]
+
+
+def written(folder: Path, name: str, *records: Any) -> dict[str, str]:
+    """Write records as a file of the collection, whatever their form."""
+    file = folder / "date=2026-11-28" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in records))
+    return {"url": str(folder), "service": "web"}
+
+
+def without(one: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("changed", "example"),
+    [
+        (without(record(1), "inputEncoding"), "one whose inputEncoding is missing"),
+        (without(record(1), "service"), "one whose service is missing"),
+        (record(1, status="fine"), "one whose status is no whole number"),
+        (record(1, inputEncoding="rot13"), "one whose input is neither utf-8 nor Base64"),
+        (record(1, inputBytes="8"), "one whose inputBytes is no whole number"),
+        (record(1, method={"a": 1}), "one whose method is no text of a header"),
+        (record(1, contentType="a\nb"), "one whose contentType is no text of a header"),
+        ([record(1)], "one that is no object"),
+        ("{", "one that is no object"),
+    ],
+)
+def test_a_record_of_another_form_is_left_out_and_counted(changed: Any, example: str, tmp_path: Path) -> None:
+    collected = written(tmp_path, "web-h-1-1.jsonl", record(2), changed)
+    verdict = proved(good, good, replay=REPLAY, collected=collected)
+    assert (verdict["requests"], verdict["source"], refused(verdict)) == (1, "collected", [])
+    assert verdict["notes"] == [
+        f"1 records are left out: COLLECT_REDACT, or somebody else, changed their form, as {example}"
+    ]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(record(1))), JSON_VALUES, max_size=4))
+def test_whatever_a_hook_makes_of_a_record_the_others_are_read(changes: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        lines = json.dumps(record(2)), json.dumps(record(1, **changes))
+        collected = written(Path(folder), "web-h-1-1.jsonl", *lines)
+        found = newest(Collected(**collected), 9)
+    assert b'{"x": 2}' in [request.body for request in found.requests]
+
+
+def test_parquet_files_without_pyarrow_make_golden_requests_serve(tmp_path: Path) -> None:
+    if importlib.util.find_spec("pyarrow"):
+        pytest.skip("pyarrow is installed")
+    collected = written(tmp_path, "web-h-1-1.parquet", "PAR1")
+    verdict = proved(good, good, replay=REPLAY, collected=collected)
+    assert (verdict["source"], refused(verdict)) == ("golden", [])
+    assert "add pyarrow<20 to environment.pipPackages" in verdict["notes"][0]
+    assert verdict["notes"][1] == "no recorded request can be sent: golden requests are sent"
+
+
+def test_without_anything_to_send_a_version_passes_and_is_told_so(tmp_path: Path) -> None:
+    collected = {"url": str(tmp_path / "none"), "service": "web"}
+    gates = {"replay": REPLAY, "performance": {**LOAD, "p95Ms": 1}}
+    verdict = proved(good, perturbed, requests=[], collected=collected, **gates)
+    assert (verdict["figures"], verdict["requests"]) == ([], 0)
+    assert [note.split(":")[0] for note in verdict["notes"]] == [
+        "replay had nothing to send",
+        "performance had nothing to send",
+    ]
 
 
 @pytest.mark.parametrize(
