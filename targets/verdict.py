@@ -33,7 +33,10 @@ def line(figure: Figure) -> str:
     """Write a figure on one line."""
     values = {"before": figure.old, "limit": figure.limit}
     beside = [f"{word} {_shown(figure, value)}" for word, value in values.items() if value is not None]
-    return f"{figure.step}: {figure.name} {_new(figure)}" + (f" ({', '.join(beside)})" if beside else "")
+    if interval := _interval(figure):
+        beside.insert(0, interval)
+    found = f"{figure.step}: {figure.name} {_shown(figure, figure.new)}"
+    return found + (f" ({', '.join(beside)})" if beside else "")
 
 
 def findings(verdict: Verdict) -> Iterator[str]:
@@ -47,10 +50,14 @@ def findings(verdict: Verdict) -> Iterator[str]:
 
 
 def _new(figure: Figure) -> str:
-    value = _shown(figure, figure.new)
+    interval = _interval(figure)
+    return _shown(figure, figure.new) + (f" ({interval})" if interval else "")
+
+
+def _interval(figure: Figure) -> str:
     if figure.low is None or figure.high is None:
-        return value
-    return f"{value} ({_shown(figure, figure.low)} to {_shown(figure, figure.high)})"
+        return ""
+    return f"{_shown(figure, figure.low)} to {_shown(figure, figure.high)}"
 
 
 def _shown(figure: Figure, value: float | None) -> str:
