@@ -239,7 +239,20 @@ def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iter
     yield figure("requests", "count", old.requests, new.requests, None)
     yield figure("requests that failed", "share", old.error_rate, new.error_rate, analysis.max_error_rate)
     yield figure("p95", "ms", old.percentile(95), new.percentile(95), analysis.p95_ms)
-    yield figure("p95 slowdown, at least", "ratio", None, slowdown(old, new), analysis.max_slowdown)
+    if (found := slowdown(old, new)) is not None:
+        ratio, low, high = found
+        limit = analysis.max_slowdown
+        passed = limit is None or low <= limit
+        yield Figure(
+            step=step.name,
+            name="slowdown of p95",
+            unit="ratio",
+            new=ratio,
+            low=low,
+            high=high,
+            limit=limit,
+            passed=passed,
+        )
 
 
 def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margin: float) -> Iterator[Figure]:
@@ -249,23 +262,25 @@ def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margi
     for figure in _figures(step, analysis, old, new):
         if not figure.passed and figure.new is not None and figure.limit is not None:
             few = figure.unit == "share" and new.errors < 3
-            if figure.new > margin * figure.limit and not few:
+            if (figure.new if figure.low is None else figure.low) > margin * figure.limit and not few:
                 yield figure
 
 
-def slowdown(old: Figures, new: Figures) -> float | None:
-    """Give how many times the old generation's p95 the new one's is at least, with 95 % confidence; None: unknown.
+def slowdown(old: Figures, new: Figures) -> tuple[float, float, float] | None:
+    """Give how many times the old generation's p95 the new one's is: the ratio, and its bounds; None where unknown.
 
-    Both percentiles are estimates from a number of answers. The ratio is of the new one's lower bound to the old one's
-    upper bound, by the normal approximation of order statistics: a share q of n answers is known to
-    1.645 * sqrt(q * (1 - q) / n). So the same version twice is not refused for the luck of a few answers.
+    Both percentiles are estimates from a number of answers: a share q of n answers is known to
+    1.645 * sqrt(q * (1 - q) / n), by the normal approximation of order statistics with 95 % on one side. The lower
+    bound is of the new one's lower estimate to the old one's upper one. It judges, so that the same version twice is
+    not refused for the luck of a few answers.
     """
     if not old.milliseconds.total() or not new.milliseconds.total():
         return None
 
-    def bound(figures: Figures, sign: int) -> float:
+    def p95(figures: Figures, sign: int) -> float:
         spread = _SIGMAS * math.sqrt(0.95 * 0.05 / figures.milliseconds.total())
         return figures.percentile(100 * min(1.0, max(0.0, 0.95 + sign * spread))) or 0.0
 
-    most = bound(old, +1)
-    return bound(new, -1) / most if most else None
+    if not p95(old, -1):
+        return None
+    return p95(new, 0) / p95(old, 0), p95(new, -1) / p95(old, +1), p95(new, +1) / p95(old, -1)

@@ -22,7 +22,7 @@ def table(figures: Iterable[Figure]) -> str:
         drawing.add_column(name, justify="right")
     drawing.add_column("passed")
     for figure in figures:
-        values = (_shown(figure, value) for value in (figure.old, figure.new, figure.limit))
+        values = (_shown(figure, figure.old), _new(figure), _shown(figure, figure.limit))
         drawing.add_row(figure.step, figure.name, *values, "yes" if figure.passed else "NO")
     drawn = io.StringIO()
     Console(file=drawn, width=_WIDTH, color_system=None).print(drawing)
@@ -33,7 +33,10 @@ def line(figure: Figure) -> str:
     """Write a figure on one line."""
     values = {"before": figure.old, "limit": figure.limit}
     beside = [f"{word} {_shown(figure, value)}" for word, value in values.items() if value is not None]
-    return f"{figure.step}: {figure.name} {_shown(figure, figure.new)}" + (f" ({', '.join(beside)})" if beside else "")
+    if interval := _interval(figure):
+        beside.insert(0, interval)
+    found = f"{figure.step}: {figure.name} {_shown(figure, figure.new)}"
+    return found + (f" ({', '.join(beside)})" if beside else "")
 
 
 def findings(verdict: Verdict) -> Iterator[str]:
@@ -44,6 +47,17 @@ def findings(verdict: Verdict) -> Iterator[str]:
         yield "the largest differences, by request:"
         yield from (f"  {_difference(found)}" for found in verdict.differences)
     yield from verdict.notes
+
+
+def _new(figure: Figure) -> str:
+    interval = _interval(figure)
+    return _shown(figure, figure.new) + (f" ({interval})" if interval else "")
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{_shown(figure, figure.low)} to {_shown(figure, figure.high)}"
 
 
 def _shown(figure: Figure, value: float | None) -> str:

@@ -10,13 +10,18 @@ Unit = Literal["share", "ms", "requests/s", "ratio", "count"]
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A figure of both generations, and the limit that judges the new one's; `step` names the gate or the step."""
+    """A figure of both generations, and the limit that judges the new one's; `step` names the gate or the step.
+
+    An estimate has an interval too, from `low` to `high`, in which the true value is.
+    """
 
     step: str
     name: str
     unit: Unit
     old: float | None = None
     new: float | None = None
+    low: float | None = None
+    high: float | None = None
     limit: float | None = None
     passed: bool
 

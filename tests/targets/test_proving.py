@@ -153,6 +153,22 @@ def test_a_refused_generation_shows_every_figure_against_its_limit() -> None:
     assert lines[9] == "the limits are those of deployment.rollout.replay"
 
 
+def test_an_estimate_shows_its_interval() -> None:
+    slowdown = {"name": "slowdown of p95", "unit": "ratio", "low": 1.21, "high": 1.4, "limit": 1.2}
+    figure = {"step": "performance", "new": 1.3, "passed": False, **slowdown}
+    with pytest.raises(ServiceError, match=r"slowdown of p95 +- +1\.30 \(1\.21 to 1\.40\) +1\.20 +NO"):
+        proof(run=lambda *_: Outcome(0, result(figure))).judge()
+    said: list[str] = []
+    proof(run=lambda *_: Outcome(0, result({**figure, "passed": True})), progress=said.append).judge()
+    assert said[1] == "performance: slowdown of p95 1.30 (1.21 to 1.40, limit 1.20)"
+
+
+def test_a_version_for_which_there_was_nothing_to_send_passes_and_is_told_so() -> None:
+    said: list[str] = []
+    proof(run=lambda *_: Outcome(0, result(notes=["replay had nothing to send: ..."])), progress=said.append).judge()
+    assert said[1:] == ["replay had nothing to send: ..."]
+
+
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [

@@ -123,7 +123,7 @@ def test_a_good_version_goes_through_its_steps_and_no_request_is_lost(service: S
 
 
 @pytest.mark.parametrize(
-    ("script", "figure"), [(SLOW, "p95 slowdown"), (FAILS, "requests that failed")], ids=["slow", "fails"]
+    ("script", "figure"), [(SLOW, "slowdown of p95"), (FAILS, "requests that failed")], ids=["slow", "fails"]
 )
 def test_a_bad_version_is_refused_and_the_old_one_has_everything_again(
     service: Service, door: Door, script: str, figure: str
