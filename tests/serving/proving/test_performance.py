@@ -21,7 +21,7 @@ from serving.proving.plan import Performance, Request, Servers
 from serving.proving.production import Production, p95
 from serving.proving.slowdown import Slowdown, slowdown
 from serving.proving.verdict import Verdict
-from tests.serving.proving.test_prover import PROJECT, Answering, good, server
+from tests.serving.proving.trial import PROJECT, Answering, good, server
 
 PAGE = PROJECT / "docs" / "new-version.md"
 RATIOS = st.lists(st.floats(min_value=0.1, max_value=10), min_size=1, max_size=70)
