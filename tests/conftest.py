@@ -23,6 +23,7 @@ LONGEST = (
     "engine/test_operations.py",
     "serving/test_command_line.py",
     "serving/proving/test_prover.py",
+    "serving/proving/test_performance.py",
     "serving/test_limits.py",
     "serving/test_lifecycle.py",
     "targets/process/test_supervisor.py",

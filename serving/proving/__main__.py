@@ -51,6 +51,9 @@ def prove(plan: Plan) -> Verdict:
     requests = _requests(plan, verdict)
     if not requests:
         return verdict
+    for servers in filter(None, (plan.old, plan.new)):
+        for request in requests:
+            servers.of(request.to)
     end = started + plan.timeout_seconds - min(_MARGIN_SECONDS, plan.timeout_seconds / 10)
     wanted = plan.performance
     for_load = _LOAD_SECONDS + 4 * wanted.seconds if wanted else 0.0

@@ -40,7 +40,7 @@ class Production:
 
     def _buckets(self) -> Buckets:
         try:
-            with urllib.request.urlopen(self._url, timeout=5) as answer:
+            with urllib.request.urlopen(self._url, timeout=2) as answer:
                 text = answer.read().decode()
         except OSError:  # a front door that restarts: nobody waits there
             return {}
