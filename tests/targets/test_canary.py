@@ -144,6 +144,19 @@ def test_latencies_of_the_warm_up_do_not_count_and_its_errors_do() -> None:
         go(Cold({}), {"setWeight": 50}, maxErrorRate=0.001)
 
 
+@pytest.mark.parametrize(
+    ("step", "milliseconds", "passes"), [("mirror", 4, True), ("mirror", 9, False), ("setWeight", 4, False)]
+)
+def test_a_copy_may_be_slower_by_a_little(step: str, milliseconds: float, passes: bool) -> None:
+    new = figures(100, milliseconds=milliseconds)
+    doors = Doors({"envoy": Snapshot(figures(100, milliseconds=1), new, new)})
+    if passes:
+        go(doors, {step: 50}, maxSlowdown=1.2)
+    else:
+        with pytest.raises(RefusedError, match="slowdown of p95"):
+            go(doors, {step: 50}, maxSlowdown=1.2)
+
+
 def drawn(seed: int, count: int, factor: float) -> Figures:
     """Latencies of a noisy machine, in the buckets that Envoy has."""
     source = random.Random(seed)
