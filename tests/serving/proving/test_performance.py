@@ -203,7 +203,7 @@ def loaded(before: Answering, after: Answering, **limits: Any) -> Verdict:
 @pytest.mark.parametrize(("times", "refused"), [(1.0, []), (1.5, ["performance"])])
 def test_real_servers_on_a_busy_machine_are_judged_rightly(times: float, refused: list[str]) -> None:
     busy = Load()
-    verdict = loaded(sleeping(0.03, busy), sleeping(0.03 * times, busy), max_slowdown=1.2, seconds=6)
+    verdict = loaded(sleeping(0.01, busy), sleeping(0.01 * times, busy), max_slowdown=1.2, seconds=10)
     figure = verdict.figures[-1]
     assert verdict.refused_by == refused, figure
     assert figure.low is not None
