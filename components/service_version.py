@@ -51,7 +51,7 @@ class KeptVersion(pulumi.ComponentResource):
             "content": _content(settings, args.bundles, args.deployment),
             "environment": args.deployment.environment.apply(lambda made: made.get("digest", "")),
             "source": str(Path(settings.source_directory).resolve()) if settings.entry_script else "",
-            "lock_files": pulumi.Output.from_input(args.deployment.lock_files).apply(list),
+            "lock_files": pulumi.Output.from_input(args.deployment.lock_files).apply(lambda files: list(files or ())),
             "passed": ["probe", *gates],
             "passed_first": ["probe", *(["performance"] if alone else [])],
             "checks": args.check.checks,
