@@ -83,7 +83,8 @@ def resolve(
     kept = store / _file_of(question + preferred)
     if kept.is_file():
         return Lock(kept.read_text(encoding="utf-8"), kept)
-    progress(f"resolving {name}")
+    at = f" at the versions of {given}, whose locks are for other Pythons or other requirements" if preferred else ""
+    progress(f"resolving {name}{at}")
     with tempfile.TemporaryDirectory() as folder:
         wanted, locked = Path(folder, "requirements.in"), Path(folder, "requirements.txt")
         wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")

@@ -79,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
             return policy.show(console, args.stack, sys.stdin.read(), args.configuration)
         if args.verb == "new":
             return _new(args, console)
-        settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
+        settings = read_stack_file(
+            PROJECT, args.stack, form_alone=args.verb != "check", with_version=args.verb in ("check", "outputs")
+        )
         return _run(args, console, settings, given)
     except UserError as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
@@ -130,7 +132,9 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "service-unit":
         return verbs.write_unit(PROJECT, args.stack, say)
     assert args.verb == "keep"
-    return verbs.keep(lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True)), say)
+    return verbs.keep(
+        lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)), say
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from settings.form_mistakes import mistakes_of_form, without_mistakes
 from settings.rules.every_rule import broken_rules
 from settings.rules.protection import encryption_rules
 from settings.schema import Settings
-from settings.service_version import StackId, versions_of, with_version
+from settings.service_version import StackId, settings_of_version, versions_of
 
 __all__ = ["load", "read_stack_file"]
 
@@ -36,8 +36,8 @@ def load(
         secret: The paths of the settings that the stack's file encrypts, or of the groups around them.
         form_alone: Judge the form alone.
         python_names: Take settings by their names in Python too.
-        stack: The stack whose file has the settings: `deployment.version` then names one of its service's versions,
-            which takes their place, unless the form alone is judged.
+        stack: The stack whose file has the settings: the version of its service that `deployment.version` names takes
+            their place. Without a stack, they stay as they are.
 
     Raises:
         SettingsError: The settings have mistakes: mistakes of form (types, ranges, unknown keys), settings that are
@@ -52,10 +52,9 @@ def load(
         settings = without_mistakes(values, error, project, python_names=python_names)
     encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
     mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
-    if settings is not None and not form_alone and stack is not None and settings.deployment.version and not mistakes:
-        versions = versions_of(settings, stack)
-        values = with_version(values, settings, subject=subject, versions=versions)
-        return load(values, subject=subject, project=project, secret=secret)
+    if settings is not None and stack is not None and settings.deployment.version is not None and not mistakes:
+        decided = settings_of_version(values, settings, subject=subject, versions=versions_of(settings, stack))
+        return load(decided, subject=subject, project=project, secret=secret, form_alone=form_alone)
     if settings is not None and not form_alone:
         # A rule that misses what was left out for its form would blame the writer twice.
         known = [mistake.path for mistake in mistakes]
@@ -68,13 +67,14 @@ def load(
     return settings
 
 
-def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> Settings:
+def read_stack_file(project: Path, stack: str, *, form_alone: bool = False, with_version: bool = True) -> Settings:
     """Read `stacks/Pulumi.<stack>.yaml` without Pulumi and without the encrypted settings.
 
     Args:
         project: The folder of `Pulumi.yaml`, at which relative paths start.
         stack: The stack's name.
         form_alone: Judge the form alone: who looks at a running service may have removed the models' folders since.
+        with_version: Put the version that `deployment.version` names in its place. Ports and names are the stack's.
 
     Raises:
         SettingsError: The settings have mistakes.
@@ -88,7 +88,7 @@ def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> S
         project=project,
         secret=file.encrypted,
         form_alone=form_alone,
-        stack=StackId(stack_reader.project_name(project), stack),
+        stack=StackId(stack_reader.project_name(project), stack) if with_version else None,
     )
 
 

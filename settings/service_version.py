@@ -1,7 +1,7 @@
 """A version of the service: what a stack's settings say of it, and its place before what they say later.
 
     settings ──► content_of ──► content.json, source.zip, locks/ ──► bundle.service_versions, once it serves
-    deployment.version: 7 ──► with_version ──► the stack's values with those of version 7 in their place
+    deployment.version: 7 ──► settings_of_version ──► the stack's values with those of version 7 in their place
 
 A version decides what is served and by what: models, script, environment, resources and limits, and the image where one
 was pushed. Everything else (target, ports, keys, a node pool's marks, the gates of a rollout) stays the stack's. A
@@ -42,8 +42,8 @@ __all__ = [
     "content_of",
     "packages_in",
     "read_content",
+    "settings_of_version",
     "versions_of",
-    "with_version",
 ]
 
 CONTENT, SOURCE, LOCKS = "content.json", "source.zip", "locks"
@@ -187,7 +187,7 @@ def packages_in(versions: ServiceVersions, version: ServiceVersion, content: Ver
     return {package: locked for text in texts for package, locked in Lock(text).packages.items()}
 
 
-def with_version(
+def settings_of_version(
     values: Mapping[str, Any], settings: Settings, *, subject: str, versions: ServiceVersions
 ) -> dict[str, Any]:
     """Put a version of the service in the place of what a stack's file says of it.
