@@ -21,7 +21,8 @@ _SECRET_NAME = re.compile(
 )
 
 _SECRET_VARIABLE = re.compile(
-    r"(?:^|_)(?:api)?(?:tokens?|secrets?|password|passwd|pwd|passphrase|key|credentials?|auth)(?:_|$)", re.IGNORECASE
+    r"(?:^|_)(?:tokens?|secrets?|keys?|auth|credentials?|pwd)$|secret|password|passwd|passphrase|apikey|(?:^|_)key(?:_|$)",
+    re.IGNORECASE,
 )
 
 

@@ -116,6 +116,7 @@ class Outputs(mocks.Mocks):
             "secretOutputNames": ["kubeconfig", "asObject"],
         },
         "SmokeCheck": {"checks": 5},
+        "NodePoolCheck": {"checks": 5},
         "ServiceVersion": {"number": 3, "digest": "sha256:3"},
     }
 

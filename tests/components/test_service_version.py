@@ -25,7 +25,9 @@ def values(tmp_path: Path, bundle_folder: Path, scripts: Path, monkeypatch: pyte
     """A stack's settings, of which a version is kept, and what stands in the file afterwards."""
     registry = Registry(str(tmp_path / "registry"))
     model = registry.register("m", check_layout(bundle_folder, target="process"), framework="Multi")
-    monkeypatch.setitem(Outputs.added, "RegisteredModel", {"version": 1, "digest": model.digest, "path": model.path, "models": []})
+    monkeypatch.setitem(
+        Outputs.added, "RegisteredModel", {"version": 1, "digest": model.digest, "path": model.path, "models": []}
+    )
     locks = [tmp_path / f"{name}.txt" for name in ("curated", "full")]
     for lock in locks:
         lock.write_text(f"nltk==3.9.1 # {lock.stem}\n")
