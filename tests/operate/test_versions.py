@@ -2,14 +2,17 @@
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from bundle.service_versions import Facts, ServiceVersions
 from operate.versions import History, NoVersionError, choose, show
+from settings import load
 from settings.service_version import CONTENT, VersionContent
 
+PROJECT = Path(__file__).resolve().parents[2]
 ANN = Facts(by="ann@host", commit="0123456789ab", branch="main", passed="probe, smoke check (3)")
 
 
@@ -75,8 +78,6 @@ def test_the_version_that_serves_is_read_from_the_stacks_outputs(tmp_path, setti
 
 @pytest.fixture
 def settings_of_a_stack(tmp_path):
-    from settings import load
-
     return load({"models": ["m:1"]}, subject="s", project=tmp_path, form_alone=True)
 
 
@@ -107,3 +108,15 @@ def test_what_nobody_can_go_back_to_is_told_with_those_there_are(history, versio
         choose(History("s", versions, serving), asked)
     assert text in str(told.value)
     assert "expected one of 1, 2, 3, 4" in str(told.value)
+
+
+def test_the_page_shows_the_table_and_the_words_that_people_see(history, capsys):
+    page = (PROJECT / "docs" / "versions.md").read_text(encoding="utf-8")
+    _, text = shown(history)
+    header = next(line for line in text.splitlines() if "version" in line)
+    assert " ".join(header.split()) in " ".join(page.split())
+    assert text.splitlines()[-1].replace("STACK=s", "STACK=mine") in page
+    choose(history, "")
+    said = capsys.readouterr().err
+    forward = said.partition("gets ")[2].replace("version: 2", "version: 1").replace("STACK=s", "STACK=mine")
+    assert forward.strip() in page
