@@ -81,7 +81,9 @@ class Outputs(Part):
     model_digest: str = Field(description="the digest of the first model's content")
     models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
     environment: dict[str, Any] = Field(description="the environment's name and digest")
-    version: int = Field(description="the number of the service's version that this deployment is")
+    version: int | None = Field(
+        description="the number of the service's version that this deployment is; none where none is kept"
+    )
     cluster: dict[str, str] | None = Field(description="the cluster's identity, on target `node-pool`")
     logs: str | None = Field(description="the command that shows the logs, on target `node-pool`")
     port_forward: str | None = Field(description="the command that leads to a front door inside a cluster")
@@ -167,7 +169,7 @@ class TritonService(PlainComponent[_Checked]):
     model_digest: pulumi.Output[str]
     models: pulumi.Output[list[dict[str, Any]]]
     environment: pulumi.Output[dict[str, Any]]
-    version: pulumi.Output[int]
+    version: pulumi.Output[int | None]
     cluster: pulumi.Output[dict[str, str] | None]
     logs: pulumi.Output[str | None]
     port_forward: pulumi.Output[str | None]
@@ -259,7 +261,10 @@ class TritonService(PlainComponent[_Checked]):
         check = SmokeCheck(
             f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts
         )
-        version = KeptVersion(f"{name}-version", KeptVersionArgs(settings, self._bundles, deployment, check), opts)
+        number: pulumi.Input[int | None] = settings.deployment.version
+        if settings.deployment.versions_kept:
+            args = KeptVersionArgs(settings, self._bundles, deployment, check)
+            number = KeptVersion(f"{name}-version", args, opts).number
         first = self._bundles[0]
         return {
             **gateway.outputs,
@@ -270,7 +275,7 @@ class TritonService(PlainComponent[_Checked]):
             "modelId": first.model_id,
             "modelDigest": first.digest,
             "models": pulumi.Output.all(*(bundle.summary for bundle in self._bundles)),
-            "version": version.number,
+            "version": number,
         }
 
     def _layout_notes(self, settings: Settings) -> list[str]:

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    NonNegativeInt,
     PositiveInt,
     PrivateAttr,
     SecretStr,
@@ -167,8 +168,10 @@ class Deployment(Limits, Opening, Resources, _Place):
         description="a version of the service to deploy whole: models, script, environment, resources and limits are "
         "that version's; `make versions` lists them",
     )
-    versions_kept: PositiveInt = Field(
-        default=10, description="how many versions of the service the registry keeps, and the one that serves"
+    versions_kept: NonNegativeInt = Field(
+        default=10,
+        description="how many versions of the service the registry keeps, and the one that serves; 0 keeps none, for a "
+        "registry that is read alone",
     )
     rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
 

@@ -108,6 +108,14 @@ class ServiceVersionType(ResourceType[Inputs, Outputs]):
         return frozenset() if there else frozenset({"number"})
 
     def _kept(self, inputs: Inputs, passed: list[str], say: Say) -> Outputs:
+        try:
+            return self._keep(inputs, passed, say)
+        except RegistryError as error:
+            raise RegistryError(
+                f"the service serves, and its version cannot be kept: {error}; or set deployment.versionsKept to 0"
+            ) from None
+
+    def _keep(self, inputs: Inputs, passed: list[str], say: Say) -> Outputs:
         versions = inputs.versions
         version = versions.find(inputs.version) if inputs.version else None
         if version is not None:

@@ -84,6 +84,12 @@ def test_it_is_kept_after_the_smoke_check_and_stays_in_the_registry(run, values)
     assert kept.inputs["content"]["image"] == ""
 
 
+def test_where_none_is_kept_the_registry_is_read_alone(run, values):
+    resources = run(values, IMAGE, {"versionsKept": 0})
+    assert KEPT not in resources
+    assert "service-smoke-check-run" in resources
+
+
 def test_what_it_passed_is_what_the_settings_ask_for(run, values, scripts):
     (scripts / "score.golden.json").write_text('{"request": 1, "response": 1}')
     gates = {"replay": {}, "performance": {"maxSlowdown": 1.2}}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bundle.registry import RegistryError
 from bundle.service_versions import ServiceVersions
 from provider.deployer import branch_of, commit_of, deployer
 from provider.resource_type import resource_type
@@ -139,6 +140,12 @@ def test_a_version_that_somebody_removed_is_kept_again(inputs, tmp_path):
     (tmp_path / "registry/.services/p/s/web/1/manifest.json").unlink()
     assert changes(KIND, inputs, known)
     assert update(KIND, inputs, known)["number"] == 2
+
+
+def test_a_registry_that_cannot_be_written_is_told_with_the_way_out(inputs, tmp_path):
+    (tmp_path / "registry").write_text("a file")
+    with pytest.raises(RegistryError, match=r"the service serves, and its version cannot be kept: .*versionsKept to 0"):
+        create(KIND, inputs)
 
 
 def test_a_damaged_version_is_restored(inputs, tmp_path):
