@@ -41,7 +41,8 @@ class KeptVersion(pulumi.ComponentResource):
         super().__init__("triton:index:KeptVersion", name, None, opts)
         settings, stack = args.settings, stack_id()
         rollout = settings.deployment.rollout
-        gates = [gate for gate in ("replay", "performance") if getattr(rollout, gate) is not None]
+        asked = dict(rollout)
+        gates = [gate for gate in ("replay", "performance", "steps") if asked.get(gate)]
         alone = rollout.performance is not None and rollout.performance.has_own_limits
         inputs: dict[str, Any] = {
             "registry": settings.registry,
