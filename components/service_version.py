@@ -15,7 +15,13 @@ from provider.resources.service_version import ServiceVersion
 from settings.schema import Settings
 from settings.service_version import content_of
 
-__all__ = ["KeptVersion", "KeptVersionArgs"]
+__all__ = ["KeptVersion", "KeptVersionArgs", "is_kept"]
+
+
+def is_kept(settings: Settings) -> bool:
+    """Tell whether what serves becomes a version: it has all the traffic, and the registry may be written."""
+    share = dict(settings.deployment.rollout).get("canary_traffic_percent")
+    return share in (None, 100) and settings.deployment.versions_kept > 0
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from components.gateway import Gateway, GatewayArgs
 from components.plain_inputs import PlainComponent
 from components.program_places import PLACES
 from components.service_secrets import Secret, Secrets
-from components.service_version import KeptVersion, KeptVersionArgs
+from components.service_version import KeptVersion, KeptVersionArgs, is_kept
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_id
 from components.triton_environment import TritonEnvironment
@@ -262,7 +262,7 @@ class TritonService(PlainComponent[_Checked]):
             f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts
         )
         number: pulumi.Input[int | None] = settings.deployment.version
-        if settings.deployment.versions_kept:
+        if is_kept(settings):
             args = KeptVersionArgs(settings, self._bundles, deployment, check)
             number = KeptVersion(f"{name}-version", args, opts).number
         first = self._bundles[0]
