@@ -58,6 +58,7 @@ class NodePoolDeploymentArgs:
     bundles: Sequence[BundleOutputs]
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    lock_files: pulumi.Input[Sequence[str]] = ()
     secrets: Secrets = field(default_factory=Secrets)
     kubeconfig: pulumi.Input[str] | None = None
 
@@ -120,6 +121,8 @@ class NodePoolDeployment(Deployment):
         self.state = rollout.state
         self.logs = logs_command(Names.of(self.options), self.options.pool)
         self.environment = pulumi.Output.from_input(args.environment)
+        self.lock_files = args.lock_files
+        self.pushed_image = args.image
         self.outputs = {"cluster": self.cluster, "logs": self.logs}
         roles = Role.serving(triton=self.options.triton, scorer=self.options.scorer)
         self.shape = pulumi.Output.from_input([role.value for role in roles])
@@ -156,6 +159,7 @@ class NodePoolDeployment(Deployment):
             bundles=bundles,
             image=image.reference,
             environment=image.environment,
+            lock_files=image.lock_files,
             secrets=secrets,
             kubeconfig=kubeconfig,
         )

@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 LONGEST = (
     "e2e/test_verdicts.py",
     "e2e/test_rollout.py",
+    "e2e/test_versions.py",
     "e2e/test_life.py",
     "engine/test_remote_components.py",
     "e2e/test_new_stack.py",
