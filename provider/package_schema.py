@@ -143,6 +143,8 @@ def _type(value: dict[str, Any]) -> dict[str, Any]:
     options = [option for option in value.get("anyOf", []) if option.get("type") != "null"]
     if len(options) == 1:
         return _type(options[0])
+    if options and all(option.get("type") in _PLAIN for option in options):
+        return {"oneOf": [_type(option) for option in options]}
     if "$ref" in value:
         return {"$ref": f"#/types/triton:index:{value['$ref'].rpartition('/')[2]}"}
     kind = value.get("type")

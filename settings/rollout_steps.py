@@ -27,7 +27,7 @@ Duration = Annotated[
     int,
     BeforeValidator(_seconds),
     Field(ge=1, le=_LONGEST),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": "^[0-9]+[smh]$", "minimum": 1}),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": "^[0-9]+[smh]$"}, {"type": "integer", "minimum": 1}]}),
 ]
 
 
