@@ -139,6 +139,23 @@ def test_parquet_files_without_pyarrow_make_golden_requests_serve(tmp_path: Path
     assert verdict["notes"][1] == "no recorded request can be sent: golden requests are sent"
 
 
+def test_a_library_that_aborts_at_the_end_takes_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site" / "pyarrow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "parquet.py").write_text(
+        "import atexit, json, os\n"
+        "atexit.register(os.abort)\n"  # as pyarrow does now and then
+        "class read_table:\n"
+        "    def __init__(self, file): self.rows = [json.loads(line) for line in file]\n"
+        "    def to_pylist(self): return self.rows\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    collected = written(tmp_path, "web-h-1-1.parquet", record(1), record(2))
+    verdict = proved(good, good, replay=REPLAY, collected=collected)
+    assert (verdict["requests"], verdict["source"], verdict["notes"]) == (2, "collected", [])
+
+
 def test_without_anything_to_send_a_version_passes_and_is_told_so(tmp_path: Path) -> None:
     collected = {"url": str(tmp_path / "none"), "service": "web"}
     gates = {"replay": REPLAY, "performance": {**LOAD, "p95Ms": 1}}
