@@ -93,7 +93,7 @@ def test_a_preview_of_a_new_stack_leaves_none_whatever_the_user_set_for_other_py
     stack.write_text(before)
     shown = make(clone, "preview", **hostile)
     assert shown.returncode == 0, shown.stderr
-    assert "15 to create" in shown.stdout
+    assert "17 to create" in shown.stdout
     assert list((clone / "components" / "__pycache__").glob("*.pyc"))  # the next command need not compile them
     assert stacks(clone) == "[]"
     assert stack.read_text() == before
