@@ -93,13 +93,13 @@ def test_a_preview_of_a_new_stack_leaves_none_whatever_the_user_set_for_other_py
     stack.write_text(before)
     shown = make(clone, "preview", **hostile)
     assert shown.returncode == 0, shown.stderr
-    assert "15 to create" in shown.stdout
+    assert "17 to create" in shown.stdout
     assert list((clone / "components" / "__pycache__").glob("*.pyc"))  # the next command need not compile them
     assert stacks(clone) == "[]"
     assert stack.read_text() == before
     checked = make(clone, "policy", **hostile)
     assert checked.returncode == 0, checked.stderr
-    assert "stack 'local': 9 policies over 15 resources, 0 mandatory and 0 advisory violations" in checked.stdout
+    assert "stack 'local': 9 policies over 17 resources, 0 mandatory and 0 advisory violations" in checked.stdout
     stack.write_text(before.replace("authEnabled: true", "authEnabled: false"))
     checked = make(clone, "policy", **hostile)
     assert checked.returncode != 0

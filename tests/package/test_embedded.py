@@ -67,7 +67,7 @@ def test_the_example_comes_stays_and_goes(program: Program) -> None:
     program.pulumi("stack", "init", "test")
     up = ("up", "--yes", "--stack", "test")
     try:
-        assert "15 created" in program.pulumi(*up)
+        assert "17 created" in program.pulumi(*up)
         outputs = json.loads(program.pulumi("stack", "output", "--json", "--show-secrets", "--stack", "test"))
         request = urllib.request.Request(
             outputs["scoringUri"],
@@ -82,7 +82,7 @@ def test_the_example_comes_stays_and_goes(program: Program) -> None:
         assert resources["triton-python"]["outputs"]["scoringUri"] == outputs["scoringUri"]
         assert outputs["primaryKey"] not in json.dumps(resources)
         assert (program.folder / ".var/registry/triton_model/1").is_dir()  # paths start at the program's folder
-        assert "15 unchanged" in program.pulumi(*up)
+        assert "17 unchanged" in program.pulumi(*up)
     finally:
         program.pulumi("destroy", "--yes", "--stack", "test")
 

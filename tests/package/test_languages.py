@@ -69,8 +69,8 @@ def test_the_example_comes_stays_and_goes(language: str, tmp_path: Path) -> None
     program.pulumi("stack", "init", "test")
     try:
         preview = program.pulumi("preview")
-        assert "15 to create" in preview
-        assert "15 created" in program.pulumi("up", "--yes", "--skip-preview")
+        assert "17 to create" in preview
+        assert "17 created" in program.pulumi("up", "--yes", "--skip-preview")
         outputs = program.outputs()
         assert outputs["modelId"] == "triton_model:1"
         request = urllib.request.Request(
@@ -80,14 +80,14 @@ def test_the_example_comes_stays_and_goes(language: str, tmp_path: Path) -> None
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             assert json.load(answer) == ["brown"]
-        assert "15 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
+        assert "17 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
         if language == "python":
-            assert "15 unchanged" in program.embedded("up", "--yes", "--stack", "test")
-            assert "15 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
+            assert "17 unchanged" in program.embedded("up", "--yes", "--stack", "test")
+            assert "17 unchanged" in program.pulumi("up", "--yes", "--skip-preview")
         state = program.pulumi("stack", "export")
         assert outputs["primaryKey"] not in state
     finally:
-        assert "15 deleted" in program.pulumi("destroy", "--yes", "--skip-preview")
+        assert "17 deleted" in program.pulumi("destroy", "--yes", "--skip-preview")
         for left in (".var", "Pulumi.test.yaml"):
             shutil.rmtree(program.folder / left, ignore_errors=True)
             (program.folder / left).unlink(missing_ok=True)
