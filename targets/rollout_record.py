@@ -1,20 +1,24 @@
 """The record of a rollout: what its new generation did in each step, and how it ended.
 
     rollout ──► Recorder ──► <the service's folder>/reports/<started>-<generation>.json
+                                    └──► targets.report: .html and .md beside it
 
 A report for people is made of this record, and of nothing else.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timezone
+from enum import Enum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from typing_extensions import Self
 
 from common.atomic_files import write_whole
 from common.errors import UserError
 from common.part import Part
+from common.redaction import redacted
 from common.waiting import Cancelled
 from gateway.generation_figures import Figures
 from serving.proving.verdict import Figure, Verdict
@@ -22,10 +26,10 @@ from serving.proving.verdict import Figure, Verdict
 __all__ = ["Measured", "Outcome", "Recorder", "RolloutRecord", "StepRecord", "records"]
 
 KEPT = 20
-"""Records of a service; the oldest go."""
+"""Records of a service; the oldest go, with their reports."""
 
 
-class Outcome(StrEnum):
+class Outcome(str, Enum):
     """How a step or a rollout ended."""
 
     PASSED = "passed"
@@ -101,8 +105,18 @@ class RolloutRecord(Part):
 class Recorder:
     """Collects what a rollout does, and writes it down at its end, whatever the end is."""
 
-    def __init__(self, folder: Path, *, service: str, target: str, generation: int, before: int | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        service: str,
+        target: str,
+        generation: int,
+        before: int | None,
+        progress: Callable[[str], object],
+    ) -> None:
         self._folder = folder
+        self._progress = progress
         self._about: dict[str, Any] = {"service": service, "target": target, "generation": generation, "before": before}
         self._started = now()
         self._steps: list[StepRecord] = []
@@ -125,7 +139,7 @@ class Recorder:
         try:
             yield self
         except BaseException as error:
-            why = str(error) if isinstance(error, UserError) else type(error).__name__
+            why = redacted(str(error)) if isinstance(error, UserError) else type(error).__name__
             if isinstance(error, Cancelled | KeyboardInterrupt):
                 self.outcome = Outcome.CANCELLED
             elif self.outcome is Outcome.PASSED:
@@ -136,6 +150,8 @@ class Recorder:
             self._write(why)
 
     def _write(self, why: str) -> None:
+        from targets.report import writing  # made of records, so it imports this module
+
         record = RolloutRecord(
             **self._about,
             started=self._started,
@@ -146,10 +162,12 @@ class Recorder:
             steps=tuple(self._steps),
         )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"{self._started:%Y%m%dT%H%M%SZ}-{record.generation}.json"
-        write_whole(self._folder / name, record.model_dump_json(indent=2, by_alias=True), mode=0o600)
+        file = self._folder / f"{self._started:%Y%m%dT%H%M%SZ}-{record.generation}.json"
+        write_whole(file, record.model_dump_json(indent=2, by_alias=True), mode=0o600)
+        writing.write(record, file, self._progress)
         for old in records(self._folder)[:-KEPT]:
-            old.unlink(missing_ok=True)
+            for written in (old, old.with_suffix(".html"), old.with_suffix(".md")):
+                written.unlink(missing_ok=True)
 
 
 def records(folder: Path) -> list[Path]:
@@ -159,4 +177,4 @@ def records(folder: Path) -> list[Path]:
 
 def now() -> datetime:
     """Tell the time as records have it."""
-    return datetime.now(UTC).replace(microsecond=0)
+    return datetime.now(timezone.utc).replace(microsecond=0)

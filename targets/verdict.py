@@ -9,7 +9,7 @@ from rich.table import Table
 
 from serving.proving.verdict import Difference, Figure, Verdict
 
-__all__ = ["findings", "line", "table"]
+__all__ = ["findings", "line", "shown", "table"]
 
 _WIDTH = 120
 _MOST_CHARACTERS = 80  # of a value that differs
@@ -22,7 +22,7 @@ def table(figures: Iterable[Figure]) -> str:
         drawing.add_column(name, justify="right")
     drawing.add_column("passed")
     for figure in figures:
-        values = (_shown(figure, value) for value in (figure.old, figure.new, figure.limit))
+        values = (shown(figure, value) for value in (figure.old, figure.new, figure.limit))
         drawing.add_row(figure.step, figure.name, *values, "yes" if figure.passed else "NO")
     drawn = io.StringIO()
     Console(file=drawn, width=_WIDTH, color_system=None).print(drawing)
@@ -32,8 +32,8 @@ def table(figures: Iterable[Figure]) -> str:
 def line(figure: Figure) -> str:
     """Write a figure on one line."""
     values = {"before": figure.old, "limit": figure.limit}
-    beside = [f"{word} {_shown(figure, value)}" for word, value in values.items() if value is not None]
-    return f"{figure.step}: {figure.name} {_shown(figure, figure.new)}" + (f" ({', '.join(beside)})" if beside else "")
+    beside = [f"{word} {shown(figure, value)}" for word, value in values.items() if value is not None]
+    return f"{figure.step}: {figure.name} {shown(figure, figure.new)}" + (f" ({', '.join(beside)})" if beside else "")
 
 
 def findings(verdict: Verdict) -> Iterator[str]:
@@ -46,7 +46,8 @@ def findings(verdict: Verdict) -> Iterator[str]:
     yield from verdict.notes
 
 
-def _shown(figure: Figure, value: float | None) -> str:
+def shown(figure: Figure, value: float | None) -> str:
+    """Write a value down in the unit of a figure."""
     if value is None:
         return "-"
     if figure.unit == "share":
