@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
@@ -44,7 +45,8 @@ _WIDTH, _HEIGHT = 4.72, 2.6  # inches; 340 points are a phone's width
 _STROKES = {_OLD: (0, (4, 1.6)), _NEW: "-"}
 _LEAST_WIDTH = 0.09  # of the time line, for a step's name to fit
 _DRAWING = threading.Lock()  # matplotlib's settings belong to the process
-_FAR = 10  # times the slowest answer
+_FAR = 10  # times the slowest answer: a limit beyond it is not shown
+_WIDE = 700  # times the quickest answer: more numbers would not fit below
 
 logging.getLogger("matplotlib").setLevel(logging.ERROR)  # a home that cannot be written to is nobody's concern here
 
@@ -115,7 +117,7 @@ def latencies(step: StepRecord) -> str:
             panel.annotate("p95 limit", (limit, 89), color=_TEXT, ha="center", va="top", fontsize=8.5)
         room = (high / low) ** 0.1 * 1.1  # for the names
         panel.set(xscale="log", xlim=(low / room, high * room), ylim=(0, 103), xlabel="milliseconds until the answer")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < _FAR**3 else (1,)))
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < _WIDE else (1,)))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
         panel.set_yticks((0, 25, 50, 75, 95), ("0 %", "25 %", "50 %", "75 %", "95 %"))
@@ -140,14 +142,14 @@ def _name_step(panel: Axes, step: StepRecord, begin: float, end: float, whole: f
 
 def _name_curves(panel: Axes, lines: Sequence[_Curve]) -> None:
     """Write the quicker generation's name to the left of its line, and the slower one's to the right of its own."""
-    quickest = sorted(lines, key=lambda line: _at(line[2], line[3], 50))
-    for (label, color, times, shares), (side, sign) in zip(quickest, (("right", -1), ("left", 1)), strict=False):
+    quickest = sorted(lines, key=_middle)
+    for line, (side, sign) in zip(quickest, (("right", -1), ("left", 1)), strict=False):
         panel.annotate(
-            label,
-            (_at(times, shares, 50), 50),
+            line[0],
+            (_middle(line), 50),
             xytext=(8 * sign, 0),
             textcoords="offset points",
-            color=color,
+            color=line[1],
             ha=side,
             va="center",
             fontweight="bold",
@@ -172,9 +174,9 @@ def _cumulative(measured: Measured) -> tuple[list[float], list[float]]:
     return times, shares
 
 
-def _at(times: Sequence[float], shares: Sequence[float], percent: float) -> float:
-    """Give the time within which so many percent of the answers came."""
-    return next(time for time, share in zip(times, shares, strict=True) if share >= percent)
+def _middle(line: _Curve) -> float:
+    """Give the time within which half of the answers came."""
+    return float(np.interp(50, line[3], line[2]))
 
 
 def _time_unit(time: timedelta) -> tuple[timedelta, str]:
