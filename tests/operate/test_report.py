@@ -74,6 +74,7 @@ def test_it_is_opened_where_there_is_a_display(
 
 
 def test_the_list_has_the_newest_first(run: Run, reports: Path) -> None:
+    run()  # writes the page of the second
     (reports / "20260303T120000Z-10.json").write_text('{"from": "a later version"}')
     code, shown, _ = run("--list")
     assert code == 0
@@ -82,6 +83,7 @@ def test_the_list_has_the_newest_first(run: Run, reports: Path) -> None:
     assert rows[1][:6] == ["2026-03-02", "12:00:00", "8", "to", "9", "refused"]
     assert rows[1][-1] == str(reports / "20260302T120000Z-9.html")
     assert " ".join(rows[2][2:-1]) == "7 to 8 passed 1 of 1 passed"
+    assert rows[2][-1] == str(reports / "20260301T120000Z-8.json")  # its page was not written
 
 
 @pytest.mark.parametrize("target", TARGETS)
