@@ -88,7 +88,10 @@ class StepRecord(Part):
 
 
 class RolloutRecord(Part):
-    """A rollout: `generation` took over, or was to take over, from the generation `before` it."""
+    """A rollout: `generation` took over, or was to take over, from the generation `before` it.
+
+    `percent` is the share of the traffic at which it stays.
+    """
 
     service: str
     target: str
@@ -97,6 +100,7 @@ class RolloutRecord(Part):
     started: datetime
     ended: datetime
     outcome: Outcome
+    percent: int | None = None
     why: str = ""
     proof: Verdict | None = None
     steps: tuple[StepRecord, ...] = ()
@@ -121,6 +125,7 @@ class Recorder:
         self._started = now()
         self._steps: list[StepRecord] = []
         self.outcome = Outcome.PASSED
+        self._percent: int | None = None
         self._proof: Verdict | None = None
 
     def prove(self, verdict: Verdict) -> None:
@@ -131,6 +136,10 @@ class Recorder:
         """Add a step that ended."""
         self._steps.append(record)
         self.outcome = record.outcome
+
+    def stays(self, percent: int) -> None:
+        """Note that the generation keeps a share of the traffic until a later rollout."""
+        self._percent, self.outcome = percent, Outcome.STAYS
 
     @contextmanager
     def recording(self) -> Iterator[Self]:
@@ -157,6 +166,7 @@ class Recorder:
             started=self._started,
             ended=now(),
             outcome=self.outcome,
+            percent=self._percent if self.outcome is Outcome.STAYS else None,
             why=why,
             proof=self._proof,
             steps=tuple(self._steps),

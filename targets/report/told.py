@@ -45,6 +45,8 @@ def facts(record: RolloutRecord) -> Iterator[tuple[str, str]]:
     else:
         yield "from", f"generation {record.before}"
     yield "to", f"generation {record.generation}"
+    if record.percent is not None:
+        yield "share", f"{record.percent} % of the traffic, until a later rollout"
     yield "began", moment(record.started)
     yield "took", took(record.ended - record.started)
 

@@ -36,7 +36,7 @@ def write(record: RolloutRecord, file: Path, progress: Callable[[str], object]) 
     # A first deployment that fails leaves nothing, its reports neither.
     stays = record.before is not None or record.outcome is Outcome.PASSED
     if stays and (record.steps or record.proof):
-        progress(f"its report: {file.with_suffix('.html')}")
+        progress(f"the report of this rollout: {file.with_suffix('.html')}")
 
 
 def _plots(record: RolloutRecord, progress: Callable[[str], object]) -> documents.Plots:

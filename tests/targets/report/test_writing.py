@@ -25,7 +25,16 @@ def test_a_rollout_leaves_a_page_and_a_summary_that_its_user_alone_reads(tmp_pat
     (file,) = records(tmp_path)
     for ending in (".html", ".md"):
         assert file.with_suffix(ending).stat().st_mode & 0o777 == 0o600
-    assert told == [f"its report: {file.with_suffix('.html')}"]
+    assert told == [f"the report of this rollout: {file.with_suffix('.html')}"]
+
+
+def test_a_share_that_stays_is_in_the_report(tmp_path: Path) -> None:
+    with recorder(tmp_path, []).recording() as rollout:
+        rollout.stays(20)
+    (file,) = records(tmp_path)
+    text = file.with_suffix(".md").read_text()
+    assert "### web: generation 8 stays at its share" in text
+    assert "| share | 20 % of the traffic, until a later rollout |" in text
 
 
 def test_a_refused_rollout_has_a_report_too_and_ends_with_its_own_error(tmp_path: Path) -> None:
