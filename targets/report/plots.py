@@ -63,9 +63,12 @@ def time_line(record: RolloutRecord) -> str:
     for step in record.steps:
         times.append(at(step.started - record.started))
         shares.append(step.weight)
-    times.append(at(record.steps[-1].ended - record.started))
-    shares.append({Outcome.PASSED: 100.0, Outcome.STAYS: shares[-1]}.get(record.outcome, 0.0))
-    times.append(end)
+    last = record.steps[-1]
+    times.append(at(last.ended - record.started))
+    if record.outcome is Outcome.PASSED or last.outcome is not Outcome.PASSED:
+        shares.append(100.0 if record.outcome is Outcome.PASSED else 0.0)
+        times.append(end)
+    # Otherwise the rollout ended within a step, of which the record has nothing: the lines end before it.
     shares.append(shares[-1])
 
     def draw(panel: Axes) -> None:
@@ -83,7 +86,7 @@ def time_line(record: RolloutRecord) -> str:
         for label, color, place in (("new", _NEW, news_end), ("old", _OLD, olds_end)):
             panel.annotate(
                 label,
-                (end, place),
+                (times[-1], place),
                 xytext=(5, 0),
                 textcoords="offset points",
                 color=color,

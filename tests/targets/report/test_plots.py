@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from xml.etree import ElementTree
 
 import matplotlib
@@ -10,7 +11,7 @@ import pytest
 
 from targets.report.plots import latencies, time_line
 from targets.rollout_record import Outcome
-from tests.targets.report.records import REAL, measured, record, step
+from tests.targets.report.records import BEGAN, REAL, measured, record, step
 
 
 def texts(element: str) -> list[str]:
@@ -47,6 +48,15 @@ def test_the_time_line_ends_with_who_has_the_traffic(outcome: Outcome, share: in
     assert shares[0] == 0
     assert 20 in shares
     assert shares[-1] == share
+
+
+def test_the_time_line_ends_before_a_step_that_the_record_does_not_have() -> None:
+    one = step(started=BEGAN, ended=BEGAN + timedelta(seconds=30))
+    passed, cancelled = (
+        points(time_line(record(outcome=outcome, steps=(one,), ended=BEGAN + timedelta(seconds=60))), "new")
+        for outcome in (Outcome.PASSED, Outcome.CANCELLED)
+    )
+    assert cancelled[-1][0] - cancelled[0][0] == pytest.approx((passed[-1][0] - passed[0][0]) / 2, abs=0.5)
 
 
 def top(bottom: float) -> float:
