@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("outputs", "show the outputs that `pulumi stack output --json` writes to standard input"),
         ("status", "show the service's processes and models"),
         ("logs", "show the ends of the service's logs"),
+        ("report", "open the report of the service's newest rollout"),
         ("idle", "fail where services of this project are deployed on this machine"),
         ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
         ("service-unit", "write the systemd unit of this user that runs `keep`"),
@@ -50,6 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
         if verb == "rollback":
             command.add_argument(
                 "--version", default="", help="its number; by default the one before the one that serves"
+            )
+        if verb == "report":
+            command.add_argument("--list", action="store_true", help="list the reports that are kept")
+            command.add_argument(
+                "--since", type=int, help="print the summaries, in Markdown, of what began then or later (`date +%%s`)"
             )
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
@@ -125,6 +131,13 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
         return verbs.logs(stack, follow=args.follow)
     if args.verb == "check":
         return verbs.check(stack, console)
+    if args.verb == "report":
+        from operate import report
+
+        folder, service = verbs.reports(stack), settings.service_name
+        if args.since is not None:
+            return report.show_summaries(folder, args.since)
+        return (report.show_list if args.list else report.show)(folder, service, console)
 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)

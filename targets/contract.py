@@ -85,6 +85,10 @@ class Verbs:
         """Serve and probe a stack's models without registering them, then stop; gives an exit code."""
         return int(self._module("check").run(stack, console))
 
+    def reports(self, stack: Stack) -> Path:
+        """Name the folder of the reports of the service's rollouts (`targets.rollout_record`)."""
+        return stack.state_directory / "reports" / stack.settings.service_name
+
     def deployed(self, state_directory: Path) -> Iterable[Deployed]:
         """List the services whose only record is in a state directory: none where others keep it."""
         return ()

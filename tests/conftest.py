@@ -50,6 +50,7 @@ LONGEST = (
     "targets/process/test_front_door.py",
     "engine/test_kills.py",
     "consumer/test_own_stack.py",
+    "targets/report/test_page.py",
     "operate/test_make.py",
     "components/test_node_pool_service.py",
     "targets/process/test_laid_out_models.py",

@@ -108,6 +108,7 @@ class _Rollout:
             target=Target.DOCKER.value,
             generation=number,
             before=self.record.generation or None,
+            progress=self.progress,
         )
         with recorder.recording():
             try:

@@ -15,7 +15,7 @@ from gateway.traffic_share import Share
 from settings.service_groups import RolloutPlan
 from targets.canary import Canary
 from targets.errors import ServiceError
-from targets.rollout_record import Outcome, Recorder
+from targets.rollout_record import Recorder
 
 __all__ = ["Place", "shares", "take_shares", "waits"]
 
@@ -105,7 +105,7 @@ def take_shares(
     begin(percent if stays else None)
     if stays:
         place.share(weight=percent or 0)
-        recorder.outcome = Outcome.STAYS
+        recorder.stays(percent or 0)
         progress(f"generation {new} gets {percent} % of the traffic, until a later `up`")
         return True
     Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()

@@ -95,6 +95,7 @@ class _Rollout:
             target=Target.PROCESS.value,
             generation=new.number if new else self.record.next_number,
             before=old.number if old else None,
+            progress=self.progress,
         )
         with recorder.recording():
             try:
