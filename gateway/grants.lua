@@ -1,0 +1,190 @@
+-- Refuse what a client is not granted: a model in the path of an HTTP request or in the messages of a gRPC call, `/score`.
+--
+-- `grants.py` puts the names of headers and metadata before this text. The route gives the grants, a text for each
+-- client. Envoy lets a request pass where a script fails, hence `pcall`.
+--
+-- A model's name is field 1 of every message with which a gRPC client names a model, and encoders write it first.
+-- protobuf takes the last of several, so the script looks at the head of each field, however the message is cut into
+-- chunks. Envoy lets no script end a running call. So in place of a message that starts otherwise or names another model
+-- the script sends an invalid frame; where a second name comes later, it overwrites the rest of the message with zeros,
+-- which are no fields. Triton refuses the call either way, and the client gets PERMISSION_DENIED.
+
+local find, match, byte, floor = string.find, string.match, string.byte, math.floor
+local SERVICE = "/inference.GRPCInferenceService/Model"
+local NO_FRAME = "\255\255\255\255\255"
+local MOST_FIELDS = 10000 -- of one message; a request has two for each of its tensors
+local LONGEST_NAME = 1024
+local LONGEST_HEAD = 5 + 1 + 5 + LONGEST_NAME -- of a message: its frame's prefix, and the name's tag, length and text
+local VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+local UNREADABLE = "the message cannot be read; expected one that starts with the model's name"
+local REPEATED = "the message names its model twice"
+
+local function is_granted(grants, name)
+  return not find(name, " ", 1, true) and find(grants, " " .. name .. " ", 1, true) ~= nil
+end
+
+local function not_granted(client, what)
+  return "the client '" .. client .. "' is not granted " .. what
+end
+
+local function the_model(name)
+  return "the model '" .. name:sub(1, 100):gsub("[^%w_.%-]", "?") .. "'"
+end
+
+-- A number of protobuf at `position` of a text, and the position after it; nil where the text ends within it, and false
+-- where it is too long for a length.
+local function number(text, position)
+  local value, factor = 0, 1
+  for at = position, position + 4 do
+    local part = byte(text, at)
+    if not part then return nil end
+    value, factor = value + (part % 128) * factor, factor * 128
+    if part < 128 then return value, at + 1 end
+  end
+  return false
+end
+
+-- The head of a message in its frame: the bytes of the head and of the message, or false and what is wrong; nil where
+-- the text ends within it.
+local function head(text, client, grants)
+  local packed, a, b, c, d, tag = byte(text, 1, 6)
+  if not d then return nil end
+  local size = ((a * 256 + b) * 256 + c) * 256 + d
+  if packed ~= 0 or size < 2 then return false, UNREADABLE end
+  if not tag then return nil end
+  if tag ~= 8 + BYTES then return false, UNREADABLE end
+  local length, from = number(text, 7)
+  if length == nil then return nil end
+  if length == false or length > LONGEST_NAME or from - 6 + length > size then return false, UNREADABLE end
+  if #text < from - 1 + length then return nil end
+  local name = text:sub(from, from - 1 + length)
+  if not is_granted(grants, name) then return false, not_granted(client, the_model(name)) end
+  return from - 1 + length, size + 5
+end
+
+-- The bytes of a field's head, and those of its content; false and what is wrong; nil where the text ends within it.
+local function field(text)
+  local tag = byte(text, 1)
+  if not tag then return nil end
+  local kind, id = tag % 8, floor(tag / 8)
+  if tag > 127 or id == 0 then return false, UNREADABLE end
+  if id == 1 then return false, REPEATED end
+  if kind == FIXED64 then return 1, 8 end
+  if kind == FIXED32 then return 1, 4 end
+  if kind == BYTES then
+    local size, from = number(text, 2)
+    if size == nil then return nil end
+    if size == false then return false, UNREADABLE end
+    return from - 1, size
+  end
+  if kind ~= VARINT then return false, UNREADABLE end
+  for at = 2, 11 do
+    local part = byte(text, at)
+    if not part then return nil end
+    if part < 128 then return at, 0 end
+  end
+  return false, UNREADABLE
+end
+
+-- A function that takes the chunks of a call, one after the other, and keeps back the start of a head. It gives what is
+-- wrong, once.
+local function watch(client, grants)
+  local held, left, skip, fields, refused = "", 0, 0, 0, false
+  return function(chunk)
+    if held ~= "" then
+      chunk:setBytes(held .. chunk:getBytes(0, chunk:length()))
+      held = ""
+    end
+    local length, position, reason = chunk:length(), 0, nil
+    while position < length and not refused do
+      if skip > 0 then
+        local step = math.min(skip, length - position)
+        position, skip, left = position + step, skip - step, left - step
+      else
+        local starts = left == 0
+        local longest = starts and LONGEST_HEAD or 11
+        local text = chunk:getBytes(position, math.min(longest, length - position))
+        local used, content
+        if starts then used, content = head(text, client, grants) else used, content = field(text) end
+        if used == nil then
+          held = text
+          chunk:setBytes(position > 0 and chunk:getBytes(0, position) or "")
+          return nil
+        end
+        if used and starts then
+          left, fields = content - used, 0
+        elseif used then
+          left, skip, fields = left - used, content, fields + 1
+          if left < skip or fields > MOST_FIELDS then used, content = false, UNREADABLE end
+        end
+        if used then position = position + used else refused, reason = true, content end
+      end
+    end
+    if refused then
+      local zeros = math.max(0, math.min(left, length - position))
+      local ends = left - zeros <= 0 and (reason or zeros > 0)
+      left = left - zeros
+      chunk:setBytes(
+        (position > 0 and chunk:getBytes(0, position) or "") .. string.rep("\0", zeros) .. (ends and NO_FRAME or "")
+      )
+    end
+    return reason
+  end
+end
+
+local function check_call(handle, client, grants)
+  local marks, look, failed = handle:streamInfo():dynamicMetadata(), watch(client, grants), false
+  marks:set("grants", "call", true)
+  for chunk in handle:bodyChunks() do
+    if chunk:length() > 0 then
+      local worked, reason = true, nil
+      if not failed then worked, reason = pcall(look, chunk) end
+      if not worked then failed, reason = true, "the message could not be checked" end
+      if reason then marks:set("grants", "reason", reason) end
+      if failed then chunk:setBytes("") end
+    end
+  end
+end
+
+-- Say what is not granted of a request; nil where all is, and true where the messages tell.
+local function judge(path, client, grants)
+  if not grants then return not_granted(client, "anything yet") end
+  if grants == "*" then return nil end
+  path = match(path, "^[^?#]*")
+  if path == "/score" then return not is_granted(grants, path) and not_granted(client, path) or nil end
+  local name = match(path, "^/v2/models/([^/]*)")
+  if name then return not is_granted(grants, name) and not_granted(client, the_model(name)) or nil end
+  return path:sub(1, #SERVICE) == SERVICE or nil
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local client = headers:get(NAME_HEADER) or ""
+  local grants = handle:filterContext():get(client)
+  local worked, reason = pcall(judge, headers:get(":path") or "", client, grants)
+  if not worked then reason = "the request could not be checked" end
+  if reason == true then
+    check_call(handle, client, grants)
+  elseif reason then
+    handle:streamInfo():dynamicMetadata():set(GUARD, REFUSED, true)
+    handle:respond({
+      [":status"] = "403",
+      ["www-authenticate"] = 'Bearer realm="service", error="insufficient_scope"',
+    }, reason)
+  end
+end
+
+function envoy_on_response(handle)
+  local marks = handle:streamInfo():dynamicMetadata():get("grants")
+  if not marks then return end
+  local status = handle:headers()
+  if not status:get("grpc-status") then
+    for _ in handle:bodyChunks() do end
+    status = handle:trailers()
+  end
+  marks = handle:streamInfo():dynamicMetadata():get("grants")
+  if status and marks.reason then
+    status:replace("grpc-status", "7")
+    status:replace("grpc-message", marks.reason)
+  end
+end
