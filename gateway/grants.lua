@@ -6,12 +6,14 @@
 -- A model's name is field 1 of every message with which a gRPC client names a model, and encoders write it first.
 -- protobuf takes the last of several, so the script looks at the head of each field, however the message is cut into
 -- chunks. Envoy lets no script end a running call. So in place of a message that starts otherwise or names another model
--- the script sends an invalid frame; where a second name comes later, it overwrites the rest of the message with zeros,
--- which are no fields. Triton refuses the call either way, and the client gets PERMISSION_DENIED.
+-- the script sends a message that is none; where a second name comes later, it overwrites the rest of the message with
+-- bytes that start no field. Triton refuses the call either way, and the client gets PERMISSION_DENIED. An invalid frame
+-- would not do: gRPC may take it for an empty message, which asks for the statistics of all models.
 
 local find, match, byte, floor = string.find, string.match, string.byte, math.floor
 local SERVICE = "/inference.GRPCInferenceService/Model"
-local NO_FRAME = "\255\255\255\255\255"
+local NO_FIELD = "\15" -- wire type 7
+local NO_MESSAGE = "\0\0\0\0\1" .. NO_FIELD
 local MOST_FIELDS = 10000 -- of one message; a request has two for each of its tensors
 local LONGEST_NAME = 1024
 local LONGEST_HEAD = 5 + 1 + 5 + LONGEST_NAME -- of a message: its frame's prefix, and the name's tag, length and text
@@ -121,27 +123,31 @@ local function watch(client, grants)
       end
     end
     if refused then
-      local zeros = math.max(0, math.min(left, length - position))
-      local ends = left - zeros <= 0 and (reason or zeros > 0)
-      left = left - zeros
-      chunk:setBytes(
-        (position > 0 and chunk:getBytes(0, position) or "") .. string.rep("\0", zeros) .. (ends and NO_FRAME or "")
-      )
+      local sound = position > 0 and chunk:getBytes(0, position) or ""
+      local rest = math.min(left, length - position)
+      chunk:setBytes(sound .. (reason and left == 0 and NO_MESSAGE or string.rep(NO_FIELD, rest)))
+      left = left - rest
     end
     return reason
   end
 end
 
+local function mark(handle, key, value)
+  handle:streamInfo():dynamicMetadata():set("grants", key, value) -- Envoy's objects end with each chunk
+end
+
 local function check_call(handle, client, grants)
-  local marks, look, failed = handle:streamInfo():dynamicMetadata(), watch(client, grants), false
-  marks:set("grants", "call", true)
+  local look, failed = watch(client, grants), false
+  mark(handle, "call", true)
   for chunk in handle:bodyChunks() do
-    if chunk:length() > 0 then
-      local worked, reason = true, nil
-      if not failed then worked, reason = pcall(look, chunk) end
-      if not worked then failed, reason = true, "the message could not be checked" end
-      if reason then marks:set("grants", "reason", reason) end
-      if failed then chunk:setBytes("") end
+    local worked = not failed and pcall(function()
+      local reason = chunk:length() > 0 and look(chunk)
+      if reason then mark(handle, "reason", reason) end
+    end)
+    if not worked then
+      chunk:setBytes("")
+      if not failed then mark(handle, "reason", "the message could not be checked") end
+      failed = true
     end
   end
 end
