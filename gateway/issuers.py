@@ -100,6 +100,7 @@ def _cluster(issuer: Issuer, roots: str) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "name": issuer.cluster,
         "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
         "connect_timeout": f"{FETCH_SECONDS}s",
         "per_connection_buffer_limit_bytes": _LARGEST_KEYS,
         "load_assignment": {"cluster_name": issuer.cluster, "endpoints": [{"lb_endpoints": [endpoint]}]},
