@@ -19,6 +19,10 @@ NAME_HEADER = "x-client-name"
 """The header that tells servers the client's name. The front door sets it; a client's own is dropped."""
 
 
+NAME_METADATA = ("envoy.filters.http.rbac", "enforced_effective_policy_id")
+"""Where the filter of `identities` leaves the client's name: the namespace and the key of Envoy's metadata."""
+NAME = f"%DYNAMIC_METADATA({':'.join(NAME_METADATA)})%"
+"""The client's name, as Envoy's formatter writes it."""
 NAME_SPELLINGS = (NAME_HEADER, "x_client_name", "x-client_name", "x_client-name")
 """The headers that some server takes for that one (WSGI): no client may send any of them."""
 

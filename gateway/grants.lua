@@ -1,6 +1,6 @@
 -- Refuse what a client is not granted: a model in the path of an HTTP request or in the messages of a gRPC call, `/score`.
 --
--- `grants.py` puts the names of headers and metadata before this text. The route gives the grants, a text for each
+-- `grants.py` puts the names of metadata before this text. The route gives the grants, a text for each
 -- client. Envoy lets a request pass where a script fails, hence `pcall`.
 --
 -- A model's name is field 1 of every message with which a gRPC client names a model, and encoders write it first.
@@ -164,10 +164,12 @@ local function judge(path, client, grants)
 end
 
 function envoy_on_request(handle)
-  local headers = handle:headers()
-  local client = headers:get(NAME_HEADER) or ""
-  local grants = handle:filterContext():get(client)
-  local worked, reason = pcall(judge, headers:get(":path") or "", client, grants)
+  local client, grants
+  local worked, reason = pcall(function()
+    client = handle:streamInfo():dynamicMetadata():get(NAMESPACE)[NAME]
+    grants = handle:filterContext():get(client)
+    return judge(handle:headers():get(":path"), client, grants)
+  end)
   if not worked then reason = "the request could not be checked" end
   if reason == true then
     check_call(handle, client, grants)

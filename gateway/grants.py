@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway.clients import DEFAULT, NAME_HEADER, Client
+from gateway.clients import DEFAULT, NAME_METADATA, Client
 from gateway.request_guard import GUARD, REFUSED
 
 GRANTS = "grants"
@@ -21,19 +21,20 @@ _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
 
 def grants_filter() -> dict[str, Any]:
     """Make the filter, which acts where the routes give it grants."""
-    constants = {"NAME_HEADER": NAME_HEADER, "GUARD": GUARD, "REFUSED": REFUSED}
+    namespace, key = NAME_METADATA
+    constants = {"NAMESPACE": namespace, "NAME": key, "GUARD": GUARD, "REFUSED": REFUSED}
     text = "".join(f'local {name} = "{value}"\n' for name, value in constants.items())
     script = text + Path(__file__).with_name("grants.lua").read_text("utf-8")
     config = {"@type": f"{_LUA}.Lua", "source_codes": {GRANTS: {"inline_string": script}}}
     return {"name": GRANTS, "disabled": True, "typed_config": config}
 
 
-def granted(clients: Sequence[Client]) -> dict[str, Any] | None:
-    """Make the grants of all routes; None where every client may ask for everything."""
+def granted(clients: Sequence[Client]) -> dict[str, Any]:
+    """Make the grants of all routes, as a filter's setting; none where every client may ask for everything."""
     if all(client.models is None for client in clients):
-        return None
+        return {}
     grants = {DEFAULT: ALL} | {client.name: _text(client) for client in clients}
-    return {"@type": f"{_LUA}.LuaPerRoute", "name": GRANTS, "filter_context": grants}
+    return {GRANTS: {"@type": f"{_LUA}.LuaPerRoute", "name": GRANTS, "filter_context": grants}}
 
 
 def _text(client: Client) -> str:

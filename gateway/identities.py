@@ -2,8 +2,8 @@
 
 It is Envoy's RBAC filter, which is stable, passes nothing when it fails, and is covered by Envoy's security policy for
 untrusted requests. Keys are looked up in a hash table, so 400 of them cost what two cost, and nobody finds a key of
-`make_key` by measuring the time. The filter leaves the client's name in Envoy's metadata; the next filter writes it
-into the header `NAME_HEADER`.
+`make_key` by measuring the time. The filter leaves the client's name in Envoy's metadata (`NAME_METADATA`), where no
+client can write; the route makes the header `NAME_HEADER` of it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.clients import DEFAULT, NAME_HEADER, NAME_SPELLINGS, Client, header_input
+from gateway.clients import DEFAULT, Client, header_input
 from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import Issuer, issuers
 from gateway.keys import Keys
 
 FILTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
-NAMED = "named"
-_NAME = "%DYNAMIC_METADATA(envoy.filters.http.rbac:enforced_effective_policy_id)%"
 _SPELLINGS = ("Bearer", "bearer", "BEARER")  # any other spelling is taken of the service's own two keys alone
 _INPUTS = "type.googleapis.com/envoy.extensions.matching.common_inputs"
 _MATCHERS = "type.googleapis.com/envoy.extensions.matching.input_matchers"
@@ -59,18 +57,6 @@ def identity_filter(
         "on_no_match": {"matcher": listed},
     }
     return {"@type": FILTER_TYPE, "matcher": matcher}
-
-
-def name_filter() -> dict[str, Any]:
-    """Make the filter that writes the name of the client into `NAME_HEADER`, over what the client sent there."""
-    name = {"header": {"key": NAME_HEADER, "value": _NAME}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-    return {
-        "name": NAMED,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": {"request_mutations": [*({"remove": spelt} for spelt in NAME_SPELLINGS), {"append": name}]},
-        },
-    }
 
 
 def _headers(keys: Keys) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.client_limits import concurrency_filter, rate_filter
+from gateway.client_limits import limit_filters
 from gateway.clusters import file_source, socket_address
 from gateway.cors_filter import cors
 from gateway.front_door_options import Options
 from gateway.grants import grants_filter
-from gateway.identities import FILTER_TYPE, name_filter
+from gateway.identities import FILTER_TYPE
 from gateway.issuers import issuers, token_filter
 from gateway.request_guard import GUARD, REFUSED, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
@@ -122,7 +122,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         )
         # Grants and limits are always there, and off where the routes give none: a client may come and go without a
         # new listener, which parts from its connections.
-        filters += [name_filter(), grants_filter(), rate_filter(), concurrency_filter()]
+        filters += [grants_filter(), *limit_filters()]
     if options.requests_per_second is not None:
         filters.append(
             {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway import client_limits, cors_filter, grants, request_guard
-from gateway.clients import NAME_SPELLINGS
+from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
 from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
 
 ROUTES = "front_door"
@@ -90,18 +90,12 @@ def route_configuration(options: Options) -> dict[str, Any]:
         "routes": routes,
         "retry_policy": _retry_policy(),
         "typed_per_filter_config": filters,
-        "request_headers_to_remove": [MIRRORED],
+        "request_headers_to_remove": [MIRRORED, *NAME_SPELLINGS],
     }
     if options.auth_enabled:
         host["request_headers_to_remove"].append("authorization")  # no server behind the front door sees a key
-    else:
-        host["request_headers_to_remove"] += NAME_SPELLINGS  # no client has a name
-    found = {
-        grants.GRANTS: grants.granted(options.clients),
-        client_limits.RATE: client_limits.rates(options.clients),
-        client_limits.CONCURRENCY: client_limits.concurrencies(options.clients),
-    }
-    filters |= {name: config for name, config in found.items() if config is not None}
+        host["request_headers_to_add"] = [{"header": {"key": NAME_HEADER, "value": NAME}}]
+    filters |= grants.granted(options.clients) | client_limits.limits(options.clients)
     routes[-1]["typed_per_filter_config"] = _uncounted(options)
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
@@ -263,12 +257,8 @@ def _route(
 
 def _uncounted(options: Options) -> dict[str, Any]:
     """Make the settings of a route whose requests no limit counts."""
-    limits = {
-        RATE_LIMIT: options.requests_per_second is not None,
-        client_limits.RATE: client_limits.rates(options.clients) is not None,
-        client_limits.CONCURRENCY: client_limits.concurrencies(options.clients) is not None,
-    }
-    return {name: _FILTER_OFF for name, counted in limits.items() if counted}
+    everybodys = {RATE_LIMIT} if options.requests_per_second is not None else set()
+    return dict.fromkeys(everybodys | set(client_limits.limits(options.clients)), _FILTER_OFF)
 
 
 def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
