@@ -1,7 +1,7 @@
 -- Refuse what a client is not granted: a model in the path of an HTTP request or in the messages of a gRPC call, `/score`.
 --
--- `grants.py` puts the names of metadata before this text. The route gives the grants, a text for each
--- client. Envoy lets a request pass where a script fails, hence `pcall`.
+-- `grants.py` puts the names of metadata and the grants before this text: `GRANTS[client]` is true, or the set of what
+-- the client may ask for. Envoy lets a request pass where a script fails, hence `pcall`.
 --
 -- A model's name is field 1 of every message with which a gRPC client names a model, and encoders write it first.
 -- protobuf takes the last of several, so the script looks at the head of each field, however the message is cut into
@@ -10,7 +10,7 @@
 -- bytes that start no field. Triton refuses the call either way, and the client gets PERMISSION_DENIED. An invalid frame
 -- would not do: gRPC may take it for an empty message, which asks for the statistics of all models.
 
-local find, match, byte, floor = string.find, string.match, string.byte, math.floor
+local match, byte, floor = string.match, string.byte, math.floor
 local SERVICE = "/inference.GRPCInferenceService/Model"
 local NO_FIELD = "\15" -- wire type 7
 local NO_MESSAGE = "\0\0\0\0\1" .. NO_FIELD
@@ -20,10 +20,6 @@ local LONGEST_HEAD = 5 + 1 + 5 + LONGEST_NAME -- of a message: its frame's prefi
 local VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 local UNREADABLE = "the message cannot be read; expected one that starts with the model's name"
 local REPEATED = "the message names its model twice"
-
-local function is_granted(grants, name)
-  return not find(name, " ", 1, true) and find(grants, " " .. name .. " ", 1, true) ~= nil
-end
 
 local function not_granted(client, what)
   return "the client '" .. client .. "' is not granted " .. what
@@ -60,7 +56,7 @@ local function head(text, client, grants)
   if length == false or length > LONGEST_NAME or from - 6 + length > size then return false, UNREADABLE end
   if #text < from - 1 + length then return nil end
   local name = text:sub(from, from - 1 + length)
-  if not is_granted(grants, name) then return false, not_granted(client, the_model(name)) end
+  if not grants[name] then return false, not_granted(client, the_model(name)) end
   return from - 1 + length, size + 5
 end
 
@@ -155,11 +151,11 @@ end
 -- Say what is not granted of a request; nil where all is, and true where the messages tell.
 local function judge(path, client, grants)
   if not grants then return not_granted(client, "anything yet") end
-  if grants == "*" then return nil end
+  if grants == true then return nil end
   path = match(path, "^[^?#]*")
-  if path == "/score" then return not is_granted(grants, path) and not_granted(client, path) or nil end
+  if path == "/score" then return not grants[path] and not_granted(client, path) or nil end
   local name = match(path, "^/v2/models/([^/]*)")
-  if name then return not is_granted(grants, name) and not_granted(client, the_model(name)) or nil end
+  if name then return not grants[name] and not_granted(client, the_model(name)) or nil end
   return path:sub(1, #SERVICE) == SERVICE or nil
 end
 
@@ -167,7 +163,7 @@ function envoy_on_request(handle)
   local client, grants
   local worked, reason = pcall(function()
     client = handle:streamInfo():dynamicMetadata():get(NAMESPACE)[NAME]
-    grants = handle:filterContext():get(client)
+    grants = GRANTS[client]
     return judge(handle:headers():get(":path"), client, grants)
   end)
   if not worked then reason = "the request could not be checked" end
