@@ -15,6 +15,8 @@ from pydantic import Field, PositiveInt
 from common.part import Part
 
 DEFAULT = "default"
+SCHEMES = ("Bearer", "bearer", "BEARER")
+"""The spellings before a key or a token. Any other spelling is taken of the service's own two keys alone."""
 NAME_HEADER = "x-client-name"
 """The header that tells servers the client's name. The front door sets it; a client's own is dropped."""
 

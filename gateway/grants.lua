@@ -112,8 +112,11 @@ local function watch(client, grants)
         if used and starts then
           left, fields = content - used, 0
         elseif used then
-          left, skip, fields = left - used, content, fields + 1
-          if left < skip or fields > MOST_FIELDS then used, content = false, UNREADABLE end
+          if used + content > left or fields == MOST_FIELDS then
+            used, content = false, UNREADABLE
+          else
+            left, skip, fields = left - used, content, fields + 1
+          end
         end
         if used then position = position + used else refused, reason = true, content end
       end

@@ -12,13 +12,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.clients import DEFAULT, Client, header_input
+from gateway.clients import DEFAULT, SCHEMES, Client, header_input
 from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import Issuer, issuers
 from gateway.keys import Keys
 
 FILTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
-_SPELLINGS = ("Bearer", "bearer", "BEARER")  # any other spelling is taken of the service's own two keys alone
 _INPUTS = "type.googleapis.com/envoy.extensions.matching.common_inputs"
 _MATCHERS = "type.googleapis.com/envoy.extensions.matching.input_matchers"
 
@@ -60,7 +59,7 @@ def identity_filter(
 
 
 def _headers(keys: Keys) -> list[str]:
-    return [f"{scheme} {key}" for scheme in _SPELLINGS for key in (keys.primary, keys.secondary)]
+    return [f"{scheme} {key}" for scheme in SCHEMES for key in (keys.primary, keys.secondary)]
 
 
 def _is(name: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from gateway.clients import Client, Jwt
+from gateway.clients import SCHEMES, Client, Jwt
 
 FILTER = "tokens"
 METADATA = "envoy.filters.http.jwt_authn"
@@ -83,7 +83,7 @@ def _provider(issuer: Issuer) -> dict[str, Any]:
         "payload_in_metadata": issuer.name,
         "clock_skew_seconds": SKEW_SECONDS,
         "require_expiration": True,
-        "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
+        "from_headers": [{"name": "authorization", "value_prefix": f"{scheme} "} for scheme in SCHEMES],
         "remote_jwks": {
             "http_uri": {"uri": jwt.jwks_uri, "cluster": issuer.cluster, "timeout": f"{FETCH_SECONDS}s"},
             "cache_duration": f"{JWKS_SECONDS}s",

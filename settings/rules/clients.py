@@ -42,12 +42,16 @@ def client_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[
             yield Mistake(path=f"{path}.name", value=repr(client.name), expected=f"{why}; expected a name of its own")
         yield from _one_proof(client, path)
         yield from _models_are_served(settings, client, path, bundles)
-        if client.requests_per_second is not None and client.requests_per_second > MAX_REQUESTS_PER_SECOND:
-            yield Mistake(
-                path=f"{path}.requestsPerSecond",
-                value=str(client.requests_per_second),
-                expected=f"expected at most {MAX_REQUESTS_PER_SECOND}, the most that the front door takes",
-            )
+        for name, limit in (
+            ("requestsPerSecond", client.requests_per_second),
+            ("maxConcurrent", client.max_concurrent),
+        ):
+            if limit is not None and limit > MAX_REQUESTS_PER_SECOND:
+                yield Mistake(
+                    path=f"{path}.{name}",
+                    value=str(limit),
+                    expected=f"expected at most {MAX_REQUESTS_PER_SECOND}, the most that the front door takes",
+                )
         if client.jwt is not None:
             yield from _issuer_is_safe(client.jwt, f"{path}.jwt")
         if client.certificate is not None:

@@ -64,6 +64,9 @@ def test_a_token_with_the_claims_opens_in_its_clients_name(door: Gateway, issuer
     answer = ask(door, issuer.token(roles=roles))
     assert name(answer) == "batch"
     assert "authorization" not in answer.json()["headers"]
+    for scheme in ("bearer", "BEARER"):
+        sent = {"Authorization": f"{scheme} {issuer.token(roles=roles)}"}
+        assert name(door.ask("GET", "/", headers=sent, key=None)) == "batch"
     assert not [value for value in answer.json()["headers"].values() if "eyJ" in value]
 
 
