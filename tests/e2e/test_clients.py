@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.x509.oid import NameOID
 
+from tests.certificates import Authority, make_certificate
 from tests.e2e.project import Project, hammering, project
+from tests.gateway.issuer import AUDIENCE, URL, Issuer, issuing
 
 NAMING = '''\
 """An entry script that answers with the client's name, as the front door gives it."""
@@ -30,11 +34,24 @@ SCORER: dict[str, Any] = {"name": "scorer", "models": [], "score": True}
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def issuer() -> Iterator[Issuer]:
+    with issuing() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def nightly(issuer: Issuer) -> dict[str, Any]:
+    """A client that sends tokens."""
+    jwt = {"issuer": URL, "audience": AUDIENCE, "jwksUri": issuer.jwks_uri, "claims": {"roles": "scorer"}}
+    return {"name": "nightly", "jwt": jwt}
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory, nightly: dict[str, Any]) -> Iterator[Project]:
     with project(tmp_path_factory.mktemp("e2e") / "project") as made:
         made.add_model("digits")
         made.write_script(NAMING)
-        made.write_settings(entryScript="score.py", clients=[CHECKOUT, SCORER])
+        made.write_settings(entryScript="score.py", clients=[CHECKOUT, SCORER, nightly])
         made.up()
         yield made
 
@@ -57,6 +74,11 @@ def test_each_client_has_two_keys_that_open_what_it_is_granted(deployed: Project
     assert ask(deployed, keys["scorer"]["primary"], "/v2/models/digits").status_code == 403
 
 
+def test_a_token_opens_in_its_clients_name(deployed: Project, issuer: Issuer) -> None:
+    assert ask(deployed, issuer.token(roles="scorer"), "/score", "POST").json() == {"client": "nightly"}
+    assert ask(deployed, issuer.token(roles="reader"), "/score", "POST").status_code == 401
+
+
 def test_their_keys_are_encrypted_in_the_state_and_hidden_in_outputs(deployed: Project) -> None:
     keys = [key for pair in deployed.outputs()["clientKeys"].values() for key in pair.values()]
     shown = deployed.engine("stack", "output", "--json", "--stack", deployed.stack).text
@@ -77,7 +99,9 @@ def test_nothing_changes_where_nothing_did(deployed: Project) -> None:
     assert deployed.outputs()["clientKeys"]
 
 
-def test_a_rotated_key_changes_alone_and_a_removed_client_is_out_after_the_up(deployed: Project) -> None:
+def test_a_rotated_key_changes_alone_and_a_removed_client_is_out_after_the_up(
+    deployed: Project, nightly: dict[str, Any]
+) -> None:
     before = deployed.outputs()["clientKeys"]
     pid = deployed.pids["envoy"]
     headers = {"Authorization": f"Bearer {before['checkout']['primary']}"}
@@ -86,7 +110,7 @@ def test_a_rotated_key_changes_alone_and_a_removed_client_is_out_after_the_up(de
         answer = client.get("/v2/models/digits")
         return None if answer.status_code == 200 else f"{answer.status_code} {answer.text}"
 
-    deployed.write_settings(clients=[{**CHECKOUT, "keyRotation": {"secondary": 2}}])
+    deployed.write_settings(clients=[{**CHECKOUT, "keyRotation": {"secondary": 2}}, nightly])
     with hammering(wrong, lambda: httpx.Client(base_url=deployed.url, headers=headers, timeout=30)) as seen:
         deployed.up()
     assert (seen.wrong, seen.answers > 20) == ([], True)
@@ -98,6 +122,23 @@ def test_a_rotated_key_changes_alone_and_a_removed_client_is_out_after_the_up(de
     for key in before["scorer"].values():
         assert ask(deployed, key, "/score", "POST").status_code == 401
     assert deployed.pids["envoy"] == pid
+
+
+def test_a_certificate_opens_in_its_clients_name(deployed: Project) -> None:
+    make_certificate(deployed.root / "tls")
+    authority = Authority(deployed.root / "ca")
+    shown = authority.issue((NameOID.ORGANIZATION_NAME, "Example"), (NameOID.COMMON_NAME, "edge"))
+    edge = {"name": "edge", "certificate": {"caFile": "ca/ca.pem", "subject": "CN=edge,O=Example"}}
+    deployed.write_settings(clients=[edge], tls={"certificateFile": "tls/tls.crt", "keyFile": "tls/tls.key"})
+    deployed.up()
+    trusted = ssl.create_default_context(cafile=str(deployed.root / "tls" / "tls.crt"))
+    url = f"https://localhost:{deployed.port}/score"
+    with httpx.Client(verify=trusted, timeout=30) as client:
+        assert client.post(url, json={}).status_code == 401
+    trusted.load_cert_chain(shown)
+    with httpx.Client(verify=trusted, timeout=30) as client:
+        assert client.post(url, json={}).json() == {"client": "edge"}
+    deployed.write_settings(tls=None)
 
 
 def test_a_mistake_in_a_client_is_told_at_preview(deployed: Project) -> None:
