@@ -19,6 +19,7 @@ from settings.certificate_file import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
 from targets.machine.loopback import loopback_host
+from targets.machine.specification import client_key_names
 
 __all__ = ["MachineDeployment", "MachineDeploymentArgs"]
 
@@ -129,6 +130,11 @@ class MachineDeployment(Deployment):
         return SmokeCheck(name, inputs, opts).checks
 
     def _door_inputs(self, keys: AccessKeys) -> dict[str, Any]:
+        client_keys = {
+            name: key
+            for client, pair in keys.clients.items()
+            for name, key in zip(client_key_names(client), pair, strict=True)
+        }
         return {
             **machine_target(self._target).declared_front_door(self.settings),
             "owner": self.owner,
@@ -136,4 +142,5 @@ class MachineDeployment(Deployment):
             "shape": self.shape,
             "primary_key": keys.primary,
             "secondary_key": keys.secondary,
+            **({"client_keys": client_keys} if client_keys else {}),
         }

@@ -17,6 +17,7 @@ from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from provider.resources.node_pool_address import NodePoolAddress
 from provider.resources.node_pool_rollout import NodePoolRollout
+from settings.clients import door_clients
 from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
@@ -115,9 +116,14 @@ def _way_in(
 
 
 def _contents(options: Options, access: AccessKeys) -> Contents:
-    keys = pulumi.Output.all(access.primary, access.secondary).apply(
-        lambda pair: envoy_files.render_keys(Keys(*pair))[KEYS_FILE]
-    )
+    clients = door_clients(options.settings.clients)
+    found: pulumi.Output[Any] = pulumi.Output.all(own=[access.primary, access.secondary], clients=access.by_client)
+
+    def rendered(known: dict[str, Any]) -> str:
+        by_client = {name: Keys(**pair) for name, pair in known["clients"].items()}
+        return envoy_files.render_keys(Keys(*known["own"]), clients, by_client)[KEYS_FILE]
+
+    keys = found.apply(rendered)
     tls = options.settings.tls
     certificate = Path(tls.certificate_file).read_text() if tls else ""
     certificate_key = pulumi.Output.secret(Path(tls.key_file).read_text() if tls else "")

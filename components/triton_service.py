@@ -44,6 +44,7 @@ _ARGUMENTS = (
     "node_pool",
     "tls",
     "key_rotation",
+    "clients",
     "primary_key",
     "secondary_key",
     "image_password",
@@ -78,6 +79,9 @@ class Outputs(Part):
     state: str = Field(description="`Healthy`, `Unhealthy` or `Stopped`, measured")
     primary_key: SecretStr = Field(description="a key that opens the front door")
     secondary_key: SecretStr = Field(description="another one, so that one can be rotated while the other works")
+    client_keys: dict[str, dict[str, SecretStr]] | None = Field(
+        description="`primary` and `secondary` of each client that has keys, by its name; none without such clients"
+    )
     model_id: str = Field(description="`name:version` of the first model")
     model_digest: str = Field(description="the digest of the first model's content")
     models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
@@ -118,6 +122,7 @@ class TritonService(PlainComponent[_Checked]):
         node_pool: Of target `node-pool`.
         tls: The front door's certificate; without it, HTTP.
         key_rotation: Which edition of each key is in force.
+        clients: Who may call besides, each by its name and with its own keys, models and limits: `docs/clients.md`.
         primary_key: A key of your own; made where it is not given. It becomes a secret.
         secondary_key: Another one.
         image_password: Of `image.username`. It becomes a secret.
@@ -166,6 +171,7 @@ class TritonService(PlainComponent[_Checked]):
     state: pulumi.Output[str]
     primary_key: pulumi.Output[str]
     secondary_key: pulumi.Output[str]
+    client_keys: pulumi.Output[dict[str, dict[str, str]] | None]
     model_id: pulumi.Output[str]
     model_digest: pulumi.Output[str]
     models: pulumi.Output[list[dict[str, Any]]]
@@ -189,6 +195,7 @@ class TritonService(PlainComponent[_Checked]):
         node_pool: pulumi.Input[Plain] = None,
         tls: pulumi.Input[Plain] = None,
         key_rotation: pulumi.Input[Plain] = None,
+        clients: pulumi.Input[Sequence[Mapping[str, Any]]] | None = None,
         primary_key: Secret = None,
         secondary_key: Secret = None,
         image_password: Secret = None,
@@ -216,6 +223,7 @@ class TritonService(PlainComponent[_Checked]):
             "node_pool": node_pool,
             "tls": tls,
             "key_rotation": key_rotation,
+            "clients": clients,
             "service_name": service_name,
             "state_directory": state_directory,
         }
@@ -279,6 +287,7 @@ class TritonService(PlainComponent[_Checked]):
             "environment": deployment.environment,
             "primaryKey": keys.primary,
             "secondaryKey": keys.secondary,
+            **({"clientKeys": pulumi.Output.secret(keys.by_client)} if keys.clients else {}),
             "modelId": first.model_id,
             "modelDigest": first.digest,
             "models": pulumi.Output.all(*(bundle.summary for bundle in self._bundles)),

@@ -14,6 +14,7 @@ from gateway.front_door_options import (
     candidate_cluster,
     mirror_cluster,
 )
+from gateway.issuers import issuer_clusters, issuers
 from gateway.routes import seconds
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -28,8 +29,9 @@ def endpoints_file(cluster: str) -> str:
 
 
 def clusters(options: Options) -> list[dict[str, Any]]:
-    """Make the `Cluster` messages of all servers that take clients' requests."""
-    return [_cluster(options, name, address) for name, address in options.addresses().items()]
+    """Make the `Cluster` messages of all servers that take clients' requests, and of the issuers of clients' tokens."""
+    serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
+    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots)
 
 
 def endpoints(

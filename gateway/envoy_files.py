@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import bootstrap, clusters, listener, routes
+from gateway.clients import Client
 from gateway.front_door_options import Candidate, Options, Upstreams
-from gateway.keys import Keys, key_filter
+from gateway.identities import identity_filter
+from gateway.keys import Keys
 
 BOOTSTRAP_FILE = "bootstrap.json"
 SECRET_FILES = frozenset({listener.KEYS_FILE})
@@ -76,9 +79,14 @@ def render_endpoints(
     }
 
 
-def render_keys(keys: Keys) -> dict[str, str]:
-    """Render the file of the keys. It is secret: only Envoy and the owner may read it."""
-    resource = {"name": listener.KEYS, "typed_config": key_filter(keys)}
+def render_keys(
+    keys: Keys, clients: Sequence[Client] = (), client_keys: Mapping[str, Keys] | None = None
+) -> dict[str, str]:
+    """Render the file of the keys and of who has which. It is secret: only Envoy and the owner may read it.
+
+    The arguments are those of `identities.identity_filter`.
+    """
+    resource = {"name": listener.KEYS, "typed_config": identity_filter(keys, clients, client_keys)}
     return {listener.KEYS_FILE: _discovery(listener.KEYS_FILE, [resource])}
 
 
@@ -95,10 +103,10 @@ def _discovery(name: str, resources: list[dict[str, Any]]) -> str:
         digest = hashlib.pbkdf2_hmac("sha256", content, b"gateway", 100_000).hex()
     else:
         digest = hashlib.sha256(content).hexdigest()
-    return _text(
-        {"version_info": digest[:16], "resources": [{"@type": resource_type, **resource} for resource in resources]}
-    )
+    message = {"version_info": digest[:16], "resources": [{"@type": resource_type, **found} for found in resources]}
+    # Nobody reads the keys' file, and a Kubernetes Secret has room for 1 MiB.
+    return _text(message, indent=None if name in SECRET_FILES else 2)
 
 
-def _text(message: dict[str, Any]) -> str:
-    return json.dumps(message, indent=2) + "\n"
+def _text(message: dict[str, Any], *, indent: int | None = 2) -> str:
+    return json.dumps(message, indent=indent) + "\n"

@@ -12,8 +12,10 @@ from gateway.admin import Admin, AdminError
 from gateway.envoy_files import BOOTSTRAP_FILE, SECRET_FILES, version
 
 # A file comes after everything that it refers to: the listener after keys and certificate, clusters after endpoints,
-# routes after clusters.
-_ORDER = ("keys.json", "tls.json", "endpoints.", "clusters.json", "routes.json", "listeners.json", BOOTSTRAP_FILE)
+# routes after clusters. A client's key opens the door once the routes know what the client may ask for; the first keys
+# come first, because no door is open without them.
+_KEYS = "keys.json"
+_ORDER = ("tls.json", "endpoints.", "clusters.json", "routes.json", _KEYS, "listeners.json", BOOTSTRAP_FILE)
 
 
 def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
@@ -34,7 +36,8 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     changed = []
-    for name in sorted(files, key=_rank):
+    order = _ORDER if (directory / _KEYS).exists() else (_KEYS, *_ORDER)
+    for name in sorted(files, key=lambda name: _rank(name, order)):
         path = directory / name
         before = path.read_text() if path.exists() else None
         if before == files[name]:
@@ -71,8 +74,8 @@ def install(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     return list(dict.fromkeys(changed))
 
 
-def _rank(name: str) -> tuple[int, str]:
-    return next((rank for rank, prefix in enumerate(_ORDER) if name.startswith(prefix)), len(_ORDER)), name
+def _rank(name: str, order: tuple[str, ...] = _ORDER) -> tuple[int, str]:
+    return next((rank for rank, prefix in enumerate(order) if name.startswith(prefix)), len(order)), name
 
 
 def _with_clusters_of(old_text: str, new_text: str) -> str:

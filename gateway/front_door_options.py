@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from gateway.clients import DEFAULT, Client
 from gateway.cors_filter import check_origin
 
 UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
@@ -203,6 +204,8 @@ class Options:
         idle_seconds: How long a client's connection without a request stays open.
         memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
         cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
+        clients: Clients with a name of their own, who need `auth_enabled`. Their keys come with the others'.
+        trusted_roots: Path of the certificates that Envoy's machine trusts, for the issuers of tokens.
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
@@ -228,6 +231,8 @@ class Options:
     idle_seconds: float = 75.0
     memory_bytes: int = 512 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
+    clients: tuple[Client, ...] = ()
+    trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:
@@ -266,10 +271,31 @@ class Options:
                     f"candidate: its clusters are {sorted(new)}, those of the serving generation {sorted(serving)}; "
                     "a share of traffic needs both generations to have the same kinds of servers"
                 )
+        self._check_clients()
         if self.discovery == "file":
             for cluster, address in self.addresses().items():
                 if not address.is_ip:
                     raise ValueError(f'upstream {cluster}: {address.host} is a name; that needs discovery="dns"')
+
+    def _check_clients(self) -> None:
+        names = [DEFAULT, *(client.name for client in self.clients)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"clients: the name {twice[0]} is there twice; each client needs one of its own")
+        if self.clients and not self.auth_enabled:
+            raise ValueError("clients: auth_enabled is false, and without keys nobody can tell who a client is")
+        authorities = {client.certificate.ca for client in self.clients if client.certificate is not None}
+        if authorities and self.tls is None:
+            raise ValueError("clients: a certificate needs tls")
+        if len(authorities) > 1:
+            raise ValueError(
+                "clients: their certificates need one ca, which may hold several certificates: any of several could "
+                "vouch for the subject of another's client"
+            )
+
+    @property
+    def client_authority(self) -> str:
+        """Return the certificates (PEM) that vouch for clients' certificates; "" where no client shows one."""
+        return next((client.certificate.ca for client in self.clients if client.certificate is not None), "")
 
     def addresses(self) -> dict[str, Address]:
         """Return the address of each cluster, those of the candidate among them, by the cluster's name."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway import cors_filter, request_guard
+from gateway import client_limits, cors_filter, grants, request_guard
+from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
 from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
 
 ROUTES = "front_door"
@@ -89,13 +90,15 @@ def route_configuration(options: Options) -> dict[str, Any]:
         "routes": routes,
         "retry_policy": _retry_policy(),
         "typed_per_filter_config": filters,
-        "request_headers_to_remove": [MIRRORED],
+        "request_headers_to_remove": [MIRRORED, *NAME_SPELLINGS],
     }
     if options.auth_enabled:
         host["request_headers_to_remove"].append("authorization")  # no server behind the front door sees a key
+        host["request_headers_to_add"] = [{"header": {"key": NAME_HEADER, "value": NAME}}]
+    filters |= grants.granted(options.clients) | client_limits.limits(options.clients)
+    routes[-1]["typed_per_filter_config"] = _uncounted(options)
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
-        routes[-1]["typed_per_filter_config"] = {RATE_LIMIT: _FILTER_OFF}
     if options.cors_origins:
         filters[cors_filter.CORS] = cors_filter.policy(options.cors_origins)
         vary = {"header": {"key": "Vary", "value": "Origin"}, "append_action": "ADD_IF_ABSENT"}
@@ -238,8 +241,8 @@ def _route(
         },
     }
     filters: dict[str, Any] = {}
-    if not limited and options.requests_per_second is not None:
-        filters[RATE_LIMIT] = _FILTER_OFF
+    if not limited:
+        filters |= _uncounted(options)
     if guarded:
         filters[request_guard.GUARD] = request_guard.guarded(guarded)
     if endless:
@@ -250,6 +253,12 @@ def _route(
     if filters:
         route["typed_per_filter_config"] = filters
     return route
+
+
+def _uncounted(options: Options) -> dict[str, Any]:
+    """Make the settings of a route whose requests no limit counts."""
+    everybodys = {RATE_LIMIT} if options.requests_per_second is not None else set()
+    return dict.fromkeys(everybodys | set(client_limits.limits(options.clients)), _FILTER_OFF)
 
 
 def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:

@@ -134,9 +134,17 @@ def _property(path: str, value: dict[str, Any], types: dict[str, Any]) -> dict[s
         made["description"] = text
     if isinstance(value.get("default"), bool | int | float | str):
         made["default"] = value["default"]
-    if value.get("writeOnly") or any(option.get("writeOnly") for option in value.get("anyOf", [])):
+    if _is_secret(value):
         made["secret"] = True
     return made
+
+
+def _is_secret(value: Any) -> bool:
+    """Tell whether a value is a secret, or a mapping of secrets."""
+    if not isinstance(value, dict):
+        return False
+    inner = (*value.get("anyOf", []), value.get("additionalProperties"))
+    return bool(value.get("writeOnly")) or any(map(_is_secret, inner))
 
 
 def _type(value: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from settings.clients import ClientSettings, KeyRotation
 from settings.group import Group
 from settings.image_names import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
@@ -206,13 +207,6 @@ class Tls(Group):
     key_file: ProjectPath = Field(description="its private key, for its owner to read alone")
 
 
-class KeyRotation(Group):
-    """Which edition of each key is in force: raise a number to have that key made anew."""
-
-    primary: PositiveInt = Field(default=1, description="raise it for a new primary key")
-    secondary: PositiveInt = Field(default=1, description="raise it for a new secondary key")
-
-
 class Settings(Group):
     """The whole of a stack's settings.
 
@@ -251,6 +245,9 @@ class Settings(Group):
     )
     tls: Tls | None = Field(default=None, description="the front door's certificate; without it, HTTP")
     key_rotation: KeyRotation = Field(default=KeyRotation(), description="which edition of each key is in force")
+    clients: list[ClientSettings] = Field(
+        default=[], description="who may call besides, each by its name and with its own keys, models and limits"
+    )
     primary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     secondary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     image_password: SecretStr | None = Field(default=None, description="of image.username", json_schema_extra=IMAGES)

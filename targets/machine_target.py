@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gateway.cors_filter import VARIABLE, origins
+from settings.clients import door_clients
 from settings.schema import Settings
 from targets.declared_script import entry_script
 from targets.machine.service_folder import ServiceFolder
@@ -92,6 +93,9 @@ class MachineTarget(ABC):
         }
         if allowed := origins(settings.environment.variables.get(VARIABLE, "")):
             fields["cors_origins"] = list(allowed)
+        if settings.clients:
+            clients = door_clients(settings.clients)
+            fields["clients"] = [client.model_dump(mode="json", by_alias=True, exclude_none=True) for client in clients]
         if settings.tls is not None:
             fields["certificate_file"] = str(Path(settings.tls.certificate_file).resolve())
             fields["key_file"] = str(Path(settings.tls.key_file).resolve())

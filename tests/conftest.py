@@ -14,6 +14,7 @@ LONGEST = (
     "e2e/test_life.py",
     "engine/test_remote_components.py",
     "e2e/test_new_stack.py",
+    "e2e/test_clients.py",
     "engine/test_failures.py",
     "examples/test_examples.py",
     "e2e/test_moves.py",
@@ -56,6 +57,9 @@ LONGEST = (
     "targets/process/test_laid_out_models.py",
     "bundle/test_reshaping.py",
     "targets/test_fourth_target.py",
+    "gateway/test_grpc_grants.py",
+    "gateway/test_tokens.py",
+    "gateway/test_client_limits.py",
 )
 """What takes longer than ten seconds, as a run with `--durations` shows."""
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from settings.errors import Mistake
 from settings.rules.certificate import certificate_rules
+from settings.rules.clients import client_rules
 from settings.rules.environment import environment_rules
 from settings.rules.front_door import front_door_rules
 from settings.rules.gpus import gpu_rules
@@ -40,6 +41,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *certificate_rules(settings),
         *protection_rules(settings, secret),
         *front_door_rules(settings),
+        *client_rules(settings, bundles),
         *machine_rules(settings),
         *gpu_rules(settings, bundles),
         *image_rules(settings, secret),

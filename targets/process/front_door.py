@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import certifi
 import psutil
 
 from common.atomic_files import write_whole
@@ -28,6 +29,7 @@ PROGRAM = "envoy"
 LAUNCH = "envoy.launch"
 DRAIN_SECONDS = 10
 _OTHER_FILES = 256  # Envoy's own
+_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def apply(spec: FrontDoorSpec) -> int:
@@ -191,7 +193,13 @@ def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -
         stats=loopback(record.stats_port),
         tls=Tls(spec.certificate_file, spec.key_file) if spec.certificate_file else None,
         max_connections=_most_connections(),
+        trusted_roots=_trusted_roots(),
     )
+
+
+def _trusted_roots() -> str:
+    """Find the certificates that this machine trusts; where it has none, those of Mozilla."""
+    return next((file for file in _ROOTS if Path(file).is_file()), certifi.where())
 
 
 def _most_connections() -> int:

@@ -254,6 +254,13 @@ def test_other_keys_make_other_envoys(deployed):
     assert version() == version() != version(deployment={"maxRequestMegabytes": 1})
 
 
+def test_the_keys_of_clients_are_in_envoys_file(deployed):
+    declared = deployed(clients=[{"name": "checkout", "requestsPerSecond": 5}]).resources
+    text = declared["svc-gw-secret-keys"].inputs["stringData"]["keys.json"]
+    assert '"name": "checkout"' in text
+    assert declared["svc-gw-secret-keys"].secrets == {"stringData"}
+
+
 def test_the_uris_are_the_clusters_own(deployed, scripts):
     values = deployed({"namespace": "serving"}, entryScript="score.py").values
     assert values["scoringUri"] == "http://triton-webservice.serving.svc/score"

@@ -321,6 +321,7 @@ def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
     assert secrets == {
         ("AccessKey", "given"),
         ("AccessKey", "key"),
+        ("DockerFrontDoor", "clientKeys"),
         ("DockerFrontDoor", "primaryKey"),
         ("DockerFrontDoor", "secondaryKey"),
         ("NodePoolAddress", "kubeconfig"),
@@ -329,9 +330,11 @@ def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
         ("NodePoolCluster", "kubeconfig"),
         ("NodePoolPods", "kubeconfig"),
         ("NodePoolRollout", "kubeconfig"),
+        ("ProcessFrontDoor", "clientKeys"),
         ("ProcessFrontDoor", "primaryKey"),
         ("ProcessFrontDoor", "secondaryKey"),
         ("SmokeCheck", "key"),
+        ("TritonService", "clientKeys"),
         ("TritonService", "primaryKey"),
         ("TritonService", "secondaryKey"),
     }

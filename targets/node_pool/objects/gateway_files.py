@@ -9,6 +9,7 @@ from gateway.cors_filter import VARIABLE, origins
 from gateway.front_door_options import Address, Tls, Triton, Upstreams
 from gateway.front_door_options import Options as GatewayOptions
 from gateway.listener import CONNECTION_MANAGER
+from settings.clients import door_clients
 from targets.door_options import door_options
 from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
 from targets.node_pool.rendering import Options
@@ -45,6 +46,7 @@ def _gateway_options(options: Options) -> GatewayOptions:
     return door_options(
         options.limits,
         options.opening,
+        clients=door_clients(settings.clients),
         doors=doors.num_replicas,
         upstreams=Upstreams(
             triton=Triton(

@@ -102,6 +102,16 @@ def test_each_envoy_takes_its_part_of_the_rate_limit(options):
     assert '"max_tokens": 51' in files["routes.json"] + files["listeners.json"]
 
 
+def test_each_envoy_takes_its_part_of_a_clients_limits(options):
+    clients = [{"name": "checkout", "models": ["digits"], "requestsPerSecond": 40, "maxConcurrent": 7}]
+    files = gateway_files(options(pool={"frontDoor": {"numReplicas": 2}}, clients=clients))
+    routes = json.loads(files["routes.json"])["resources"][0]["virtual_hosts"][0]["typed_per_filter_config"]
+    (limit,) = routes["client_rate"]["descriptors"]
+    assert limit["entries"] == [{"key": "client", "value": "checkout"}]
+    assert limit["token_bucket"]["tokens_per_fill"] == 20
+    assert '"max_concurrency_limit": 4' in files["routes.json"]
+
+
 def test_commands_name_the_context_and_the_namespace(options):
     made = options(pool={"context": "prod", "namespace": "serving"})
     kubectl = ["kubectl", "--context", "prod", "--namespace", "serving"]
