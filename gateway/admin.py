@@ -15,6 +15,7 @@ from gateway.clusters import endpoints_file
 from gateway.envoy_files import SECRET_FILES
 from gateway.envoy_log import Log
 from gateway.front_door_options import INFERENCE, Upstreams, candidate_cluster, mirror_cluster
+from gateway.generation_figures import FIGURES_QUERY, Snapshot
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
 from gateway.routes import ROUTES
 
@@ -156,6 +157,13 @@ class Admin:
             return quiet > 3
 
         return wait_until(idle, seconds=timeout, every=_POLL_SECONDS)
+
+    def figures(self) -> Snapshot:
+        """Read how well the serving generation and a candidate did since Envoy's start."""
+        status, body = self._request("GET", FIGURES_QUERY)
+        if status != 200:
+            raise AdminError(f"envoy: the figures on {self._path} answered {status}")
+        return Snapshot.parse(body)
 
     def active_requests(self) -> int:
         """Count the requests that clients have open at the front door."""

@@ -15,6 +15,7 @@ from pydantic.config import JsonDict
 
 from settings.group import Group
 from settings.rollout_gates import Performance, Replay
+from settings.rollout_steps import Analysis, Step
 
 __all__ = ["MACHINE", "Limits", "Opening", "Resources", "Rollout", "RolloutPlan"]
 
@@ -120,6 +121,21 @@ class Rollout(Group):
         description="before traffic, a load on the new version, which must be fast enough",
         json_schema_extra=MACHINE,
     )
+    steps: list[Step] = Field(
+        default=[],
+        description="shares of the traffic that a new version gets one after another, before it gets all of it",
+        json_schema_extra=MACHINE,
+    )
+    analysis: Analysis | None = Field(
+        default=None, description="what the requests of each step must show", json_schema_extra=MACHINE
+    )
+    canary_traffic_percent: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="instead of steps: the share that a new version keeps until a later `up`; 0 takes it back",
+        json_schema_extra=MACHINE,
+    )
 
     def plan(self, limits: Limits) -> "RolloutPlan":
         """Decide what the settings leave open: a drain takes by default as long as any request may take."""
@@ -140,6 +156,11 @@ class RolloutPlan(Rollout):
         replay = 60 + self.replay.requests if self.replay else 0
         performance = 30 + 4 * self.performance.seconds if self.performance else 0
         return replay + performance
+
+    @property
+    def steps_seconds(self) -> int:
+        """The seconds that all steps take."""
+        return sum(step.pause for step in self.steps)
 
     @property
     def graceful_seconds(self) -> int:

@@ -113,6 +113,7 @@ class Proof:
         front_door_metrics: Where Envoy tells how production fares; None where it does not run.
         run: Runs the prover.
         progress: Is told what happens.
+        record: Is told the verdict.
     """
 
     rollout: RolloutPlan
@@ -123,6 +124,7 @@ class Proof:
     front_door_metrics: str | None
     run: Run
     progress: Callable[[str], None]
+    record: Callable[[Verdict], None]
 
     def judge(self) -> None:
         """Prove the new generation.
@@ -137,6 +139,7 @@ class Proof:
         seconds = plan.timeout_seconds + _MARGIN_SECONDS
         self.progress(f"generation {self.new.number} proves itself, for {plan.timeout_seconds} s at most")
         verdict = self._read(self.run(plan.model_dump_json(by_alias=True), seconds, self.progress))
+        self.record(verdict)
         if verdict.refused_by:
             raise ServiceError(self._refusal(verdict))
         for line in (*map(str, verdict.figures), *verdict.notes):

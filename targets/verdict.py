@@ -1,7 +1,7 @@
 """What the prover found of a new generation, and the table of its figures against their limits."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from rich import box
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from common.part import Part
 
-__all__ = ["Difference", "Figure", "Verdict"]
+__all__ = ["Difference", "Figure", "Verdict", "drawn"]
 
 _WIDTH = 120
 _MOST_CHARACTERS = 80  # of a value that differs
@@ -19,7 +19,7 @@ _MOST_CHARACTERS = 80  # of a value that differs
 class Figure(Part):
     """One measured figure of both generations, and the limit that judges the new one's."""
 
-    step: Literal["replay", "performance"]
+    step: str
     name: str
     unit: str
     old: float | None = None
@@ -45,6 +45,8 @@ class Figure(Part):
             return f"{value:.1%}"
         if self.unit == "ratio":
             return f"{value:.2f}"
+        if self.unit == "count":
+            return f"{value:,.0f}"
         return f"{value:,.1f} {self.unit}"
 
 
@@ -79,15 +81,7 @@ class Verdict(Part):
 
     def table(self) -> str:
         """Draw the figures against their limits, a line each."""
-        table = Table("gate", "figure", box=box.SIMPLE_HEAD)
-        for name in ("old", "new", "limit"):
-            table.add_column(name, justify="right")
-        table.add_column("passed")
-        for figure in self.figures:
-            table.add_row(*figure.cells())
-        drawn = io.StringIO()
-        Console(file=drawn, width=_WIDTH, color_system=None).print(table)
-        return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines() if line.strip())
+        return drawn(self.figures)
 
     def lines(self) -> Iterator[str]:
         """Say what was asked and found besides the figures."""
@@ -97,3 +91,16 @@ class Verdict(Part):
             yield "the largest differences, by request:"
             yield from (f"  {difference}" for difference in self.differences)
         yield from self.notes
+
+
+def drawn(figures: Iterable[Figure]) -> str:
+    """Draw figures against their limits, a line each."""
+    table = Table("step", "figure", box=box.SIMPLE_HEAD)
+    for name in ("old", "new", "limit"):
+        table.add_column(name, justify="right")
+    table.add_column("passed")
+    for figure in figures:
+        table.add_row(*figure.cells())
+    text = io.StringIO()
+    Console(file=text, width=_WIDTH, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())

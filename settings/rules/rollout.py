@@ -1,4 +1,7 @@
-"""Rules over the gates of a rollout: the target has them, and there is something to send, to compare and to drive."""
+"""Rules over the gates and the steps of a rollout.
+
+The target has them. A gate has something to send, to compare and to drive. Steps go up, and something can fail.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,12 +19,13 @@ _MOST_BY_CORE = 64
 
 
 def rollout_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
-    """Yield what keeps replay and performance from judging a version.
+    """Yield what keeps replay, performance and the steps from judging a version.
 
     Args:
         settings: A stack's settings.
         bundles: What `read_bundles` gave for them.
     """
+    yield from _steps_go_up(settings)
     rollout = settings.deployment.rollout
     gates = [name for name in ("replay", "performance") if getattr(rollout, name) is not None]
     if not gates:
@@ -47,6 +51,56 @@ def rollout_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator
                 path=f"{_PATH}.{gate}",
                 expected="has nothing to send: no model has a golden inference, the script has no golden request, and "
                 f"environment.variables.{COLLECT} is not set; write a golden.json, or <script>.golden.json",
+            )
+
+
+def _steps_go_up(settings: Settings) -> Iterator[Mistake]:
+    rollout = settings.deployment.rollout
+    percent = rollout.canary_traffic_percent
+    share = "steps" if rollout.steps else "canaryTrafficPercent"
+    shares = bool(rollout.steps) or percent is not None
+    if settings.deployment.target is Target.NODE_POOL and shares:
+        yield Mistake(path=f"{_PATH}.{share}", expected="target 'node-pool' does not have it; leave it out there")
+        return
+    if rollout.steps and percent is not None:
+        yield Mistake(
+            path=f"{_PATH}.canaryTrafficPercent",
+            value=str(percent),
+            expected="has no place beside steps, which end with all of the traffic; leave one of the two out",
+        )
+    if shares and rollout.strategy == "recreate":
+        yield Mistake(
+            path=f"{_PATH}.{share}",
+            expected="needs the old version, which strategy 'recreate' stops first; leave it out, or set "
+            "deployment.rollout.strategy to 'surge'",
+        )
+    weight = 0
+    for number, step in enumerate(rollout.steps):
+        path = f"{_PATH}.steps[{number}]"
+        if (step.mirror is None) == (step.set_weight is None):
+            yield Mistake(path=path, expected="expected one of mirror and setWeight")
+        elif step.mirror is not None and weight:
+            yield Mistake(
+                path=f"{path}.mirror",
+                value=str(step.mirror),
+                expected=f"comes after setWeight {weight}, which would fall to 0; put mirror first",
+            )
+        elif step.set_weight is not None:
+            if step.set_weight <= weight:
+                yield Mistake(
+                    path=f"{path}.setWeight",
+                    value=str(step.set_weight),
+                    expected=f"expected more than {weight}, the step's before: shares of a rollout go up",
+                )
+            weight = max(weight, step.set_weight)
+    if rollout.analysis is not None:
+        if not rollout.steps:
+            yield Mistake(path=f"{_PATH}.analysis", expected="judges steps, and there are none; add steps")
+        if not rollout.analysis.has_a_limit:
+            yield Mistake(
+                path=f"{_PATH}.analysis",
+                expected="expected at least one of maxErrorRate, p95Ms and maxSlowdown: without a limit no version "
+                "fails",
             )
 
 

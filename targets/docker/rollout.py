@@ -148,6 +148,7 @@ class _Rollout:
             front_door_metrics=prover.front_door_metrics(self.engine, self.spec),
             run=prover.runner(self.engine, self.spec, number, self.folder.root / "prover"),
             progress=self.progress,
+            record=lambda verdict: None,
         ).judge()
 
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:

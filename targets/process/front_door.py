@@ -10,8 +10,8 @@ import psutil
 
 from common.atomic_files import write_whole
 from common.waiting import shielded
-from gateway import envoy_command, envoy_files, envoy_folder
-from gateway.front_door_options import Address, Options, Tls, loopback
+from gateway import envoy_command, envoy_files, envoy_folder, traffic_share
+from gateway.front_door_options import Address, Candidate, Options, Tls, loopback
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service_folder import METRICS_PORT, PORT
@@ -55,6 +55,7 @@ def apply(spec: FrontDoorSpec) -> int:
 
         options = _options(spec, directory, record)
         changed = envoy_folder.install(directory.envoy, spec.files(options), admin if alive else None)
+        traffic_share.remember(directory.envoy, options)
         launch = _launch(spec, directory).to_json()
         file = directory.envoy / LAUNCH
         restart = not alive or envoy_files.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
@@ -178,8 +179,12 @@ def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -
     assert record.current is not None
     assert record.stats_port is not None
     door = spec.opening
+    candidate = None
+    if record.candidate is not None and record.percent is not None:
+        candidate = Candidate(traffic.upstreams(record.candidate), weight=record.percent)
     return spec.options(
         upstreams=traffic.upstreams(record.current),
+        candidate=candidate,
         directory=str(directory.envoy),
         admin_socket=str(directory.admin_socket),
         listen=Address("0.0.0.0", door.port) if door.public else loopback(door.port),

@@ -91,7 +91,7 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     (
         {"deployment": {"rollout": 5}},
         "deployment.rollout has the value 5: expected a group of strategy, deadlineSeconds, drainSeconds, replay, "
-        "performance",
+        "performance, steps, analysis, canaryTrafficPercent",
     ),
     # ranges and words
     ({"models": []}, "models has the value []: expected at least 1 in the list"),

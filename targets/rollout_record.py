@@ -1,0 +1,163 @@
+"""The record of a rollout: what its new generation did in each step, and how it ended.
+
+    rollout ──► Recorder ──► <the service's folder>/reports/<started>-<generation>.json
+
+A report for people is made of this record, and of nothing else.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from common.atomic_files import write_whole
+from common.errors import UserError
+from common.part import Part
+from common.waiting import Cancelled
+from gateway.generation_figures import Figures
+from settings.schema import Target
+from targets.verdict import Figure, Verdict
+
+__all__ = ["Measured", "Outcome", "Recorder", "RolloutRecord", "StepRecord", "records"]
+
+KEPT = 20
+"""Records of a service; the oldest go."""
+
+
+class Outcome(StrEnum):
+    """How a step or a rollout ended."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    TOO_FEW_REQUESTS = "too few requests"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    STAYS = "stays at its share"
+
+
+class Measured(Part):
+    """What one generation did in a step.
+
+    Attributes:
+        requests: Answered requests, or answered copies where the step mirrors.
+        errors: Those that failed (`gateway.generation_figures.Figures.errors`).
+        dropped: Copies that Envoy did not send because too many were under way.
+        times: How many answers took how long: the lower and the upper bound in milliseconds, and the count.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    dropped: int = 0
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    p99_ms: float | None = None
+    times: tuple[tuple[float, float, int], ...] = ()
+
+    @classmethod
+    def of(cls, figures: Figures) -> Self:
+        """Write Envoy's figures down."""
+        return cls(
+            requests=figures.requests,
+            errors=figures.errors,
+            dropped=figures.dropped,
+            p50_ms=figures.percentile(50),
+            p95_ms=figures.percentile(95),
+            p99_ms=figures.percentile(99),
+            times=tuple((low, low + width, count) for (low, width), count in sorted(figures.milliseconds.items())),
+        )
+
+
+class StepRecord(Part):
+    """A step as it went; `weight` and `mirror` are percents, times are in UTC."""
+
+    name: str
+    weight: int
+    mirror: int
+    started: datetime
+    ended: datetime
+    outcome: Outcome
+    old: Measured
+    new: Measured
+    figures: tuple[Figure, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class RolloutRecord(Part):
+    """A rollout: `generation` took over, or was to take over, from the generation `before` it."""
+
+    service: str
+    target: Target
+    generation: int
+    before: int | None
+    started: datetime
+    ended: datetime
+    outcome: Outcome
+    why: str = ""
+    proof: Verdict | None = None
+    steps: tuple[StepRecord, ...] = ()
+
+
+class Recorder:
+    """Collects what a rollout does, and writes it down at its end, whatever the end is."""
+
+    def __init__(self, folder: Path, *, service: str, target: Target, generation: int, before: int | None) -> None:
+        self._folder = folder
+        self._about: dict[str, Any] = {"service": service, "target": target, "generation": generation, "before": before}
+        self._started = now()
+        self._steps: list[StepRecord] = []
+        self.outcome = Outcome.PASSED
+        self._proof: Verdict | None = None
+
+    def prove(self, verdict: Verdict) -> None:
+        """Add the verdict of replay and performance."""
+        self._proof = verdict
+
+    def step(self, record: StepRecord) -> None:
+        """Add a step that ended."""
+        self._steps.append(record)
+        self.outcome = record.outcome
+
+    @contextmanager
+    def recording(self) -> Iterator[Self]:
+        """Write the record down at the end of the block."""
+        why = ""
+        try:
+            yield self
+        except BaseException as error:
+            why = str(error) if isinstance(error, UserError) else type(error).__name__
+            if isinstance(error, Cancelled | KeyboardInterrupt):
+                self.outcome = Outcome.CANCELLED
+            elif self.outcome is Outcome.PASSED:
+                refused = self._proof is not None and self._proof.refused_by
+                self.outcome = Outcome.REFUSED if refused else Outcome.FAILED
+            raise
+        finally:
+            self._write(why)
+
+    def _write(self, why: str) -> None:
+        record = RolloutRecord(
+            **self._about,
+            started=self._started,
+            ended=now(),
+            outcome=self.outcome,
+            why=why,
+            proof=self._proof,
+            steps=tuple(self._steps),
+        )
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        name = f"{self._started:%Y%m%dT%H%M%SZ}-{record.generation}.json"
+        write_whole(self._folder / name, record.model_dump_json(indent=2, by_alias=True), mode=0o600)
+        for old in records(self._folder)[:-KEPT]:
+            old.unlink(missing_ok=True)
+
+
+def records(folder: Path) -> list[Path]:
+    """List the records of a service's folder of reports, the oldest first."""
+    return sorted(folder.glob("*.json"))
+
+
+def now() -> datetime:
+    """Tell the time as records have it."""
+    return datetime.now(UTC).replace(microsecond=0)
