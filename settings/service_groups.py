@@ -124,18 +124,20 @@ class Rollout(Group):
     steps: list[Step] = Field(
         default=[],
         description="shares of the traffic that a new version gets one after another, before it gets all of it",
-        json_schema_extra=MACHINE,
     )
-    analysis: Analysis | None = Field(
-        default=None, description="what the requests of each step must show", json_schema_extra=MACHINE
-    )
+    analysis: Analysis | None = Field(default=None, description="what the requests of each step must show")
     canary_traffic_percent: int | None = Field(
         default=None,
         ge=0,
         le=100,
         description="instead of steps: the share that a new version keeps until a later `up`; 0 takes it back",
-        json_schema_extra=MACHINE,
     )
+
+    @property
+    def largest_share(self) -> int:
+        """The most percent of the requests that a candidate gets, answered or as copies; 0 where it gets none."""
+        shares = [share or 0 for step in self.steps for share in (step.set_weight, step.mirror)]
+        return max([self.canary_traffic_percent or 0, *shares])
 
     def plan(self, limits: Limits) -> "RolloutPlan":
         """Decide what the settings leave open: a drain takes by default as long as any request may take."""

@@ -32,9 +32,35 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
         _sources_are_addresses,
         _exposure_is_guarded,
         _autoscale_can_work,
+        _candidate_has_room,
     ):
         yield from rule(settings)
     yield from pod_rules(settings)
+
+
+def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
+    """Yield what keeps a second generation from serving beside the first, as far as the settings know."""
+    rollout, pool, gpus = settings.deployment.rollout, settings.node_pool, settings.deployment.gpu_cores
+    if not rollout.largest_share or rollout.strategy == "recreate":
+        return
+    path = f"deployment.rollout.{'steps' if rollout.steps else 'canaryTrafficPercent'}"
+    if rollout.steps and pool.autoscale is not None and pool.autoscale.min_replicas == 0:
+        yield Mistake(
+            path=path,
+            expected="judges requests, and with nodePool.autoscale.minReplicas 0 the service may sleep: leave it out, "
+            "or set minReplicas to 1",
+        )
+    preset = presets().get(settings.deployment.compute_target_name, OWN_POOL)
+    if pool.spare_gpus is None and preset.elastic:
+        return
+    replicas, spare = pool.candidate_replicas(rollout.largest_share), pool.spare_gpus or 0
+    if replicas * gpus > spare:
+        yield Mistake(
+            path=path,
+            expected=f"a share of {rollout.largest_share} % needs {replicas} replicas of the new version beside the "
+            f"{pool.serving_replicas} that serve, with {replicas * gpus} GPUs, and nodePool.spareGpus is {spare}; "
+            "expected as many spare GPUs, or smaller shares",
+        )
 
 
 def _cluster_is_known(settings: Settings) -> Iterator[Mistake]:

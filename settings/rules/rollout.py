@@ -59,9 +59,6 @@ def _steps_go_up(settings: Settings) -> Iterator[Mistake]:
     percent = rollout.canary_traffic_percent
     share = "steps" if rollout.steps else "canaryTrafficPercent"
     shares = bool(rollout.steps) or percent is not None
-    if settings.deployment.target is Target.NODE_POOL and shares:
-        yield Mistake(path=f"{_PATH}.{share}", expected="target 'node-pool' does not have it; leave it out there")
-        return
     if rollout.steps and percent is not None:
         yield Mistake(
             path=f"{_PATH}.canaryTrafficPercent",

@@ -100,6 +100,7 @@ class Outputs(mocks.Mocks):
         "NodePoolCluster": {"identity": {"context": "prod", "server": "https://one", "uid": "u-1"}},
         "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
+        "NodePoolCanary": {"serving": "", "candidate": "", "weight": 0, "state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
         "StackReference": {
             "outputs": {"kubeconfig": json.dumps(OTHERS), "asObject": {"users": ["s3cret"]}},

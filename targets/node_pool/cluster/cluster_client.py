@@ -5,7 +5,7 @@ import ssl
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,23 @@ class Cluster:
             for one in found:
                 one.patch(patch)
 
+    def apply(self, manifest: Manifest) -> None:
+        """Make an object, or change what it has in common with one of its name."""
+        with self._errors():
+            made = kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True)
+            if made.exists():
+                made.patch(manifest)
+            else:
+                made.create()
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object, and then what belongs to it; one that is not there is left alone."""
+        with self._errors():
+            found: list[Any] = list(self._api.get(kind, namespace=namespace, field_selector={"metadata.name": name}))
+            for one in found:
+                with suppress(kr8s.NotFoundError):  # gone meanwhile
+                    one.delete(propagation_policy="Background")
+
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[int]:
         """Open a port of this machine's loopback that leads to `port` of a ready pod of the Service."""
@@ -111,8 +128,14 @@ class Cluster:
         ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
         if not ready:
             raise ClusterError(f"no pod of the Service {service} in the namespace {namespace} is ready")
+        with self.pod_forwarded(namespace, ready[0], port) as local:
+            yield local
+
+    @contextmanager
+    def pod_forwarded(self, namespace: str, name: str, port: int) -> Iterator[int]:
+        """Open a port of this machine's loopback that leads to `port` of a pod, one of its own loopback too."""
         with self._errors():
-            pod = kr8s.objects.Pod.get(ready[0], namespace=namespace, api=self._api)
+            pod = kr8s.objects.Pod.get(name, namespace=namespace, api=self._api)
         with pod.portforward(remote_port=port, local_port=free_ports(1)[0]) as local:
             yield local
 

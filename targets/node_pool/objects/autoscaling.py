@@ -28,7 +28,7 @@ def autoscaling(options: Options) -> list[Manifest]:
 
 
 def autoscaler(options: Options, autoscale: Autoscale, component: str, least: int) -> Manifest:
-    """Render the autoscaler of the replicas, or of a candidate's, between `least` and the most that the settings say."""
+    """Render the autoscaler of the replicas, or of a candidate's, with `least` of them at least."""
     render = _scaled_object if autoscale.keda else _horizontal_pod_autoscaler
     return render(options, autoscale, component, least)
 

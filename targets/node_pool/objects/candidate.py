@@ -1,29 +1,21 @@
 """The second generation of a canary: the same objects as the replicas' under names of their own, and its replicas."""
 
-from math import ceil
-
 from targets.node_pool.object_names import CANDIDATE, Names
 from targets.node_pool.objects.autoscaling import autoscaler
 from targets.node_pool.objects.network_policy import replica_policy
-from targets.node_pool.objects.strategy import declared_replicas
 from targets.node_pool.objects.workload import deployment, disruption_budget, headless_service
 from targets.node_pool.rendering import Manifest, Options
 
-__all__ = ["candidate", "candidate_replicas"]
+__all__ = ["candidate"]
 
 
-def candidate_replicas(options: Options, percent: int) -> int:
-    """How many replicas answer a share of the traffic as well as the declared ones answer all of it."""
-    return max(1, ceil(declared_replicas(options) * percent / 100))
-
-
-def candidate(options: Options, replicas: int) -> list[Manifest]:
+def candidate(options: Options) -> list[Manifest]:
     """Render the objects of a candidate, its Deployment last: they use the account and the secrets of the replicas.
 
     Its disruption budget and its autoscaler are its own, because a drain and a load meet each generation by itself. The
     autoscaler keeps `replicas` at least: a candidate that sleeps proves nothing.
     """
-    made = deployment(options, CANDIDATE)
+    made, replicas = deployment(options, CANDIDATE), options.pool.candidate_replicas(options.rollout.largest_share)
     made["spec"]["replicas"] = replicas
     autoscale = options.pool.autoscale
     return [
