@@ -62,8 +62,7 @@ class Admin:
     def at(cls, url: str, name: str) -> Self:
         """Reach what a listener of an Envoy passes on to its admin interface; errors call the Envoy by `name`."""
         admin = cls(name)
-        limits = httpx.Limits(max_keepalive_connections=0)
-        admin._client = httpx.Client(base_url=url, limits=limits, trust_env=False, timeout=10)
+        admin._client = httpx.Client(base_url=url, trust_env=False, timeout=10)
         return admin
 
     def is_ready(self) -> bool:

@@ -4,9 +4,10 @@ A port-forward enters by the kubelet, so no NetworkPolicy and no cloud's firewal
 its way, and it reaches the listener on the pod's own loopback (`gateway_files.DRAIN_PORT`), which nobody else can.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from gateway.admin import Admin
 from targets.node_pool.cluster.cluster_client import Cluster
@@ -15,6 +16,10 @@ from targets.node_pool.object_names import FRONT_DOOR, Names
 from targets.node_pool.objects.gateway_files import DRAIN_PORT
 
 __all__ = ["Envoys"]
+
+T = TypeVar("T")
+_FILES = "triton-serving/files"  # on an Envoy's pod: what it is to read
+_AT_ONCE = 8
 
 
 class Envoys:
@@ -35,13 +40,13 @@ class Envoys:
         finally:
             envoys._keep(())
 
-    def pods(self) -> list[str]:
-        """List the pods of Envoys that are not about to end, those that start among them."""
-        found = self._cluster.select("pods", self._names.namespace, self._names.selector(FRONT_DOOR))
-        return [pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    def poke(self, annotation: str) -> None:
+        """Have the kubelets look at the files of all Envoys now, those that start among them."""
+        pods = self._cluster.select("pods", self._names.namespace, self._names.selector(FRONT_DOOR))
+        self._each(self._annotate, [(pod["metadata"]["name"], annotation) for pod in pods])
 
     def admins(self) -> dict[str, Admin]:
-        """Give the Envoys by the names of their pods."""
+        """Give the Envoys that take requests now, by the names of their pods."""
         pods = self._cluster.select("pods", self._names.namespace, self._names.selector(FRONT_DOOR))
         ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
         self._keep(ready)
@@ -51,6 +56,25 @@ class Envoys:
                 port = forward.enter_context(self._cluster.pod_forwarded(self._names.namespace, name, DRAIN_PORT))
                 self._open[name] = Admin.at(f"http://127.0.0.1:{port}", f"pod {name}"), forward
         return {name: admin for name, (admin, _) in self._open.items()}
+
+    def ask(self, question: Callable[[Admin], T]) -> dict[str, T]:
+        """Ask all Envoys at once; gives their answers by the names of their pods.
+
+        Raises:
+            AdminError: One of them does not answer.
+        """
+        admins = self.admins()
+        answers = self._each(lambda name, admin: question(admin), list(admins.items()))
+        return dict(zip(admins, answers, strict=True))
+
+    def _annotate(self, pod: str, annotation: str) -> None:
+        metadata = {"name": pod, "namespace": self._names.namespace, "annotations": {_FILES: annotation}}
+        self._cluster.merge({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
+
+    @staticmethod
+    def _each(act: Callable[..., T], arguments: Sequence[tuple[Any, ...]]) -> list[T]:
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            return list(threads.map(lambda found: act(*found), arguments))
 
     def _keep(self, names: list[str] | tuple[str, ...]) -> None:
         for name in self._open.keys() - set(names):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from common.waiting import wait_until
 from gateway import envoy_files
-from gateway.admin import AdminError
+from gateway.admin import Admin, AdminError
 from gateway.front_door_options import INFERENCE, Candidate, Options, Upstreams, candidate_cluster
 from gateway.generation_figures import Snapshot
 from targets.node_pool.canary.envoys import Envoys
@@ -27,7 +27,6 @@ from targets.node_pool.rendering import Manifest
 
 __all__ = ["DoorShares", "Portion"]
 
-_FILES = "triton-serving/files"  # on an Envoy's pod: what it is to read
 _WEIGHT, _MIRROR = "triton-serving/weight", "triton-serving/mirror"  # on the ConfigMap
 _TAKEN_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0  # a kubelet that heard of the pod before it heard of the ConfigMap needs a second word
@@ -85,7 +84,7 @@ class DoorShares:
 
         def all_known() -> bool:
             nonlocal missing
-            known = {pod: admin.members() for pod, admin in self._envoys.admins().items()}
+            known = self._envoys.ask(Admin.members)
             missing = {pod: {name for name in wanted if not members.get(name)} for pod, members in known.items()}
             return not any(missing.values())
 
@@ -109,12 +108,11 @@ class DoorShares:
             return
         self.share()
         self._cluster.delete("configmaps", self._names.namespace, self._names.shares)
-        files = envoy_files.render(self._options)
-        self._await({name: files[name] for name in ("clusters.json", "routes.json")})
+        self._envoys.poke("declared")  # nobody waits for it: Envoy's files say the same, but for idle clusters
 
     def figures(self) -> Mapping[str, Snapshot]:
         """Give what both generations did since each Envoy's start, by its pod."""
-        return {pod: admin.figures() for pod, admin in self._envoys.admins().items()}
+        return self._envoys.ask(Admin.figures)
 
     def _write(self, files: dict[str, str], portion: Portion) -> None:
         names = self._names
@@ -135,33 +133,26 @@ class DoorShares:
     def _await(self, files: dict[str, str]) -> None:
         """Have every Envoy read the files now, and wait until all use them."""
         wanted = {name: envoy_files.version(text) for name, text in files.items()}
-        before = {pod: admin.rejections() for pod, admin in self._envoys.admins().items()}
-        told: dict[str, float] = {}
+        poked = -_AGAIN_SECONDS
         late: list[str] = []
 
         def taken() -> bool:
-            nonlocal late
-            now = time.monotonic()
-            for pod in self._envoys.pods():
-                if pod not in told or (pod in late and now - told[pod] > _AGAIN_SECONDS):
-                    told[pod] = now
-                    patch = {
-                        "metadata": {"annotations": {_FILES: f"{'-'.join(wanted.values())}-{len(told)}-{now:.1f}"}}
-                    }
-                    self._cluster.patch("pods", self._names.namespace, pod, patch)
-            late = [pod for pod, admin in self._envoys.admins().items() if not self._uses(admin.versions(), wanted)]
+            nonlocal poked, late
+            if time.monotonic() - poked > _AGAIN_SECONDS:
+                poked = time.monotonic()
+                self._envoys.poke(f"{'-'.join(wanted.values())} {poked:.1f}")
+            try:
+                found = self._envoys.ask(Admin.versions)
+            except AdminError:
+                return False  # it ends, or its connection does
+            late = [pod for pod, versions in found.items() if not self._uses(versions, wanted)]
             return not late
 
-        if wait_until(taken, seconds=_TAKEN_SECONDS, every=_POLL_SECONDS):
-            return
-        refused = [
-            f"pod {pod} refused {name}"
-            for pod, admin in self._envoys.admins().items()
-            for name, count in admin.rejections().items()
-            if pod in late and name in wanted and count > before.get(pod, {}).get(name, 0)
-        ]
-        told_late = "; ".join(refused) or f"not in use after {_TAKEN_SECONDS:.0f} s by {', '.join(late)}"
-        raise AdminError(f"envoy: a changed share of the traffic is {told_late}; its log says why (kubectl logs)")
+        if not wait_until(taken, seconds=_TAKEN_SECONDS, every=_POLL_SECONDS):
+            raise AdminError(
+                f"envoy: a changed share of the traffic is not in use after {_TAKEN_SECONDS:.0f} s by "
+                f"{', '.join(late) or 'an Envoy that does not answer'}; its log says why (kubectl logs)"
+            )
 
     @staticmethod
     def _uses(versions: Mapping[str, str], wanted: Mapping[str, str]) -> bool:

@@ -104,13 +104,19 @@ class Cluster:
                 one.patch(patch)
 
     def apply(self, manifest: Manifest) -> None:
-        """Make an object, or change what it has in common with one of its name."""
+        """Make an object, or give one of its name what is declared of it."""
+        if not self.merge(manifest):
+            with self._errors():
+                kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True).create()
+
+    def merge(self, manifest: Manifest) -> bool:
+        """Give an object what a part of its manifest says, in one request; tells whether it is there."""
         with self._errors():
-            made = kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True)
-            if made.exists():
-                made.patch(manifest)
-            else:
-                made.create()
+            try:
+                kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True).patch(manifest)
+            except kr8s.NotFoundError:
+                return False
+        return True
 
     def delete(self, kind: str, namespace: str, name: str) -> None:
         """Delete an object, and then what belongs to it; one that is not there is left alone."""
