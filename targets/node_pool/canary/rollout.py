@@ -23,7 +23,8 @@ from targets.canary import Canary
 from targets.errors import ServiceError
 from targets.node_pool.canary.candidate import Candidate, Live
 from targets.node_pool.canary.envoys import Envoys
-from targets.node_pool.canary.shares import DoorShares, Portion
+from targets.node_pool.canary.portion import Portion
+from targets.node_pool.canary.shares import DoorShares
 from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.object_names import Names
 from targets.node_pool.objects.gateway_files import upstreams

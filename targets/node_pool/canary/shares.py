@@ -13,7 +13,7 @@ shares within 0.33 s of the change.
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from common.waiting import wait_until
 from gateway import envoy_files
@@ -21,34 +21,17 @@ from gateway.admin import Admin, AdminError
 from gateway.front_door_options import INFERENCE, Candidate, Options, Upstreams, candidate_cluster
 from gateway.generation_figures import Snapshot
 from targets.node_pool.canary.envoys import Envoys
+from targets.node_pool.canary.portion import Portion
 from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.object_names import FRONT_DOOR, OWNER_ANNOTATION, Names
 from targets.node_pool.rendering import Manifest
 
-__all__ = ["DoorShares", "Portion"]
+__all__ = ["DoorShares"]
 
-_WEIGHT, _MIRROR = "triton-serving/weight", "triton-serving/mirror"  # on the ConfigMap
 _TAKEN_SECONDS = 20.0
 _AGAIN_SECONDS = 1.0  # a kubelet that heard of the pod before it heard of the ConfigMap needs a second word
 _MEMBERS_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Percent of the requests that the candidate answers, and percent that it gets as copies."""
-
-    weight: int = 0
-    mirror: int = 0
-
-    @classmethod
-    def of(cls, cluster: Cluster, names: Names) -> "Portion | None":
-        """Read a candidate's share; None where it has no place at the Envoys."""
-        found = cluster.get("configmaps", names.namespace, names.shares)
-        if found is None:
-            return None
-        annotations = found["metadata"].get("annotations", {})
-        return cls(int(annotations.get(_WEIGHT, 0)), int(annotations.get(_MIRROR, 0)))
 
 
 class DoorShares:
@@ -120,11 +103,7 @@ class DoorShares:
             "name": names.shares,
             "namespace": names.namespace,
             "labels": names.labels(FRONT_DOOR),
-            "annotations": {
-                OWNER_ANNOTATION: self._owner,
-                _WEIGHT: str(portion.weight),
-                _MIRROR: str(portion.mirror),
-            },
+            "annotations": {OWNER_ANNOTATION: self._owner, **portion.annotations},
         }
         manifest: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": files}
         self._cluster.apply(manifest)
