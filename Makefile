@@ -36,7 +36,7 @@ export PULUMI_SKIP_UPDATE_CHECK := true
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key destroy purge \
+.PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key versions rollback destroy purge \
         check logs status service-unit test test-docker test-cluster test-examples fuzz soak lint docs format lock \
         benchmark-engine benchmark-serving
 
@@ -144,6 +144,16 @@ key: setup ## print a key: key=$(make -s key), or KEY=secondary
 	@case "$(KEY)" in primary|secondary) ;; *) echo "KEY is '$(KEY)': expected primary or secondary" >&2; exit 1;; esac; \
 	$(PULUMI) stack output $(KEY)Key --show-secrets --stack $(STACK)
 
+versions: setup ## list what the service was made of at each deployment, and what serves
+	@$(OUTPUTS) 2>/dev/null | $(PYTHON) -m operate versions --stack $(STACK)
+
+# `up` takes the version that the stack's file names, and shows it there to who deploys next.
+rollback: setup ## deploy a former version of the service whole: the one before, or VERSION=5
+	@$(SELECT)
+	@version=$$($(OUTPUTS) | $(PYTHON) -m operate rollback --stack $(STACK) --version=$(call GIVEN,VERSION)) && \
+	  { $(PULUMI) config set --path deployment.version "$$version" --stack $(STACK); $(SETTLE); }
+	@$(MAKE) --no-print-directory up
+
 destroy: setup ## stop and remove everything but caches and registered versions
 	@$(PULUMI) destroy --stack $(STACK) --yes
 
@@ -185,6 +195,10 @@ test: setup-dev policy-pack ## run the tests that need nothing but this machine
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker
+
+RUNS ?= 20
+soak-rollouts: setup-dev ## judge planted faults RUNS times (20) on process, and on docker with DOCKER_HOST
+	@$(PYTHON) -m pytest tests/e2e/test_verdicts.py tests/docker/test_verdicts.py --rollout-runs $(RUNS)
 
 test-cluster: setup-dev ## run the tests that need a Kubernetes cluster (KUBECONFIG) and a Docker engine
 	@$(PYTHON) -m pytest tests/cluster

@@ -56,6 +56,8 @@ class Deployment(pulumi.ComponentResource):
         generation: Changes with what serves.
         shape: Who serves: `triton`, `scorer` or both.
         environment: The environment for people and other stacks: its name and its digest.
+        lock_files: The files with the locks of the environment's packages.
+        pushed_image: The service's image by digest, where it is in a repository, or "".
         outputs: What the target adds to the stack's outputs.
         keeps_its_name: Whether its resources stay the same when the service gets another name: its port never closes.
     """
@@ -64,6 +66,8 @@ class Deployment(pulumi.ComponentResource):
     generation: pulumi.Output[Any]
     shape: pulumi.Output[list[str]]
     environment: pulumi.Output[dict[str, Any]]
+    lock_files: pulumi.Input[Sequence[str]] = ()
+    pushed_image: pulumi.Input[str] = ""
     outputs: Mapping[str, Any]
     keeps_its_name: ClassVar[bool] = False
 

@@ -12,7 +12,7 @@ import pulumi_docker as docker
 
 from components.bundle_outputs import BundleOutputs
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
-from components.service_image import ServiceImage, ServiceImageArgs
+from components.service_image import ServiceImage, ServiceImageArgs, is_pushed
 from components.service_secrets import Secrets
 from components.stack_settings import service_owner
 from environment.dockerfile import held
@@ -32,6 +32,7 @@ class DockerDeploymentArgs(MachineDeploymentArgs):
     _: KW_ONLY
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    lock_files: pulumi.Input[Sequence[str]] = ()
 
 
 class DockerDeployment(MachineDeployment):
@@ -46,6 +47,8 @@ class DockerDeployment(MachineDeployment):
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args, opts)
         self.environment = pulumi.Output.from_input(args.environment)
+        self.lock_files = args.lock_files
+        self.pushed_image = args.image if is_pushed(args.settings) else ""
 
     @classmethod
     def check(cls, name: str, settings: Settings) -> str:
@@ -68,7 +71,12 @@ class DockerDeployment(MachineDeployment):
         name, owner = f"{name}-deployment", service_owner(name)
         image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
         args = DockerDeploymentArgs(
-            settings, bundles=bundles, owner=owner, image=image.reference, environment=image.environment
+            settings,
+            bundles=bundles,
+            owner=owner,
+            image=image.reference,
+            environment=image.environment,
+            lock_files=image.lock_files,
         )
         return cls(name, args, opts)
 

@@ -62,6 +62,7 @@ class NodePoolDeploymentArgs:
     bundles: Sequence[BundleOutputs]
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    lock_files: pulumi.Input[Sequence[str]] = ()
     secrets: Secrets = field(default_factory=Secrets)
     kubeconfig: pulumi.Input[str] | None = None
 
@@ -127,6 +128,8 @@ class NodePoolDeployment(Deployment):
         self.state = pulumi.Output.all(rollout.state, self.canary.state).apply(lambda found: overall(*found))
         self.logs = logs_command(Names.of(self.options), self.options.pool)
         self.environment = pulumi.Output.from_input(args.environment)
+        self.lock_files = args.lock_files
+        self.pushed_image = args.image
         self.outputs = {"cluster": self.cluster, "logs": self.logs}
         roles = Role.serving(triton=self.options.triton, scorer=self.options.scorer)
         self.shape = pulumi.Output.from_input([role.value for role in roles])
@@ -163,6 +166,7 @@ class NodePoolDeployment(Deployment):
             bundles=bundles,
             image=image.reference,
             environment=image.environment,
+            lock_files=image.lock_files,
             secrets=secrets,
             kubeconfig=kubeconfig,
         )

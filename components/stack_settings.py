@@ -9,9 +9,10 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
 
 import settings
+from settings.service_version import StackId
 from settings.stack_reader import file_of
 
-__all__ = ["SERVICE", "service_owner", "stack_name", "stack_settings"]
+__all__ = ["SERVICE", "service_owner", "stack_id", "stack_name", "stack_settings"]
 
 SERVICE = "service"
 """The name of the component that a stack's file declares: its service has the stack's name as its owner."""
@@ -33,6 +34,11 @@ def service_owner(name: str) -> str:
     return stack_name() if name == SERVICE else f"{stack_name()} ({name.replace(' ', '-')})"
 
 
+def stack_id() -> StackId:
+    """Name the running stack as the versions of its services are kept."""
+    return StackId(pulumi.get_project(), pulumi.get_stack())
+
+
 def stack_settings(project: Path) -> settings.Settings:
     """Read and check the running stack's settings; raises `SettingsError` with every mistake in them."""
     namespace = f"{pulumi.get_project()}:"
@@ -44,6 +50,7 @@ def stack_settings(project: Path) -> settings.Settings:
         {name.removeprefix(namespace): _value(config[name]) for name in names},
         subject=file_of(pulumi.get_stack()),
         project=project,
+        stack=stack_id(),
         secret={name.removeprefix(namespace) for name in names if name in encrypted or is_config_secret(name)},
     )
 

@@ -17,12 +17,16 @@ from components.gateway import Gateway, GatewayArgs
 from components.plain_inputs import PlainComponent
 from components.program_places import PLACES
 from components.service_secrets import Secret, Secrets
+from components.service_version import KeptVersion, KeptVersionArgs, is_kept
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.stack_settings import stack_id
 from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
 from settings.group import Group
 from settings.model_runtime import layout_of
 from settings.schema import Framework, Model, Settings, Target
+from settings.version_differences import version_notes
+from targets.canary import step_notes
 from targets.declared_script import source_notes
 from targets.proving import gate_notes
 
@@ -78,6 +82,9 @@ class Outputs(Part):
     model_digest: str = Field(description="the digest of the first model's content")
     models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
     environment: dict[str, Any] = Field(description="the environment's name and digest")
+    version: int | None = Field(
+        description="the number of the service's version that this deployment is; none where none is kept"
+    )
     cluster: dict[str, str] | None = Field(description="the cluster's identity, on target `node-pool`")
     logs: str | None = Field(description="the command that shows the logs, on target `node-pool`")
     port_forward: str | None = Field(description="the command that leads to a front door inside a cluster")
@@ -163,6 +170,7 @@ class TritonService(PlainComponent[_Checked]):
     model_digest: pulumi.Output[str]
     models: pulumi.Output[list[dict[str, Any]]]
     environment: pulumi.Output[dict[str, Any]]
+    version: pulumi.Output[int | None]
     cluster: pulumi.Output[dict[str, str] | None]
     logs: pulumi.Output[str | None]
     port_forward: pulumi.Output[str | None]
@@ -236,9 +244,14 @@ class TritonService(PlainComponent[_Checked]):
             target = settings.deployment.target.value
             expected = f"is read by target 'node-pool' alone, and deployment.target is '{target}': remove it"
             raise SettingsError(subject, [Mistake(path="kubeconfig", expected=expected)])
-        return _Checked(
-            settings, unchecked, [*self._layout_notes(settings), *source_notes(settings), *gate_notes(settings)]
-        )
+        notes = [
+            *version_notes(settings, stack_id()),
+            *self._layout_notes(settings),
+            *source_notes(settings),
+            *gate_notes(settings),
+            *step_notes(settings.deployment.rollout_plan),
+        ]
+        return _Checked(settings, unchecked, notes)
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:
         settings = checked.settings
@@ -252,7 +265,13 @@ class TritonService(PlainComponent[_Checked]):
         keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings, self._secrets), opts)
         deployment = kind.of(name, settings, self._bundles, self._secrets, opts)
         gateway = Gateway(f"{part}-gateway", GatewayArgs(settings, keys=keys, deployment=deployment), opts)
-        SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts)
+        check = SmokeCheck(
+            f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts
+        )
+        number: pulumi.Input[int | None] = settings.deployment.version
+        if is_kept(settings):
+            args = KeptVersionArgs(settings, self._bundles, deployment, check)
+            number = KeptVersion(f"{name}-version", args, opts).number
         first = self._bundles[0]
         return {
             **gateway.outputs,
@@ -263,6 +282,7 @@ class TritonService(PlainComponent[_Checked]):
             "modelId": first.model_id,
             "modelDigest": first.digest,
             "models": pulumi.Output.all(*(bundle.summary for bundle in self._bundles)),
+            "version": number,
         }
 
     def _layout_notes(self, settings: Settings) -> list[str]:

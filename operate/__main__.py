@@ -33,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         ("idle", "fail where services of this project are deployed on this machine"),
         ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
         ("service-unit", "write the systemd unit of this user that runs `keep`"),
+        ("versions", "list the versions of the service; standard input has the stack's outputs, as JSON"),
+        ("rollback", "print the number of a former version of the service; standard input as for versions"),
         ("check", "serve and probe the stack's models without registering them, then stop"),
         ("policy", "check the resources that `pulumi preview --json --show-sames` writes to standard input"),
     ):
@@ -45,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
+        if verb == "rollback":
+            command.add_argument(
+                "--version", default="", help="its number; by default the one before the one that serves"
+            )
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
         if verb == "policy":
@@ -60,10 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     # A table's width is its reader's; where nobody reads along it is wide enough for a command to stay on its line.
     console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else Console(highlight=False, width=200)
     given = ""
-    if args.verb == "outputs":
-        importlib.import_module("operate.outputs")  # before the wait: `make up` starts this along with the update
+    if args.verb in ("outputs", "versions", "rollback"):
+        if args.verb == "outputs":
+            importlib.import_module("operate.outputs")  # before the wait: `make up` starts this along with the update
         given = sys.stdin.read()
-        if args.after_up and not given:
+        if args.verb == "outputs" and args.after_up and not given:
             return 1
     try:
         if args.verb == "policy":  # the preview has read the settings
@@ -72,7 +79,9 @@ def main(arguments: list[str] | None = None) -> int:
             return policy.show(console, args.stack, sys.stdin.read(), args.configuration)
         if args.verb == "new":
             return _new(args, console)
-        settings = read_stack_file(PROJECT, args.stack, form_alone=args.verb != "check")
+        settings = read_stack_file(
+            PROJECT, args.stack, form_alone=args.verb != "check", with_version=args.verb in ("check", "outputs")
+        )
         return _run(args, console, settings, given)
     except UserError as mistake:
         sys.stderr.write(f"{redacted(str(mistake))}\n")
@@ -92,6 +101,13 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
         from operate import outputs
 
         return outputs.show(console, settings, args.stack, given)
+    if args.verb in ("versions", "rollback"):
+        from operate import versions
+
+        history = versions.History.of(settings, PROJECT, args.stack, given)
+        if args.verb == "versions":
+            return versions.show(console, history)
+        return versions.choose(history, args.version)
     if args.verb == "idle":
         from operate import idle
 
@@ -116,7 +132,9 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "service-unit":
         return verbs.write_unit(PROJECT, args.stack, say)
     assert args.verb == "keep"
-    return verbs.keep(lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True)), say)
+    return verbs.keep(
+        lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)), say
+    )
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ _OTHERS = {
     "NodePoolRollout": "node_pool_rollout:NodePoolRolloutType",
     "RegisteredModel": "registered_model:RegisteredModelType",
     "ServiceContext": "service_context:ServiceContextType",
+    "ServiceVersion": "service_version:ServiceVersionType",
     "SmokeCheck": "smoke_check:SmokeCheckType",
 }
 TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    NonNegativeInt,
     PositiveInt,
     PrivateAttr,
     SecretStr,
@@ -137,6 +138,9 @@ class Environment(Group):
     requirements_file: ProjectPath | None = Field(
         default=None, description="a requirements.txt, relative to the project: its lines join pipPackages"
     )
+    lock_directory: ProjectPath | None = Field(
+        default=None, description="a folder of locks that hold in place of new ones, as a version of the service has it"
+    )
     variables: dict[str, str] = Field(
         default={}, description="of the entry script server and Triton: see serving/README.md"
     )
@@ -159,6 +163,16 @@ class Deployment(Limits, Opening, Resources, _Place):
     model_config = ConfigDict(validate_by_name=False)
 
     overwrite: bool = Field(default=False, description="take over a service of this name that another stack has")
+    version: PositiveInt | None = Field(
+        default=None,
+        description="a version of the service to deploy whole: models, script, environment, resources and limits are "
+        "that version's; `make versions` lists them",
+    )
+    versions_kept: NonNegativeInt = Field(
+        default=10,
+        description="how many versions of the service the registry keeps, and the one that serves; 0 keeps none, for a "
+        "registry that is read alone",
+    )
     rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
 
     @property

@@ -10,7 +10,7 @@ import yaml
 from common import pulumi_yaml
 from settings.errors import Mistake, SettingsError, UnknownStackError
 
-__all__ = ["StackFile", "file_of", "read"]
+__all__ = ["StackFile", "file_of", "project_name", "read"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def read(project: Path, stack: str) -> StackFile:
     if not file.is_file():
         stacks = ", ".join(sorted(p.name[len("Pulumi.") : -len(".yaml")] for p in file.parent.glob("Pulumi.*.yaml")))
         raise UnknownStackError(f"stack '{stack}' has no file {file_of(stack)}; the stacks are: {stacks}")
-    namespace = pulumi_yaml.load((project / "Pulumi.yaml").read_text())["name"] + ":"
+    namespace = f"{project_name(project)}:"
     values: dict[str, Any] = {}
     encrypted: set[str] = set()
     for key, value in _config(file, stack).items():
@@ -57,6 +57,11 @@ def read(project: Path, stack: str) -> StackFile:
         if not _is_encrypted(value):
             values[name] = "" if value is None else _without_encrypted(value)
     return StackFile(values, frozenset(encrypted))
+
+
+def project_name(project: Path) -> str:
+    """Read the name of the project in `Pulumi.yaml`."""
+    return str(pulumi_yaml.load((project / "Pulumi.yaml").read_text())["name"])
 
 
 def file_of(stack: str) -> str:

@@ -18,17 +18,19 @@ from typing import Protocol
 from common.waiting import wait_until
 from gateway.admin import AdminError
 from gateway.generation_figures import Figures, FiguresError, Snapshot, total
+from serving.proving.verdict import Figure, Unit
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.rollout_record import Measured, Outcome, StepRecord, now
-from targets.verdict import Figure, drawn
+from targets.verdict import table
 
-__all__ = ["Canary", "RefusedError", "Shares"]
+__all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
 
 _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
+_COPY_MS = 5.0  # by which copies may be slower: they compete with their originals for the machine
 _WARM_UP = 0.2  # of a step's pause
 _SIGMAS = 1.645  # one-sided 95 %
 
@@ -145,10 +147,23 @@ class Canary:
         else:
             yield f"{called} refused generation {self.new}; {serves}"
         if figures:
-            yield drawn(figures)
+            yield table(figures)
         yield from notes
         if outcome is Outcome.REFUSED:
             yield "the limits are those of deployment.rollout.analysis"
+
+
+def step_notes(rollout: RolloutPlan) -> Iterator[str]:
+    """Say at preview which shares of the traffic a new version gets, and how long that takes."""
+    percent = rollout.canary_traffic_percent
+    if percent == 0:
+        yield "rollout: a new version gets no traffic, because deployment.rollout.canaryTrafficPercent is 0"
+    elif percent is not None and percent < 100:
+        yield f"rollout: a new version gets {percent} % of the traffic and stays there, until a later `up` changes it"
+    elif rollout.steps:
+        shares = ", then ".join(f"{step.name} for {step.pause} s" for step in rollout.steps)
+        judged = "" if rollout.analysis else "; deployment.rollout.analysis is left out, so no figure stops it"
+        yield f"rollout: a new version gets {shares}: {rollout.steps_seconds} s{judged}"
 
 
 class _Watch:
@@ -189,22 +204,18 @@ class _Door:
     """What one Envoy served since a step began."""
 
     def __init__(self, before: Snapshot) -> None:
-        self._before = before
-        self._done = Snapshot()  # before its last start
-        self._seen = Snapshot()
+        self._last = before
+        self.total = Snapshot()
 
     def look(self, found: Snapshot) -> bool:
         """Take a new snapshot in; tells whether the Envoy started anew."""
+        last, self._last = self._last, found
         try:
-            self._seen = found.since(self._before)
+            self.total += found.since(last)
         except FiguresError:
-            self._done, self._seen, self._before = self._done + self._seen, found, Snapshot()
+            self.total += found  # since its new start
             return True
         return False
-
-    @property
-    def total(self) -> Snapshot:
-        return self._done + self._seen
 
 
 def _warm(figures: Figures, cold: Figures) -> Figures:
@@ -222,14 +233,28 @@ def _counted(figures: Figures) -> str:
 def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iterator[Figure]:
     """Judge what a generation did in a step."""
 
-    def figure(name: str, unit: str, before: float | None, now: float | None, limit: float | None) -> Figure:
+    def figure(name: str, unit: Unit, before: float | None, now: float | None, limit: float | None) -> Figure:
         passed = limit is None or now is None or now <= limit
         return Figure(step=step.name, name=name, unit=unit, old=before, new=now, limit=limit, passed=passed)
 
     yield figure("requests", "count", old.requests, new.requests, None)
     yield figure("requests that failed", "share", old.error_rate, new.error_rate, analysis.max_error_rate)
     yield figure("p95", "ms", old.percentile(95), new.percentile(95), analysis.p95_ms)
-    yield figure("p95 slowdown, at least", "ratio", None, slowdown(old, new), analysis.max_slowdown)
+    if (found := slowdown(old, new)) is not None:
+        ratio, low, high = found
+        limit = analysis.max_slowdown
+        close = step.mirror is not None and (new.percentile(95) or 0) - (old.percentile(95) or 0) <= _COPY_MS
+        passed = limit is None or low <= limit or close
+        yield Figure(
+            step=step.name,
+            name="slowdown of p95",
+            unit="ratio",
+            new=ratio,
+            low=low,
+            high=high,
+            limit=limit,
+            passed=passed,
+        )
 
 
 def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margin: float) -> Iterator[Figure]:
@@ -239,23 +264,25 @@ def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margi
     for figure in _figures(step, analysis, old, new):
         if not figure.passed and figure.new is not None and figure.limit is not None:
             few = figure.unit == "share" and new.errors < 3
-            if figure.new > margin * figure.limit and not few:
+            if (figure.new if figure.low is None else figure.low) > margin * figure.limit and not few:
                 yield figure
 
 
-def slowdown(old: Figures, new: Figures) -> float | None:
-    """Give how many times the old generation's p95 the new one's is at least, with 95 % confidence; None: unknown.
+def slowdown(old: Figures, new: Figures) -> tuple[float, float, float] | None:
+    """Give how many times the old generation's p95 the new one's is: the ratio, and its bounds; None where unknown.
 
-    Both percentiles are estimates from a number of answers. The ratio is of the new one's lower bound to the old one's
-    upper bound, by the normal approximation of order statistics: a share q of n answers is known to
-    1.645 * sqrt(q * (1 - q) / n). So the same version twice is not refused for the luck of a few answers.
+    Both percentiles are estimates from a number of answers: a share q of n answers is known to
+    1.645 * sqrt(q * (1 - q) / n), by the normal approximation of order statistics with 95 % on one side. The lower
+    bound is of the new one's lower estimate to the old one's upper one. It judges, so that the same version twice is
+    not refused for the luck of a few answers.
     """
     if not old.milliseconds.total() or not new.milliseconds.total():
         return None
 
-    def bound(figures: Figures, sign: int) -> float:
+    def p95(figures: Figures, sign: int) -> float:
         spread = _SIGMAS * math.sqrt(0.95 * 0.05 / figures.milliseconds.total())
         return figures.percentile(100 * min(1.0, max(0.0, 0.95 + sign * spread))) or 0.0
 
-    most = bound(old, +1)
-    return bound(new, -1) / most if most else None
+    if not p95(old, -1):
+        return None
+    return p95(new, 0) / p95(old, 0), p95(new, -1) / p95(old, +1), p95(new, +1) / p95(old, -1)

@@ -14,63 +14,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
-from common.part import Part
-from serving.triton.tensors import encode
-from settings.rollout_gates import Performance, Replay
+from serving.proving.plan import Collected, Performance, Plan, Replay, Request, Servers
+from serving.proving.verdict import Verdict
+from serving.proving.wire import FormError, read, write
+from serving.triton.tensors import LENGTH_HEADER, encode
 from settings.schema import Settings, Target
 from settings.service_groups import RolloutPlan
 from settings.variable_names import COLLECT
 from targets.errors import ServiceError
-from targets.verdict import Verdict
+from targets.verdict import findings, line, table
 
-__all__ = ["PROVER", "Collected", "Outcome", "Plan", "Proof", "Request", "Servers", "Side", "gate_notes"]
+__all__ = ["PROVER", "Outcome", "Proof", "Run", "Servers", "Side", "gate_notes"]
 
 PROVER = ("-I", "-m", "serving.proving")
 """The arguments of Python that start the prover."""
 
-_JSON = "application/json"
 _MARGIN_SECONDS = 15  # the prover ends by itself within its time, and is ended when this is over too
 _LINES = 10
-
-
-class Servers(Part):
-    """The addresses of a generation."""
-
-    scorer: str | None = None
-    triton: str | None = None
-
-
-class Request(Part):
-    """A golden request: its body is in Base64."""
-
-    id: str
-    to: str
-    method: str = "POST"
-    path: str
-    content_type: str = _JSON
-    body: str
-
-
-class Collected(Part):
-    """Where a service's recorded requests are."""
-
-    url: str
-    service: str
-
-
-class Plan(Part):
-    """What the prover reads."""
-
-    old: Servers | None
-    new: Servers
-    requests: tuple[Request, ...]
-    collected: Collected | None
-    replay: Replay | None
-    performance: Performance | None
-    front_door_metrics: str | None
-    timeout_seconds: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +84,7 @@ class Proof:
     front_door_metrics: str | None
     run: Run
     progress: Callable[[str], None]
-    record: Callable[[Verdict], None]
+    record: Callable[[Verdict], object] = lambda verdict: None
 
     def judge(self) -> None:
         """Prove the new generation.
@@ -138,12 +98,12 @@ class Proof:
             return
         seconds = plan.timeout_seconds + _MARGIN_SECONDS
         self.progress(f"generation {self.new.number} proves itself, for {plan.timeout_seconds} s at most")
-        verdict = self._read(self.run(plan.model_dump_json(by_alias=True), seconds, self.progress))
+        verdict = self._read(self.run(write(plan), seconds, self.progress))
         self.record(verdict)
         if verdict.refused_by:
             raise ServiceError(self._refusal(verdict))
-        for line in (*map(str, verdict.figures), *verdict.notes):
-            self.progress(line)
+        for told in (*map(line, verdict.figures), *verdict.notes):
+            self.progress(told)
 
     def plan(self) -> Plan | None:
         """Decide what the prover is asked; None where there is nothing to prove, which the progress says."""
@@ -173,8 +133,8 @@ class Proof:
             new=self.new.servers,
             requests=tuple(requests),
             collected=collected,
-            replay=replay,
-            performance=performance,
+            replay=Replay(**{**replay.model_dump(), "ignore": tuple(replay.ignore)}) if replay else None,
+            performance=Performance(**performance.model_dump()) if performance else None,
             front_door_metrics=self.front_door_metrics,
             timeout_seconds=self.rollout.model_copy(
                 update={"replay": replay, "performance": performance}
@@ -194,8 +154,8 @@ class Proof:
         if golden and self.new.servers.scorer:
             found.append(_to_script(golden))
         for model in (self.new.questions.get("triton") or {}).get("models", ()):
-            request = _to_model(model) if model.get("golden") and self.new.servers.triton else None
-            found += [request] if request is not None else []
+            if model.get("golden") and self.new.servers.triton:
+                found.append(_to_model(model))
         return found
 
     def _known_to(self, old: Side, request: Request) -> bool:
@@ -213,8 +173,8 @@ class Proof:
             what = f"ended with status {outcome.status}"
         else:
             try:
-                return Verdict.model_validate_json(outcome.output)
-            except ValidationError:
+                return read(Verdict, outcome.output)
+            except FormError:
                 what = "gave no verdict that this version of the project reads"
         said = "".join(f"\n  {line}" for line in outcome.said[-_LINES:])
         raise ServiceError(
@@ -236,7 +196,7 @@ class Proof:
         gates = verdict.refused_by
         limits = " and ".join(f"deployment.rollout.{gate}" for gate in gates)
         head = f"{' and '.join(gates)} refused generation {self.new.number}; {self._who_serves}"
-        return "\n".join([head, verdict.table(), *verdict.lines(), f"the limits are those of {limits}"])
+        return "\n".join([head, table(verdict.figures), *findings(verdict), f"the limits are those of {limits}"])
 
 
 def gate_notes(settings: Settings) -> list[str]:
@@ -255,21 +215,20 @@ def gate_notes(settings: Settings) -> list[str]:
 
 def _to_script(golden: Mapping[str, Any]) -> Request:
     if "body" in golden:
-        return Request(id="script", to="scorer", path="/score", content_type=golden["contentType"], body=golden["body"])
-    return Request(id="script", to="scorer", path="/score", body=_base64(json.dumps(golden["request"]).encode()))
+        body = base64.b64decode(golden["body"])
+        return Request(id="script", to="scorer", path="/score", body=body, content_type=golden["contentType"])
+    return Request(id="script", to="scorer", path="/score", body=json.dumps(golden["request"]).encode())
 
 
-def _to_model(model: Mapping[str, Any]) -> Request | None:
-    """Ask the newest version of a model, whose number may differ between generations; None for 16-bit floats.
-
-    Those are no JSON, and a plan has no header that says where Triton's binary tensors begin.
-    """
+def _to_model(model: Mapping[str, Any]) -> Request:
+    """Ask the newest version of a model, whose number may differ between generations."""
     headers, body = encode(model["golden"], model.get("outputs") or ())
-    if headers["Content-Type"] != _JSON:
-        return None
-    path = f"/v2/models/{model['name']}/infer"
-    return Request(id=model["name"], to="triton", path=path, body=_base64(body))
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode()
+    head = headers.get(LENGTH_HEADER)
+    return Request(
+        id=model["name"],
+        to="triton",
+        path=f"/v2/models/{model['name']}/infer",
+        body=body,
+        content_type=headers["Content-Type"],
+        head_bytes=int(head) if head else None,
+    )

@@ -17,8 +17,7 @@ from common.errors import UserError
 from common.part import Part
 from common.waiting import Cancelled
 from gateway.generation_figures import Figures
-from settings.schema import Target
-from targets.verdict import Figure, Verdict
+from serving.proving.verdict import Figure, Verdict
 
 __all__ = ["Measured", "Outcome", "Recorder", "RolloutRecord", "StepRecord", "records"]
 
@@ -88,7 +87,7 @@ class RolloutRecord(Part):
     """A rollout: `generation` took over, or was to take over, from the generation `before` it."""
 
     service: str
-    target: Target
+    target: str
     generation: int
     before: int | None
     started: datetime
@@ -102,7 +101,7 @@ class RolloutRecord(Part):
 class Recorder:
     """Collects what a rollout does, and writes it down at its end, whatever the end is."""
 
-    def __init__(self, folder: Path, *, service: str, target: Target, generation: int, before: int | None) -> None:
+    def __init__(self, folder: Path, *, service: str, target: str, generation: int, before: int | None) -> None:
         self._folder = folder
         self._about: dict[str, Any] = {"service": service, "target": target, "generation": generation, "before": before}
         self._started = now()

@@ -1,106 +1,79 @@
-"""What the prover found of a new generation, and the table of its figures against their limits."""
+"""The prover's verdict as people read it: a table of its figures against their limits, and lines."""
 
 import io
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from common.part import Part
+from serving.proving.verdict import Difference, Figure, Verdict
 
-__all__ = ["Difference", "Figure", "Verdict", "drawn"]
+__all__ = ["findings", "line", "table"]
 
 _WIDTH = 120
 _MOST_CHARACTERS = 80  # of a value that differs
 
 
-class Figure(Part):
-    """One measured figure of both generations, and the limit that judges the new one's."""
-
-    step: str
-    name: str
-    unit: str
-    old: float | None = None
-    new: float | None = None
-    limit: float | None = None
-    passed: bool
-
-    def cells(self) -> tuple[str, ...]:
-        """Write the figure as a row of the table."""
-        values = (self._shown(value) for value in (self.old, self.new, self.limit))
-        return (self.step, self.name, *values, "yes" if self.passed else "NO")
-
-    def __str__(self) -> str:
-        beside = [
-            f"{word} {self._shown(value)}" for word, value in (("before", self.old), ("limit", self.limit)) if value
-        ]
-        return f"{self.step}: {self.name} {self._shown(self.new)}" + (f" ({', '.join(beside)})" if beside else "")
-
-    def _shown(self, value: float | None) -> str:
-        if value is None:
-            return "-"
-        if self.unit == "share":
-            return f"{value:.1%}"
-        if self.unit == "ratio":
-            return f"{value:.2f}"
-        if self.unit == "count":
-            return f"{value:,.0f}"
-        return f"{value:,.1f} {self.unit}"
-
-
-class Difference(Part):
-    """A value of an answer that differs between the generations."""
-
-    request: str
-    path: str
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        old, new = (
-            text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..." for text in (self.old, self.new)
-        )
-        return f"{self.request} {self.path}: {old} before, {new} now"
-
-
-class Verdict(Part):
-    """The prover's result."""
-
-    requests: int
-    source: Literal["collected", "golden"]
-    figures: tuple[Figure, ...]
-    differences: tuple[Difference, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def refused_by(self) -> list[str]:
-        """List the gates that a figure does not pass."""
-        return list(dict.fromkeys(figure.step for figure in self.figures if not figure.passed))
-
-    def table(self) -> str:
-        """Draw the figures against their limits, a line each."""
-        return drawn(self.figures)
-
-    def lines(self) -> Iterator[str]:
-        """Say what was asked and found besides the figures."""
-        kind = "requests that COLLECT_URL holds" if self.source == "collected" else "golden requests"
-        yield f"asked: {self.requests} {kind}"
-        if self.differences:
-            yield "the largest differences, by request:"
-            yield from (f"  {difference}" for difference in self.differences)
-        yield from self.notes
-
-
-def drawn(figures: Iterable[Figure]) -> str:
+def table(figures: Iterable[Figure]) -> str:
     """Draw figures against their limits, a line each."""
-    table = Table("step", "figure", box=box.SIMPLE_HEAD)
+    drawing = Table("step", "figure", box=box.SIMPLE_HEAD)
     for name in ("old", "new", "limit"):
-        table.add_column(name, justify="right")
-    table.add_column("passed")
+        drawing.add_column(name, justify="right")
+    drawing.add_column("passed")
     for figure in figures:
-        table.add_row(*figure.cells())
-    text = io.StringIO()
-    Console(file=text, width=_WIDTH, color_system=None).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines() if line.strip())
+        values = (_shown(figure, figure.old), _new(figure), _shown(figure, figure.limit))
+        drawing.add_row(figure.step, figure.name, *values, "yes" if figure.passed else "NO")
+    drawn = io.StringIO()
+    Console(file=drawn, width=_WIDTH, color_system=None).print(drawing)
+    return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines() if line.strip())
+
+
+def line(figure: Figure) -> str:
+    """Write a figure on one line."""
+    values = {"before": figure.old, "limit": figure.limit}
+    beside = [f"{word} {_shown(figure, value)}" for word, value in values.items() if value is not None]
+    if interval := _interval(figure):
+        beside.insert(0, interval)
+    found = f"{figure.step}: {figure.name} {_shown(figure, figure.new)}"
+    return found + (f" ({', '.join(beside)})" if beside else "")
+
+
+def findings(verdict: Verdict) -> Iterator[str]:
+    """Say what was asked and found besides the figures."""
+    kind = "requests that COLLECT_URL holds" if verdict.source == "collected" else "golden requests"
+    yield f"asked: {verdict.requests} {kind}"
+    if verdict.differences:
+        yield "the largest differences, by request:"
+        yield from (f"  {_difference(found)}" for found in verdict.differences)
+    yield from verdict.notes
+
+
+def _new(figure: Figure) -> str:
+    interval = _interval(figure)
+    return _shown(figure, figure.new) + (f" ({interval})" if interval else "")
+
+
+def _interval(figure: Figure) -> str:
+    if figure.low is None or figure.high is None:
+        return ""
+    return f"{_shown(figure, figure.low)} to {_shown(figure, figure.high)}"
+
+
+def _shown(figure: Figure, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if figure.unit == "share":
+        return f"{value:.1%}"
+    if figure.unit == "ratio":
+        return f"{value:.2f}"
+    if figure.unit == "count":
+        return f"{value:,.0f}"
+    return f"{value:,.1f} {figure.unit}"
+
+
+def _difference(found: Difference) -> str:
+    old, new = (
+        text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..." for text in (found.old, found.new)
+    )
+    return f"{found.request} {found.path}: {old} before, {new} now"

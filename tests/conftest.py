@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.verdicts import TALLIES
+
 HERE = Path(__file__).parent
 LONGEST = (
+    "e2e/test_verdicts.py",
     "e2e/test_rollout.py",
+    "e2e/test_versions.py",
     "e2e/test_life.py",
     "engine/test_remote_components.py",
     "e2e/test_new_stack.py",
@@ -20,9 +24,11 @@ LONGEST = (
     "engine/test_operations.py",
     "serving/test_command_line.py",
     "serving/proving/test_prover.py",
+    "serving/proving/test_performance.py",
     "serving/test_limits.py",
     "serving/test_lifecycle.py",
     "targets/process/test_supervisor.py",
+    "targets/process/test_steps.py",
     "targets/process/test_gates.py",
     "targets/process/test_rollout.py",
     "targets/process/test_revival.py",
@@ -51,6 +57,25 @@ LONGEST = (
     "targets/test_fourth_target.py",
 )
 """What takes longer than ten seconds, as a run with `--durations` shows."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make soak-rollouts` judge each planted version more than once."""
+    parser.addoption("--rollout-runs", type=int, default=1, help="how often tests of a rollout's verdict run each case")
+
+
+@pytest.fixture
+def rollout_runs(request: pytest.FixtureRequest) -> int:
+    """How often a test of a rollout's verdict runs its case."""
+    return int(request.config.getoption("--rollout-runs"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the table of verdicts where a soak made one."""
+    if TALLIES and terminalreporter.config.getoption("--rollout-runs") > 1:
+        terminalreporter.section("verdicts")
+        for case, tally in TALLIES.items():
+            terminalreporter.line(f"{case:<32} {tally}")
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,8 @@
 """Paths into JSON that name what is not compared: members, indices, and `*` for all of them (a part of RFC 9535).
 
-$.id    $.outputs[0].data    $.items[*].time    $["a name"]    $.*
+$.id    $.outputs[0].data    $.items[*].time    $["a name"]    $.*    $.text.json().id
+
+The step `json()` leads into a text that is JSON itself. Where the whole answer is such a text, a path needs no step.
 """
 
 from __future__ import annotations
@@ -10,6 +12,9 @@ from dataclasses import dataclass
 
 Step = str | int
 """A member's name, or an index."""
+
+AS_JSON = "json()"
+"""The step into a text that is JSON itself."""
 
 _STEP = re.compile(
     r"""\.(?P<name>\*|[^\s.\[\]"']+)|\[(?P<index>\*|\d+)\]|\[(?P<quote>["'])(?P<quoted>.*?)(?P=quote)\]"""
@@ -45,6 +50,8 @@ class JsonPath:
 
     def covers(self, place: tuple[Step, ...]) -> bool:
         """Tell whether a place is the path's, or inside it."""
+        if place[:1] == (AS_JSON,) and self.steps[:1] != (AS_JSON,) and self.covers(place[1:]):
+            return True
         return len(self.steps) <= len(place) and all(
             wanted is None or wanted == step for wanted, step in zip(self.steps, place, strict=False)
         )

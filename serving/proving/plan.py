@@ -1,16 +1,13 @@
-"""The prover's plan and its verdict, as JSON: what a target asks, and what it is told."""
+"""The prover's plan: a target writes it, and the prover reads it (`serving.proving.wire`)."""
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Literal
 
 from serving.proving.json_path import JsonPath
 
-_T = TypeVar("_T")
+Server = Literal["scorer", "triton"]
 
 
 class PlanError(ValueError):
@@ -24,7 +21,7 @@ class Servers:
     scorer: str | None = None
     triton: str | None = None
 
-    def of(self, server: str) -> str:
+    def of(self, server: Server) -> str:
         """Give the address of `scorer` or `triton`."""
         address = self.scorer if server == "scorer" else self.triton
         if address is None:
@@ -37,13 +34,24 @@ class Request:
     """A request to send to both generations."""
 
     id: str
-    to: str
-    method: str
+    to: Server
     path: str
-    content_type: str
     body: bytes
+    method: str = "POST"
+    content_type: str = "application/json"
+    head_bytes: int | None = None
+    """So many bytes of the body are JSON, and binary tensors follow; None where there are none."""
+
     recorded: bytes | None = None
     """The answer as the collection recorded it, after its redaction; None for a golden request."""
+
+
+@dataclass(frozen=True)
+class Collected:
+    """Where a service's recorded requests are."""
+
+    url: str
+    service: str
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,19 @@ class Replay:
     requests: int
     max_mismatch: float
     tolerance: float
-    ignore: tuple[JsonPath, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no path before anything is sent."""
+        try:
+            _ = self.ignored
+        except ValueError as error:
+            raise PlanError(f"replay.ignore: {error}") from None
+
+    @property
+    def ignored(self) -> tuple[JsonPath, ...]:
+        """The paths of what is not compared."""
+        return tuple(map(JsonPath.parse, self.ignore))
 
 
 @dataclass(frozen=True)
@@ -68,14 +88,6 @@ class Performance:
 
 
 @dataclass(frozen=True)
-class Collected:
-    """Where a service's recorded requests are."""
-
-    url: str
-    service: str
-
-
-@dataclass(frozen=True)
 class Plan:
     """What is to be proved, within `timeout_seconds`."""
 
@@ -87,98 +99,3 @@ class Plan:
     performance: Performance | None
     front_door_metrics: str | None
     timeout_seconds: float
-
-    @classmethod
-    def parse(cls, text: str) -> Plan:
-        """Read a plan.
-
-        Raises:
-            PlanError: It is no JSON, or a key of it is unknown or missing.
-        """
-        try:
-            given = json.loads(text)
-        except ValueError as error:
-            raise PlanError(f"the plan is no JSON: {error}") from None
-        values = _values(cls, given, "plan")
-        values["old"] = _part(Servers, given["old"], "old")
-        values["new"] = Servers(**_values(Servers, given["new"], "new"))
-        values["requests"] = tuple(map(_request, given["requests"]))
-        values["collected"] = _part(Collected, given["collected"], "collected")
-        values["performance"] = _part(Performance, given["performance"], "performance")
-        if given["replay"] is not None:
-            replay = _values(Replay, given["replay"], "replay")
-            try:
-                replay["ignore"] = tuple(map(JsonPath.parse, replay.get("ignore", ())))
-            except ValueError as error:
-                raise PlanError(f"replay.ignore: {error}") from None
-            values["replay"] = Replay(**replay)
-        return cls(**values)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of both generations, and the limit for the new one's."""
-
-    step: Literal["replay", "performance"]
-    name: str
-    unit: Literal["share", "ms", "requests/s", "ratio"]
-    old: float | None
-    new: float | None
-    limit: float | None
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A value that differs; `old` and `new` are short texts."""
-
-    request: str
-    path: str
-    old: str
-    new: str
-
-
-@dataclass
-class Verdict:
-    """What was found."""
-
-    requests: int = 0
-    source: Literal["collected", "golden"] = "golden"
-    figures: list[Figure] = field(default_factory=list)
-    differences: list[Difference] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def to_json(self) -> str:
-        """Write the verdict on one line."""
-        return json.dumps(asdict(self))
-
-
-def _request(given: Any) -> Request:
-    values = _values(Request, given, "request")
-    return Request(**{**values, "body": base64.b64decode(values["body"])})
-
-
-def _part(kind: type[_T], given: Any, where: str) -> _T | None:
-    return None if given is None else kind(**_values(kind, given, where))
-
-
-def _values(kind: Any, given: Any, where: str) -> dict[str, Any]:
-    """Give a part's values by the fields' names; refuse unknown and missing keys."""
-    if not isinstance(given, Mapping):
-        raise PlanError(f"{where} is {type(given).__name__}; expected an object")
-    names = {_camel(part.name): part for part in fields(kind)}
-    if unknown := sorted(set(given) - set(names)):
-        raise PlanError(f"{where} has the unknown key {', '.join(unknown)}; expected {', '.join(names)}")
-    missing = [key for key, part in names.items() if key not in given and _is_required(part)]
-    if missing:
-        raise PlanError(f"{where} lacks {', '.join(missing)}")
-    return {names[key].name: value for key, value in given.items()}
-
-
-def _is_required(part: Any) -> bool:
-    return part.default is MISSING and part.default_factory is MISSING
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(word.capitalize() for word in others)

@@ -33,13 +33,14 @@ class Production:
         """Tell whether clients waited clearly longer since the last look than they did before the load."""
         now = self._buckets()
         since = {most: count - self._last.get(most, 0.0) for most, count in now.items()}
-        self._last = now
         found = p95(since)
+        if found is not None or min(since.values(), default=0.0) < 0:  # else they are too few, and the next look adds
+            self._last = now
         return found is not None and self._usual is not None and found > self._usual * _LONGER + _MORE_MS
 
     def _buckets(self) -> Buckets:
         try:
-            with urllib.request.urlopen(self._url, timeout=5) as answer:
+            with urllib.request.urlopen(self._url, timeout=2) as answer:
                 text = answer.read().decode()
         except OSError:  # a front door that restarts: nobody waits there
             return {}

@@ -9,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from serving.proving.client import Client
+from serving.proving.client import Answer, Client
 from serving.proving.comparison import Differing, at, differences, is_close, is_number, shown
 from serving.proving.json_path import JsonPath
-from serving.proving.plan import Difference, Figure, Replay, Request, Verdict
+from serving.proving.plan import Replay, Request
+from serving.proving.verdict import Difference, Figure, Verdict
 
 _AT_ONCE = 4
 _TOLD_SECONDS = 5.0
@@ -26,6 +27,7 @@ class _Compared:
     request: Request
     found: Sequence[Differing] = ()
     unstable: bool = False
+    failed: bool = False
 
 
 def replay(
@@ -39,28 +41,41 @@ def replay(
 ) -> None:
     """Replay requests, and add what is found to the verdict.
 
-    An answer of the old generation that differs from the old generation's own next one is left out.
+    A request is left out that neither generation answers, or that the old generation answers otherwise the next time.
 
     Args:
         wanted: The limits.
         requests: What is sent.
         clients: The clients of the old and of the new generation.
         verdict: Gets figures, differences and notes.
-        seconds: After these no further request is sent.
+        seconds: After these it is over; a request under way does not count.
         say: Is told the progress.
     """
     deadline = time.monotonic() + seconds
 
+    def sent(client: Client, request: Request) -> Answer | None:
+        left = deadline - time.monotonic()
+        answer = client.send(request, left) if left > 0 else None
+        return answer if time.monotonic() < deadline else None
+
+    def differing(request: Request, old: Answer, new: Answer) -> Sequence[Differing]:
+        of_triton = request.to == "triton"
+        ignore = (*wanted.ignored, *(_OF_TRITON if of_triton else ()))
+        return differences(old, new, wanted.tolerance, ignore, of_triton=of_triton)
+
     def compared(request: Request) -> _Compared | None:
-        if time.monotonic() > deadline:
+        old, new = (sent(client, request) for client in clients)
+        if old is None or new is None:
             return None
-        ignore = (*wanted.ignore, *(_OF_TRITON if request.to == "triton" else ()))
-        old, new = (client.send(request) for client in clients)
-        found = differences(old, new, wanted.tolerance, ignore)
+        if old.failed and new.failed:
+            return _Compared(request, failed=True)
+        found = differing(request, old, new)
         if found and not new.failed:
-            again = clients[0].send(request)
-            if differences(old, again, wanted.tolerance, ignore):
-                return _Compared(request, unstable=True)
+            again = sent(clients[0], request)
+            if again is None:
+                return None
+            if unstable := differing(request, old, again):
+                return _Compared(request, unstable, unstable=True)
         return _Compared(request, found)
 
     results: list[_Compared] = []
@@ -72,19 +87,31 @@ def replay(
                 told = time.monotonic()
                 say(f"replay: {len(results)} of {len(requests)} requests are compared")
     unstable = [result for result in results if result.unstable]
-    judged = [result for result in results if not result.unstable]
-    differing = [result for result in judged if result.found]
+    failed = [result for result in results if result.failed]
+    judged = [result for result in results if not (result.unstable or result.failed)]
+    different = [result for result in judged if result.found]
     if len(results) < len(requests):
         verdict.notes.append(f"{len(results)} of {len(requests)} requests were replayed: the time was over")
     if unstable:
         verdict.notes.append(
             f"{len(unstable)} requests are left out: the version that serves answers them otherwise each time; name "
-            "what changes in rollout.replay.ignore"
+            f"what changes in rollout.replay.ignore, as {unstable[0].found[0].path} of {unstable[0].request.id}"
         )
-    share = len(differing) / len(judged) if judged else None
+    if failed:
+        verdict.notes.append(f"{len(failed)} requests are left out: both versions fail to answer them")
+    share = len(different) / len(judged) if judged else None
     passed = share is not None and share <= wanted.max_mismatch
-    verdict.figures.append(Figure("replay", "answers that differ", "share", None, share, wanted.max_mismatch, passed))
-    largest = sorted(((_largest(result), result) for result in differing), key=lambda found: -found[0].size)
+    verdict.figures.append(
+        Figure(
+            step="replay",
+            name="answers that differ",
+            unit="share",
+            new=share,
+            limit=wanted.max_mismatch,
+            passed=passed,
+        )
+    )
+    largest = sorted(((_largest(result), result) for result in different), key=lambda found: -found[0].size)
     verdict.differences += [_told(result, found, wanted.tolerance) for found, result in largest[:_TOLD]]
 
 

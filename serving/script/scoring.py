@@ -23,7 +23,7 @@ from serving.http import client_contract, cors, http1, script_response
 from serving.http.client_contract import IdError, Ids, echo, error_body
 from serving.http.script_response import AnswerError
 from serving.http.stream import Stream, StreamBroken
-from serving.probing.probe import CHECK_HEADER
+from serving.probing.probe import CHECK_HEADER, UNRECORDED
 from serving.script import inputs
 from serving.script.answer_json import to_json
 from serving.script.call import Call, current_call
@@ -36,6 +36,8 @@ logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
+_FORWARDED = "x-forwarded-for"  # the front door adds it
+_MIRRORED = "x-mirrored"  # the front door adds it to a copy, and takes a client's own away
 # A ValueError from these modules is not about the input: Triton's answer, or the script's own, was malformed.
 _NO_INPUT = (
     "tritonclient.",
@@ -281,7 +283,7 @@ class Scorer:
             all_headers += cors.headers(request, self._cors_origins)
         seconds = time.perf_counter() - call.received
         self.row.count_status(status)
-        if self._sampler is not None and call.started and call.ids is not None:
+        if self._sampler is not None and call.started and call.ids is not None and _is_recorded(request):
             content = request.body if request.method != "GET" else request.query.encode()
             check = CHECK_HEADER in request.headers
             self._sampler.offer(
@@ -329,6 +331,13 @@ class Scorer:
         body = output.get_data()
         output.close()
         return self._answer(call, status, body, headers, content_type=content_type)
+
+
+def _is_recorded(request: http1.Request) -> bool:
+    """Tell whether data collection may have a request: of what clients send through the front door, everything."""
+    if _MIRRORED in request.headers:  # a copy, of what the serving generation answers
+        return False
+    return request.headers.get(CHECK_HEADER) != UNRECORDED or _FORWARDED in request.headers
 
 
 def _took(seconds: float) -> tuple[str, str]:

@@ -12,8 +12,12 @@ from gateway.admin import AdminError
 from gateway.front_door_options import Candidate, Upstreams
 from gateway.generation_figures import Snapshot
 from gateway.traffic_share import Share
+from settings.service_groups import RolloutPlan
+from targets.canary import Canary
+from targets.errors import ServiceError
+from targets.rollout_record import Outcome, Recorder
 
-__all__ = ["Place", "same_servers"]
+__all__ = ["Place", "shares", "take_shares", "waits"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,73 @@ class Place:
         self.share(weight=100)
         send_to_new()
         self.door.close(self.candidate)
+
+
+def waits(rollout: RolloutPlan, percent: int | None, progress: Callable[[str], None]) -> bool:
+    """Tell whether the settings ask for no step forward, where a candidate has `percent` of the traffic or none."""
+    if rollout.canary_traffic_percent == 0:
+        progress("deployment.rollout.canaryTrafficPercent is 0: the new version gets no traffic")
+        return True
+    return percent is not None and rollout.canary_traffic_percent == percent
+
+
+def take_shares(
+    rollout: RolloutPlan,
+    place: Place,
+    *,
+    old: int,
+    new: int,
+    begin: Callable[[int | None], object],
+    progress: Callable[[str], None],
+    recorder: Recorder,
+) -> bool:
+    """Give a new generation the shares that the settings ask for.
+
+    Args:
+        rollout: The settings: steps, or the share at which it stays.
+        place: Its place at the front door.
+        old: The number of the generation that has the traffic.
+        new: The number of the new one.
+        begin: Writes down that the new one gets a share: the percent at which it stays, or None for steps.
+        progress: Is told what happens.
+        recorder: Is told each step.
+
+    Returns:
+        Whether it stays at a share until a later rollout. Otherwise it may have all of the traffic.
+
+    Raises:
+        targets.canary.RefusedError: A step is not passed. The caller withdraws the place.
+    """
+    percent = rollout.canary_traffic_percent
+    stays = percent is not None and percent < 100
+    if not (stays or rollout.steps):
+        return False
+    if not same_servers(place.serving, place.candidate):
+        raise ServiceError(
+            f"deployment.rollout.{'canaryTrafficPercent' if stays else 'steps'}: a share of the traffic needs both "
+            "versions to have the same kinds of servers, and this change adds or removes Triton or the entry script; "
+            "leave the setting out for this change"
+        )
+    if not place.open():
+        progress("no front door is open yet, so nobody sends requests: the new version needs no share of them")
+        return False
+    begin(percent if stays else None)
+    if stays:
+        place.share(weight=percent or 0)
+        recorder.outcome = Outcome.STAYS
+        progress(f"generation {new} gets {percent} % of the traffic, until a later `up`")
+        return True
+    Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()
+    return False
+
+
+def shares(current: int | None, candidate: int | None, percent: int | None) -> list[str]:
+    """Say who has which share of the traffic, for people; nothing where one generation has all of it."""
+    if not current or not candidate:
+        return []
+    if percent is None:
+        return [f"generation {candidate} goes through the steps of a rollout beside generation {current}"]
+    return [f"generation {current} has {100 - percent} % of the traffic, generation {candidate} has {percent} %"]
 
 
 def same_servers(one: Upstreams, other: Upstreams) -> bool:

@@ -19,9 +19,8 @@ from common.atomic_files import write_whole
 from common.waiting import shielded
 from environment.source_folder import copy_source
 from settings.schema import Target
-from targets.canary import Canary
 from targets.errors import ServiceError
-from targets.machine.candidate import Place
+from targets.machine.candidate import Place, take_shares, waits
 from targets.machine.ports import free_ports, is_listening
 from targets.process import front_door, laid_out_models, programs, prover, traffic
 from targets.process.generation_probe import GenerationProbe, probe_file, probe_questions
@@ -30,7 +29,7 @@ from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.proving import Proof, Servers, Side
 from targets.role import Role
-from targets.rollout_record import Outcome, Recorder
+from targets.rollout_record import Recorder
 
 __all__ = ["apply"]
 
@@ -85,14 +84,15 @@ class _Rollout:
         if candidate is None:
             self._take_back(old)
         self._remove_leftovers(keep=(old, candidate))
-        if old is not None and healthy and (unchanged or self._waits(candidate)):
-            return self._record(old, candidate=candidate, percent=self.record.percent if candidate else None)
+        percent = self.record.percent
+        if old is not None and healthy and (unchanged or waits(self.spec.rollout, percent, self.progress)):
+            return self._record(old, candidate=candidate, percent=percent)
 
         new, surge = candidate, self.spec.rollout.strategy == "surge"
         recorder = Recorder(
             self.directory.reports,
             service=self.spec.service_name,
-            target=Target.PROCESS,
+            target=Target.PROCESS.value,
             generation=new.number if new else self.record.next_number,
             before=old.number if old else None,
         )
@@ -129,40 +129,17 @@ class _Rollout:
         wanted = found.digest == self.spec.digest and self.spec.rollout.canary_traffic_percent != 0
         return found if wanted and self._comes_back(found, restarted=restarted) else None
 
-    def _waits(self, candidate: Generation | None) -> bool:
-        """Tell whether the settings ask for no step forward now."""
-        percent = self.spec.rollout.canary_traffic_percent
-        if percent == 0:
-            self.progress("deployment.rollout.canaryTrafficPercent is 0: the new version gets no traffic")
-            return True
-        return candidate is not None and percent == self.record.percent
-
     def _takes_shares(self, old: Generation, new: Generation, recorder: Recorder) -> bool:
-        """Take the new generation through the steps; tells whether it stays at a share until a later rollout."""
-        rollout = self.spec.rollout
-        percent = rollout.canary_traffic_percent
-        stays = percent is not None and percent < 100
-        if not (stays or rollout.steps):
-            return False
-        place = self._place(old, new)
-        if not place.open():
-            self.progress("no front door is open yet, so nobody sends requests: the new version needs no share of them")
-            return False
-        self._record(old, candidate=new, percent=percent if stays else None)
-        if stays:
-            place.share(weight=percent or 0)
-            recorder.outcome = Outcome.STAYS
-            self.progress(f"generation {new.number} gets {percent} % of the traffic, until a later `up`")
-            return True
-        Canary(
-            rollout=rollout,
-            new=new.number,
+        """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
+        return take_shares(
+            self.spec.rollout,
+            self._place(old, new),
             old=old.number,
-            shares=place,
+            new=new.number,
+            begin=lambda percent: self._record(old, candidate=new, percent=percent),
             progress=self.progress,
-            record=recorder.step,
-        ).judge()
-        return False
+            recorder=recorder,
+        )
 
     def _take_back(self, old: Generation | None) -> None:
         """End the share of a candidate, if one has any: the generation `old` has all of the traffic again."""

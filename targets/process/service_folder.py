@@ -7,6 +7,7 @@
     generations/<number>/   the files of one generation: launch files, script, probe, model links
     envoy/                  the front door's configuration
     logs/                   a log per process and generation, rotated
+    reports/                the records of its rollouts
 """
 
 import os

@@ -90,10 +90,20 @@ class Outputs(mocks.Mocks):
             "path": "/registry/m/1/files",
             "models": [{"name": "digits", "versions": [1], "platform": "onnxruntime_onnx"}],
         },
-        "EnvironmentVenv": {"path": "/environments/e", "digest": "e" * 64, "packages": {"numpy": "1.26.4"}},
+        "EnvironmentVenv": {
+            "path": "/environments/e",
+            "digest": "e" * 64,
+            "packages": {"numpy": "1.26.4"},
+            "lockFiles": ["/environments/locks/e.txt"],
+        },
         "ProcessService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
         "ProcessFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790},
-        "EnvironmentContext": {"path": "/images/environment", "digest": "a" * 64, "packages": {"numpy": "1.26.4"}},
+        "EnvironmentContext": {
+            "path": "/images/environment",
+            "digest": "a" * 64,
+            "packages": {"numpy": "1.26.4"},
+            "lockFiles": ["/environments/locks/curated.txt", "/environments/locks/a.txt"],
+        },
         "ServiceContext": {"path": "/images/service", "digest": "b" * 64},
         "Image": {"repoDigest": f"sha256:{'c' * 64}"},
         "RemoteImage": {"imageId": f"sha256:{'f' * 64}"},
@@ -109,6 +119,8 @@ class Outputs(mocks.Mocks):
             "secretOutputNames": ["kubeconfig", "asObject"],
         },
         "SmokeCheck": {"checks": 5},
+        "NodePoolCheck": {"checks": 5},
+        "ServiceVersion": {"number": 3, "digest": "sha256:3"},
     }
 
     def call(self, args: mocks.MockCallArgs) -> Any:

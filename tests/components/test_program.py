@@ -21,6 +21,7 @@ EXPORTS = {
     "modelDigest",
     "models",
     "environment",
+    "version",
 }
 
 
@@ -68,6 +69,8 @@ def test_what_must_go_on_under_another_name_is_not_named_after_the_service(decla
         "service-keys-secondary",
         "service-smoke-check",
         "service-smoke-check-run",
+        "service-version",
+        "service-version-kept",
     }
 
 

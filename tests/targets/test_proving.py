@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from serving.proving import plan as asked_of
+from serving.proving.plan import Plan
+from serving.proving.wire import read, write
 from settings import Settings
 from settings.rollout_gates import Performance, Replay
 from settings.service_groups import RolloutPlan
@@ -61,12 +63,13 @@ def test_a_plan_asks_models_of_no_version_and_the_script() -> None:
     assert plan is not None
     script, asked = plan.requests
     assert (asked.to, asked.id, asked.path) == ("triton", "m", "/v2/models/m/infer")
-    assert json.loads(base64.b64decode(asked.body))["inputs"][0]["data"] == [1]
-    assert (script.to, script.path, json.loads(base64.b64decode(script.body))) == ("scorer", "/score", {"row": 0})
-    assert json.loads(plan.model_dump_json(by_alias=True)) == {
+    assert json.loads(asked.body)["inputs"][0]["data"] == [1]
+    assert (script.to, script.path, json.loads(script.body)) == ("scorer", "/score", {"row": 0})
+    assert read(Plan, write(plan)) == plan
+    assert json.loads(write(plan)) == {
         "old": {"scorer": "http://127.0.0.1:1", "triton": "http://127.0.0.1:2"},
         "new": {"scorer": "http://127.0.0.1:1", "triton": "http://127.0.0.1:2"},
-        "requests": [request.model_dump(by_alias=True) for request in plan.requests],
+        "requests": [json.loads(write(request)) for request in plan.requests],
         "collected": None,
         "replay": {"requests": 200, "maxMismatch": 0.01, "tolerance": 0.001, "ignore": []},
         "performance": {"concurrency": 8, "seconds": 10, "p95Ms": 50, "minThroughput": None, "maxSlowdown": None},
@@ -79,7 +82,7 @@ def test_a_golden_request_of_a_file_keeps_its_bytes_and_its_type() -> None:
     plan = proof(new=side(2, golden={"body": "AAE=", "contentType": "image/png", "response": 1})).plan()
     assert plan is not None
     (request,) = plan.requests
-    assert (request.body, request.content_type) == ("AAE=", "image/png")
+    assert (request.body, request.content_type) == (b"\x00\x01", "image/png")
 
 
 @pytest.mark.parametrize(("variables", "service"), [({}, "web"), ({"SERVICE_NAME": "other"}, "other")])
@@ -97,7 +100,7 @@ def test_a_first_generation_is_judged_by_limits_of_its_own_alone() -> None:
     said: list[str] = []
     plan = proof(old=None, progress=said.append).plan()
     assert plan is not None
-    assert (plan.old, plan.replay, plan.performance) == (None, None, PERFORMANCE)
+    assert (plan.old, plan.replay, plan.performance) == (None, None, asked_of.Performance(**PERFORMANCE.model_dump()))
     assert said == ["replay is left out: no generation serves to compare with"]
     rollout = RolloutPlan(drain_seconds=1, performance=SLOWDOWN)
     assert proof(old=None, progress=said.append, rollout=rollout).plan() is None
@@ -138,7 +141,7 @@ def test_a_refused_generation_shows_every_figure_against_its_limit() -> None:
     lines = str(refused.value).splitlines()
     assert lines[0] == "replay refused generation 2; generation 1 serves on"
     assert [line.split() for line in lines[1:6]] == [
-        ["gate", "figure", "old", "new", "limit", "passed"],
+        ["step", "figure", "old", "new", "limit", "passed"],
         [lines[2].strip()],
         ["replay", "answers", "that", "differ", "-", "50.0%", "1.0%", "NO"],
         ["performance", "p95", "12.3", "ms", "14.0", "ms", "50.0", "ms", "yes"],
@@ -148,6 +151,22 @@ def test_a_refused_generation_shows_every_figure_against_its_limit() -> None:
     assert lines[8].startswith("  r1 $.p: 0.1 before, 0.9")
     assert len(lines[8]) < 120
     assert lines[9] == "the limits are those of deployment.rollout.replay"
+
+
+def test_an_estimate_shows_its_interval() -> None:
+    slowdown = {"name": "slowdown of p95", "unit": "ratio", "low": 1.21, "high": 1.4, "limit": 1.2}
+    figure = {"step": "performance", "new": 1.3, "passed": False, **slowdown}
+    with pytest.raises(ServiceError, match=r"slowdown of p95 +- +1\.30 \(1\.21 to 1\.40\) +1\.20 +NO"):
+        proof(run=lambda *_: Outcome(0, result(figure))).judge()
+    said: list[str] = []
+    proof(run=lambda *_: Outcome(0, result({**figure, "passed": True})), progress=said.append).judge()
+    assert said[1] == "performance: slowdown of p95 1.30 (1.21 to 1.40, limit 1.20)"
+
+
+def test_a_version_for_which_there_was_nothing_to_send_passes_and_is_told_so() -> None:
+    said: list[str] = []
+    proof(run=lambda *_: Outcome(0, result(notes=["replay had nothing to send: ..."])), progress=said.append).judge()
+    assert said[1:] == ["replay had nothing to send: ..."]
 
 
 @pytest.mark.parametrize(
@@ -178,3 +197,12 @@ def test_a_preview_says_what_happens_and_how_long_it_takes(settings_of: Callable
         "rollout: before traffic a new version replays 20 requests against the version that serves, then is loaded "
         "with 8 requests at once for 5 s: at most 130 s"
     ]
+
+
+def test_a_golden_inference_of_16_bit_floats_is_sent_as_binary_data() -> None:
+    plan = proof(new=Side(2, BOTH_SERVERS, {"triton": {"models": [model("m", "FP16")]}})).plan()
+    assert plan is not None
+    (request,) = plan.requests
+    assert request.head_bytes is not None
+    assert json.loads(request.body[: request.head_bytes])["inputs"][0]["parameters"] == {"binary_data_size": 2}
+    assert request.content_type == "application/octet-stream"

@@ -2,147 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
-import subprocess
-import sys
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from serving.collection.file_format import form
-from serving.collection.store import Store
-from serving.proving.performance import Block, judged, slowdown
-from serving.proving.plan import Performance
-from serving.proving.production import p95
-
-PROJECT = Path(__file__).resolve().parents[3]
-Answering = Callable[[Any, int], tuple[int, Any]]
-"""Gives the status and the answer to a request's value and its number."""
-
-
-def good(value: Any, number: int) -> tuple[int, Any]:
-    return 200, {"y": value.get("x", 0) * 2.0}
-
-
-def slow(value: Any, number: int) -> tuple[int, Any]:
-    time.sleep(0.03)  # the planted delay that is to be found
-    return good(value, number)
-
-
-def colder(value: Any, number: int) -> tuple[int, Any]:
-    if number < 5:
-        time.sleep(0.1)
-    return good(value, number)
-
-
-def perturbed(value: Any, number: int) -> tuple[int, Any]:
-    return 200, {"y": value.get("x", 0) * 2.1}
-
-
-def failing(value: Any, number: int) -> tuple[int, Any]:
-    return (500, {}) if number % 20 == 19 else good(value, number)
-
-
-@contextmanager
-def server(answering: Answering) -> Iterator[str]:
-    numbers = itertools.count()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = answering(json.loads(body), next(numbers))
-            if not status:
-                self.close_connection = True
-                return
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *arguments: Any) -> None:
-            pass
-
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=listening.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.server_address[1]}"
-    finally:
-        listening.shutdown()
-        thread.join()
-        listening.server_close()
-
-
-def dropping(value: Any, number: int) -> tuple[int, Any]:
-    return (0, {}) if number % 20 == 19 else good(value, number)
-
-
-def golden(*values: int) -> list[dict[str, Any]]:
-    bodies = [base64.b64encode(json.dumps({"x": x}).encode()).decode() for x in values]
-    return [
-        {
-            "id": f"r{number}",
-            "to": "scorer",
-            "method": "POST",
-            "path": "/score",
-            "contentType": "application/json",
-            "body": body,
-        }
-        for number, body in enumerate(bodies)
-    ]
-
-
-REPLAY = {"requests": 200, "maxMismatch": 0.01, "tolerance": 0.001, "ignore": []}
-
-
-def proved(old: Answering | None, new: Answering, **changed: Any) -> dict[str, Any]:
-    plan: dict[str, Any] = {
-        "requests": golden(1, 2, 3),
-        "collected": None,
-        "replay": None,
-        "performance": None,
-        "frontDoorMetrics": None,
-        "timeoutSeconds": 60,
-        **changed,
-    }
-    with server(new) as candidate:
-        plan["new"] = {"scorer": candidate, "triton": None}
-        if old is None:
-            return run({**plan, "old": None})
-        with server(old) as serving:
-            return run({**plan, "old": {"scorer": serving, "triton": None}})
-
-
-def run(plan: dict[str, Any]) -> dict[str, Any]:
-    ended = prover(json.dumps(plan))
-    assert ended.returncode == 0, ended.stderr
-    verdict: dict[str, Any] = json.loads(ended.stdout)
-    return verdict
-
-
-def prover(text: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "serving.proving"]
-    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=90, cwd=PROJECT, check=False)
-
-
-def refused(verdict: dict[str, Any]) -> list[str]:
-    return [figure["name"] for figure in verdict["figures"] if not figure["passed"]]
-
-
-LOAD = {"concurrency": 2, "seconds": 1}
+from serving.proving.client import Client
+from serving.proving.plan import Request, Servers
+from tests.serving.proving.trial import (
+    LOAD,
+    REPLAY,
+    Answering,
+    colder,
+    dropping,
+    failing,
+    golden,
+    good,
+    perturbed,
+    proved,
+    prover,
+    refused,
+    slow,
+)
 
 
 def test_a_planted_delay_is_found() -> None:
@@ -199,62 +84,26 @@ def test_answers_that_the_old_version_changes_itself_are_left_out() -> None:
     assert "name what changes in rollout.replay.ignore" in verdict["notes"][0]
 
 
-def record(x: int, **changed: Any) -> dict[str, Any]:
-    text = json.dumps({"x": x})
-    return {
-        "service": "web",
-        "check": False,
-        "status": 200,
-        "requestId": f"id-{x}",
-        "clientRequestId": "",
-        "method": "POST",
-        "contentType": "application/json",
-        "input": text,
-        "inputEncoding": "utf-8",
-        "inputBytes": len(text),
-        "output": json.dumps({"y": x * 2.0}),
-        "outputEncoding": "utf-8",
-        **changed,
-    }
+def test_requests_that_both_versions_fail_to_answer_are_left_out() -> None:
+    def failing_by_input(value: Any, number: int) -> tuple[int, Any]:
+        return (500 if number % 2 else 503, {}) if value["x"] < 2 else good(value, number)
+
+    def perturbed_by_input(value: Any, number: int) -> tuple[int, Any]:
+        return failing_by_input(value, number) if value["x"] < 2 else perturbed(value, number)
+
+    verdict = proved(failing_by_input, perturbed_by_input, replay=REPLAY, requests=golden(0, 1, 2, 3))
+    assert verdict["figures"][0]["new"] == 1
+    assert verdict["notes"] == ["2 requests are left out: both versions fail to answer them"]
+    assert refused(proved(failing_by_input, failing_by_input, replay=REPLAY, requests=golden(0, 1, 2))) == []
 
 
-@pytest.mark.parametrize("kind", ["json", "parquet"])
-def test_the_newest_recorded_requests_are_replayed(kind: str, tmp_path: Path) -> None:
-    if kind == "parquet":
-        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    store = Store(str(tmp_path), 1 << 30)
-    files = [
-        ("2026-11-27", "web-host-230000000000-1", [record(1)]),
-        ("2026-11-28", "web-host-090000000000-1", [record(2), record(3, status=500), record(4, check=True)]),
-        ("2026-11-28", "web-host-090000000000-2", [record(5, inputBytes=999), record(6, service="other"), record(7)]),
-    ]
-    for day, name, records in files:
-        written = form(kind)
-        for one in records:
-            written.add(one)
-        store.write(day, f"{name}.{written.suffix}", written.take()[0])
-    collected = {"url": str(tmp_path), "service": "web"}
-    verdict = proved(good, perturbed, replay={**REPLAY, "requests": 2}, collected=collected)
-    assert (verdict["requests"], verdict["source"]) == (2, "collected")
-    assert {difference["request"] for difference in verdict["differences"]} == {"id-7", "id-2"}
-    assert verdict["notes"] == ["1 recorded requests are left out: they were cut, or redacted"]
+def test_an_answer_that_is_json_in_a_text_is_compared_within_the_tolerance() -> None:
+    def dumped(times: float) -> Answering:
+        return lambda value, number: (200, json.dumps({"y": value["x"] * times}))
 
-
-def test_values_that_the_redaction_took_are_not_told(tmp_path: Path) -> None:
-    today = datetime.now(timezone.utc).date().isoformat()
-    written = form("json")
-    written.add(record(3, output=json.dumps({"y": 0})))
-    Store(str(tmp_path), 1 << 30).write(today, "web-h-1-1.jsonl", written.take()[0])
-    verdict = proved(good, perturbed, replay=REPLAY, collected={"url": str(tmp_path), "service": "web"})
-    assert verdict["differences"] == [
-        {"request": "id-3", "path": "$.y", "old": "(not in the record)", "new": "a number"}
-    ]
-
-
-def test_without_records_the_golden_requests_are_sent(tmp_path: Path) -> None:
-    verdict = proved(good, good, replay=REPLAY, collected={"url": str(tmp_path / "none"), "service": "web"})
-    assert (verdict["source"], refused(verdict)) == ("golden", [])
-    assert verdict["notes"] == ["no request is recorded yet: golden requests are sent"]
+    assert refused(proved(dumped(2.0), dumped(2.0001), replay=REPLAY)) == []
+    verdict = proved(dumped(2.0), dumped(2.1), replay=REPLAY)
+    assert {"request": "r2", "path": "$.json().y", "old": "6.0", "new": "6.300000000000001"} in verdict["differences"]
 
 
 @pytest.mark.parametrize(
@@ -273,14 +122,45 @@ def test_a_plan_that_cannot_be_used_is_told_on_one_line(plan: str, words: str) -
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_server_that_hangs_does_not_keep_the_prover() -> None:
+@pytest.mark.parametrize("old", [None, good])
+def test_a_version_that_hangs_is_refused_in_the_provers_time(old: Answering | None) -> None:
     released = threading.Event()
 
     def hanging(value: Any, number: int) -> tuple[int, Any]:
         released.wait(60)
         return good(value, number)
 
-    with server(hanging) as address:
+    try:
+        started = time.monotonic()
+        verdict = proved(old, hanging, performance={**LOAD, "p95Ms": 1, "maxSlowdown": 9}, timeoutSeconds=4)
+    finally:
+        released.set()
+    assert time.monotonic() - started < 12
+    assert refused(verdict)[:2] == ["p95", "requests that fail"]
+    assert "count as failed" in verdict["notes"][0]
+    (failures,) = (figure for figure in verdict["figures"] if figure["name"] == "requests that fail")
+    assert failures["new"] == 1
+
+
+def test_a_request_to_a_server_that_a_version_does_not_have_is_told() -> None:
+    plan = {
+        "old": {"triton": "http://127.0.0.1:1"},
+        "new": {"scorer": "http://127.0.0.1:1"},
+        "requests": golden(1),
+        "collected": None,
+        "replay": REPLAY,
+        "performance": {**LOAD, "p95Ms": 1},
+        "frontDoorMetrics": None,
+        "timeoutSeconds": 9,
+    }
+    ended = prover(json.dumps(plan))
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (2, 1)
+    assert "a request goes to 'scorer', and a generation has no address" in ended.stderr
+
+
+def test_a_prover_without_a_verdict_ends_in_its_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Envoy's metrics, say
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         plan = {
             "old": None,
             "new": {"scorer": address},
@@ -288,31 +168,45 @@ def test_a_server_that_hangs_does_not_keep_the_prover() -> None:
             "collected": None,
             "replay": None,
             "performance": {**LOAD, "p95Ms": 1},
-            "frontDoorMetrics": None,
-            "timeoutSeconds": 2,
+            "frontDoorMetrics": address,
+            "timeoutSeconds": 1,
         }
         ended = prover(json.dumps(plan))
+    assert (ended.returncode, ended.stderr.splitlines()) == (3, ["no verdict within 1 s"])
+
+
+def test_a_version_that_hangs_in_replay_is_refused_in_the_provers_time() -> None:
+    released = threading.Event()
+
+    def hanging(value: Any, number: int) -> tuple[int, Any]:
+        released.wait(60)
+        return good(value, number)
+
+    try:
+        verdict = proved(good, hanging, replay=REPLAY, requests=golden(*range(40)), timeoutSeconds=4)
+    finally:
         released.set()
-    assert (ended.returncode, ended.stderr.splitlines()) == (3, ["no verdict within 2 s"])
+    assert refused(verdict) == ["answers that differ"]
+    assert verdict["differences"][0]["path"] == "status"
+    assert "the time was over" in verdict["notes"][0]
 
 
-def blocks(*milliseconds: float) -> list[Block]:
-    return [Block(seconds=1.0, answers=[value / 1000] * 100) for value in milliseconds]
+def test_an_answer_without_an_end_does_not_keep_the_prover() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
 
+        def trickle() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.recv(9999)
+                connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                while True:
+                    connection.send(b"1\r\nx\r\n")
+                    time.sleep(0.05)
 
-def test_one_disturbed_round_refuses_nobody() -> None:
-    old, new = blocks(10, 10, 10, 10, 10), blocks(10, 10, 500, 10, 10)
-    limits = Performance(concurrency=1, seconds=1, p95_ms=20, max_slowdown=1.2)
-    assert all(figure.passed for figure in judged(limits, old, new))
-    assert slowdown(blocks(10, 10, 10), blocks(30, 30, 30)) == pytest.approx(3)
-
-
-def test_a_slowdown_is_what_four_of_five_rounds_show() -> None:
-    old = blocks(*[10.0] * 10)
-    assert slowdown(old, blocks(*[10.0] * 3, *[30.0] * 7)) == pytest.approx(1)
-    assert slowdown(old, blocks(*[10.0] * 2, *[30.0] * 8)) == pytest.approx(3)
-
-
-def test_production_p95_lies_within_its_bucket() -> None:
-    assert p95({1.0: 0, 5.0: 50, 10.0: 100, float("inf"): 100}) == pytest.approx(9.5)
-    assert p95({1.0: 3, float("inf"): 3}) is None
+        thread = threading.Thread(target=trickle)
+        thread.start()
+        client = Client(Servers(scorer=f"http://127.0.0.1:{listening.getsockname()[1]}"), 0.5)
+        answer = client.send(Request(id="a", to="scorer", path="/score", body=b"{}"))
+        thread.join(10)
+    assert (answer.status, answer.late, answer.failed) == (0, True, True)
+    assert 0.4 < answer.seconds < 2

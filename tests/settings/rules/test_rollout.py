@@ -81,3 +81,53 @@ def test_something_must_be_there_to_send(
         "environment.variables.COLLECT_URL is not set; write a golden.json, or <script>.golden.json"
     )
     assert found == ([f"{PATH}.{gate}: {nothing}" for gate in BOTH] if refused else [])
+
+
+STEP: dict[str, Any] = {"setWeight": 10, "pause": "5m"}
+SHARES: dict[str, Any] = {"steps": [{"mirror": 20, "pause": "60s"}, STEP, {"setWeight": 50, "pause": 60}]}
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [SHARES, {**SHARES, "analysis": {"maxErrorRate": 0.01}}, {"canaryTrafficPercent": 0}, {"canaryTrafficPercent": 10}],
+)
+def test_steps_that_go_up_are_no_mistake(mistakes: Check, rollout: dict[str, Any]) -> None:
+    assert mistakes(wanted(rollout)) == []
+
+
+@pytest.mark.parametrize(
+    ("rollout", "told"),
+    [
+        ({"steps": [{"pause": "5m"}]}, ["steps[0]: expected one of mirror and setWeight"]),
+        ({"steps": [{**STEP, "mirror": 5}]}, ["steps[0]: expected one of mirror and setWeight"]),
+        ({"steps": [{"setWeight": 10}]}, ["steps[0].pause: is required"]),
+        (
+            {"steps": [{**STEP, "pause": "soon"}]},
+            ["steps[0].pause has the value 'soon': expected a duration"],
+        ),
+        ({"steps": [{**STEP, "pause": "900h"}]}, ["steps[0].pause has the value '900h': expected at most 604800"]),
+        (
+            {"steps": [STEP, STEP]},
+            ["steps[1].setWeight has the value 10: expected more than 10, the step's before"],
+        ),
+        (
+            {"steps": [STEP, {"mirror": 5, "pause": "5m"}]},
+            ["steps[1].mirror has the value 5: comes after setWeight 10, which would fall to 0; put mirror first"],
+        ),
+        ({"analysis": {"p95Ms": 5}}, ["analysis: judges steps, and there are none; add steps"]),
+        (
+            {**SHARES, "analysis": {"minRequests": 5}},
+            ["analysis: expected at least one of maxErrorRate, p95Ms and maxSlowdown"],
+        ),
+        ({**SHARES, "canaryTrafficPercent": 10}, ["canaryTrafficPercent has the value 10: has no place beside steps"]),
+        ({**SHARES, "strategy": "recreate"}, ["steps: needs the old version, which strategy 'recreate' stops first"]),
+        (
+            {"canaryTrafficPercent": 10, "strategy": "recreate"},
+            ["canaryTrafficPercent: needs the old version, which strategy 'recreate' stops first"],
+        ),
+    ],
+)
+def test_steps_that_cannot_be_gone_are_told(mistakes: Check, rollout: dict[str, Any], told: list[str]) -> None:
+    found = mistakes(wanted(rollout))
+    assert len(found) == len(told)
+    assert all(line.startswith(f"{PATH}.{words}") for line, words in zip(found, told, strict=True)), found
