@@ -11,9 +11,9 @@ from typing import Any, Self, TypeVar
 
 from gateway.admin import Admin
 from targets.node_pool.cluster.cluster_client import Cluster
-from targets.node_pool.cluster.diagnosis import is_ready
 from targets.node_pool.object_names import FRONT_DOOR, Names
 from targets.node_pool.objects.gateway_files import DRAIN_PORT
+from targets.node_pool.rendering import Manifest
 
 __all__ = ["Envoys"]
 
@@ -23,7 +23,7 @@ _AT_ONCE = 8
 
 
 class Envoys:
-    """The Envoys that take requests now."""
+    """The Envoys that run now."""
 
     def __init__(self, cluster: Cluster, names: Names) -> None:
         self._cluster = cluster
@@ -46,11 +46,11 @@ class Envoys:
         self._each(self._annotate, [(pod["metadata"]["name"], annotation) for pod in pods])
 
     def admins(self) -> dict[str, Admin]:
-        """Give the Envoys that take requests now, by the names of their pods."""
+        """Give the Envoys that run now, by the names of their pods: one that is not ready may have clients still."""
         pods = self._cluster.select("pods", self._names.namespace, self._names.selector(FRONT_DOOR))
-        ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
-        self._keep(ready)
-        for name in ready:
+        running = [pod["metadata"]["name"] for pod in pods if _runs(pod)]
+        self._keep(running)
+        for name in running:
             if name not in self._open:
                 forward = ExitStack()
                 port = forward.enter_context(self._cluster.pod_forwarded(self._names.namespace, name, DRAIN_PORT))
@@ -79,3 +79,10 @@ class Envoys:
     def _keep(self, names: list[str] | tuple[str, ...]) -> None:
         for name in self._open.keys() - set(names):
             self._open.pop(name)[1].close()
+
+
+def _runs(pod: Manifest) -> bool:
+    """Whether an Envoy has started and is not about to end."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    started = any(one.get("started") and "running" in one.get("state", {}) for one in statuses)
+    return started and "deletionTimestamp" not in pod["metadata"]
