@@ -114,12 +114,10 @@ class Rollout(Group):
     replay: Replay | None = Field(
         default=None,
         description="before traffic, the same requests to both versions, whose answers must be alike",
-        json_schema_extra=MACHINE,
     )
     performance: Performance | None = Field(
         default=None,
         description="before traffic, a load on the new version, which must be fast enough",
-        json_schema_extra=MACHINE,
     )
     steps: list[Step] = Field(
         default=[],
@@ -132,6 +130,11 @@ class Rollout(Group):
         le=100,
         description="instead of steps: the share that a new version keeps until a later `up`; 0 takes it back",
     )
+
+    @property
+    def has_gates(self) -> bool:
+        """Tell whether a new version proves itself before it gets any traffic."""
+        return self.replay is not None or self.performance is not None
 
     @property
     def largest_share(self) -> int:

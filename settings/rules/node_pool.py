@@ -5,6 +5,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
+from pydantic.alias_generators import to_camel
+
 from settings.compute_targets import OWN_POOL, presets
 from settings.errors import Mistake
 from settings.rules.node_pool_pods import pod_rules
@@ -41,9 +43,10 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
 def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
     """Yield what keeps a second generation from serving beside the first, as far as the settings know."""
     rollout, pool, gpus = settings.deployment.rollout, settings.node_pool, settings.deployment.gpu_cores
-    if not rollout.largest_share or rollout.strategy == "recreate":
+    beside = [name for name in ("replay", "performance", "steps", "canary_traffic_percent") if getattr(rollout, name)]
+    if not beside or rollout.strategy == "recreate":
         return
-    path = f"deployment.rollout.{'steps' if rollout.steps else 'canaryTrafficPercent'}"
+    path = f"deployment.rollout.{to_camel(beside[-1])}"
     if rollout.steps and pool.autoscale is not None and pool.autoscale.min_replicas == 0:
         yield Mistake(
             path=path,
@@ -55,11 +58,11 @@ def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
         return
     replicas, spare = pool.candidate_replicas(rollout.largest_share), pool.spare_gpus or 0
     if replicas * gpus > spare:
+        smaller = ", or smaller shares" if replicas > 1 else ""
         yield Mistake(
             path=path,
-            expected=f"a share of {rollout.largest_share} % needs {replicas} replicas of the new version beside the "
-            f"{pool.serving_replicas} that serve, with {replicas * gpus} GPUs, and nodePool.spareGpus is {spare}; "
-            "expected as many spare GPUs, or smaller shares",
+            expected=f"needs {replicas} replicas of the new version beside the {pool.serving_replicas} that serve, "
+            f"with {replicas * gpus} GPUs, and nodePool.spareGpus is {spare}; expected as many spare GPUs{smaller}",
         )
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "FRONT_DOOR_PORT",
     "GENERATION_ANNOTATION",
     "OWNER_ANNOTATION",
+    "PROVER",
     "REPLICA",
     "STATISTICS_PORT",
     "Names",
@@ -27,6 +28,7 @@ GENERATION_ANNOTATION = "triton-serving/generation"  # on a Deployment: the dige
 # The components of a service, as labels name them.
 REPLICA = "replica"
 CANDIDATE = "candidate"
+PROVER = "prover"
 FRONT_DOOR = "front-door"
 
 
@@ -69,6 +71,11 @@ class Names:
     def candidates(self) -> str:
         """The headless Service of the candidate's replicas."""
         return f"{self.service}-candidates"
+
+    @property
+    def prover(self) -> str:
+        """The pod that proves a candidate: with its plan, and what lets it in."""
+        return f"{self.service}-prover"
 
     @property
     def shares(self) -> str:

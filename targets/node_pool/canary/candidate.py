@@ -96,11 +96,7 @@ class Candidate:
         *others, deployment = self.objects
         marked = {**deployment["metadata"].get("annotations", {}), GENERATION_ANNOTATION: self.generation}
         self.cluster.apply({**deployment, "metadata": {**deployment["metadata"], "annotations": marked}})
-        made = self.cluster.get("deployments", self.names.namespace, self.names.candidate)
-        if made is None:
-            raise RolloutError(f"somebody deleted the Deployment {self.names.candidate} as soon as it was made")
-        owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.names.candidate}
-        owner["uid"] = made["metadata"]["uid"]
+        owner = self.owner()
         for manifest in others:
             self.cluster.apply({**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}})
         rollout = Rollout(
@@ -111,6 +107,18 @@ class Candidate:
             await_measured(self.cluster, rollout.namespace, rollout.name, self.needs, say)
         except RolloutError as error:
             raise RolloutError(str(error).replace(NONE_SERVES, "the version of before serves on")) from None
+
+    def owner(self) -> Manifest:
+        """Refer to the Deployment that is there as the owner of other objects.
+
+        Raises:
+            RolloutError: There is none.
+        """
+        made = self.cluster.get("deployments", self.names.namespace, self.names.candidate)
+        if made is None:
+            raise RolloutError(f"somebody deleted the Deployment {self.names.candidate} while it was needed")
+        metadata = made["metadata"]
+        return {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"], "uid": metadata["uid"]}
 
     def remove(self) -> None:
         """Remove the candidate that is there; see `remove_candidate`."""

@@ -8,7 +8,7 @@ from targets.node_pool.object_names import Names
 
 __all__ = ["Portion"]
 
-_WEIGHT, _MIRROR = "triton-serving/weight", "triton-serving/mirror"
+_WEIGHT, _MIRROR, _STAYS = (f"triton-serving/{name}" for name in ("weight", "mirror", "stays"))
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Portion:
 
     weight: int = 0
     mirror: int = 0
+    stays: bool = False
 
     @classmethod
     def of(cls, cluster: Cluster, names: Names) -> Self | None:
@@ -25,12 +26,14 @@ class Portion:
         if found is None:
             return None
         annotations = found["metadata"].get("annotations", {})
-        return cls(int(annotations.get(_WEIGHT, 0)), int(annotations.get(_MIRROR, 0)))
+        return cls(
+            int(annotations.get(_WEIGHT, 0)), int(annotations.get(_MIRROR, 0)), annotations.get(_STAYS) == str(True)
+        )
 
     @property
     def annotations(self) -> dict[str, str]:
         """Write it down, as `of` reads it."""
-        return {_WEIGHT: str(self.weight), _MIRROR: str(self.mirror)}
+        return {_WEIGHT: str(self.weight), _MIRROR: str(self.mirror), _STAYS: str(self.stays)}
 
     def __str__(self) -> str:
         if self.mirror:

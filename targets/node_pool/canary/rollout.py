@@ -1,10 +1,10 @@
 """A new generation beside the serving one on a node pool, before the Deployment of the replicas changes.
 
-    start the candidate ──► probes in its pods ──► a place at all Envoys ──► steps ──► the candidate goes
-            └──────────────────────┴──────────────────────┴──────────────────┤             └──► the replicas' rollout
-                                                          │                  └──► refused: the candidate goes,
-                                                          │                       the replicas stay as they are
-                                                          └──► stays at `canaryTrafficPercent` until a later `up`
+    start the candidate ──► probes ──► gates ──► a place at all Envoys ──► steps ──► the candidate goes
+            └─────────────────┴──────────┴──────────────┴────────────────────┤           └──► the replicas' own rollout
+                                                        │                    └──► refused: the candidate goes,
+                                                        │                         and the replicas stay as they are
+                                                        └──► stays at `canaryTrafficPercent` until a later `up`
 
 The candidate goes before the replicas change: what it ran on, a spare GPU say, is what their rollout needs. What
 a killed `up` left is taken back by the next one, which says so: all of it is in the cluster, and nothing else is known.
@@ -12,6 +12,7 @@ a killed `up` left is taken back by the next one, which says so: all of it is in
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common.waiting import shielded
@@ -24,10 +25,12 @@ from targets.errors import ServiceError
 from targets.node_pool.canary.candidate import Candidate, Live
 from targets.node_pool.canary.envoys import Envoys
 from targets.node_pool.canary.portion import Portion
+from targets.node_pool.canary.prover import Prover, variables
 from targets.node_pool.canary.shares import DoorShares
 from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
-from targets.node_pool.object_names import Names
+from targets.node_pool.object_names import CANDIDATE, REPLICA, Names
 from targets.node_pool.objects.gateway_files import upstreams
+from targets.proving import Proof
 from targets.rollout_record import Outcome, Recorder
 
 __all__ = ["CanaryRollout", "Found", "measured"]
@@ -97,23 +100,31 @@ class CanaryRollout:
                 self._take_back(shares, f"{_PERCENT} is 0")
                 self.say(f"{_PERCENT} is 0: the new version gets no traffic")
                 return Found(old.generation)
-            if not (stays or self.rollout.steps):
+            proved = self._is_proved()
+            if not (stays or self.rollout.steps or (self.rollout.has_gates and not proved)):
                 self._take_back(shares, "the replicas' own rollout follows")
                 return Found(wanted)
-            return self._take_shares(shares, old, percent if stays else None)
+            return self._try(shares, old, percent if stays else None, proved=proved)
 
     def _has(self, server: str) -> bool:
         return server in self.candidate.servers
 
-    def _take_shares(self, shares: DoorShares, old: Live, percent: int | None) -> Found:
-        """Start the candidate, and take it through the steps or to the share that stays."""
+    def _is_proved(self) -> bool:
+        """Tell whether an `up` before left this very generation at a share that stays."""
+        found, portion = self.candidate.live(), Portion.of(self.cluster, self.names)
+        same = found is not None and found.generation == self.candidate.generation
+        return same and portion is not None and portion.stays
+
+    def _try(self, shares: DoorShares, old: Live, percent: int | None, *, proved: bool) -> Found:
+        """Start the candidate, and take it through the gates and the steps, or to the share that stays."""
         new = old.number + 1
-        self._check(old)
+        if percent is not None or self.rollout.steps:
+            self._check(old)
         found = self.candidate.live()
         if found is not None and found.generation != self.candidate.generation:
             self._take_back(shares, "it is of another version than the declared one")
-        elif found is not None and percent is None:
-            self.say(f"the candidate of an `up` that ended early is there: generation {new} starts its steps anew")
+        elif found is not None and not proved:
+            self.say(f"the candidate of an `up` that ended early is there: generation {new} starts anew with it")
             shares.close()
         recorder = Recorder(
             self.reports, service=self.names.service, target=Target.NODE_POOL, generation=new, before=old.number
@@ -121,10 +132,14 @@ class CanaryRollout:
         with recorder.recording():
             try:
                 self.candidate.start(self.say)
-                if not shares.open():
+                if not proved:
+                    self._prove(old, new, recorder)
+                if percent is None and not self.rollout.steps:
+                    self.say(f"generation {new} is proved")
+                elif not shares.open():
                     self.say("no Envoy takes requests yet, so nobody sends any: the new version needs no share of them")
                 elif percent is not None:
-                    shares.share(weight=percent)
+                    shares.stay(percent)
                     recorder.outcome = Outcome.STAYS
                     self.say(f"generation {new} gets {percent} % of the traffic, until a later `up`")
                     return Found(old.generation, self.candidate.generation, percent)
@@ -143,6 +158,27 @@ class CanaryRollout:
                 raise
             self._take_back(shares, "the replicas' own rollout follows")
         return Found(self.candidate.generation)
+
+    def _prove(self, old: Live, new: int, recorder: Recorder) -> None:
+        """Let the candidate pass the gates, beside the replicas where they serve."""
+        if not self.rollout.has_gates:
+            return
+        prover = Prover(self.cluster, self.names, self.candidate.owner())
+        deployment, serving = (
+            self.candidate.objects[-1],
+            self.cluster.get("deployments", self.names.namespace, self.names.service),
+        )
+        Proof(
+            rollout=self.rollout,
+            service_name=self.names.service,
+            variables=variables(deployment),
+            new=prover.side(new, CANDIDATE, deployment),
+            old=prover.side(old.number, REPLICA, serving) if serving and old.ready else None,
+            front_door_metrics=prover.front_door_metrics(),
+            run=partial(prover.prove, deployment),
+            progress=self.say,
+            record=recorder.prove,
+        ).judge()
 
     def _check(self, old: Live) -> None:
         """Refuse what shares of the traffic cannot do."""

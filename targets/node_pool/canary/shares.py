@@ -61,7 +61,7 @@ class DoorShares:
         if not self._envoys.admins():
             return False
         has = Portion.of(self._cluster, self._names) or Portion()
-        self.share(weight=has.weight, mirror=has.mirror)
+        self._change(has)
         wanted = {candidate_cluster(name) for name in self._candidate.by_cluster() if name in INFERENCE}
         missing: dict[str, set[str]] = {}
 
@@ -81,9 +81,16 @@ class DoorShares:
 
     def share(self, *, weight: int = 0, mirror: int = 0) -> None:
         """Send the candidate its share; returns once every Envoy does so."""
-        candidate = Candidate(self._candidate, weight, mirror)
+        self._change(Portion(weight, mirror))
+
+    def stay(self, weight: int) -> None:
+        """Send the candidate a share that stays until a later `up`, and write down that it does."""
+        self._change(Portion(weight, stays=True))
+
+    def _change(self, portion: Portion) -> None:
+        candidate = Candidate(self._candidate, portion.weight, portion.mirror)
         files = envoy_files.render(replace(self._options, candidate=candidate))
-        self._write({name: files[name] for name in ("clusters.json", "routes.json")}, Portion(weight, mirror))
+        self._write({name: files[name] for name in ("clusters.json", "routes.json")}, portion)
 
     def close(self) -> None:
         """Send everything to the replicas, then end the candidate's place."""

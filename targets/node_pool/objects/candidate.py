@@ -2,7 +2,7 @@
 
 from targets.node_pool.object_names import CANDIDATE, Names
 from targets.node_pool.objects.autoscaling import autoscaler
-from targets.node_pool.objects.network_policy import replica_policy
+from targets.node_pool.objects.network_policy import prover_policy, replica_policy
 from targets.node_pool.objects.workload import deployment, disruption_budget, headless_service
 from targets.node_pool.rendering import Manifest, Options
 
@@ -22,6 +22,7 @@ def candidate(options: Options) -> list[Manifest]:
         headless_service(options, CANDIDATE),
         disruption_budget(options, Names.of(options).candidate, CANDIDATE),
         replica_policy(options, CANDIDATE),
+        *([prover_policy(options)] if options.rollout.has_gates else []),
         *([autoscaler(options, autoscale, CANDIDATE, replicas)] if autoscale else []),
         made,
     ]

@@ -3,10 +3,19 @@
 from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
-from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, STATISTICS_PORT, Names, manifest
+from targets.node_pool.object_names import (
+    CANDIDATE,
+    FRONT_DOOR,
+    FRONT_DOOR_PORT,
+    PROVER,
+    REPLICA,
+    STATISTICS_PORT,
+    Names,
+    manifest,
+)
 from targets.node_pool.rendering import Manifest, Options
 
-__all__ = ["network_policies", "replica_policy"]
+__all__ = ["network_policies", "prover_policy", "replica_policy"]
 
 
 def network_policies(options: Options) -> list[Manifest]:
@@ -28,6 +37,18 @@ def replica_policy(options: Options, component: str) -> Manifest:
     if scraped:
         replica_rules.append(_allow(scraped, _monitoring(options)))
     return _policy(options, component, replica_rules)
+
+
+def prover_policy(options: Options) -> Manifest:
+    """Render what lets a prover in, to both generations and to Envoy's figures; policies add up."""
+    names = Names.of(options)
+    served = [TRITON_HTTP_PORT] * options.triton + [SCORER_PORT] * options.scorer
+    spec = {
+        "podSelector": {"matchLabels": {"app.kubernetes.io/instance": names.service}},
+        "policyTypes": ["Ingress"],
+        "ingress": [_allow([*served, STATISTICS_PORT], {"podSelector": {"matchLabels": names.selector(PROVER)}})],
+    }
+    return manifest(options, "networking.k8s.io/v1", "NetworkPolicy", names.prover, CANDIDATE, spec=spec)
 
 
 def _policy(options: Options, component: str, ingress: list[dict[str, Any]]) -> Manifest:

@@ -24,6 +24,7 @@ from tests.targets.node_pool.conftest import OWN, Rendered
 from tests.targets.node_pool.test_every_object import CASES, NEWEST, OLDEST, validate
 
 STEPS = {"steps": [{"mirror": 20, "pause": "1s"}, {"setWeight": 50, "pause": "1s"}]}
+GATE = {"replay": {"requests": 5}}
 ELASTIC = {"gpuCores": 0, "rollout": STEPS}
 
 
@@ -102,6 +103,9 @@ class Shares:
         if type(self).fails is not None:
             raise type(self).fails
 
+    def stay(self, weight):
+        self.asked.append(f"stay {weight}")
+
     def close(self):
         self.asked.append("close")
 
@@ -126,6 +130,9 @@ def run(options, monkeypatch, tmp_path):
     monkeypatch.setattr(Shares, "doors", True)
     monkeypatch.setattr(Shares, "fails", None)
     monkeypatch.setattr(module, "DoorShares", Shares)
+    monkeypatch.setattr(
+        CanaryRollout, "_prove", lambda self, *_: LOG.append("prove") if self.rollout.has_gates else None
+    )
     monkeypatch.setattr(module.Envoys, "of", lambda *_: contextlib.nullcontext())
 
     def apply(serving="old", beside=None, portion=None, start=None, **settings):
@@ -180,22 +187,32 @@ def run(options, monkeypatch, tmp_path):
         ({}, {}, Found("new"), []),
         ({}, {"canaryTrafficPercent": 100}, Found("new"), []),
         ({}, {"canaryTrafficPercent": 0}, Found("old"), []),
-        ({}, {"canaryTrafficPercent": 10}, Found("old", "new", 10), ["start", "open", "weight 10 mirror 0"]),
+        ({}, {"canaryTrafficPercent": 10}, Found("old", "new", 10), ["start", "open", "stay 10"]),
         (
-            {"beside": "new", "portion": Portion(10)},
+            {"beside": "new", "portion": Portion(10, stays=True)},
             {"canaryTrafficPercent": 30},
             Found("old", "new", 30),
-            ["start", "open", "weight 30 mirror 0"],
+            ["start", "open", "stay 30"],
         ),
         (
-            {"beside": "third", "portion": Portion(10)},
+            {"beside": "third", "portion": Portion(10, stays=True)},
             {"canaryTrafficPercent": 10},
             Found("old", "new", 10),
-            ["close", "remove", "start", "open", "weight 10 mirror 0"],
+            ["close", "remove", "start", "open", "stay 10"],
         ),
-        ({"beside": "new", "portion": Portion(10)}, {}, Found("new"), ["close", "remove"]),
-        ({"beside": "new", "portion": Portion(10)}, {"canaryTrafficPercent": 100}, Found("new"), ["close", "remove"]),
-        ({"beside": "new", "portion": Portion(10)}, {"canaryTrafficPercent": 0}, Found("old"), ["close", "remove"]),
+        ({"beside": "new", "portion": Portion(10, stays=True)}, {}, Found("new"), ["close", "remove"]),
+        (
+            {"beside": "new", "portion": Portion(10, stays=True)},
+            {"canaryTrafficPercent": 100},
+            Found("new"),
+            ["close", "remove"],
+        ),
+        (
+            {"beside": "new", "portion": Portion(10, stays=True)},
+            {"canaryTrafficPercent": 0},
+            Found("old"),
+            ["close", "remove"],
+        ),
         (
             {"serving": "new", "beside": "third", "portion": Portion(30)},
             STEPS,
@@ -203,6 +220,15 @@ def run(options, monkeypatch, tmp_path):
             ["close", "remove"],
         ),
         ({"beside": "new"}, {}, Found("new"), ["remove"]),
+        ({}, GATE, Found("new"), ["start", "prove", "remove"]),
+        ({}, {**GATE, "canaryTrafficPercent": 5}, Found("old", "new", 5), ["start", "prove", "open", "stay 5"]),
+        (
+            {"beside": "new", "portion": Portion(10, stays=True)},
+            {**GATE, "canaryTrafficPercent": 20},
+            Found("old", "new", 20),
+            ["start", "open", "stay 20"],
+        ),
+        ({"beside": "new", "portion": Portion(10, stays=True)}, GATE, Found("new"), ["close", "remove"]),
         (
             {},
             STEPS,

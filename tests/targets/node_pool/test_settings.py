@@ -175,14 +175,20 @@ STEPS = {"steps": [{"setWeight": 10, "pause": "1m"}, {"setWeight": 50, "pause": 
         (
             {"spareGpus": 1, "numReplicas": 4},
             {"gpuCores": 1, "rollout": STEPS},
-            "deployment.rollout.steps: a share of 50 % needs 2 replicas of the new version beside the 4 that serve, "
+            "deployment.rollout.steps: needs 2 replicas of the new version beside the 4 that serve, "
             "with 2 GPUs, and nodePool.spareGpus is 1; expected as many spare GPUs, or smaller shares",
         ),
         (
             {},
             {"gpuCores": 2, "rollout": {"canaryTrafficPercent": 10}},
-            "deployment.rollout.canaryTrafficPercent: a share of 10 % needs 1 replicas of the new version beside the 1 "
-            "that serve, with 2 GPUs, and nodePool.spareGpus is 0; expected as many spare GPUs, or smaller shares",
+            "deployment.rollout.canaryTrafficPercent: needs 1 replicas of the new version beside the 1 "
+            "that serve, with 2 GPUs, and nodePool.spareGpus is 0; expected as many spare GPUs",
+        ),
+        (
+            {"spareGpus": 0},
+            {"gpuCores": 1, "rollout": {"replay": {}}},
+            "deployment.rollout.replay: needs 1 replicas of the new version beside the 1 that serve, with 1 GPUs, and "
+            "nodePool.spareGpus is 0; expected as many spare GPUs",
         ),
         (
             {"autoscale": {"by": "cpu", "keda": True, "minReplicas": 0}},
