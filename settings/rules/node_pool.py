@@ -44,7 +44,15 @@ def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
     """Yield what keeps a second generation from serving beside the first, as far as the settings know."""
     rollout, pool, gpus = settings.deployment.rollout, settings.node_pool, settings.deployment.gpu_cores
     beside = [name for name in ("replay", "performance", "steps", "canary_traffic_percent") if getattr(rollout, name)]
-    if not beside or rollout.strategy == "recreate":
+    if rollout.strategy == "recreate":
+        if rollout.performance is not None:
+            yield Mistake(
+                path="deployment.rollout.performance",
+                expected="is measured beside the old version on target 'node-pool', and strategy 'recreate' stops that "
+                "first; leave it out, or set deployment.rollout.strategy to 'surge'",
+            )
+        return
+    if not beside:
         return
     path = f"deployment.rollout.{to_camel(beside[-1])}"
     if rollout.steps and pool.autoscale is not None and pool.autoscale.min_replicas == 0:

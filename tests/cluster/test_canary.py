@@ -8,6 +8,7 @@ import pytest
 
 from gateway.admin import Admin
 from targets.canary import RefusedError
+from targets.errors import ServiceError
 from targets.node_pool.canary.envoys import Envoys
 from targets.node_pool.canary.portion import Portion
 from targets.node_pool.canary.shares import DoorShares
@@ -137,3 +138,20 @@ def test_a_version_that_does_not_start_gets_no_share_and_says_why(canary, servic
     assert canary.record().steps == ()
     assert canary.is_gone()
     assert service.measured()[0] == "Healthy"
+
+
+def test_a_version_proves_itself_beside_the_serving_one_before_any_share(canary, service, built):
+    gates = {
+        "replay": {"requests": 5},
+        "performance": {"concurrency": 2, "seconds": 2, "maxSlowdown": 2.5},
+    }
+    said = Said()
+    outputs = canary.up(built.newer, said, **gates)
+    assert outputs["serving"] == canary.inputs(built.newer)["generation"]
+    assert any(line.startswith("replay: answers that differ 0.0%") for line in said), said
+    assert canary.record().proof is not None
+    with pytest.raises(ServiceError, match="performance refused generation 2; generation 1 serves on") as refused:
+        canary.up(built.slow, **gates)
+    assert "p95 slowdown" in str(refused.value)
+    left = service.kube.names(service.namespace, ("pods", "secrets", "networkpolicies"))
+    assert not [name for name in left if name.endswith(canary.names.prover)]

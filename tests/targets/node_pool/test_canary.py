@@ -86,6 +86,9 @@ def test_a_share_has_as_many_replicas_as_all_of_the_traffic_has(options, percent
     assert candidate(declared)[-1]["spec"]["replicas"] == replicas
 
 
+STAYING = {"beside": "new", "portion": Portion(10, stays=True)}
+
+
 class Shares:
     """The Envoys of a service that is not there: what was asked of them, in order."""
 
@@ -130,9 +133,7 @@ def run(options, monkeypatch, tmp_path):
     monkeypatch.setattr(Shares, "doors", True)
     monkeypatch.setattr(Shares, "fails", None)
     monkeypatch.setattr(module, "DoorShares", Shares)
-    monkeypatch.setattr(
-        CanaryRollout, "_prove", lambda self, *_: LOG.append("prove") if self.rollout.has_gates else None
-    )
+    monkeypatch.setattr(CanaryRollout, "_prove", lambda self, *_: LOG.extend(["prove"] * self.rollout.has_gates))
     monkeypatch.setattr(module.Envoys, "of", lambda *_: contextlib.nullcontext())
 
     def apply(serving="old", beside=None, portion=None, start=None, **settings):
@@ -189,7 +190,7 @@ def run(options, monkeypatch, tmp_path):
         ({}, {"canaryTrafficPercent": 0}, Found("old"), []),
         ({}, {"canaryTrafficPercent": 10}, Found("old", "new", 10), ["start", "open", "stay 10"]),
         (
-            {"beside": "new", "portion": Portion(10, stays=True)},
+            STAYING,
             {"canaryTrafficPercent": 30},
             Found("old", "new", 30),
             ["start", "open", "stay 30"],
@@ -200,15 +201,15 @@ def run(options, monkeypatch, tmp_path):
             Found("old", "new", 10),
             ["close", "remove", "start", "open", "stay 10"],
         ),
-        ({"beside": "new", "portion": Portion(10, stays=True)}, {}, Found("new"), ["close", "remove"]),
+        (STAYING, {}, Found("new"), ["close", "remove"]),
         (
-            {"beside": "new", "portion": Portion(10, stays=True)},
+            STAYING,
             {"canaryTrafficPercent": 100},
             Found("new"),
             ["close", "remove"],
         ),
         (
-            {"beside": "new", "portion": Portion(10, stays=True)},
+            STAYING,
             {"canaryTrafficPercent": 0},
             Found("old"),
             ["close", "remove"],
@@ -223,12 +224,12 @@ def run(options, monkeypatch, tmp_path):
         ({}, GATE, Found("new"), ["start", "prove", "remove"]),
         ({}, {**GATE, "canaryTrafficPercent": 5}, Found("old", "new", 5), ["start", "prove", "open", "stay 5"]),
         (
-            {"beside": "new", "portion": Portion(10, stays=True)},
+            STAYING,
             {**GATE, "canaryTrafficPercent": 20},
             Found("old", "new", 20),
             ["start", "open", "stay 20"],
         ),
-        ({"beside": "new", "portion": Portion(10, stays=True)}, GATE, Found("new"), ["close", "remove"]),
+        (STAYING, GATE, Found("new"), ["close", "remove"]),
         (
             {},
             STEPS,

@@ -191,6 +191,12 @@ STEPS = {"steps": [{"setWeight": 10, "pause": "1m"}, {"setWeight": 50, "pause": 
             "nodePool.spareGpus is 0; expected as many spare GPUs",
         ),
         (
+            {"spareGpus": 1},
+            {"gpuCores": 1, "rollout": {"performance": {"p95Ms": 5}, "strategy": "recreate"}},
+            "deployment.rollout.performance: is measured beside the old version on target 'node-pool', and strategy "
+            "'recreate' stops that first; leave it out, or set deployment.rollout.strategy to 'surge'",
+        ),
+        (
             {"autoscale": {"by": "cpu", "keda": True, "minReplicas": 0}},
             {"gpuCores": 0, "rollout": STEPS},
             "deployment.rollout.steps: judges requests, and with nodePool.autoscale.minReplicas 0 the service may "
