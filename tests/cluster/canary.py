@@ -79,8 +79,10 @@ class CanaryOf:
 
     def is_gone(self) -> bool:
         """Whether nothing of a candidate is left."""
-        left = self.service.kube.names(self.names.namespace, ("deployments", "services", "configmaps", "pods"))
-        return not [name for name in left if f"/{self.names.candidate}" in name or name.endswith(self.names.shares)]
+        kinds = ("deployments", "services", "configmaps", "secrets", "pods", "networkpolicies", "poddisruptionbudgets")
+        left = self.service.kube.names(self.names.namespace, kinds)
+        starts = tuple(f"/{name}" for name in (self.names.candidate, self.names.prover, self.names.shares))
+        return not [name for name in left if any(start in name for start in starts)]
 
     def record(self) -> RolloutRecord:
         """The newest rollout's record."""

@@ -21,6 +21,7 @@ from tests.provider import asking
 from tests.waiting import eventually
 
 GOLDEN = json.loads((PROJECT / "examples" / "scripts" / "score_digits.golden.json").read_text())
+PERFORMANCE = {"concurrency": 2, "seconds": 1, "maxSlowdown": 3}
 MIRROR, HALF = {"mirror": 50, "pause": "4s"}, {"setWeight": 50, "pause": "8s"}
 
 
@@ -34,44 +35,52 @@ def canary(service, built, tmp_path):
     assert made.is_gone()
 
 
-def test_a_good_version_takes_its_steps_and_makes_room_for_the_replicas_rollout(canary, service, built):
+def test_a_good_version_proves_itself_takes_its_steps_and_makes_room_for_the_replicas_rollout(canary, service, built):
     said = Said()
+    gates = {"replay": {"requests": 5}, "performance": PERFORMANCE}
+    steps = {"steps": [MIRROR, HALF], "analysis": {"maxErrorRate": 0.01, "minRequests": 20}}
     with service.hammered(built.good[0], GOLDEN["request"]) as counted:
-        rollout = {"steps": [MIRROR, HALF], "analysis": {"maxErrorRate": 0.01, "minRequests": 20}}
-        outputs = canary.up(built.newer, said, **rollout)
+        outputs = canary.up(built.newer, said, **gates, **steps)
         assert outputs["serving"] == canary.inputs(built.newer)["generation"]
         assert canary.is_gone()
     assert counted[0]["failures"] == []
-    mirror, half = canary.record().steps
+    assert any(line.startswith("replay: answers that differ 0.0%") for line in said), said
+    record = canary.record()
+    assert record.proof is not None
+    mirror, half = record.steps
     assert (mirror.outcome, half.outcome) == (Outcome.PASSED, Outcome.PASSED)
     assert (mirror.new.requests + mirror.new.dropped) / mirror.old.requests == pytest.approx(0.5, abs=0.15)
     assert half.new.requests / (half.old.requests + half.new.requests) == pytest.approx(0.5, abs=0.12)
 
 
-@pytest.mark.parametrize(
-    ("kind", "limit", "told"),
-    [("failing", {"maxErrorRate": 0.01}, "requests that failed"), ("slow", {"maxSlowdown": 1.5}, "p95 slowdown")],
-)
-def test_a_worse_version_is_refused_and_the_old_one_has_all_within_two_seconds(
-    canary, service, built, monkeypatch, kind, limit, told
+def test_a_slow_version_is_refused_before_any_share(canary, service, built):
+    with pytest.raises(ServiceError, match=r"performance refused generation .*; generation .* serves on") as refused:
+        canary.up(built.slow, performance=PERFORMANCE, steps=[HALF])
+    assert "slowdown of p95" in str(refused.value)
+    assert canary.record().steps == ()
+    assert canary.is_gone()
+
+
+def test_a_version_that_fails_requests_is_refused_and_the_old_one_has_all_within_two_seconds(
+    canary, service, built, monkeypatch
 ):
     took = []
-    share = DoorShares.share
+    change = DoorShares._change
 
-    def timed(self, **portion):
+    def timed(self, portion):
         started = time.monotonic()
-        share(self, **portion)
+        change(self, portion)
         took.append((portion, time.monotonic() - started))
 
-    monkeypatch.setattr(DoorShares, "share", timed)
+    monkeypatch.setattr(DoorShares, "_change", timed)
     serving = service.replica().name
     with service.hammered(built.good[0], GOLDEN["request"]) as counted:
         with pytest.raises(RefusedError) as refused:
-            canary.up(getattr(built, kind), steps=[HALF], analysis={**limit, "minRequests": 40})
+            canary.up(built.failing, steps=[HALF], analysis={"maxErrorRate": 0.01, "minRequests": 40})
         back, seconds = took[-1]
-        assert (back, seconds < 2) == ({}, True), took
+        assert (back, seconds < 2) == (Portion(), True), took
         assert canary.is_gone()
-    assert told in str(refused.value)
+    assert "requests that failed" in str(refused.value)
     assert "has all of the traffic again" in str(refused.value)
     assert canary.record().outcome is Outcome.REFUSED
     failed = canary.record().steps[-1].new.errors
@@ -138,20 +147,3 @@ def test_a_version_that_does_not_start_gets_no_share_and_says_why(canary, servic
     assert canary.record().steps == ()
     assert canary.is_gone()
     assert service.measured()[0] == "Healthy"
-
-
-def test_a_version_proves_itself_beside_the_serving_one_before_any_share(canary, service, built):
-    gates = {
-        "replay": {"requests": 5},
-        "performance": {"concurrency": 2, "seconds": 2, "maxSlowdown": 2.5},
-    }
-    said = Said()
-    outputs = canary.up(built.newer, said, **gates)
-    assert outputs["serving"] == canary.inputs(built.newer)["generation"]
-    assert any(line.startswith("replay: answers that differ 0.0%") for line in said), said
-    assert canary.record().proof is not None
-    with pytest.raises(ServiceError, match="performance refused generation 2; generation 1 serves on") as refused:
-        canary.up(built.slow, **gates)
-    assert "p95 slowdown" in str(refused.value)
-    left = service.kube.names(service.namespace, ("pods", "secrets", "networkpolicies"))
-    assert not [name for name in left if name.endswith(canary.names.prover)]
