@@ -20,9 +20,11 @@ class UserError(Exception):
         ├── ResolutionError        environment/ pip packages that do not go together, or do not exist
         ├── BuildError             environment/ this machine cannot build the environment
         ├── EnvoyError             gateway/     Envoy is not installed
+        ├── FiguresError           gateway/     an Envoy started anew, so two of its figures have no difference
         ├── AdminError             gateway/     Envoy does not answer, or not in time
         │   └── RejectedError                   Envoy refuses a file
         ├── ServiceError           targets/     a service cannot be changed, measured or removed
+        │   ├── RefusedError                    a new version did not pass a step of its rollout
         │   ├── NoEngineError                   no Docker engine answers
         │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
         │       └── CredentialError             a kubeconfig is wrong, or the cluster refuses it

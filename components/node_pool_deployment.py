@@ -12,12 +12,14 @@ from components.access_keys import AccessKeys
 from components.bundle_outputs import BundleOutputs
 from components.cluster_stack import cluster_kubeconfig, kubeconfig_text
 from components.deployment import Deployment, FrontDoor
+from components.node_pool_canary import declare_canary, kept_beside_a_candidate, marked
 from components.node_pool_front_door import Replicas, declare_front_door
 from components.node_pool_objects import ObjectSet, cluster_provider, digest, given_provider
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.service_secrets import Secrets
 from components.stack_settings import stack_name
 from environment.image_layout import repository
+from provider.resources.node_pool_canary import NodePoolCanary
 from provider.resources.node_pool_check import NodePoolCheck
 from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
@@ -36,8 +38,10 @@ from targets.node_pool.objects.every_object import objects_of
 from targets.node_pool.objects.exposure import scheme
 from targets.node_pool.objects.image_pull import docker_configuration
 from targets.node_pool.objects.strategy import lacks_spare_gpus
+from targets.node_pool.objects.workload import deployment
 from targets.node_pool.rendering import Contents, Options
 from targets.role import Role
+from targets.state import overall
 
 __all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
 
@@ -73,6 +77,7 @@ class NodePoolDeployment(Deployment):
         options: What is rendered.
         provider: Makes the objects: a Kubernetes provider among the options, or one of the component's own.
         cluster: The cluster's identity.
+        canary: Who has the traffic before the replicas change.
         where: The place of the service, as the provider's resources take it.
         logs: The command that shows the replicas' logs.
 
@@ -84,6 +89,7 @@ class NodePoolDeployment(Deployment):
     options: Options
     provider: pulumi.ProviderResource
     cluster: pulumi.Output[dict[str, str]]
+    canary: NodePoolCanary
     where: dict[str, Any]
     logs: str
 
@@ -117,8 +123,9 @@ class NodePoolDeployment(Deployment):
                 self,
             )
         self._reach(name, args, given)
-        self.generation, rollout = self._declare(name)
-        self.state = rollout.state
+        self.generation = digest(deployment(self.options, REPLICA)["spec"]["template"])
+        self.canary, rollout = self._declare(name)
+        self.state = pulumi.Output.all(rollout.state, self.canary.state).apply(lambda found: overall(*found))
         self.logs = logs_command(Names.of(self.options), self.options.pool)
         self.environment = pulumi.Output.from_input(args.environment)
         self.lock_files = args.lock_files
@@ -184,8 +191,9 @@ class NodePoolDeployment(Deployment):
             "sleeps": options.sleeps,
             "server_name": host or server_name(settings),
             "patience_seconds": Times.of(options).progress,
-            # What is behind the front door: another generation is another reason to ask.
             "generation": self.generation,
+            # What is behind the front door: another generation is another reason to ask.
+            "serving": self.canary.serving,
         }
         return NodePoolCheck(name, inputs, opts).checks
 
@@ -221,7 +229,7 @@ class NodePoolDeployment(Deployment):
         }
         self.provider = given or cluster_provider(f"{name}-cluster", settings, cluster, context, for_objects, self)
 
-    def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
+    def _declare(self, name: str) -> tuple[NodePoolCanary, NodePoolRollout]:
         declared = ObjectSet(name, self.options, self.provider, self)
         names, times = Names.of(self.options), Times.of(self.options)
         grace = times.grace + _DELETION_SECONDS
@@ -237,13 +245,18 @@ class NodePoolDeployment(Deployment):
         )
         made: list[pulumi.Resource] = [pods]
         guards: list[pulumi.Resource] = [pods]
+        kept = kept_beside_a_candidate(self.options)
         for manifest in objects_of(REPLICA, self.options):
-            resource = declared.declare(manifest, depends_on=guards)
+            if manifest["kind"] == "Deployment":
+                opts = pulumi.ResourceOptions(parent=self, depends_on=made)
+                canary = declare_canary(name, self.options, self.where, self.generation, grace, opts)
+                guards, generation = [*guards, canary], digest(manifest)
+                resource = declared.declare(marked(manifest, self.generation), depends_on=guards, ignore_changes=kept)
+            else:
+                resource = declared.declare(manifest, depends_on=guards)
             if manifest["kind"] in ("Namespace", "ServiceAccount"):
                 # They fail where the service's names are another's: then nothing else has been touched.
                 guards = [*guards, resource]
-            elif manifest["kind"] == "Deployment":
-                generation = digest(manifest)
             made.append(resource)
         inputs: dict[str, Any] = {
             **self.where,
@@ -254,9 +267,9 @@ class NodePoolDeployment(Deployment):
             "grace_seconds": grace,
             "needs": Needs.of(REPLICA, self.options.settings).model_dump(),
         }
-        return generation, NodePoolRollout(
-            f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
-        )
+        ignored = ["generation"] if kept else []
+        opts = pulumi.ResourceOptions(parent=self, depends_on=made, ignore_changes=ignored)
+        return canary, NodePoolRollout(f"{name}-rollout", inputs, opts)
 
 
 def _image_pull(settings: Settings, secrets: Secrets) -> pulumi.Output[str]:

@@ -91,13 +91,20 @@ class ObjectSet:
         self._provider = provider
         self._parent = parent
 
-    def declare(self, manifest: Manifest, *, depends_on: Sequence[pulumi.Resource] = ()) -> Any:
+    def declare(
+        self, manifest: Manifest, *, depends_on: Sequence[pulumi.Resource] = (), ignore_changes: Sequence[str] = ()
+    ) -> Any:
         """The resource of an object, with annotations for Pulumi's plugin added to its own."""
         kind, version = manifest["kind"], manifest["apiVersion"]
         metadata = dict(manifest["metadata"])
         if annotations := _ANNOTATIONS.get(kind):
             metadata["annotations"] = {**metadata["annotations"], **annotations}
-        opts = pulumi.ResourceOptions(parent=self._parent, provider=self._provider, depends_on=list(depends_on))
+        opts = pulumi.ResourceOptions(
+            parent=self._parent,
+            provider=self._provider,
+            depends_on=list(depends_on),
+            ignore_changes=list(ignore_changes),
+        )
         rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
         made = _CLASSES.get((version, kind))
         name = self._resource_name(kind, metadata["name"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -57,6 +57,13 @@ class Admin:
         transport = httpx.HTTPTransport(uds=self._path, verify=False, limits=limits)
         self._client = httpx.Client(base_url="http://envoy", transport=transport, trust_env=False, timeout=10)
         self._log = Log(log) if log is not None else None
+
+    @classmethod
+    def at(cls, url: str, name: str) -> Self:
+        """Reach what a listener of an Envoy passes on to its admin interface; errors call the Envoy by `name`."""
+        admin = cls(name)
+        admin._client = httpx.Client(base_url=url, trust_env=False, timeout=10)
+        return admin
 
     def is_ready(self) -> bool:
         """Tell whether Envoy is initialised and the front door is open."""
@@ -164,6 +171,12 @@ class Admin:
         if status != 200:
             raise AdminError(f"envoy: the figures on {self._path} answered {status}")
         return Snapshot.parse(body)
+
+    def members(self) -> dict[str, int]:
+        """Count the servers that Envoy knows of each cluster, by the cluster's name."""
+        end = ".membership_healthy"
+        stats = self._stats(r"^cluster\..*\.membership_healthy$")
+        return {name.removeprefix("cluster.").removesuffix(end): int(count) for name, count in stats.items()}
 
     def active_requests(self) -> int:
         """Count the requests that clients have open at the front door."""

@@ -91,6 +91,7 @@ _OTHERS = {
     "EnvironmentContext": "environment_context:EnvironmentContextType",
     "EnvironmentVenv": "environment_venv:EnvironmentVenvType",
     "NodePoolAddress": "node_pool_address:NodePoolAddressType",
+    "NodePoolCanary": "node_pool_canary:NodePoolCanaryType",
     "NodePoolCheck": "node_pool_check:NodePoolCheckType",
     "NodePoolCluster": "node_pool_cluster:NodePoolClusterType",
     "NodePoolPods": "node_pool_pods:NodePoolPodsType",

@@ -4,6 +4,7 @@ Names are Azure's where its `AksWebservice.deploy_configuration` had one (`numRe
 `memoryGbLimit`, `minReplicas`, `maxReplicas`, `targetUtilization`, `namespace`).
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
@@ -146,6 +147,15 @@ class NodePoolSettings(Group):
     exposure: Exposure = Field(default=Exposure(), description="how clients outside the cluster reach the front door")
     autoscale: Autoscale | None = Field(default=None, description="replicas by load, in place of numReplicas")
     monitoring: Monitoring = Field(default=Monitoring(), description="what Prometheus and Grafana get")
+
+    @property
+    def serving_replicas(self) -> int:
+        """Count the replicas that serve: the fewest where an autoscaler decides, and one where it may be none."""
+        return self.num_replicas if self.autoscale is None else max(1, self.autoscale.min_replicas)
+
+    def candidate_replicas(self, percent: int) -> int:
+        """Count the replicas that answer a share of the traffic as well as those that serve answer all of it."""
+        return max(1, math.ceil(self.serving_replicas * percent / 100))
 
     @property
     def kubeconfig_source(self) -> str:

@@ -114,28 +114,33 @@ class Rollout(Group):
     replay: Replay | None = Field(
         default=None,
         description="before traffic, the same requests to both versions, whose answers must be alike",
-        json_schema_extra=MACHINE,
     )
     performance: Performance | None = Field(
         default=None,
         description="before traffic, a load on the new version, which must be fast enough",
-        json_schema_extra=MACHINE,
     )
     steps: list[Step] = Field(
         default=[],
         description="shares of the traffic that a new version gets one after another, before it gets all of it",
-        json_schema_extra=MACHINE,
     )
-    analysis: Analysis | None = Field(
-        default=None, description="what the requests of each step must show", json_schema_extra=MACHINE
-    )
+    analysis: Analysis | None = Field(default=None, description="what the requests of each step must show")
     canary_traffic_percent: int | None = Field(
         default=None,
         ge=0,
         le=100,
         description="instead of steps: the share that a new version keeps until a later `up`; 0 takes it back",
-        json_schema_extra=MACHINE,
     )
+
+    @property
+    def has_gates(self) -> bool:
+        """Tell whether a new version proves itself before it gets any traffic."""
+        return self.replay is not None or self.performance is not None
+
+    @property
+    def largest_share(self) -> int:
+        """The most percent of the requests that a candidate gets, answered or as copies; 0 where it gets none."""
+        shares = [share or 0 for step in self.steps for share in (step.set_weight, step.mirror)]
+        return max([self.canary_traffic_percent or 0, *shares])
 
     def plan(self, limits: Limits) -> "RolloutPlan":
         """Decide what the settings leave open: a drain takes by default as long as any request may take."""

@@ -18,7 +18,7 @@ from serving.proving.plan import Collected, Performance, Plan, Replay, Request, 
 from serving.proving.verdict import Verdict
 from serving.proving.wire import FormError, read, write
 from serving.triton.tensors import LENGTH_HEADER, encode
-from settings.schema import Settings, Target
+from settings.schema import Settings
 from settings.service_groups import RolloutPlan
 from settings.variable_names import COLLECT
 from targets.errors import ServiceError
@@ -208,7 +208,7 @@ def gate_notes(settings: Settings) -> list[str]:
         steps.append(f"replays {replay.requests} requests against the version that serves")
     if performance is not None:
         steps.append(f"is loaded with {performance.concurrency} requests at once for {performance.seconds} s")
-    if not steps or settings.deployment.target is Target.NODE_POOL:
+    if not steps:
         return []
     return [f"rollout: before traffic a new version {', then '.join(steps)}: at most {rollout.gates_seconds} s"]
 

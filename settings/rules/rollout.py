@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
 from settings.rules.models import BundleRead
-from settings.schema import Settings, Target
+from settings.schema import Settings
 from settings.variable_names import COLLECT
 
 __all__ = ["rollout_rules"]
@@ -29,14 +29,6 @@ def rollout_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator
     rollout = settings.deployment.rollout
     gates = [name for name in ("replay", "performance") if getattr(rollout, name) is not None]
     if not gates:
-        return
-    if settings.deployment.target is Target.NODE_POOL:
-        for gate in gates:
-            yield Mistake(
-                path=f"{_PATH}.{gate}",
-                expected="target 'node-pool' does not have it; leave it out there: the pods' probes and golden "
-                "inferences decide",
-            )
         return
     if rollout.performance is not None and not rollout.performance.has_a_limit:
         yield Mistake(
@@ -59,9 +51,6 @@ def _steps_go_up(settings: Settings) -> Iterator[Mistake]:
     percent = rollout.canary_traffic_percent
     share = "steps" if rollout.steps else "canaryTrafficPercent"
     shares = bool(rollout.steps) or percent is not None
-    if settings.deployment.target is Target.NODE_POOL and shares:
-        yield Mistake(path=f"{_PATH}.{share}", expected="target 'node-pool' does not have it; leave it out there")
-        return
     if rollout.steps and percent is not None:
         yield Mistake(
             path=f"{_PATH}.canaryTrafficPercent",

@@ -109,7 +109,7 @@ class FromStack(Declared):
         resources = json.loads(shown.text[shown.text.index("{") :])["deployment"]["resources"]
         ours = (one for one in resources if one["type"].startswith("triton:") and "kubeconfig" in one.get("inputs", {}))
         found = [json.loads(one["inputs"]["kubeconfig"]["plaintext"]) for one in ours]
-        assert len(found) == 5
+        assert len(found) == 6
         return found
 
     def changes(self) -> set[str]:

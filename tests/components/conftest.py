@@ -52,6 +52,7 @@ class Registered:
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
     retained: bool
+    ignored: tuple[str, ...]
     provider: str
 
 
@@ -73,6 +74,7 @@ class Recorder(mocks.MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
             retained=request.retainOnDelete,
+            ignored=tuple(request.ignoreChanges),
             provider=request.provider.rpartition("::")[0].rpartition("::")[2],
         )
         return super().RegisterResource(request)
@@ -110,6 +112,7 @@ class Outputs(mocks.Mocks):
         "NodePoolCluster": {"identity": {"context": "prod", "server": "https://one", "uid": "u-1"}},
         "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
+        "NodePoolCanary": {"serving": "", "candidate": "", "weight": 0, "state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
         "StackReference": {
             "outputs": {"kubeconfig": json.dumps(OTHERS), "asObject": {"users": ["s3cret"]}},

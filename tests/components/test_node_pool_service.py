@@ -79,7 +79,34 @@ def test_every_object_is_a_child_and_goes_to_the_chosen_cluster(deployed):
         assert name.startswith(f"{found.parent}-")
 
 
-WITH_KUBECONFIG = ("svc-dep-cluster-identity", "svc-dep-pods", "svc-dep-rollout", "svc-gw-rollout", "svc-check-run")
+@pytest.mark.parametrize(
+    ("percent", "kept"), [(None, False), (100, False), (0, True), (10, True)], ids=["none", "all", "nothing", "some"]
+)
+def test_the_replicas_come_after_the_candidate_and_stay_while_it_has_a_share(deployed, percent, kept):
+    rollout = {} if percent is None else {"canaryTrafficPercent": percent}
+    declared = deployed({"spareGpus": 1}, deployment={"rollout": rollout}).resources
+    canary, replicas = declared["svc-dep-canary"], declared["svc-dep-deployment"]
+    assert {"svc-dep-service-account", "svc-dep-pods"} <= canary.depends_on
+    assert "svc-dep-canary" in replicas.depends_on
+    annotations = replicas.inputs["metadata"]["annotations"]
+    assert annotations["triton-serving/generation"] == canary.inputs["generation"]
+    assert declared["svc-check-run"].inputs["generation"] == canary.inputs["generation"]
+    changed = ("spec.template", 'metadata.annotations["triton-serving/generation"]')
+    assert replicas.ignored == (changed if kept else ())
+    assert declared["svc-dep-rollout"].ignored == (("generation",) if kept else ())
+    objects = json.loads(canary.inputs["objects"])
+    assert [one["metadata"]["name"] for one in objects][-1] == "triton-webservice-candidate"
+    assert canary.inputs["reports"].endswith("/node-pool/default/triton-webservice/reports")
+
+
+WITH_KUBECONFIG = (
+    "svc-dep-cluster-identity",
+    "svc-dep-pods",
+    "svc-dep-canary",
+    "svc-dep-rollout",
+    "svc-gw-rollout",
+    "svc-check-run",
+)
 FROM_STACK = {"clusterStack": "organization/infra/prod"}
 
 

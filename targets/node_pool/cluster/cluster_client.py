@@ -5,7 +5,7 @@ import ssl
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,29 @@ class Cluster:
             for one in found:
                 one.patch(patch)
 
+    def apply(self, manifest: Manifest) -> None:
+        """Make an object, or give one of its name what is declared of it."""
+        if not self.merge(manifest):
+            with self._errors():
+                kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True).create()
+
+    def merge(self, manifest: Manifest) -> bool:
+        """Give an object what a part of its manifest says, in one request; tells whether it is there."""
+        with self._errors():
+            try:
+                kr8s.objects.object_from_spec(manifest, api=self._api, allow_unknown_type=True).patch(manifest)
+            except kr8s.NotFoundError:
+                return False
+        return True
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object, and then what belongs to it; one that is not there is left alone."""
+        with self._errors():
+            found: list[Any] = list(self._api.get(kind, namespace=namespace, field_selector={"metadata.name": name}))
+            for one in found:
+                with suppress(kr8s.NotFoundError):  # gone meanwhile
+                    one.delete(propagation_policy="Background")
+
     @contextmanager
     def forwarded(self, namespace: str, service: str, port: int) -> Iterator[int]:
         """Open a port of this machine's loopback that leads to `port` of a ready pod of the Service."""
@@ -111,8 +134,14 @@ class Cluster:
         ready = [pod["metadata"]["name"] for pod in pods if is_ready(pod)]
         if not ready:
             raise ClusterError(f"no pod of the Service {service} in the namespace {namespace} is ready")
+        with self.pod_forwarded(namespace, ready[0], port) as local:
+            yield local
+
+    @contextmanager
+    def pod_forwarded(self, namespace: str, name: str, port: int) -> Iterator[int]:
+        """Open a port of this machine's loopback that leads to `port` of a pod, one of its own loopback too."""
         with self._errors():
-            pod = kr8s.objects.Pod.get(ready[0], namespace=namespace, api=self._api)
+            pod = kr8s.objects.Pod.get(name, namespace=namespace, api=self._api)
         with pod.portforward(remote_port=port, local_port=free_ports(1)[0]) as local:
             yield local
 

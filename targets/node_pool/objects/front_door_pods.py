@@ -170,10 +170,15 @@ def _mounts(options: Options) -> list[dict[str, Any]]:
     return mounts
 
 
+def _configuration(names: Names) -> list[dict[str, Any]]:
+    """Name the ConfigMaps of Envoy's files: during a canary those of `shares` take the place of the declared ones."""
+    return [{"configMap": {"name": names.front_door}}, {"configMap": {"name": names.shares, "optional": True}}]
+
+
 def _volumes(options: Options) -> list[dict[str, Any]]:
     names = Names.of(options)
     volumes: list[dict[str, Any]] = [
-        {"name": "configuration", "configMap": {"name": names.front_door}},
+        {"name": "configuration", "projected": {"sources": _configuration(names)}},
         {"name": "admin", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
     ]
     if options.opening.auth_enabled:
