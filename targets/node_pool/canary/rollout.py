@@ -127,7 +127,12 @@ class CanaryRollout:
             self.say(f"the candidate of an `up` that ended early is there: generation {new} starts anew with it")
             shares.close()
         recorder = Recorder(
-            self.reports, service=self.names.service, target=Target.NODE_POOL, generation=new, before=old.number
+            self.reports,
+            service=self.names.service,
+            target=Target.NODE_POOL,
+            generation=new,
+            before=old.number,
+            progress=self.say,
         )
         with recorder.recording():
             try:
