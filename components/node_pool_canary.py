@@ -1,7 +1,6 @@
 """The steps of a rollout on a node pool, and what the replicas keep while a candidate has a share of the traffic."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -13,6 +12,7 @@ from targets.node_pool.object_names import CANDIDATE, GENERATION_ANNOTATION, Nam
 from targets.node_pool.objects.candidate import candidate
 from targets.node_pool.objects.gateway_files import gateway_options
 from targets.node_pool.rendering import Manifest, Options
+from targets.node_pool.reports_folder import reports_folder
 
 __all__ = ["declare_canary", "kept_beside_a_candidate", "marked"]
 
@@ -41,15 +41,9 @@ def declare_canary(
         "provision_seconds": times.provision,
         "startup_seconds": times.startup,
         "grace_seconds": grace_seconds,
-        "reports": str(reports(options)),
+        "reports": str(reports_folder(settings)),
     }
     return NodePoolCanary(f"{name}-canary", inputs, opts)
-
-
-def reports(options: Options) -> Path:
-    """Give the folder of the records of a service's rollouts, on the machine that runs `up`."""
-    names = Names.of(options)
-    return Path(options.settings.state_directory).resolve() / "node-pool" / names.namespace / names.service / "reports"
 
 
 def marked(manifest: Manifest, generation: pulumi.Output[str]) -> Manifest:

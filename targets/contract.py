@@ -87,7 +87,7 @@ class Verbs:
 
     def reports(self, stack: Stack) -> Path:
         """Name the folder of the reports of the service's rollouts (`targets.rollout_record`)."""
-        return stack.state_directory / "reports" / stack.settings.service_name
+        raise ServiceError(f"target {self.target.value}: its rollouts leave no reports")
 
     def deployed(self, state_directory: Path) -> Iterable[Deployed]:
         """List the services whose only record is in a state directory: none where others keep it."""
