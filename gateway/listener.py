@@ -271,12 +271,13 @@ def _access_log(options: Options) -> dict[str, Any]:
 
 def _tls(options: Options) -> dict[str, Any]:
     authority = options.client_authority
-    # A client may come without a certificate: the filter of `identities` asks for one where it needs one.
+    # Nobody must show a certificate here: the filter of `identities` asks for one where a client needs one.
     asked = {"validation_context": {"trusted_ca": {"inline_string": authority}}} if authority else {}
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": False,
             "common_tls_context": {
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},

@@ -13,7 +13,7 @@ import pytest
 from cryptography.x509.oid import NameOID
 
 from gateway import envoy_files, envoy_folder
-from gateway.clients import Certificate, Client
+from gateway.clients import Certificate, Client, Jwt
 from gateway.front_door_options import Upstreams
 from tests.certificates import Authority
 from tests.gateway.conftest import Answer, Gateway, Upstream, running, triton_of
@@ -132,3 +132,20 @@ def test_a_removed_client_is_shut_out_on_its_open_connection(
             envoy_folder.install(door.directory, rendered, door.admin)
             mill = authority.issue((NameOID.COMMON_NAME, "mill"))
             eventually(lambda: ask(door, folder, mill).status == 401)
+
+
+def test_envoy_calls_nothing_of_it_unfinished_or_outdated(
+    tmp_path: Path, authority: Authority, echo: Upstream, scorer_echo: Upstream
+) -> None:
+    """Envoy's security team covers no feature that Envoy warns of as work in progress."""
+    jwt = Jwt(issuer="i", audience="a", jwks_uri="http://127.0.0.1:9/keys", claims={"a": "b"})
+    clients = (
+        Client(name="keyed", models=("wine",), requests_per_second=5, max_concurrent=5),
+        Client(name="nightly", jwt=jwt),
+        Client(name="edge", certificate=Certificate(ca=authority.pem, subject="CN=edge", with_key=True)),
+    )
+    tls = certificate(tmp_path / "certificate", "door")
+    with running(tmp_path / "envoy", Upstreams(triton_of(echo), scorer_echo.address), tls=tls, clients=clients) as door:
+        metrics = door.stats("/stats/prometheus").body
+        assert b"envoy_server_wip_protos{} 0\n" in metrics
+        assert "deprecated" not in door.log.read_text()

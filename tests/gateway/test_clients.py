@@ -183,6 +183,13 @@ def test_a_client_comes_and_goes_with_no_dropped_connection(changing: Gateway) -
     assert (hammer.failures, set(hammer.statuses), hammer.reconnections) == ([], {200}, 0)
 
 
+def test_a_client_gets_its_grants_before_its_key_opens_and_loses_them_after_it_is_out(changing: Gateway) -> None:
+    keys = dict(changing.client_keys)
+    assert install(changing, BATCH) == ["keys.json", "routes.json"]
+    assert install(changing, WINE, BATCH, **keys) == ["routes.json", "keys.json"]
+    assert install(changing) == ["keys.json", "routes.json"]
+
+
 def test_a_clients_keys_are_rotated_one_by_one(changing: Gateway) -> None:
     first = changing.client_keys["checkout"]
     hammer = Hammer(changing, path=INFER, key=first.primary)

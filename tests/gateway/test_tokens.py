@@ -219,6 +219,14 @@ def test_a_door_opens_while_an_issuer_is_away(tmp_path: Path, scorer_echo: Upstr
             eventually(lambda: ask(door, issuer.token(aud="other")).status == 200)
 
 
+def test_a_door_opens_where_an_issuers_name_is_unknown(tmp_path: Path, scorer_echo: Upstream) -> None:
+    jwt = Jwt(issuer=URL, audience=AUDIENCE, jwks_uri="https://nowhere.invalid/keys")
+    clients = (Client(name="nightly", jwt=jwt), Client(name="keyed"))
+    with running(tmp_path, Upstreams(scorer=scorer_echo.address), clients=clients) as door:
+        assert name(door.ask("GET", "/", key=door.client_keys["keyed"].primary)) == "keyed"
+        assert ask(door, "a.b.c").status == 401
+
+
 def test_the_issuers_server_must_be_the_one_that_its_authority_vouches_for(
     tmp_path: Path, scorer_echo: Upstream
 ) -> None:
