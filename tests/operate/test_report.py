@@ -14,7 +14,7 @@ from targets.rollout_record import Outcome
 from tests.targets.report.records import BEGAN, record, step
 
 Run = Callable[..., tuple[int, str, str]]
-TARGETS = {"process": ".var/services/web", "docker": ".var/docker/web", "node-pool": ".var/reports"}
+TARGETS = {"process": ".var/services/web", "docker": ".var/docker/web", "node-pool": ".var/node-pool/default/web"}
 
 
 @pytest.fixture
@@ -88,8 +88,7 @@ def test_the_list_has_the_newest_first(run: Run, reports: Path) -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_target_says_where_its_reports_are(run: Run, tmp_path: Path, target: str) -> None:
-    place = "web" if target == "node-pool" else "reports"
-    folder = written(tmp_path / TARGETS[target] / place)
+    folder = written(tmp_path / TARGETS[target] / "reports")
     assert run(target=target) == (0, f"{folder / '20260302T120000Z-9.html'}\n", "")
 
 
