@@ -9,7 +9,7 @@ from rich.table import Table
 
 from serving.proving.verdict import Difference, Figure, Verdict
 
-__all__ = ["findings", "line", "new_value", "shown", "table"]
+__all__ = ["findings", "interval", "line", "shown", "table"]
 
 _WIDTH = 120
 _MOST_CHARACTERS = 80  # of a value that differs
@@ -22,7 +22,7 @@ def table(figures: Iterable[Figure]) -> str:
         drawing.add_column(name, justify="right")
     drawing.add_column("passed")
     for figure in figures:
-        values = (shown(figure, figure.old), new_value(figure), shown(figure, figure.limit))
+        values = (shown(figure, figure.old), _new_value(figure), shown(figure, figure.limit))
         drawing.add_row(figure.step, figure.name, *values, "yes" if figure.passed else "NO")
     drawn = io.StringIO()
     Console(file=drawn, width=_WIDTH, color_system=None).print(drawing)
@@ -33,8 +33,8 @@ def line(figure: Figure) -> str:
     """Write a figure on one line."""
     values = {"before": figure.old, "limit": figure.limit}
     beside = [f"{word} {shown(figure, value)}" for word, value in values.items() if value is not None]
-    if interval := _interval(figure):
-        beside.insert(0, interval)
+    if bounds := interval(figure):
+        beside.insert(0, bounds)
     found = f"{figure.step}: {figure.name} {shown(figure, figure.new)}"
     return found + (f" ({', '.join(beside)})" if beside else "")
 
@@ -49,13 +49,13 @@ def findings(verdict: Verdict) -> Iterator[str]:
     yield from verdict.notes
 
 
-def new_value(figure: Figure) -> str:
-    """Write the new version's value down, with the interval of an estimate."""
-    interval = _interval(figure)
-    return shown(figure, figure.new) + (f" ({interval})" if interval else "")
+def _new_value(figure: Figure) -> str:
+    bounds = interval(figure)
+    return shown(figure, figure.new) + (f" ({bounds})" if bounds else "")
 
 
-def _interval(figure: Figure) -> str:
+def interval(figure: Figure) -> str:
+    """Write down between which values a new version's figure is; "" where it is no estimate."""
     if figure.low is None or figure.high is None:
         return ""
     return f"{shown(figure, figure.low)} to {shown(figure, figure.high)}"

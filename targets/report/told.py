@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from serving.proving.verdict import Figure, Unit, Verdict
 from targets.rollout_record import Measured, Outcome, RolloutRecord, StepRecord
-from targets.verdict import new_value, shown
+from targets.verdict import interval, shown
 
 __all__ = [
     "Row",
@@ -27,7 +27,8 @@ __all__ = [
 class Row:
     """A line of a table of figures, as people read it; `passed` is None where no limit judges the figure.
 
-    The unit stands with the name, so that a phone has room for the values.
+    The unit stands with the name, so that a phone has room for the values. `bounds` are those of a new generation's
+    figure that is an estimate.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Row:
     new: str
     limit: str
     passed: bool | None
+    bounds: str = ""
 
 
 def facts(record: RolloutRecord) -> Iterator[tuple[str, str]]:
@@ -130,7 +132,8 @@ def took(time: timedelta) -> str:
 
 def _row(figure: Figure) -> Row:
     named = figure.unit in ("ms", "requests/s")
-    values = (shown(figure, figure.old), new_value(figure), shown(figure, figure.limit))
+    values = (shown(figure, value) for value in (figure.old, figure.new, figure.limit))
     old, new, limit = (value.removesuffix(f" {figure.unit}") if named else value for value in values)
     passed = None if figure.limit is None and figure.passed else figure.passed
-    return Row(f"{figure.name}, {figure.unit}" if named else figure.name, old, new, limit, passed)
+    name = f"{figure.name}, {figure.unit}" if named else figure.name
+    return Row(name, old, new, limit, passed, interval(figure))

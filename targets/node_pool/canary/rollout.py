@@ -31,7 +31,7 @@ from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.object_names import CANDIDATE, REPLICA, Names
 from targets.node_pool.objects.gateway_files import upstreams
 from targets.proving import Proof
-from targets.rollout_record import Outcome, Recorder
+from targets.rollout_record import Recorder
 
 __all__ = ["CanaryRollout", "Found", "measured"]
 
@@ -129,7 +129,7 @@ class CanaryRollout:
         recorder = Recorder(
             self.reports,
             service=self.names.service,
-            target=Target.NODE_POOL,
+            target=Target.NODE_POOL.value,
             generation=new,
             before=old.number,
             progress=self.say,
@@ -145,7 +145,7 @@ class CanaryRollout:
                     self.say("no Envoy takes requests yet, so nobody sends any: the new version needs no share of them")
                 elif percent is not None:
                     shares.stay(percent)
-                    recorder.outcome = Outcome.STAYS
+                    recorder.stays(percent)
                     self.say(f"generation {new} gets {percent} % of the traffic, until a later `up`")
                     return Found(old.generation, self.candidate.generation, percent)
                 else:

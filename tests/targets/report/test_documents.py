@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from serving.proving.verdict import Difference
+from serving.proving.verdict import Difference, Figure
 from targets.report import told
 from targets.report.documents import Plots, page, summary
 from targets.rollout_record import Outcome, RolloutRecord
@@ -84,6 +84,15 @@ def test_each_figure_stands_beside_its_limit() -> None:
     assert "| replay | answers that differ | - | 25.0% | 1.0% | **NO** |" in text
     assert "| performance | throughput, requests/s | 1,234.5 | 1,300.0 | - |" in text
     assert "| one | &#36;.y | 1 | 2 |" in text
+
+
+def test_an_estimate_has_its_bounds() -> None:
+    figure = Figure(
+        step="s", name="slowdown of p95", unit="ratio", new=3.04, low=2.1, high=4.0, limit=1.2, passed=False
+    )
+    proof = verdict(figures=[figure])
+    assert "| s | slowdown of p95 | - | 3.04 (2.10 to 4.00) | 1.20 | **NO** |" in summary(record(proof=proof))
+    assert "2.10 to 4.00" in Elements(page(record(proof=proof), Plots())).text
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from serving.proving.verdict import Figure
 from targets.report import writing
 from targets.rollout_record import RolloutRecord
-from tests.targets.report.records import REAL, record, verdict
+from tests.targets.report.records import REAL, record, step, verdict
 from tests.targets.report.test_documents import hostile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -89,7 +90,19 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Any]:
         page.close()
 
 
-RECORDS = {"refused": REAL, "hostile": hostile(), "plain": record(), "gates": record(proof=verdict())}
+ESTIMATES = [
+    Figure(step="performance", name=name, unit=unit, old=old, new=new, low=low, high=high, limit=limit, passed=False)
+    for name, unit, old, new, low, high, limit in (
+        ("slowdown of p95", "ratio", None, 124.27, 119.73, 128.68, 1.2),
+        ("throughput", "requests/s", 12_345.6, 12_345.6, None, None, 20_000.0),
+    )
+]
+RECORDS = {
+    "refused": REAL,
+    "hostile": hostile(),
+    "plain": record(),
+    "estimates": record(proof=verdict(figures=ESTIMATES), steps=(step(figures=tuple(ESTIMATES)),)),
+}
 each_record = pytest.mark.parametrize("shown", RECORDS.values(), ids=RECORDS)
 
 
