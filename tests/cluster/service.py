@@ -258,3 +258,4 @@ def hammered(namespace: str, service: str, key: str, image: str, body: Any) -> I
         counted.append(json.loads(eventually(result, "the clients stop", 40)))
     finally:
         kube.delete([pod])
+        eventually(lambda: not kube.existing([pod]), "the clients are gone", 60)

@@ -210,7 +210,8 @@ class CanaryRollout:
     def _take_back(self, shares: DoorShares, why: str) -> None:
         """Give the replicas all of the traffic, and remove the candidate: whatever is there."""
         portion, found = Portion.of(self.cluster, self.names), self.candidate.live()
-        if portion is not None:
+        if portion is not None or found is not None:
+            # Also where somebody deleted the share: Envoys use it until their kubelets look, a minute later or so.
             shares.close()
             self.say("the replicas have all of the traffic" + (f": {why}" if why else ""))
         if found is not None:

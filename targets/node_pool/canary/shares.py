@@ -94,8 +94,6 @@ class DoorShares:
 
     def close(self) -> None:
         """Send everything to the replicas, then end the candidate's place."""
-        if Portion.of(self._cluster, self._names) is None:
-            return
         self.share()
         self._cluster.delete("configmaps", self._names.namespace, self._names.shares)
         self._envoys.poke("declared")  # nobody waits for it: Envoy's files say the same, but for idle clusters

@@ -220,8 +220,8 @@ def run(options, monkeypatch, tmp_path):
             Found("new"),
             ["close", "remove"],
         ),
-        ({"beside": "new"}, {}, Found("new"), ["remove"]),
-        ({}, GATE, Found("new"), ["start", "prove", "remove"]),
+        ({"beside": "new"}, {}, Found("new"), ["close", "remove"]),
+        ({}, GATE, Found("new"), ["start", "prove", "close", "remove"]),
         ({}, {**GATE, "canaryTrafficPercent": 5}, Found("old", "new", 5), ["start", "prove", "open", "stay 5"]),
         (
             STAYING,
@@ -264,7 +264,7 @@ def test_the_replicas_have_all_of_the_traffic_again_however_a_step_ends(run, mon
 def test_one_that_does_not_start_gets_no_place(run):
     with pytest.raises(ServiceError, match="no weights"):
         run(start=ServiceError("no weights"), **STEPS)
-    assert LOG == ["start", "remove"]
+    assert LOG == ["start", "close", "remove"]
 
 
 def test_too_few_requests_are_told_as_what_they_are(run):
