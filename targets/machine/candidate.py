@@ -36,6 +36,11 @@ class Place:
         """Send the candidate its share; returns once Envoy does so."""
         self.door.share(self.serving, Candidate(self.candidate, weight, mirror))
 
+    def keep(self, percent: int) -> None:
+        """Give the candidate the share that the record tells: a killed rollout may have done no more than tell it."""
+        if self.open():
+            self.share(weight=percent)
+
     def figures(self) -> Mapping[str, Snapshot]:
         """Give what both generations did since Envoy's start."""
         return {"the front door": self.door.figures()}
@@ -49,6 +54,7 @@ class Place:
 
     def promote(self, send_to_new: Callable[[], None]) -> None:
         """Send everything to the candidate; `send_to_new` makes it the serving generation meanwhile."""
+        self.open()  # a killed rollout may have ended the place, and routes need its clusters
         self.share(weight=100)
         send_to_new()
         self.door.close(self.candidate)
