@@ -56,7 +56,11 @@ class MachinePart(ABC, Generic[S]):
         """Stop it and remove what it has; nothing happens where there is nothing."""
 
     def is_outdated(self, spec: S, generation: dict[str, Any]) -> bool:
-        """Tell whether a new version of this project would make another generation of the same specification."""
+        """Tell whether the same specification is to be applied again, although it runs and is well.
+
+        A new version of this project would make another generation of it, or a killed rollout left a candidate other
+        than `generation` tells.
+        """
         return False
 
 

@@ -17,8 +17,10 @@ from settings.rollout_steps import Step
 from settings.service_groups import Limits, Opening, Resources, RolloutPlan
 from targets.canary import Canary
 from targets.docker import front_door, rollout, traffic
-from targets.docker.containers import Container, Labels
+from targets.docker.containers import Container, Labels, digest_of
 from targets.docker.engine import Exit, Found
+from targets.docker.machine_target import TARGET
+from targets.docker.owner import owner_of
 from targets.docker.service_folder import Folder
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
 from targets.errors import ServiceError
@@ -276,3 +278,17 @@ def test_a_renamed_service_with_a_canary_keeps_its_front_door(
     front_door.apply(FrontDoorSpec(**values))
     assert opened[0].candidate is not None
     assert opened[0].candidate.weight == 10
+
+
+def test_a_share_that_the_state_does_not_know_makes_the_service_differ(engine: Engine, tmp_path: Path) -> None:
+    service, wanted = TARGET.service, declared(tmp_path, owner="organization/p/s")
+    theirs = {"owner": owner_of(wanted.owner, tmp_path)}
+    rollout.apply(wanted.model_copy(update=theirs), print)
+    before = {"number": 1, "digest": digest_of(wanted)}
+    assert not service.is_outdated(wanted, before)
+    door_of(tmp_path)
+    changed = wanted.model_copy(update={"resources": Resources(memory_gb=2), "rollout": canary()})
+    known = service.apply(changed, print)["generation"]
+    assert not service.is_outdated(changed, known)
+    # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
+    assert service.is_outdated(wanted, before)

@@ -21,6 +21,7 @@ from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process import service as whole_service
+from targets.process.machine_target import TARGET
 from targets.process.service_folder import Generation, Record, ServiceDirectory
 from targets.rollout_record import Outcome, Recorder, RolloutRecord, records
 from tests.targets.process.conftest import OWNER, Service
@@ -338,3 +339,14 @@ def test_another_stacks_service_stays_that_stacks_while_a_version_goes_through_s
         service.up(FAILS, rollout=judged({"setWeight": 50}), owner="organization/project/other", overwrite=True)
     assert record_of(service).owner == OWNER
     service.up(OLD, rollout=plan())
+
+
+def test_a_share_that_the_state_does_not_know_makes_the_service_differ(service: Service, door: Door) -> None:
+    part, old = TARGET.service, service.spec(OLD, rollout=plan())
+    before = part.apply(old, service.progress.append)["generation"]
+    assert not part.is_outdated(old, before)
+    new = service.spec(NEW, rollout=plan(canary_traffic_percent=10))
+    known = part.apply(new, service.progress.append)["generation"]
+    assert not part.is_outdated(new, known)
+    # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
+    assert part.is_outdated(old, before)
