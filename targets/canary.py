@@ -11,11 +11,12 @@ errors count from the start, latencies from there on.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
-from common.waiting import wait_until
+from common.waiting import Cancelled, wait_until
 from gateway.admin import AdminError
 from gateway.generation_figures import Figures, FiguresError, Snapshot, total
 from serving.proving.verdict import Figure, Unit
@@ -94,20 +95,31 @@ class Canary:
         def broken() -> bool:
             nonlocal looks
             looks += 1
-            old, new = watch.look()
+            watch.look()
             if looks % _TELL_EVERY == 0:
-                self.progress(f"{called}: {_counted(new)} so far")
-            return analysis is not None and any(_judged(step, analysis, old, new, margin=_CLEAR))
+                self.progress(f"{called}: {_counted(watch.new)} so far")
+            return analysis is not None and any(_judged(step, analysis, watch, margin=_CLEAR))
 
-        early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
-        old, new = watch.look()
-        figures = tuple(_figures(step, analysis or Analysis(), old, new))
+        try:
+            early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
+        except Cancelled:
+            self._note(step, started, watch, Outcome.CANCELLED)
+            raise
+        watch.look()
+        new, figures = watch.new, tuple(_figures(step, analysis or Analysis(), watch.old, watch.new))
         outcome = Outcome.PASSED
         if analysis is not None and new.requests < analysis.min_requests:
             outcome = Outcome.TOO_FEW_REQUESTS
         elif early or not all(figure.passed for figure in figures):
             outcome = Outcome.REFUSED
-        notes = tuple(watch.notes)
+        self._note(step, started, watch, outcome)
+        if outcome is Outcome.PASSED:
+            self.progress(f"{called} passed: {_counted(new)}")
+            return
+        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch.notes)))
+
+    def _note(self, step: Step, started: datetime, watch: "_Watch", outcome: Outcome) -> None:
+        """Write the step down as it went."""
         self.record(
             StepRecord(
                 name=step.name,
@@ -116,16 +128,12 @@ class Canary:
                 started=started,
                 ended=now(),
                 outcome=outcome,
-                old=Measured.of(old),
-                new=Measured.of(new),
-                figures=figures,
-                notes=notes,
+                old=Measured.of(watch.old),
+                new=Measured.of(watch.new),
+                figures=tuple(_figures(step, self.rollout.analysis or Analysis(), watch.old, watch.new)),
+                notes=tuple(watch.notes),
             )
         )
-        if outcome is Outcome.PASSED:
-            self.progress(f"{called} passed: {_counted(new)}")
-            return
-        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, notes)))
 
     def _refusal(
         self,
@@ -134,7 +142,7 @@ class Canary:
         outcome: Outcome,
         figures: tuple[Figure, ...],
         new: Figures,
-        notes: tuple[str, ...],
+        notes: Iterable[str],
     ) -> Iterator[str]:
         serves = f"generation {self.old} has all of the traffic again"
         if outcome is Outcome.TOO_FEW_REQUESTS:
@@ -167,7 +175,7 @@ def step_notes(rollout: RolloutPlan) -> Iterator[str]:
 
 
 class _Watch:
-    """What both generations did since a step began, whatever Envoys started anew meanwhile."""
+    """What the `old` and the `new` generation did since a step began, whatever Envoys started anew meanwhile."""
 
     def __init__(self, shares: Shares, step: Step) -> None:
         self._shares = shares
@@ -177,10 +185,12 @@ class _Watch:
         self._doors: dict[str, _Door] = {}
         self._began = False
         self.notes: list[str] = []
+        self.old = self.new = Figures()
+        self.warm_answers = 0  # of the new generation, by which alone its latencies are told before the step's end
         self.look()
 
-    def look(self) -> tuple[Figures, Figures]:
-        """Give the figures of the old and of the new generation; those of before where an Envoy does not answer."""
+    def look(self) -> None:
+        """Take in what both generations did by now; nothing where an Envoy does not answer."""
         try:
             for name, found in self._shares.figures().items():
                 # An Envoy that comes later counts from its start.
@@ -194,7 +204,9 @@ class _Watch:
         if self._cold is None and time.monotonic() >= self._warm_at:
             self._cold = seen
         cold = self._cold or Snapshot()
-        return _warm(seen.serving, cold.serving), _warm(self._new(seen), self._new(cold))
+        self.old, self.new = _warm(seen.serving, cold.serving), _warm(self._new(seen), self._new(cold))
+        warm = self._new(seen).milliseconds - self._new(cold).milliseconds
+        self.warm_answers = 0 if self._cold is None else warm.total()
 
     def _new(self, snapshot: Snapshot) -> Figures:
         return snapshot.mirror if self._mirrors else snapshot.candidate
@@ -257,13 +269,13 @@ def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iter
         )
 
 
-def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margin: float) -> Iterator[Figure]:
+def _judged(step: Step, analysis: Analysis, watch: _Watch, *, margin: float) -> Iterator[Figure]:
     """Yield the figures that are clearly over their limits, before the step's pause ends."""
-    if new.requests < analysis.min_requests:
+    if watch.new.requests < analysis.min_requests:
         return
-    for figure in _figures(step, analysis, old, new):
+    for figure in _figures(step, analysis, watch.old, watch.new):
         if not figure.passed and figure.new is not None and figure.limit is not None:
-            few = figure.unit == "share" and new.errors < 3
+            few = watch.new.errors < 3 if figure.unit == "share" else watch.warm_answers < analysis.min_requests
             if (figure.new if figure.low is None else figure.low) > margin * figure.limit and not few:
                 yield figure
 
