@@ -20,9 +20,11 @@ from targets.machine.service_folder import ServiceFolder
 from targets.machine.specification import FrontDoorSpec, ServiceSpec
 from targets.state import Measured
 
-__all__ = ["MachinePart", "MachineTarget", "Say"]
+__all__ = ["BEHIND", "MachinePart", "MachineTarget", "Say"]
 
 Say = Callable[[str], None]
+BEHIND = "behind"
+"""In a `generation` that serves where the settings ask for another: that one has a share of the traffic, or none."""
 S = TypeVar("S", bound=ServiceSpec | FrontDoorSpec)
 
 

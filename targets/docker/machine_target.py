@@ -10,7 +10,7 @@ from targets.docker.engine import Engine
 from targets.docker.owner import owner_of
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
-from targets.machine_target import MachinePart, MachineTarget, Say
+from targets.machine_target import BEHIND, MachinePart, MachineTarget, Say
 from targets.state import Measured
 
 __all__ = ["TARGET"]
@@ -26,6 +26,8 @@ class _Service(MachinePart[ServiceSpec]):
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
         record = rollout.apply(_owned(spec), say)
         generation: dict[str, Any] = {"number": record.generation, "digest": record.digest}
+        if record.digest != digest_of(spec):
+            generation[BEHIND] = True
         if (candidate := _candidate(record)) is not None:
             generation["candidate"] = candidate
         return {"generation": generation}

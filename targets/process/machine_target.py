@@ -5,7 +5,7 @@ from typing import Any
 
 from settings.schema import Settings
 from targets.machine.specification import FrontDoorSpec
-from targets.machine_target import MachinePart, MachineTarget, Say
+from targets.machine_target import BEHIND, MachinePart, MachineTarget, Say
 from targets.process import front_door, rollout, service
 from targets.process.service_folder import Record, ServiceDirectory, check_owner
 from targets.process.specification import ServiceSpec
@@ -22,6 +22,8 @@ class _Service(MachinePart[ServiceSpec]):
 
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
         generation = rollout.apply(spec, say).model_dump()
+        if generation["digest"] != spec.digest:
+            generation[BEHIND] = True
         if (candidate := _candidate(_folder(spec).record())) is not None:
             generation["candidate"] = candidate
         return {"generation": generation}

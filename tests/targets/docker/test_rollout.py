@@ -24,6 +24,7 @@ from targets.docker.owner import owner_of
 from targets.docker.service_folder import Folder
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
 from targets.errors import ServiceError
+from targets.machine_target import BEHIND
 from targets.role import Role
 from tests.targets.docker.test_containers import spec
 
@@ -289,6 +290,8 @@ def test_a_share_that_the_state_does_not_know_makes_the_service_differ(engine: E
     door_of(tmp_path)
     changed = wanted.model_copy(update={"resources": Resources(memory_gb=2), "rollout": canary()})
     known = service.apply(changed, print)["generation"]
+    assert known[BEHIND]
     assert not service.is_outdated(changed, known)
     # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
     assert service.is_outdated(wanted, before)
+    assert BEHIND not in service.apply(changed.model_copy(update={"rollout": canary(None)}), print)["generation"]

@@ -19,6 +19,7 @@ from gateway import envoy_folder
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
+from targets.machine_target import BEHIND
 from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.machine_target import TARGET
@@ -347,6 +348,7 @@ def test_a_share_that_the_state_does_not_know_makes_the_service_differ(service: 
     assert not part.is_outdated(old, before)
     new = service.spec(NEW, rollout=plan(canary_traffic_percent=10))
     known = part.apply(new, service.progress.append)["generation"]
+    assert (BEHIND in before, known[BEHIND]) == (False, True)
     assert not part.is_outdated(new, known)
     # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
     assert part.is_outdated(old, before)
