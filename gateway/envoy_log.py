@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 _REFUSAL = re.compile(r"Filesystem config update (?:rejected|failure): (.*)")
-_END = re.compile(r"\[critical\]\S* \[.*?\] (?:error `)?(.*?)(?:` initializing .*)?$", re.MULTILINE)
+# Lines of a backtrace follow the reason of an assertion that failed, and say nothing to people.
+_END = re.compile(r"\[critical\]\[(?!backtrace)\S* \[.*?\] (?:error `)?(.*?)(?:` initializing .*)?$", re.MULTILINE)
 
 
 class Log:

@@ -11,11 +11,13 @@ errors count from the start, latencies from there on.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
+from statistics import median
 from typing import Protocol
 
-from common.waiting import wait_until
+from common.waiting import Cancelled, wait_until
 from gateway.admin import AdminError
 from gateway.generation_figures import Figures, FiguresError, Snapshot, total
 from serving.proving.verdict import Figure, Unit
@@ -32,6 +34,8 @@ _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
 _LATENCIES_FROM = 0.5  # of a step's pause: a version that is only cold must not end it
 _FEW_ERRORS = 3
+_WINDOW_ANSWERS = 10  # of each generation, in a window of a step
+_FEW_WINDOWS = 3
 _COPY_MS = 5.0  # by which copies may be slower: they compete with their originals for the machine
 _WARM_UP = 0.2  # of a step's pause
 _SIGMAS = 1.645  # one-sided 95 %
@@ -91,26 +95,36 @@ class Canary:
         self.shares.share(weight=step.set_weight or 0, mirror=step.mirror or 0)
         self.progress(f"{called} of generation {self.new}, for {step.pause} s")
         watch = _Watch(self.shares, step)
-        looks, latencies_from = 0, time.monotonic() + _LATENCIES_FROM * step.pause
+        looks = 0
 
         def broken() -> bool:
             nonlocal looks
             looks += 1
-            old, new = watch.look()
+            watch.look()
             if looks % _TELL_EVERY == 0:
-                self.progress(f"{called}: {_counted(new)} so far")
-            settled = time.monotonic() >= latencies_from
-            return analysis is not None and any(_clear(step, analysis, old, new, latencies=settled))
+                self.progress(f"{called}: {_counted(watch.new)} so far")
+            return analysis is not None and any(_clear(step, analysis, watch))
 
-        early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
-        old, new = watch.look()
-        figures = tuple(_figures(step, analysis or Analysis(), old, new))
+        try:
+            early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
+        except Cancelled:
+            self._note(step, started, watch, Outcome.CANCELLED)
+            raise
+        watch.look()
+        new, figures = watch.new, tuple(_figures(step, analysis or Analysis(), watch))
         outcome = Outcome.PASSED
         if analysis is not None and new.requests < analysis.min_requests:
             outcome = Outcome.TOO_FEW_REQUESTS
         elif early or not all(figure.passed for figure in figures):
             outcome = Outcome.REFUSED
-        notes = tuple(watch.notes)
+        self._note(step, started, watch, outcome)
+        if outcome is Outcome.PASSED:
+            self.progress(f"{called} passed: {_counted(new)}")
+            return
+        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch.notes)))
+
+    def _note(self, step: Step, started: datetime, watch: "_Watch", outcome: Outcome) -> None:
+        """Write the step down as it went."""
         self.record(
             StepRecord(
                 name=step.name,
@@ -119,16 +133,12 @@ class Canary:
                 started=started,
                 ended=now(),
                 outcome=outcome,
-                old=Measured.of(old),
-                new=Measured.of(new),
-                figures=figures,
-                notes=notes,
+                old=Measured.of(watch.old),
+                new=Measured.of(watch.new),
+                figures=tuple(_figures(step, self.rollout.analysis or Analysis(), watch)),
+                notes=tuple(watch.notes),
             )
         )
-        if outcome is Outcome.PASSED:
-            self.progress(f"{called} passed: {_counted(new)}")
-            return
-        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, notes)))
 
     def _refusal(
         self,
@@ -137,7 +147,7 @@ class Canary:
         outcome: Outcome,
         figures: tuple[Figure, ...],
         new: Figures,
-        notes: tuple[str, ...],
+        notes: Iterable[str],
     ) -> Iterator[str]:
         serves = f"generation {self.old} has all of the traffic again"
         if outcome is Outcome.TOO_FEW_REQUESTS:
@@ -170,20 +180,25 @@ def step_notes(rollout: RolloutPlan) -> Iterator[str]:
 
 
 class _Watch:
-    """What both generations did since a step began, whatever Envoys started anew meanwhile."""
+    """What the `old` and the `new` generation did since a step began, whatever Envoys started anew meanwhile."""
 
     def __init__(self, shares: Shares, step: Step) -> None:
         self._shares = shares
         self._mirrors = step.mirror is not None
-        self._warm_at = time.monotonic() + _WARM_UP * step.pause
+        began = time.monotonic()
+        self._warm_at, self._settled_at = began + _WARM_UP * step.pause, began + _LATENCIES_FROM * step.pause
+        self._windows: list[float] = []
+        self._window = Figures(), Figures()  # where the next window begins
         self._cold: Snapshot | None = None  # what the warm-up saw
         self._doors: dict[str, _Door] = {}
         self._began = False
         self.notes: list[str] = []
+        self.old = self.new = Figures()
+        self.warm_answers = 0  # of the new generation, by which alone its latencies are told before the step's end
         self.look()
 
-    def look(self) -> tuple[Figures, Figures]:
-        """Give the figures of the old and of the new generation; those of before where an Envoy does not answer."""
+    def look(self) -> None:
+        """Take in what both generations did by now; nothing where an Envoy does not answer."""
         try:
             for name, found in self._shares.figures().items():
                 # An Envoy that comes later counts from its start.
@@ -197,7 +212,35 @@ class _Watch:
         if self._cold is None and time.monotonic() >= self._warm_at:
             self._cold = seen
         cold = self._cold or Snapshot()
-        return _warm(seen.serving, cold.serving), _warm(self._new(seen), self._new(cold))
+        self.old, self.new = _warm(seen.serving, cold.serving), _warm(self._new(seen), self._new(cold))
+        warm = self._new(seen).milliseconds - self._new(cold).milliseconds
+        self.warm_answers = 0 if self._cold is None else warm.total()
+        if self._cold is not None:
+            self._divide(seen.serving, self._new(seen))
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether latencies may end the step before its pause does."""
+        return time.monotonic() >= self._settled_at
+
+    @property
+    def sustained(self) -> float | None:
+        """How many times the old generation's p95 the new one's is in the middle one of the windows; None: too few."""
+        return median(self._windows) if len(self._windows) >= _FEW_WINDOWS else None
+
+    def _divide(self, old: Figures, new: Figures) -> None:
+        """Divide the step into windows: other work of the machine that falls on one generation shows in few of them."""
+        if not self._window[0].requests and not self._window[1].requests:
+            self._window = old, new
+        parts = [
+            Figures(milliseconds=now.milliseconds - before.milliseconds)
+            for now, before in zip((old, new), self._window, strict=True)
+        ]
+        if all(part.milliseconds.total() >= _WINDOW_ANSWERS for part in parts):
+            before, now = (part.percentile(95) or 0.0 for part in parts)
+            if before:
+                self._windows.append(now / before)
+            self._window = old, new
 
     def _new(self, snapshot: Snapshot) -> Figures:
         return snapshot.mirror if self._mirrors else snapshot.candidate
@@ -233,8 +276,9 @@ def _counted(figures: Figures) -> str:
     return f"{figures.requests:,} requests, {figures.error_rate:.1%} of them failed{took}"
 
 
-def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iterator[Figure]:
+def _figures(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
     """Judge what a generation did in a step."""
+    old, new = watch.old, watch.new
 
     def figure(name: str, unit: Unit, before: float | None, now: float | None, limit: float | None) -> Figure:
         passed = limit is None or now is None or now <= limit
@@ -247,7 +291,7 @@ def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iter
         ratio, low, high = found
         limit = analysis.max_slowdown
         close = step.mirror is not None and (new.percentile(95) or 0) - (old.percentile(95) or 0) <= _COPY_MS
-        passed = limit is None or low <= limit or close
+        passed = limit is None or low <= limit or close or (watch.sustained or low) <= limit
         yield Figure(
             step=step.name,
             name="slowdown of p95",
@@ -260,14 +304,17 @@ def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iter
         )
 
 
-def _clear(step: Step, analysis: Analysis, old: Figures, new: Figures, *, latencies: bool) -> Iterator[Figure]:
+def _clear(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
     """Yield the figures that are clearly over their limits, before the step's pause ends."""
-    if new.requests < analysis.min_requests:
+    if watch.new.requests < analysis.min_requests:
         return
-    for figure in _figures(step, analysis, old, new):
+    for figure in _figures(step, analysis, watch):
         if figure.passed or figure.new is None or figure.limit is None:
             continue
-        judged = new.errors >= _FEW_ERRORS if figure.unit == "share" else latencies
+        if figure.unit == "share":
+            judged = watch.new.errors >= _FEW_ERRORS
+        else:
+            judged = watch.is_settled and watch.warm_answers >= analysis.min_requests
         if judged and (figure.new if figure.low is None else figure.low) > _CLEAR * figure.limit:
             yield figure
 

@@ -20,9 +20,11 @@ from targets.machine.service_folder import ServiceFolder
 from targets.machine.specification import FrontDoorSpec, ServiceSpec
 from targets.state import Measured
 
-__all__ = ["MachinePart", "MachineTarget", "Say"]
+__all__ = ["BEHIND", "MachinePart", "MachineTarget", "Say"]
 
 Say = Callable[[str], None]
+BEHIND = "behind"
+"""In a `generation` that serves where the settings ask for another: that one has a share of the traffic, or none."""
 S = TypeVar("S", bound=ServiceSpec | FrontDoorSpec)
 
 
@@ -56,7 +58,11 @@ class MachinePart(ABC, Generic[S]):
         """Stop it and remove what it has; nothing happens where there is nothing."""
 
     def is_outdated(self, spec: S, generation: dict[str, Any]) -> bool:
-        """Tell whether a new version of this project would make another generation of the same specification."""
+        """Tell whether the same specification is to be applied again, although it runs and is well.
+
+        A new version of this project would make another generation of it, or a killed rollout left a candidate other
+        than `generation` tells.
+        """
         return False
 
 

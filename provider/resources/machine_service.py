@@ -112,7 +112,7 @@ class ServiceType(MeasuredType[ServiceOutputs]):
             return super().update(old, known, new, say)
 
     def drifted(self, inputs: Any, known: ServiceOutputs) -> frozenset[str]:
-        if self.part.is_outdated(inputs, known.generation):
+        if self.part.is_outdated(_here(inputs), known.generation):
             return frozenset({"generation"})
         return super().drifted(inputs, known)
 

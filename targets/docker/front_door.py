@@ -44,8 +44,10 @@ def apply(spec: FrontDoorSpec) -> int:
         if door.metrics_port is not None:
             check_port(engine, spec.service_name, spec.owner, door.metrics_port, METRICS_PORT)
         record = folder.record()
-        holder = engine.find(f"{spec.service_name}-{record.generation}-{Role.NETWORK}")
-        if holder is None or not holder.address:
+        found = engine.containers(spec.service_name, record.owner)
+        serving = [c for c in found if (c.owner, c.generation) == record.serving]
+        holder = next((c for c in serving if c.role == Role.NETWORK and c.address), None)
+        if holder is None:
             raise ServiceError(f"service '{spec.service_name}' does not run; there is nothing to open a door to")
         stats_port = door.metrics_port or record.stats_port or free_ports(1)[0]
         folder.write_record(

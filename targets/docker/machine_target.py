@@ -8,9 +8,9 @@ from targets.docker import front_door, rollout, service
 from targets.docker.containers import digest_of
 from targets.docker.engine import Engine
 from targets.docker.owner import owner_of
-from targets.docker.service_folder import Folder
+from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import FrontDoorSpec, ServiceSpec
-from targets.machine_target import MachinePart, MachineTarget, Say
+from targets.machine_target import BEHIND, MachinePart, MachineTarget, Say
 from targets.state import Measured
 
 __all__ = ["TARGET"]
@@ -26,12 +26,10 @@ class _Service(MachinePart[ServiceSpec]):
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
         record = rollout.apply(_owned(spec), say)
         generation: dict[str, Any] = {"number": record.generation, "digest": record.digest}
-        if record.candidate:
-            generation["candidate"] = {
-                "number": record.candidate,
-                "percent": record.percent,
-                "digest": record.candidate_digest,
-            }
+        if record.digest != digest_of(spec):
+            generation[BEHIND] = True
+        if (candidate := _candidate(record)) is not None:
+            generation["candidate"] = candidate
         return {"generation": generation}
 
     def holder(self, spec: ServiceSpec) -> str:
@@ -44,6 +42,9 @@ class _Service(MachinePart[ServiceSpec]):
         service.remove(spec.state_directory, spec.service_name, _owned(spec).owner)
 
     def is_outdated(self, spec: ServiceSpec, generation: dict[str, Any]) -> bool:
+        record = _folder(spec).record()
+        if record.owner == _owned(spec).owner and _candidate(record) != generation.get("candidate"):
+            return True
         made = {generation.get("digest"), generation.get("candidate", {}).get("digest")}
         return spec.rollout.canary_traffic_percent != 0 and digest_of(spec) not in made
 
@@ -94,6 +95,12 @@ class _Target(MachineTarget):
 
 def _folder(spec: ServiceSpec | FrontDoorSpec) -> Folder:
     return Folder.of(spec.state_directory, spec.service_name)
+
+
+def _candidate(record: Record) -> dict[str, Any] | None:
+    if not record.candidate:
+        return None
+    return {"number": record.candidate, "percent": record.percent, "digest": record.candidate_digest}
 
 
 def _owned(spec: S) -> S:

@@ -35,6 +35,7 @@ __all__ = ["apply", "check_owner"]
 
 Progress = Callable[[str], None]
 _END_SECONDS = 5.0
+_PATIENCE_SECONDS = 15  # with a candidate that is ill although it had the time to start
 
 
 def apply(spec: ServiceSpec, progress: Progress) -> Record:
@@ -81,6 +82,7 @@ class _Rollout:
         self.record = folder.record()
         self.digest = digest_of(spec)
         found = [c for c in engine.containers(spec.service_name, spec.owner) if c.role != Role.FRONT_DOOR]
+        self.found = found
         self.old = [c for c in found if (c.owner, c.generation) == self.record.serving]
         self.candidate = [c for c in found if (c.owner, c.generation) == (spec.owner, self.record.candidate)]
         self.foreign = [c for c in found if c.owner != spec.owner and c not in self.old]
@@ -97,7 +99,10 @@ class _Rollout:
         self._remove(self.leftovers)
         if self.record.digest == self.digest and self._restored():
             return self.record
-        if self._serving_address() and waits(self.spec.rollout, self.record.percent, self.progress):
+        serving, percent = self._serving_address(), self.record.percent
+        if serving and waits(self.spec.rollout, percent, self.progress):
+            if goes_on and percent is not None:
+                self._place(serving, self._address_of(self.record.candidate)).keep(percent)
             return self.record
         number = self.record.candidate if goes_on else self.last_number + 1
         new = generation(self.spec, number)
@@ -140,14 +145,22 @@ class _Rollout:
         return self.record
 
     def _candidate_goes_on(self) -> bool:
-        """Tell whether the candidate that a rollout before left at a share is the wanted generation, and runs."""
+        """Tell whether the candidate that a rollout before left at a share is the wanted generation, and is well."""
         record = self.record
         if record.percent is None or record.candidate_digest != self.digest or not self.candidate:
             return False
         if self.spec.rollout.canary_traffic_percent == 0:
             return False
-        names = {container.name for container in generation(self.spec, record.candidate)}
-        return names == {found.name for found in self.candidate if found.running}
+        wanted = generation(self.spec, record.candidate)
+        if {container.name for container in wanted} != {found.name for found in self.candidate if found.running}:
+            return False
+        try:
+            for container in wanted:
+                self._await_ready(container, time.monotonic() + _PATIENCE_SECONDS)
+        except ServiceError as error:
+            self.progress(f"generation {record.candidate} is not well: {error}")
+            return False
+        return True
 
     def _takes_shares(self, new: list[Container], number: int, recorder: Recorder) -> bool:
         """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
@@ -157,7 +170,11 @@ class _Rollout:
 
         def begin(percent: int | None) -> None:
             changed = {"candidate": number, "candidate_digest": self.digest, "percent": percent}
-            self._record(owner=self.spec.owner, **changed)
+            if percent is not None:
+                # Steps may be refused: a service of another stack (`overwrite`) stays that one's until they passed.
+                owner, _ = self.record.serving
+                changed |= {"owner": self.spec.owner, "serving_owner": "" if owner == self.spec.owner else owner}
+            self._record(**changed)
 
         return take_shares(
             self.spec.rollout,
@@ -174,22 +191,34 @@ class _Rollout:
         number, serving = self.record.candidate, self._serving_address()
         if not number:
             return
-        holder = self.engine.find(f"{self.spec.service_name}-{number}-{Role.NETWORK}")
         if serving:
+            candidate = self._address_of(number)
             # Where the candidate's containers are gone, nobody has a request there.
-            candidate = holder.address if holder and holder.address else serving
-            self._place(serving, candidate).withdraw(self.spec.rollout.drain_seconds)
+            drain_seconds = self.spec.rollout.drain_seconds if candidate else 0
+            self._place(serving, candidate or serving).withdraw(drain_seconds)
             old = self.record.generation
             self.progress(f"generation {number} has no share of the traffic any more: {old} has it all")
         self._record(candidate=0, candidate_digest="", percent=None)
 
     def _place(self, serving: str, candidate: str) -> Place:
-        old = [c.role for c in self.old if c.role in PROBES]
+        # A candidate that has a share has the servers of the old generation, whatever the settings are by now.
+        candidate_shape = self._shape if self.record.candidate else self.spec.shape
         return Place(
             traffic.share(self.folder),
-            traffic.upstreams(old, serving),
-            traffic.upstreams(self.spec.shape, candidate),
+            traffic.upstreams(self._shape, serving),
+            traffic.upstreams(candidate_shape, candidate),
         )
+
+    def _address_of(self, number: int) -> str:
+        """The address of a generation, under whatever name of the service it started; "" where it does not run."""
+        own = self.engine.find(f"{self.spec.service_name}-{number}-{Role.NETWORK}")
+        others = (c for c in self.found if c.role == Role.NETWORK and c.generation == number)
+        return next((c.address for c in [own, *others] if c is not None and c.address), "")
+
+    @property
+    def _shape(self) -> list[Role | None]:
+        """The servers of the generation that has the traffic."""
+        return [c.role for c in self.old if c.role in PROBES]
 
     def _serving_address(self) -> str:
         """The address of the recorded generation; "" where it does not run."""
@@ -203,8 +232,7 @@ class _Rollout:
         """Send the traffic to the recorded generation: a killed rollout may have sent it to what is removed next."""
         serving = self._serving_address()
         if serving and self.leftovers:
-            shape = [c.role for c in self.old if c.role in PROBES]
-            traffic.send_to(self.folder, traffic.upstreams(shape, serving))
+            traffic.send_to(self.folder, traffic.upstreams(self._shape, serving))
 
     def _start(self, containers: list[Container]) -> None:
         """Start a generation and wait until each of its containers passed its probe, within one deadline."""
@@ -261,7 +289,7 @@ class _Rollout:
     def _switch(self, new: list[Container], number: int, *, drain: bool) -> None:
         serving = traffic.upstreams(self.spec.shape, self._address(new[0].name))
         before = next((c.address for c in self.old if c.role == Role.NETWORK), "")
-        old = traffic.upstreams(self.spec.shape, before) if before else None
+        old = traffic.upstreams(self._shape, before) if before and self._shape else None
         draining = old if drain else None
         send_to_new = partial(traffic.send_to, self.folder, serving, draining=draining)
         if old is not None and self.record.candidate == number:
@@ -269,7 +297,7 @@ class _Rollout:
         else:
             send_to_new()
             traffic.share(self.folder).close(serving)
-        changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
+        changed = {"owner": self.spec.owner, "serving_owner": "", "generation": number, "digest": self.digest}
         self._record(**changed, candidate=0, candidate_digest="", percent=None)
         self.progress(f"generation {number} has the traffic")
         if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.rollout.drain_seconds):
@@ -310,7 +338,9 @@ class _Rollout:
         for role, container in by_role.items():
             seconds = self.spec.rollout.deadline_seconds
             self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
-        traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), self._address(holder.name)))
+        serving = traffic.upstreams(tuple(by_role), self._address(holder.name))
+        traffic.send_to(self.folder, serving)
+        traffic.share(self.folder).close(serving)  # of a candidate that was beside it when it stopped
 
     def _address(self, name: str) -> str:
         found = self.engine.find(name)

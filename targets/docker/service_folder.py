@@ -30,6 +30,8 @@ class Record(DoorRecord):
         candidate: The generation that gets a share of the traffic; 0 where none does.
         candidate_digest: The candidate's digest.
         percent: The share that the candidate keeps until a later rollout; None while a rollout takes it through steps.
+        serving_owner: Whose containers serve, where `owner` took the service over (`overwrite`) and its own have no
+            more than a share; "" where they are the owner's.
     """
 
     owner: str = ""
@@ -38,11 +40,12 @@ class Record(DoorRecord):
     candidate: int = 0
     candidate_digest: str = ""
     percent: int | None = None
+    serving_owner: str = ""
 
     @property
     def serving(self) -> tuple[str, int]:
         """The owner and the generation by which the containers that have the traffic are found."""
-        return self.owner, self.generation
+        return self.serving_owner or self.owner, self.generation
 
 
 @dataclass(frozen=True)

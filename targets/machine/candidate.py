@@ -7,8 +7,9 @@ Place.open ──► Place.share(weight=10) ... ──► Place.withdraw      th
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
-from gateway.admin import AdminError
+from gateway.admin import AdminError, RejectedError
 from gateway.front_door_options import Candidate, Upstreams
 from gateway.generation_figures import Snapshot
 from gateway.traffic_share import Share
@@ -18,6 +19,8 @@ from targets.errors import ServiceError
 from targets.rollout_record import Recorder
 
 __all__ = ["Place", "shares", "take_shares", "waits"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,16 @@ class Place:
 
     def open(self) -> bool:
         """Give the candidate its place, and no traffic yet; false where no front door was ever opened here."""
-        return self.door.open(self.serving, self.candidate)
+        return _twice(lambda: self.door.open(self.serving, self.candidate))
 
     def share(self, *, weight: int = 0, mirror: int = 0) -> None:
         """Send the candidate its share; returns once Envoy does so."""
-        self.door.share(self.serving, Candidate(self.candidate, weight, mirror))
+        _twice(lambda: self.door.share(self.serving, Candidate(self.candidate, weight, mirror)))
+
+    def keep(self, percent: int) -> None:
+        """Give the candidate the share that the record tells: a killed rollout may have done no more than tell it."""
+        if self.open():
+            self.share(weight=percent)
 
     def figures(self) -> Mapping[str, Snapshot]:
         """Give what both generations did since Envoy's start."""
@@ -45,13 +53,24 @@ class Place:
         self.share()
         with suppress(AdminError):  # it does not run: nobody has a request at the candidate
             self.door.admin.await_idle(self.candidate, drain_seconds)
-        self.door.close(self.serving)
+        _twice(lambda: self.door.close(self.serving))
 
     def promote(self, send_to_new: Callable[[], None]) -> None:
         """Send everything to the candidate; `send_to_new` makes it the serving generation meanwhile."""
+        self.open()  # a killed rollout may have ended the place, and routes need its clusters
         self.share(weight=100)
         send_to_new()
-        self.door.close(self.candidate)
+        _twice(lambda: self.door.close(self.candidate))
+
+
+def _twice(change: Callable[[], T]) -> T:
+    """Change what Envoy does, and once more where it ended meanwhile: its supervisor starts it, by the files."""
+    try:
+        return change()
+    except RejectedError:
+        raise
+    except AdminError:
+        return change()
 
 
 def waits(rollout: RolloutPlan, percent: int | None, progress: Callable[[str], None]) -> bool:

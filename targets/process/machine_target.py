@@ -5,9 +5,9 @@ from typing import Any
 
 from settings.schema import Settings
 from targets.machine.specification import FrontDoorSpec
-from targets.machine_target import MachinePart, MachineTarget, Say
+from targets.machine_target import BEHIND, MachinePart, MachineTarget, Say
 from targets.process import front_door, rollout, service
-from targets.process.service_folder import ServiceDirectory, check_owner
+from targets.process.service_folder import Record, ServiceDirectory, check_owner
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import check_path
 from targets.state import Measured
@@ -22,9 +22,10 @@ class _Service(MachinePart[ServiceSpec]):
 
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
         generation = rollout.apply(spec, say).model_dump()
-        record = _folder(spec).record()
-        if record is not None and record.candidate is not None:
-            generation["candidate"] = {"number": record.candidate.number, "percent": record.percent}
+        if generation["digest"] != spec.digest:
+            generation[BEHIND] = True
+        if (candidate := _candidate(_folder(spec).record())) is not None:
+            generation["candidate"] = candidate
         return {"generation": generation}
 
     def holder(self, spec: ServiceSpec) -> str:
@@ -38,6 +39,10 @@ class _Service(MachinePart[ServiceSpec]):
         if _folder(spec).is_taken_from(spec.owner):
             say(f"the service '{spec.service_name}' belongs to another stack now: it is left alone")
         service.remove(spec.state_directory, spec.service_name, spec.owner)
+
+    def is_outdated(self, spec: ServiceSpec, generation: dict[str, Any]) -> bool:
+        record = _folder(spec).record()
+        return record is not None and record.owner == spec.owner and _candidate(record) != generation.get("candidate")
 
 
 class _FrontDoor(MachinePart[FrontDoorSpec]):
@@ -78,6 +83,12 @@ class _Target(MachineTarget):
 
 def _folder(spec: ServiceSpec | FrontDoorSpec) -> ServiceDirectory:
     return ServiceDirectory.of(spec.state_directory, spec.service_name)
+
+
+def _candidate(record: Record | None) -> dict[str, Any] | None:
+    if record is None or record.candidate is None:
+        return None
+    return {"number": record.candidate.number, "percent": record.percent}
 
 
 TARGET = _Target()

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from common.atomic_files import write_whole
 from common.waiting import shielded
@@ -86,6 +87,8 @@ class _Rollout:
         self._remove_leftovers(keep=(old, candidate))
         percent = self.record.percent
         if old is not None and healthy and (unchanged or waits(self.spec.rollout, percent, self.progress)):
+            if candidate is not None and percent is not None:
+                self._place(old, candidate).keep(percent)
             return self._record(old, candidate=candidate, percent=percent)
 
         new, surge = candidate, self.spec.rollout.strategy == "surge"
@@ -132,12 +135,19 @@ class _Rollout:
 
     def _takes_shares(self, old: Generation, new: Generation, recorder: Recorder) -> bool:
         """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
+
+        def begin(percent: int | None) -> None:
+            if percent is not None:
+                self._record(old, candidate=new, percent=percent)
+            else:  # steps may be refused: a service of another stack (`overwrite`) stays that one's until they passed
+                self._write(candidate=new, percent=None)
+
         return take_shares(
             self.spec.rollout,
             self._place(old, new),
             old=old.number,
             new=new.number,
-            begin=lambda percent: self._record(old, candidate=new, percent=percent),
+            begin=begin,
             progress=self.progress,
             recorder=recorder,
         )
@@ -152,8 +162,7 @@ class _Rollout:
             self.progress(
                 f"generation {candidate.number} has no share of the traffic any more: {old.number} has it all"
             )
-        self.record = self.record.model_copy(update={"candidate": None, "percent": None})
-        self.directory.write_record(self.record)
+        self._write(candidate=None, percent=None)
 
     def _place(self, old: Generation, new: Generation) -> Place:
         return Place(traffic.share(self.directory), traffic.upstreams(old), traffic.upstreams(new))
@@ -201,9 +210,12 @@ class _Rollout:
     ) -> Generation:
         """Write down what has the traffic, and whose it is by that."""
         changed = {"current": current, "owner": self.spec.owner, "root": str(self.directory.root)}
-        self.record = self.record.model_copy(update={**changed, "candidate": candidate, "percent": percent})
-        self.directory.write_record(self.record)
+        self._write(**changed, candidate=candidate, percent=percent)
         return current
+
+    def _write(self, **changed: Any) -> None:
+        self.record = self.record.model_copy(update=changed)
+        self.directory.write_record(self.record)
 
     def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
         """Start what does not run of the old generation: all of it after a reboot or a killed supervisor.
@@ -246,8 +258,7 @@ class _Rollout:
         Its number is spent even if nothing comes of it.
         """
         number = self.record.next_number
-        self.record = self.record.model_copy(update={"next_number": number + 1})
-        self.directory.write_record(self.record)
+        self._write(next_number=number + 1)
 
         spec = self.spec
         last = self.record.current if beside is None else None

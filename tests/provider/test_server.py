@@ -326,6 +326,7 @@ def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
         ("DockerFrontDoor", "secondaryKey"),
         ("NodePoolAddress", "kubeconfig"),
         ("NodePoolCheck", "key"),
+        ("NodePoolCanary", "kubeconfig"),
         ("NodePoolCheck", "kubeconfig"),
         ("NodePoolCluster", "kubeconfig"),
         ("NodePoolPods", "kubeconfig"),

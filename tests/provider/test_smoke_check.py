@@ -162,3 +162,13 @@ def test_a_failure_fails_the_update_and_shows_no_key(asked, service):
 def test_nobody_at_the_address_is_a_problem_not_a_traceback(asked):
     (problem,) = problems({**asked, "url": "http://127.0.0.1:1"})
     assert problem.startswith("http://127.0.0.1:1 does not answer")
+
+
+def test_the_check_of_a_new_version_waits_until_it_has_all_of_the_traffic(asked, service):
+    service.answers["/score"] = (200, {"digit": 1})  # the old version's answer
+    said = []
+    asked["generation"] = {"number": 1, "behind": True, "candidate": {"number": 2, "percent": 10}}
+    assert create("SmokeCheck", asked, said) == {"checks": 0}
+    assert said[0].startswith("the check waits until the new version has all of the traffic")
+    with pytest.raises(SmokeCheckError):
+        create("SmokeCheck", {**asked, "generation": {"number": 1}})

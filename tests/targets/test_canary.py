@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.waiting import Cancelled
 from gateway.admin import AdminError
 from gateway.generation_figures import Figures, Snapshot
 from settings.rollout_steps import Analysis, Step
@@ -63,8 +64,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(canary.time, "monotonic", lambda: now)
 
 
-def go(doors: Doors, *steps: dict[str, Any], **analysis: Any) -> list[StepRecord]:
-    records: list[StepRecord] = []
+def go(
+    doors: Doors, *steps: dict[str, Any], records: list[StepRecord] | None = None, **analysis: Any
+) -> list[StepRecord]:
+    records = [] if records is None else records
     rollout = RolloutPlan(
         drain_seconds=1,
         steps=[Step.model_validate({"pause": "60s", **step}) for step in steps],
@@ -142,6 +145,53 @@ def test_latencies_of_the_warm_up_do_not_count_and_its_errors_do() -> None:
     assert found.new.errors == 4
     with pytest.raises(RefusedError, match="requests that failed"):
         go(Cold({}), {"setWeight": 50}, maxErrorRate=0.001)
+
+
+def test_latencies_of_the_warm_up_end_no_step_before_its_time() -> None:
+    class Cold(Doors):
+        def figures(self) -> Mapping[str, Snapshot]:
+            self.looks += 1
+            cold, warm = min(self.looks, 6), max(0, self.looks - 6)
+            return serving(figures(200 * self.looks), figures(200 * cold, 0, 900) + figures(200 * warm, 0, 10))
+
+    doors = Cold({})
+    assert go(doors, {"setWeight": 50}, p95Ms=50, maxSlowdown=1.5)[0].outcome is Outcome.PASSED
+    assert doors.looks > 20
+
+
+def test_a_slow_version_ends_its_step_once_it_is_warm() -> None:
+    doors = Doors(serving(figures(200), figures(200, milliseconds=900)))
+    with pytest.raises(RefusedError, match="p95"):
+        go(doors, {"setWeight": 50}, p95Ms=50)
+    assert doors.looks < 20
+
+
+def test_other_work_that_falls_on_the_new_version_for_a_while_does_not_refuse_it() -> None:
+    class Disturbed(Doors):
+        def figures(self) -> Mapping[str, Snapshot]:
+            self.looks += 1
+            slow = min(max(0, self.looks - 12), 8)
+            new = figures(20 * (self.looks - slow)) + figures(20 * slow, milliseconds=300)
+            return serving(figures(20 * self.looks), new)
+
+    step = go(Disturbed({}), {"setWeight": 50}, maxSlowdown=1.5)[0]
+    (slowed,) = [figure for figure in step.figures if figure.name == "slowdown of p95"]
+    assert slowed.low is not None
+    assert slowed.low > 10
+
+
+def test_a_step_that_is_cancelled_is_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancelled(condition: Callable[[], bool], **_: float) -> bool:
+        condition()
+        raise Cancelled
+
+    monkeypatch.setattr(canary, "wait_until", cancelled)
+    records: list[StepRecord] = []
+    doors = Doors(serving(figures(200), figures(100)))
+    with pytest.raises(Cancelled):
+        go(doors, {"setWeight": 50}, records=records)
+    (record,) = records
+    assert (record.outcome, record.weight, record.new.requests) == (Outcome.CANCELLED, 50, 100)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,21 @@ import pytest
 from common import waiting
 from common.waiting import Cancelled, cancel, wait_until
 from environment.dockerfile import LABELS
-from settings.service_groups import Resources, RolloutPlan
-from targets.docker import rollout, traffic
-from targets.docker.containers import Container, Labels
+from gateway import envoy_files, envoy_folder, traffic_share
+from gateway.front_door_options import Options
+from gateway.keys import make_key
+from settings.rollout_steps import Step
+from settings.service_groups import Limits, Opening, Resources, RolloutPlan
+from targets.canary import Canary
+from targets.docker import front_door, rollout, traffic
+from targets.docker.containers import Container, Labels, digest_of
 from targets.docker.engine import Exit, Found
-from targets.docker.specification import ServiceSpec
+from targets.docker.machine_target import TARGET
+from targets.docker.owner import owner_of
+from targets.docker.service_folder import Folder
+from targets.docker.specification import FrontDoorSpec, ServiceSpec
 from targets.errors import ServiceError
+from targets.machine_target import BEHIND
 from targets.role import Role
 from tests.targets.docker.test_containers import spec
 
@@ -144,3 +153,145 @@ def test_a_rollout_that_is_cancelled_while_the_old_generation_drains_goes_on_to_
     monkeypatch.setattr(traffic, "await_idle", lambda *_: bool(cancel() or wait_until(lambda: True, seconds=1)))
     assert rollout.apply(declared(tmp_path, resources=Resources(memory_gb=2)), print).generation == 2
     assert engine.running == {name.replace("web-1", "web-2") for name in OLD}
+
+
+OTHER = "organization/p/other of /state"
+
+
+def door_of(folder: Path, shape: tuple[Role, ...] = (Role.TRITON, Role.SCORER)) -> Path:
+    """Leave the files of an opened front door, whose Envoy does not run; gives the file of its routes."""
+    service = Folder.of(folder, "web")
+    options = Options(traffic.upstreams(shape, "10.0.0.1"), directory="/etc/gateway")
+    traffic_share.remember(service.envoy, options)
+    envoy_folder.install(service.envoy, envoy_files.render(options))
+    return service.envoy / "routes.json"
+
+
+def canary(percent: int | None = 10) -> RolloutPlan:
+    return RolloutPlan(canary_traffic_percent=percent, drain_seconds=0)
+
+
+def with_a_canary(folder: Path, **changed: Any) -> Path:
+    rollout.apply(declared(folder), print)
+    routes = door_of(folder)
+    record = rollout.apply(declared(folder, resources=Resources(memory_gb=2), rollout=canary(), **changed), print)
+    assert (record.generation, record.candidate, record.percent) == (1, 2, 10)
+    assert "-candidate" in routes.read_text()
+    return routes
+
+
+def test_a_canary_is_taken_back_where_the_settings_ask_for_other_servers(engine: Engine, tmp_path: Path) -> None:
+    routes = with_a_canary(tmp_path)
+    record = rollout.apply(declared(tmp_path, scorer=False, rollout=RolloutPlan(drain_seconds=0)), print)
+    assert (record.generation, record.candidate) == (3, 0)
+    assert "-candidate" not in routes.read_text()
+    assert engine.running == {"web-3-network", "web-3-triton"}
+
+
+def test_a_canary_that_is_ill_does_not_get_all_of_the_traffic(engine: Engine, tmp_path: Path) -> None:
+    with_a_canary(tmp_path)
+    engine.probe = failing
+    said: list[str] = []
+    found = rollout.apply(declared(tmp_path, resources=Resources(memory_gb=2), rollout=canary(None)), said.append)
+    assert found.generation == 3
+    assert any(line.startswith("generation 2 is not well: ") for line in said)
+    assert any(line.startswith("generation 2 has no share of the traffic any more") for line in said)
+
+
+def test_a_canarys_share_does_not_outlive_it_where_the_old_generation_was_stopped(
+    engine: Engine, tmp_path: Path
+) -> None:
+    routes = with_a_canary(tmp_path)
+    for name in OLD:
+        engine.stop(name)
+        engine.there[name] = Found(**{**vars(engine.there[name]), "address": ""})
+    assert rollout.apply(declared(tmp_path), print).generation == 1
+    assert engine.running == OLD
+    assert "-candidate" not in routes.read_text()
+
+
+def test_a_share_that_was_written_down_alone_is_given(engine: Engine, tmp_path: Path) -> None:
+    routes = with_a_canary(tmp_path)
+    folder = Folder.of(tmp_path, "web")
+    folder.write_record(folder.record().model_copy(update={"percent": 50}))
+    rollout.apply(declared(tmp_path, resources=Resources(memory_gb=2), rollout=canary(50)), print)
+    assert '"weight": 50' in routes.read_text()
+
+
+def test_a_canary_in_another_stacks_service_stays_and_is_promoted(engine: Engine, tmp_path: Path) -> None:
+    theirs = {"owner": OTHER, "overwrite": True}
+    with_a_canary(tmp_path, **theirs)
+    wanted = declared(tmp_path, resources=Resources(memory_gb=2), rollout=canary(), **theirs)
+    record = rollout.apply(wanted, print)
+    assert (record.owner, record.generation, record.candidate) == (OTHER, 1, 2)
+    assert engine.running >= OLD
+    wanted = wanted.model_copy(update={"rollout": canary(None)})
+    assert rollout.apply(wanted, print).serving == (OTHER, 2)
+    assert engine.running == {name.replace("web-1", "web-2") for name in OLD}
+
+
+def test_another_stacks_service_stays_that_stacks_where_steps_are_refused(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollout.apply(declared(tmp_path), print)
+    door_of(tmp_path)
+
+    def refuse(_: Canary) -> None:
+        raise ServiceError("refused")
+
+    monkeypatch.setattr(Canary, "judge", refuse)
+    steps = RolloutPlan(steps=[Step.model_validate({"setWeight": 10, "pause": "1s"})], drain_seconds=0)
+    with pytest.raises(ServiceError, match="refused"):
+        rollout.apply(
+            declared(tmp_path, resources=Resources(memory_gb=2), rollout=steps, owner=OTHER, overwrite=True), print
+        )
+    assert engine.running == OLD
+    rollout.apply(declared(tmp_path), print)
+    assert engine.running == OLD
+
+
+def test_a_renamed_service_with_a_canary_keeps_its_front_door(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_a_canary(tmp_path)
+    Folder.of(tmp_path, "web").rename("web", "shop")
+    wanted = declared(tmp_path, service_name="shop", resources=Resources(memory_gb=2), rollout=canary())
+    record = rollout.apply(wanted, print)
+    assert (record.generation, record.candidate) == (1, 3)
+    opened: list[Options] = []
+    monkeypatch.setattr(front_door, "Engine", lambda: engine)
+    monkeypatch.setattr(front_door, "_take_over", lambda *_: None)
+    monkeypatch.setattr(front_door, "_open", lambda spec, folder, engine, wanted, port: opened.append(wanted))
+    monkeypatch.setattr(front_door, "check_port", lambda *_: None)
+    values: dict[str, Any] = {
+        "service_name": "shop",
+        "owner": wanted.owner,
+        "state_directory": tmp_path,
+        "shape": (Role.TRITON, Role.SCORER),
+        "network": "web-1",
+        "image": "envoy",
+        "opening": Opening(port=6789),
+        "limits": Limits(),
+        "resources": Resources(),
+        "primary_key": make_key(),
+        "secondary_key": make_key(),
+    }
+    front_door.apply(FrontDoorSpec(**values))
+    assert opened[0].candidate is not None
+    assert opened[0].candidate.weight == 10
+
+
+def test_a_share_that_the_state_does_not_know_makes_the_service_differ(engine: Engine, tmp_path: Path) -> None:
+    service, wanted = TARGET.service, declared(tmp_path, owner="organization/p/s")
+    theirs = {"owner": owner_of(wanted.owner, tmp_path)}
+    rollout.apply(wanted.model_copy(update=theirs), print)
+    before = {"number": 1, "digest": digest_of(wanted)}
+    assert not service.is_outdated(wanted, before)
+    door_of(tmp_path)
+    changed = wanted.model_copy(update={"resources": Resources(memory_gb=2), "rollout": canary()})
+    known = service.apply(changed, print)["generation"]
+    assert known[BEHIND]
+    assert not service.is_outdated(changed, known)
+    # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
+    assert service.is_outdated(wanted, before)
+    assert BEHIND not in service.apply(changed.model_copy(update={"rollout": canary(None)}), print)["generation"]

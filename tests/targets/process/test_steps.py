@@ -10,18 +10,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from gateway import envoy_folder
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
+from targets.machine_target import BEHIND
 from targets.process import rollout
 from targets.process import service as whole_service
-from targets.process.service_folder import Generation, Record
-from targets.rollout_record import Outcome, RolloutRecord, records
+from targets.process.machine_target import TARGET
+from targets.process.service_folder import Generation, Record, ServiceDirectory
+from targets.rollout_record import Outcome, Recorder, RolloutRecord, records
 from tests.targets.process.conftest import OWNER, Service
 from tests.targets.process.test_front_door import Door
 from tests.waiting import eventually
@@ -256,3 +259,96 @@ def test_a_killed_envoy_comes_back_with_the_shares_of_its_step(service: Service,
     with clients(door) as answers:
         time.sleep(1)  # of requests
     assert share_of(answers) == pytest.approx(0.5, abs=0.1)
+
+
+class Killed(BaseException):
+    """What a test raises instead of the kernel's signal: every write from then on, so that nothing is put in order."""
+
+
+@contextmanager
+def killed_before_write(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let a rollout write so many files of the record and the front door, and none more; gives those that it wrote."""
+    written: list[str] = []
+
+    def counting(write: Any, name: Any) -> Any:
+        def wrapped(*arguments: Any) -> None:
+            if len(written) >= number:
+                raise Killed
+            write(*arguments)
+            written.append(name(*arguments))
+
+        return wrapped
+
+    with monkeypatch.context() as patched:
+        move, record = envoy_folder._move_into_place, ServiceDirectory.write_record
+        patched.setattr(envoy_folder, "_move_into_place", counting(move, lambda path, text: path.name))
+        patched.setattr(ServiceDirectory, "write_record", counting(record, lambda *_: "record"))
+        patched.setattr(Recorder, "_write", lambda *_: None)
+        patched.setattr(rollout._Rollout, "_remove", lambda *_: None)
+        yield written
+
+
+@pytest.mark.parametrize("wanted", [50, None], ids=["raised", "promoted"])
+def test_a_share_whose_change_was_killed_anywhere_is_that_of_the_settings_again(
+    service: Service, door: Door, monkeypatch: pytest.MonkeyPatch, wanted: int | None
+) -> None:
+    old = service.up(NEW, rollout=plan(canary_traffic_percent=20))
+    candidate = record_of(service).candidate
+    assert candidate is not None
+    for number in range(20):
+        try:
+            with clients(door, 2) as answers, killed_before_write(number, monkeypatch):
+                service.up(NEW, rollout=plan(canary_traffic_percent=wanted))
+            break
+        except Killed:
+            pass
+        if record_of(service).current == candidate:  # it had all of the traffic by then
+            break
+        with clients(door) as answers:
+            service.up(NEW, rollout=plan(canary_traffic_percent=20))
+            routes = (service.directory.envoy / "routes.json").read_text()
+        assert said(answers) <= {'"old"', '"new"'}, number
+        assert '"weight": 20' in routes, number
+        assert record_of(service).candidate == candidate
+        assert record_of(service).current == old
+    else:
+        pytest.fail("the rollout never came to an end")
+    assert number > 2
+    with clients(door) as answers:
+        service.up(NEW, rollout=plan(canary_traffic_percent=wanted))
+    assert said(answers) <= {'"old"', '"new"'}
+
+
+def test_a_promotion_that_was_killed_at_its_end_is_repeated_without_a_lost_request(
+    service: Service, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.up(NEW, rollout=plan(canary_traffic_percent=20))
+    candidate = record_of(service).candidate
+    with killed_before_write(6, monkeypatch) as written, suppress(Killed):
+        service.up(NEW, rollout=plan())
+    assert written[-1] == "clusters.json"
+    assert record_of(service).candidate == candidate
+    with clients(door) as answers:
+        assert service.up(NEW, rollout=plan()) == candidate
+    assert said(answers) <= {'"old"', '"new"'}
+
+
+def test_another_stacks_service_stays_that_stacks_while_a_version_goes_through_steps(
+    service: Service, door: Door
+) -> None:
+    with clients(door), pytest.raises(ServiceError, match="refused generation"):
+        service.up(FAILS, rollout=judged({"setWeight": 50}), owner="organization/project/other", overwrite=True)
+    assert record_of(service).owner == OWNER
+    service.up(OLD, rollout=plan())
+
+
+def test_a_share_that_the_state_does_not_know_makes_the_service_differ(service: Service, door: Door) -> None:
+    part, old = TARGET.service, service.spec(OLD, rollout=plan())
+    before = part.apply(old, service.progress.append)["generation"]
+    assert not part.is_outdated(old, before)
+    new = service.spec(NEW, rollout=plan(canary_traffic_percent=10))
+    known = part.apply(new, service.progress.append)["generation"]
+    assert (BEHIND in before, known[BEHIND]) == (False, True)
+    assert not part.is_outdated(new, known)
+    # A killed `up` did not write its outputs, and the settings of before ask for nothing new.
+    assert part.is_outdated(old, before)
