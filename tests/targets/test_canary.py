@@ -170,7 +170,7 @@ def test_other_work_that_falls_on_the_new_version_for_a_while_does_not_refuse_it
     class Disturbed(Doors):
         def figures(self) -> Mapping[str, Snapshot]:
             self.looks += 1
-            slow = min(max(0, self.looks - 12), 8)
+            slow = min(max(0, self.looks - 12), 4)
             new = figures(20 * (self.looks - slow)) + figures(20 * slow, milliseconds=300)
             return serving(figures(20 * self.looks), new)
 
