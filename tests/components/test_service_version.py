@@ -21,7 +21,13 @@ KEPT = "service-version-kept"
 
 
 @pytest.fixture
-def values(tmp_path: Path, bundle_folder: Path, scripts: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def values(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    bundle_folder: Path,
+    scripts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
     """A stack's settings, of which a version is kept, and what stands in the file afterwards."""
     registry = Registry(str(tmp_path / "registry"))
     model = registry.register("m", check_layout(bundle_folder, target="process"), framework="Multi")
@@ -38,7 +44,7 @@ def values(tmp_path: Path, bundle_folder: Path, scripts: Path, monkeypatch: pyte
     return {
         "models": [{"path": str(bundle_folder), "name": "m"}],
         "registry": str(tmp_path / "registry"),
-        "stateDirectory": str(tmp_path / "var"),
+        "stateDirectory": str(tmp_path_factory.mktemp("s")),  # short: Docker's front door has a socket in it
         "environment": {"name": "Mine", "clone": "AzureML-Triton", "pipPackages": ["nltk"], "variables": {"A": "1"}},
         "entryScript": "score.py",
         "deployment": {"port": 16789, "cpuCores": 1},
