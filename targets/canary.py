@@ -9,22 +9,19 @@ serve in the same minutes, so a noisy machine falls on both. The first fifth of 
 errors count from the start, latencies from there on.
 """
 
-import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
-from statistics import median
 from typing import Protocol
 
 from common.waiting import Cancelled, wait_until
-from gateway.admin import AdminError
-from gateway.generation_figures import Figures, FiguresError, Snapshot, total
+from gateway.generation_figures import Figures
 from serving.proving.verdict import Figure, Unit
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.rollout_record import Measured, Outcome, StepRecord, now
+from targets.step_watch import Doors, StepWatch, slowdown
 from targets.verdict import table
 
 __all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
@@ -32,31 +29,19 @@ __all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
 _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
-_LATENCIES_FROM = 0.5  # of a step's pause: a version that is only cold must not end it
 _FEW_ERRORS = 3
-_WINDOW_ANSWERS = 10  # of each generation, in a window of a step
-_FEW_WINDOWS = 3
 _COPY_MS = 5.0  # by which copies may be slower: they compete with their originals for the machine
-_WARM_UP = 0.2  # of a step's pause
-_SIGMAS = 1.645  # one-sided 95 %
 
 
 class RefusedError(ServiceError):
     """A new generation did not pass a step; the record says how far it came."""
 
 
-class Shares(Protocol):
+class Shares(Doors, Protocol):
     """The front doors of a service, which send a share of the traffic to a new generation."""
 
     def share(self, *, weight: int = 0, mirror: int = 0) -> None:
         """Let the new generation answer or copy so many percent of the requests; returns once every Envoy does so."""
-
-    def figures(self) -> Mapping[str, Snapshot]:
-        """Give what both generations did since each Envoy's start, by the Envoy's name.
-
-        Raises:
-            AdminError: An Envoy does not answer.
-        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +79,7 @@ class Canary:
         started = now()
         self.shares.share(weight=step.set_weight or 0, mirror=step.mirror or 0)
         self.progress(f"{called} of generation {self.new}, for {step.pause} s")
-        watch = _Watch(self.shares, step)
+        watch = StepWatch(self.shares, step)
         looks = 0
 
         def broken() -> bool:
@@ -123,7 +108,7 @@ class Canary:
             return
         raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch.notes)))
 
-    def _note(self, step: Step, started: datetime, watch: "_Watch", outcome: Outcome) -> None:
+    def _note(self, step: Step, started: datetime, watch: StepWatch, outcome: Outcome) -> None:
         """Write the step down as it went."""
         self.record(
             StepRecord(
@@ -179,104 +164,13 @@ def step_notes(rollout: RolloutPlan) -> Iterator[str]:
         yield f"rollout: a new version gets {shares}: {rollout.steps_seconds} s{judged}"
 
 
-class _Watch:
-    """What the `old` and the `new` generation did since a step began, whatever Envoys started anew meanwhile."""
-
-    def __init__(self, shares: Shares, step: Step) -> None:
-        self._shares = shares
-        self._mirrors = step.mirror is not None
-        began = time.monotonic()
-        self._warm_at, self._settled_at = began + _WARM_UP * step.pause, began + _LATENCIES_FROM * step.pause
-        self._windows: list[float] = []
-        self._window = Figures(), Figures()  # where the next window begins
-        self._cold: Snapshot | None = None  # what the warm-up saw
-        self._doors: dict[str, _Door] = {}
-        self._began = False
-        self.notes: list[str] = []
-        self.old = self.new = Figures()
-        self.warm_answers = 0  # of the new generation, by which alone its latencies are told before the step's end
-        self.look()
-
-    def look(self) -> None:
-        """Take in what both generations did by now; nothing where an Envoy does not answer."""
-        try:
-            for name, found in self._shares.figures().items():
-                # An Envoy that comes later counts from its start.
-                door = self._doors.setdefault(name, _Door(Snapshot() if self._began else found))
-                if door.look(found):
-                    self.notes.append(f"{name} started anew meanwhile: its last seconds before are not counted")
-            self._began = True
-        except AdminError:
-            pass  # its supervisor starts it again
-        seen = total(door.total for door in self._doors.values())
-        if self._cold is None and time.monotonic() >= self._warm_at:
-            self._cold = seen
-        cold = self._cold or Snapshot()
-        self.old, self.new = _warm(seen.serving, cold.serving), _warm(self._new(seen), self._new(cold))
-        warm = self._new(seen).milliseconds - self._new(cold).milliseconds
-        self.warm_answers = 0 if self._cold is None else warm.total()
-        if self._cold is not None:
-            self._divide(seen.serving, self._new(seen))
-
-    @property
-    def is_settled(self) -> bool:
-        """Tell whether latencies may end the step before its pause does."""
-        return time.monotonic() >= self._settled_at
-
-    @property
-    def sustained(self) -> float | None:
-        """How many times the old generation's p95 the new one's is in the middle one of the windows; None: too few."""
-        return median(self._windows) if len(self._windows) >= _FEW_WINDOWS else None
-
-    def _divide(self, old: Figures, new: Figures) -> None:
-        """Divide the step into windows: other work of the machine that falls on one generation shows in few of them."""
-        if not self._window[0].requests and not self._window[1].requests:
-            self._window = old, new
-        parts = [
-            Figures(milliseconds=now.milliseconds - before.milliseconds)
-            for now, before in zip((old, new), self._window, strict=True)
-        ]
-        if all(part.milliseconds.total() >= _WINDOW_ANSWERS for part in parts):
-            before, now = (part.percentile(95) or 0.0 for part in parts)
-            if before:
-                self._windows.append(now / before)
-            self._window = old, new
-
-    def _new(self, snapshot: Snapshot) -> Figures:
-        return snapshot.mirror if self._mirrors else snapshot.candidate
-
-
-class _Door:
-    """What one Envoy served since a step began."""
-
-    def __init__(self, before: Snapshot) -> None:
-        self._last = before
-        self.total = Snapshot()
-
-    def look(self, found: Snapshot) -> bool:
-        """Take a new snapshot in; tells whether the Envoy started anew."""
-        last, self._last = self._last, found
-        try:
-            self.total += found.since(last)
-        except FiguresError:
-            self.total += found  # since its new start
-            return True
-        return False
-
-
-def _warm(figures: Figures, cold: Figures) -> Figures:
-    """Leave the latencies of the warm-up out, where there are others."""
-    warm = figures.milliseconds - cold.milliseconds
-    return replace(figures, milliseconds=warm) if warm else figures
-
-
 def _counted(figures: Figures) -> str:
     p95 = figures.percentile(95)
     took = f", p95 {p95:,.1f} ms" if p95 is not None else ""
     return f"{figures.requests:,} requests, {figures.error_rate:.1%} of them failed{took}"
 
 
-def _figures(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
+def _figures(step: Step, analysis: Analysis, watch: StepWatch) -> Iterator[Figure]:
     """Judge what a generation did in a step."""
     old, new = watch.old, watch.new
 
@@ -304,7 +198,7 @@ def _figures(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
         )
 
 
-def _clear(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
+def _clear(step: Step, analysis: Analysis, watch: StepWatch) -> Iterator[Figure]:
     """Yield the figures that are clearly over their limits, before the step's pause ends."""
     if watch.new.requests < analysis.min_requests:
         return
@@ -317,23 +211,3 @@ def _clear(step: Step, analysis: Analysis, watch: _Watch) -> Iterator[Figure]:
             judged = watch.is_settled and watch.warm_answers >= analysis.min_requests
         if judged and (figure.new if figure.low is None else figure.low) > _CLEAR * figure.limit:
             yield figure
-
-
-def slowdown(old: Figures, new: Figures) -> tuple[float, float, float] | None:
-    """Give how many times the old generation's p95 the new one's is: the ratio, and its bounds; None where unknown.
-
-    Both percentiles are estimates from a number of answers: a share q of n answers is known to
-    1.645 * sqrt(q * (1 - q) / n), by the normal approximation of order statistics with 95 % on one side. The lower
-    bound is of the new one's lower estimate to the old one's upper one. It judges, so that the same version twice is
-    not refused for the luck of a few answers.
-    """
-    if not old.milliseconds.total() or not new.milliseconds.total():
-        return None
-
-    def p95(figures: Figures, sign: int) -> float:
-        spread = _SIGMAS * math.sqrt(0.95 * 0.05 / figures.milliseconds.total())
-        return figures.percentile(100 * min(1.0, max(0.0, 0.95 + sign * spread))) or 0.0
-
-    if not p95(old, -1):
-        return None
-    return p95(new, 0) / p95(old, 0), p95(new, -1) / p95(old, +1), p95(new, +1) / p95(old, -1)

@@ -29,7 +29,7 @@ from targets.errors import ServiceError
 from targets.machine.candidate import Place, take_shares, waits
 from targets.proving import Proof
 from targets.role import Role
-from targets.rollout_record import Recorder
+from targets.rollout_recorder import Recorder
 
 __all__ = ["apply", "check_owner"]
 

@@ -16,7 +16,7 @@ from gateway.traffic_share import Share
 from settings.service_groups import RolloutPlan
 from targets.canary import Canary
 from targets.errors import ServiceError
-from targets.rollout_record import Recorder
+from targets.rollout_recorder import Recorder
 
 __all__ = ["Place", "shares", "take_shares", "waits"]
 

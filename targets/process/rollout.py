@@ -30,7 +30,7 @@ from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
 from targets.proving import Proof, Servers, Side
 from targets.role import Role
-from targets.rollout_record import Recorder
+from targets.rollout_recorder import Recorder
 
 __all__ = ["apply"]
 

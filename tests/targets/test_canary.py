@@ -18,9 +18,10 @@ from gateway.admin import AdminError
 from gateway.generation_figures import Figures, Snapshot
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
-from targets import canary
-from targets.canary import Canary, RefusedError, slowdown, step_notes
+from targets import canary, step_watch
+from targets.canary import Canary, RefusedError, step_notes
 from targets.rollout_record import Outcome, StepRecord
+from targets.step_watch import slowdown
 
 
 def figures(requests: int, errors: int = 0, milliseconds: float = 10.0) -> Figures:
@@ -61,7 +62,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return answer
 
     monkeypatch.setattr(canary, "wait_until", wait_until)
-    monkeypatch.setattr(canary.time, "monotonic", lambda: now)
+    monkeypatch.setattr(step_watch.time, "monotonic", lambda: now)
 
 
 def go(

@@ -31,7 +31,7 @@ from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.object_names import CANDIDATE, REPLICA, Names
 from targets.node_pool.objects.gateway_files import upstreams
 from targets.proving import Proof
-from targets.rollout_record import Recorder
+from targets.rollout_recorder import Recorder
 
 __all__ = ["CanaryRollout", "Found", "measured"]
 

@@ -24,7 +24,8 @@ from targets.process import rollout
 from targets.process import service as whole_service
 from targets.process.machine_target import TARGET
 from targets.process.service_folder import Generation, Record, ServiceDirectory
-from targets.rollout_record import Outcome, Recorder, RolloutRecord, records
+from targets.rollout_record import Outcome, RolloutRecord, records
+from targets.rollout_recorder import Recorder
 from tests.targets.process.conftest import OWNER, Service
 from tests.targets.process.test_front_door import Door
 from tests.waiting import eventually

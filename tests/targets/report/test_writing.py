@@ -10,7 +10,8 @@ import pytest
 
 from targets.errors import ServiceError
 from targets.report import plots, writing
-from targets.rollout_record import KEPT, Recorder, records
+from targets.rollout_record import records
+from targets.rollout_recorder import KEPT, Recorder
 from tests.targets.report.records import record, step, verdict
 
 
@@ -72,7 +73,7 @@ def test_a_report_that_cannot_be_written_fails_no_rollout(tmp_path: Path) -> Non
 
 def test_a_rollout_without_figures_waits_for_no_plotting_library(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom targets.rollout_record import Recorder\n"
+        "import sys\nfrom pathlib import Path\nfrom targets.rollout_recorder import Recorder\n"
         f"recorder = Recorder(Path({str(tmp_path)!r}), service='web', target='process', generation=8, before=7, "
         "progress=print)\n"
         "with recorder.recording(): pass\n"
