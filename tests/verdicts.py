@@ -35,7 +35,7 @@ GATES = {
 }
 STEPS = {
     "steps": [{"mirror": 50, "pause": "4s"}, {"setWeight": 30, "pause": "6s"}],
-    "analysis": {"maxErrorRate": 0.01, "maxSlowdown": 3.0, "minRequests": 30},
+    "analysis": {"maxErrorRate": 0.01, "maxSlowdown": 2.0, "minRequests": 30},
 }
 CASES = {
     "gates: good": (GATES, GOOD, ""),

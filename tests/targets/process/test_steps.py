@@ -36,7 +36,7 @@ def run(data):
     return "old"
 """
 NEW = OLD.replace("old", "new")
-SLOW = NEW.replace("    return", "    import time; time.sleep(0.03)\n    return")
+SLOW = NEW.replace("    return", "    import time; time.sleep(0.1)\n    return")
 FAILS = """
 import itertools
 def init():
