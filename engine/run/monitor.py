@@ -36,6 +36,8 @@ _GET_RESOURCE = "pulumi:pulumi:getResource"
 
 _GRACE = 1.0
 """Seconds for the calls under way when a service stops."""
+_FOLLOWS = "Resource monitor has terminated"
+"""What the SDK says where an operation ended meanwhile: why it ended is told already."""
 
 _THREADS = 128
 """Registrations that may wait at once: for a provider, for the end, or for another registration's provider."""
@@ -239,6 +241,8 @@ class LogService(engine_pb2_grpc.EngineServicer):
 
     def Log(self, request: engine_pb2.LogRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Take a message of a program or a provider."""
+        if _FOLLOWS in request.message:
+            return empty_pb2.Empty()
         severity = engine_pb2.LogSeverity.Name(request.severity).lower()
         self.errors += severity == "error" and not request.ephemeral
         if request.ephemeral:

@@ -118,7 +118,7 @@ def test_a_systemd_unit_starts_a_killed_supervisor_again(place: Place, tmp_path:
             before[0].kill()
             eventually(lambda: deployed.pids.get("supervisord") != before[0].pid, "another supervisor runs", 60)
             eventually(lambda: answers(deployed), "the service answers again", 60, ignoring=NOBODY_ANSWERS)
-            assert not any(process.is_running() for process in before)
+            eventually(lambda: not any(process.is_running() for process in before), "the old processes ended")
         finally:
             watch.terminate()
     assert answers(deployed)
