@@ -7,7 +7,7 @@ import pytest
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from components import node_pool_deployment
+from components import docker_deployment, node_pool_deployment
 from settings import load
 from settings.service_version import StackId
 from settings.stack_reader import file_of
@@ -39,8 +39,9 @@ def values(
         lock.write_text(f"nltk==3.9.1 # {lock.stem}\n")
     for made in ("EnvironmentVenv", "EnvironmentContext"):
         monkeypatch.setitem(Outputs.added, made, {**Outputs.added[made], "lockFiles": [str(lock) for lock in locks]})
-    nothing = classmethod(lambda _class, _name, _settings: "")  # there is no cluster to ask
+    nothing = classmethod(lambda _class, _name, _settings: "")  # there is no cluster to ask, and no Docker engine
     monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nothing)
+    monkeypatch.setattr(docker_deployment.DockerDeployment, "check", nothing)
     return {
         "models": [{"path": str(bundle_folder), "name": "m"}],
         "registry": str(tmp_path / "registry"),
