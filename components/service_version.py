@@ -20,8 +20,7 @@ __all__ = ["KeptVersion", "KeptVersionArgs", "is_kept"]
 
 def is_kept(settings: Settings) -> bool:
     """Tell whether what serves becomes a version: it has all the traffic, and the registry may be written."""
-    share = dict(settings.deployment.rollout).get("canary_traffic_percent")
-    return share in (None, 100) and settings.deployment.versions_kept > 0
+    return settings.deployment.rollout.canary_traffic_percent in (None, 100) and settings.deployment.versions_kept > 0
 
 
 @dataclass(frozen=True)

@@ -93,22 +93,24 @@ class Canary:
         try:
             early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
         except Cancelled:
-            self._note(step, started, watch, Outcome.CANCELLED)
+            self._note(step, started, watch, Outcome.CANCELLED, tuple(_figures(step, analysis, watch)))
             raise
         watch.look()
-        new, figures = watch.new, tuple(_figures(step, analysis or Analysis(), watch))
+        new, figures = watch.new, tuple(_figures(step, analysis, watch))
         outcome = Outcome.PASSED
         if analysis is not None and new.requests < analysis.min_requests:
             outcome = Outcome.TOO_FEW_REQUESTS
         elif early or not all(figure.passed for figure in figures):
             outcome = Outcome.REFUSED
-        self._note(step, started, watch, outcome)
+        self._note(step, started, watch, outcome, figures)
         if outcome is Outcome.PASSED:
             self.progress(f"{called} passed: {_counted(new)}")
             return
         raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch.notes)))
 
-    def _note(self, step: Step, started: datetime, watch: StepWatch, outcome: Outcome) -> None:
+    def _note(
+        self, step: Step, started: datetime, watch: StepWatch, outcome: Outcome, figures: tuple[Figure, ...]
+    ) -> None:
         """Write the step down as it went."""
         self.record(
             StepRecord(
@@ -120,7 +122,7 @@ class Canary:
                 outcome=outcome,
                 old=Measured.of(watch.old),
                 new=Measured.of(watch.new),
-                figures=tuple(_figures(step, self.rollout.analysis or Analysis(), watch)),
+                figures=figures,
                 notes=tuple(watch.notes),
             )
         )
@@ -170,9 +172,9 @@ def _counted(figures: Figures) -> str:
     return f"{figures.requests:,} requests, {figures.error_rate:.1%} of them failed{took}"
 
 
-def _figures(step: Step, analysis: Analysis, watch: StepWatch) -> Iterator[Figure]:
-    """Judge what a generation did in a step."""
-    old, new = watch.old, watch.new
+def _figures(step: Step, analysis: Analysis | None, watch: StepWatch) -> Iterator[Figure]:
+    """Judge what a generation did in a step; without an analysis nothing is limited."""
+    old, new, analysis = watch.old, watch.new, analysis or Analysis()
 
     def figure(name: str, unit: Unit, before: float | None, now: float | None, limit: float | None) -> Figure:
         passed = limit is None or now is None or now <= limit

@@ -1,7 +1,9 @@
 """Write down how a rollout went, whatever its end is.
 
-rollout ──► Recorder ──► <the service's folder>/reports/<started>-<generation>.json
-└──► targets.report: .html and .md beside it
+    rollout ──► Recorder ──► <the service's folder>/reports/<started>-<generation>.json
+                                    └──► targets.report: .html and .md beside it
+
+A rollout that fails or is cancelled leaves its record too.
 """
 
 from collections.abc import Callable, Iterator

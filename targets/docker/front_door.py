@@ -14,7 +14,7 @@ from gateway.admin import AdminError
 from gateway.front_door_options import Address, Candidate, Options, Tls, Upstreams
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, hardened
-from targets.docker.engine import Engine
+from targets.docker.engine import Engine, Found
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import FrontDoorSpec
 from targets.errors import ServiceError
@@ -54,7 +54,7 @@ def apply(spec: FrontDoorSpec) -> int:
             record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
-        wanted = options(spec, traffic.upstreams(spec.shape, holder.address), _candidate(spec, record, engine))
+        wanted = options(spec, traffic.upstreams(spec.shape, holder.address), _candidate(spec, record, found))
         _open(spec, folder, engine, wanted, stats_port)
         return stats_port
 
@@ -70,12 +70,13 @@ def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:
             engine.remove(found.name)
 
 
-def _candidate(spec: FrontDoorSpec, record: Record, engine: Engine) -> Candidate | None:
-    """Give the generation that stays at a share of the traffic."""
+def _candidate(spec: FrontDoorSpec, record: Record, found: list[Found]) -> Candidate | None:
+    """Give the generation that stays at a share of the traffic, under whatever name of the service it started."""
     if not record.candidate or record.percent is None:
         return None
-    holder = engine.find(f"{spec.service_name}-{record.candidate}-{Role.NETWORK}")
-    if holder is None or not holder.address:
+    own = [c for c in found if (c.owner, c.generation) == (record.owner, record.candidate)]
+    holder = next((c for c in own if c.role == Role.NETWORK and c.address), None)
+    if holder is None:
         return None
     return Candidate(traffic.upstreams(spec.shape, holder.address), weight=record.percent)
 

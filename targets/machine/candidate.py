@@ -1,7 +1,9 @@
 """A new generation beside the serving one, at the front door of a service of this machine.
 
-Place.open ──► Place.share(weight=10) ... ──► Place.withdraw      the serving generation has all of it again
-                                         └──► Place.promote       the new one has all of it
+    Place.open ──► Place.share(weight=10) ... ──► Place.withdraw      the serving generation has all of it again
+                                             └──► Place.promote       the new one has all of it
+
+`take_shares` does the first two as the settings of a rollout say.
 """
 
 from collections.abc import Callable, Mapping
