@@ -134,7 +134,7 @@ def test_a_bad_version_is_refused_and_the_old_one_has_everything_again(
 ) -> None:
     old, pids = record_of(service).current, service.pids
     with clients(door) as answers, pytest.raises(ServiceError) as refused:
-        service.up(script, rollout=judged({"setWeight": 30}))
+        service.up(script, rollout=judged({"setWeight": 30, "pause": "12s"}))
     assert old is not None
     text = str(refused.value)
     assert text.startswith("step 1 of 1 (weight 30 %) refused generation ")
