@@ -17,6 +17,7 @@ _WARM_UP = 0.2  # of a step's pause
 _LATENCIES_FROM = 0.5  # of a step's pause: a version that is only cold must not end it
 _WINDOW_ANSWERS = 10  # of each generation, in a window of a step
 _FEW_WINDOWS = 3
+_FINEST_MS = 1.0  # Envoy counts whole milliseconds: what is shorter counts as one
 _SIGMAS = 1.645  # one-sided 95 %
 
 
@@ -89,9 +90,8 @@ class StepWatch:
             for now, before in zip((old, new), self._window, strict=True)
         ]
         if all(part.milliseconds.total() >= _WINDOW_ANSWERS for part in parts):
-            before, now = (part.percentile(95) or 0.0 for part in parts)
-            if before:
-                self._windows.append(now / before)
+            before, now = (max(_FINEST_MS, part.percentile(95) or 0.0) for part in parts)
+            self._windows.append(now / before)
             self._window = old, new
 
     def _new(self, snapshot: Snapshot) -> Figures:
@@ -135,8 +135,6 @@ def slowdown(old: Figures, new: Figures) -> tuple[float, float, float] | None:
 
     def p95(figures: Figures, sign: int) -> float:
         spread = _SIGMAS * math.sqrt(0.95 * 0.05 / figures.milliseconds.total())
-        return figures.percentile(100 * min(1.0, max(0.0, 0.95 + sign * spread))) or 0.0
+        return max(_FINEST_MS, figures.percentile(100 * min(1.0, max(0.0, 0.95 + sign * spread))) or 0.0)
 
-    if not p95(old, -1):
-        return None
     return p95(new, 0) / p95(old, 0), p95(new, -1) / p95(old, +1), p95(new, +1) / p95(old, -1)

@@ -233,6 +233,15 @@ def test_a_version_twice_as_slow_shows(seed: int, count: int) -> None:
     assert found[1] > 1.2
 
 
+def test_a_version_that_was_faster_than_envoy_counts_is_compared_too() -> None:
+    fast, slow = Figures(100, 0, 0, Counter({(0.0, 0.0): 100})), figures(100, milliseconds=100)
+    found = slowdown(fast, slow)
+    assert found is not None
+    assert found[1] == pytest.approx(100, rel=0.01)
+    with pytest.raises(RefusedError, match="slowdown of p95"):
+        go(Doors(serving(fast, slow)), {"setWeight": 50}, maxSlowdown=2)
+
+
 def test_a_slowdown_of_nothing_is_unknown() -> None:
     assert slowdown(figures(10), Figures()) is None
     assert slowdown(Figures(), figures(10)) is None
