@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from gateway import access_log
 from gateway.front_door_options import Address, Options, Upstreams
 from gateway.routes import seconds
 
@@ -40,9 +41,9 @@ def endpoints(
     gone = stopped.by_cluster() if stopped is not None else {}
     assignments = {}
     for cluster in {**new, **old, **gone}:
-        found = [_endpoint(new[cluster])] if cluster in new else []
-        if cluster in old and old[cluster] != new.get(cluster):
-            found.append(_endpoint(old[cluster], "DRAINING"))
+        found = [_endpoint(new[cluster], serving.generation)] if cluster in new else []
+        if draining is not None and cluster in old and old[cluster] != new.get(cluster):
+            found.append(_endpoint(old[cluster], draining.generation, "DRAINING"))
         assignments[cluster] = {"cluster_name": cluster, "endpoints": [{"lb_endpoints": found}] if found else []}
     return assignments
 
@@ -94,8 +95,10 @@ def _assignment(cluster: str, address: Address) -> dict[str, Any]:
     return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [_endpoint(address)]}]}
 
 
-def _endpoint(address: Address, health: str = "") -> dict[str, Any]:
+def _endpoint(address: Address, generation: str = "", health: str = "") -> dict[str, Any]:
     endpoint: dict[str, Any] = {"endpoint": {"address": socket_address(address)}}
+    if generation:
+        endpoint["metadata"] = access_log.generation(generation)
     if health:
         endpoint["health_status"] = health
     return endpoint

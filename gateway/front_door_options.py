@@ -73,10 +73,11 @@ class Triton:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The servers behind the front door: Triton, the scorer, or both."""
+    """The servers behind the front door: Triton, the scorer, or both; `generation` is theirs, "" where nobody knows."""
 
     triton: Triton | None = None
     scorer: Address | None = None
+    generation: str = ""
 
     def __post_init__(self) -> None:
         if self.triton is None and self.scorer is None:
@@ -144,6 +145,7 @@ class Options:
         idle_seconds: How long a client's connection without a request stays open.
         memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
         cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
+        access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
@@ -168,6 +170,7 @@ class Options:
     idle_seconds: float = 75.0
     memory_bytes: int = 512 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
+    access_log: bool = True
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:

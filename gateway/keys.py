@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FILTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+CLIENT = "default"
+"""Who has the two keys. The policy that lets a client in has its name, from which the access log has it."""
 MIN_LENGTH = 16
 MAX_LENGTH = 256
 # RFC 6750, section 2.1: what may follow "Bearer ".
@@ -67,11 +69,13 @@ def key_filter(keys: Keys) -> dict[str, Any]:
         "rules": {
             "action": "ALLOW",
             "policies": {
-                name: {
+                CLIENT: {
                     "permissions": [{"any": True}],
-                    "principals": [{"and_ids": {"ids": [bearer, _authorization({"suffix": f" {key}"})]}}],
+                    "principals": [
+                        {"and_ids": {"ids": [bearer, _authorization({"suffix": f" {key}"})]}}
+                        for key in (keys.primary, keys.secondary)
+                    ],
                 }
-                for name, key in (("primary", keys.primary), ("secondary", keys.secondary))
             },
         },
     }

@@ -43,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
+            command.add_argument("--json", action="store_true", help="the lines of the access log alone, as they are")
         if verb == "idle":
             command.add_argument("--besides", action="store_true", help="whatever this stack has deployed")
     command = verbs.add_parser("new", help=_NEW, description=_NEW)
@@ -91,7 +92,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":
-        return verbs.logs(stack, follow=args.follow)
+        return verbs.logs(stack, follow=args.follow, as_json=args.json)
     if args.verb == "check":
         return verbs.check(stack, console)
 

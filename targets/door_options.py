@@ -21,6 +21,7 @@ def door_options(limits: Limits, opening: Opening, *, doors: int = 1, **place: A
     return Options(
         **place,
         auth_enabled=opening.auth_enabled,
+        access_log=opening.access_log,
         timeout_seconds=limits.scoring_seconds,
         max_request_bytes=limits.max_request_bytes,
         requests_per_second=None if rate is None else -(-rate // doors),

@@ -52,7 +52,8 @@ def apply(spec: FrontDoorSpec) -> int:
             record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
-        _open(spec, folder, engine, traffic.upstreams(spec.shape, holder.address), stats_port)
+        upstreams = traffic.upstreams(spec.shape, holder.address, record.generation)
+        _open(spec, folder, engine, upstreams, stats_port)
         return stats_port
 
 

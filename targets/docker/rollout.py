@@ -111,7 +111,7 @@ class _Rollout:
         holder = next((c for c in self.old if c.role == Role.NETWORK and c.running and c.address), None)
         if holder is not None and self.leftovers:
             shape = [c.role for c in self.old if c.role in PROBES]
-            traffic.send_to(self.folder, traffic.upstreams(shape, holder.address))
+            traffic.send_to(self.folder, traffic.upstreams(shape, holder.address, self.record.generation))
 
     def _start(self, containers: list[Container]) -> None:
         """Start a generation and wait until each of its containers passed its probe, within one deadline."""
@@ -144,9 +144,9 @@ class _Rollout:
         raise ServiceError(explain(self.engine, container, said, self.folder.logs))
 
     def _switch(self, new: list[Container], number: int, *, drain: bool) -> None:
-        serving = traffic.upstreams(self.spec.shape, self._address(new[0].name))
+        serving = traffic.upstreams(self.spec.shape, self._address(new[0].name), number)
         before = next((c.address for c in self.old if c.role == Role.NETWORK), "")
-        old = traffic.upstreams(self.spec.shape, before) if before else None
+        old = traffic.upstreams(self.spec.shape, before, self.record.generation) if before else None
         draining = old if drain else None
         traffic.send_to(self.folder, serving, draining=draining)
         changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
@@ -191,7 +191,8 @@ class _Rollout:
         for role, container in by_role.items():
             seconds = self.spec.rollout.deadline_seconds
             self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
-        traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), self._address(holder.name)))
+        address = self._address(holder.name)
+        traffic.send_to(self.folder, traffic.upstreams(tuple(by_role), address, self.record.generation))
 
     def _address(self, name: str) -> str:
         found = self.engine.find(name)

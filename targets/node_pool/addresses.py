@@ -2,7 +2,7 @@
 
 from environment.image_layout import TRITON_METRICS_PORT
 from targets.machine.loopback import LOCAL_PORT
-from targets.node_pool.object_names import REPLICA, STATISTICS_PORT, Names
+from targets.node_pool.object_names import FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options
 
@@ -39,9 +39,10 @@ def metrics_uri(options: Options) -> str:
     return f"http://{names.front_door}.{names.namespace}.svc:{STATISTICS_PORT}/stats/prometheus"
 
 
-def logs_command(names: Names, context: str | None) -> list[str]:
-    """Give the command that shows what the replicas write."""
-    selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
+def logs_command(names: Names, context: str | None, *, front_door_alone: bool = False) -> list[str]:
+    """Give the command that shows what the replicas and the front door write, or the front door alone."""
+    components = [FRONT_DOOR] if front_door_alone else [REPLICA, FRONT_DOOR]
+    selector = names.selector_of(components)
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
     whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
     return [*kubectl(context, names.namespace), "logs", "--selector", selector, *whole]
