@@ -45,16 +45,6 @@ class Generation(BaseModel):
         return {p for p in (self.triton_http, self.triton_grpc, self.triton_metrics, self.scorer) if p is not None}
 
     @property
-    def envoy_log(self) -> Path:
-        """Envoy's own log."""
-        return self.logs / "envoy.log"
-
-    @property
-    def access_log(self) -> Path:
-        """What Envoy writes of each request."""
-        return self.logs / "access.log"
-
-    @property
     def programs(self) -> list[str]:
         """The supervisor's names of this generation's processes, in the order in which they start."""
         roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)

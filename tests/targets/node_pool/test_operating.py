@@ -45,16 +45,17 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     kubectl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
     asked_for = options(pool={"context": "prod", "namespace": "serving"})
-    assert VERBS.logs(stack(asked_for), follow=True) == 3
+    assert VERBS.logs(stack(asked_for), follow=True, as_json=False) == 3
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--context prod --namespace serving logs --selector ")
     assert asked.endswith("--follow\n")
+    assert "in (replica,front-door)" in asked
 
 
 def test_without_kubectl_the_command_is_told(options, screen, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceError, match="kubectl is not on PATH; the command is: kubectl --namespace default logs"):
-        VERBS.logs(stack(options()), follow=False)
+        VERBS.logs(stack(options()), follow=False, as_json=False)
 
 
 def test_check_says_where_it_can_be_run(options, screen):
