@@ -1,6 +1,6 @@
 """The access log: one line of JSON for each request at the front door.
 
-    request ──► filter `access_log` (model, version, trace id) ──► keys (client) ──► ... ──► server (generation)
+    request ──► filters (trace id; model, version) ──► keys (client) ──► ... ──► server (generation)
                                                                                               │
                         a line of `AccessLine`, by Envoy's command operators ◄────────────────┘
 
@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from gateway.front_door_options import Options
 
 FACTS = "access_log"
+MODEL = "access_log_model"
 ENDPOINT = "service"
 GENERATION = "generation"
 _KEYS = "envoy.filters.http.rbac"  # where Envoy's filter of the keys writes down which client's policy let a request in
@@ -27,9 +28,11 @@ _KEYS = "envoy.filters.http.rbac"  # where Envoy's filter of the keys writes dow
 _HEADERS_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _STDOUT = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
 
-# A value that does not fit becomes empty by the last branch, and Envoy leaves it out. Envoy bounds what a pattern may
-# compile to: this one does not check what follows the trace id.
-_MODEL = r"^/v2/models/([^/?]+)(?:/versions/([0-9]+))?(?:[/?].*)?$|^.*$"
+# Envoy leaves an empty value out, and takes a header that does not fit as it is. So each pattern fits every value that
+# it meets: those of the model fit every path that has a route of a model, and need no step back; that of the trace has
+# a last branch for all others. Envoy bounds what a pattern may compile to: this one does not check what follows the id.
+_MODEL = r"^/v2/models/([^/?]+)(?:[/?].*)?$"
+_VERSION = r"^/v2/models/[^/?]+(?:/(?:versions/([0-9]+)(?:[/?].*)?|[^v?].*)|\?.*)?$"
 _TRACEPARENT = r"^[0-9a-f]{2}-([0-9a-f]{32})-.*$|^.*$"
 
 
@@ -89,7 +92,8 @@ class AccessLine(_Line):
         description="the front door's name for the kind of request: `infer`, `score`, `grpc_infer`, `not_served`, ..."
     )
     model: Annotated[str | None, Operator(f"%DYNAMIC_METADATA({FACTS}:model):128%")] = Field(
-        max_length=128, description="as the path names it; null for `/score` and gRPC, whose paths name none"
+        max_length=128,
+        description="as the path names it; null for `/score` and gRPC, whose paths name none, and for paths not served",
     )
     version: Annotated[str | None, Operator(f"%DYNAMIC_METADATA({FACTS}:version):32%")] = Field(
         max_length=32, description="the model's version, where the path names one"
@@ -138,14 +142,19 @@ def access_log(options: Options) -> list[dict[str, Any]]:
     return [{"name": "envoy.access_loggers.stdout", **requests, "typed_config": log}]
 
 
-def facts() -> dict[str, Any]:
-    """Make the HTTP filter that reads a line's model, version and trace id; it comes before every one that refuses."""
-    rules = [
-        _rule(":path", "model", _MODEL, r"\1"),
-        _rule(":path", "version", _MODEL, r"\2"),
-        _rule("traceparent", "traceId", _TRACEPARENT, r"\1"),
+def facts(options: Options) -> list[dict[str, Any]]:
+    """Make the HTTP filters that read a line's trace id, model and version; they come before every one that refuses.
+
+    The one of the model acts only on routes that turn `MODEL` on.
+    """
+    if not options.access_log:
+        return []
+    trace = [_rule("traceparent", "traceId", _TRACEPARENT)]
+    model = [_rule(":path", "model", _MODEL), _rule(":path", "version", _VERSION)]
+    return [
+        {"name": FACTS, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": trace}},
+        {"name": MODEL, "disabled": True, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": model}},
     ]
-    return {"name": FACTS, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": rules}}
 
 
 def generation(number: str) -> dict[str, Any]:
@@ -153,8 +162,8 @@ def generation(number: str) -> dict[str, Any]:
     return {"filter_metadata": {ENDPOINT: {GENERATION: number}}}
 
 
-def _rule(header: str, fact: str, pattern: str, group: str) -> dict[str, Any]:
-    rewrite = {"pattern": {"regex": pattern}, "substitution": group}
+def _rule(header: str, fact: str, pattern: str) -> dict[str, Any]:
+    rewrite = {"pattern": {"regex": pattern}, "substitution": r"\1"}
     return {
         "header": header,
         "on_header_present": {"metadata_namespace": FACTS, "key": fact, "regex_value_rewrite": rewrite},

@@ -88,7 +88,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
 
 
 def _http_filters(options: Options) -> list[dict[str, Any]]:
-    filters: list[dict[str, Any]] = [facts()] if options.access_log else []
+    filters: list[dict[str, Any]] = facts(options)
     if options.health_path is not None:
         # Before the keys. It fails once Envoy was told to fail its health check, so that load balancers leave first.
         path = {"name": ":path", "string_match": {"exact": options.health_path}}

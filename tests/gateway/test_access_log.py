@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,12 +82,19 @@ def test_a_granted_request_is_told_with_its_model_generation_trace_and_stages(do
 
 
 def test_a_line_names_a_model_and_its_version_only_where_the_path_does(door: Gateway) -> None:
-    paths = ("/v2/models/wine/ready", "/v2/models/a%20b/versions/12", "/v2/models", "/v2", "/score/v2/models/x")
+    paths = (
+        "/v2/models/wine/ready",
+        "/v2/models/a%20b/versions/12",
+        "/v2/models",
+        "/v2",
+        "/score/v2/models/x",
+        "/v2/models/x/y",
+    )
     for path in paths:
         door.ask("GET", path)
     found = {line["path"]: (line["model"], line["version"]) for line in lines(door, len(paths))}
     nothing = (None, None)
-    expected = (("wine", None), ("a%20b", "12"), nothing, nothing, nothing)
+    expected = (("wine", None), ("a%20b", "12"), nothing, nothing, nothing, nothing)
     assert found == dict(zip(paths, expected, strict=True))
 
 
@@ -286,14 +294,15 @@ FORMS = st.sampled_from(["{}", "Bearer {}", "a={}; b=c", "https://x/{}", "00-{}-
     path=PATHS,
     headers=st.dictionaries(NAMES, FORMS, max_size=4),
     known=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "latin-1"]),
     body=st.sampled_from(["{}", '{{"x": "{}"}}', "{}" + "x" * 1000]),
 )
 def test_nothing_that_a_client_keeps_to_itself_is_in_a_line(
-    secretive: Gateway, path: str, headers: dict[str, str], known: bool, body: str
+    secretive: Gateway, path: str, headers: dict[str, str], known: bool, encoding: str, body: str
 ) -> None:
     before = len(secretive.access_log.read_text().splitlines())
     secret = make_key()
-    sent = {name: form.format(secret).encode() for name, form in headers.items()}
+    sent = {name: form.format(secret).encode(encoding) for name, form in headers.items()}
     content = body.format(secret).encode()
     with contextlib.closing(secretive.connect()) as connection:
         connection.putrequest("POST", f"{path}?key={secret}&b={secret}")
@@ -387,3 +396,29 @@ def test_the_format_and_the_schema_have_the_same_fields(gateway: Gateway) -> Non
     log = manager["access_log"][0]["typed_config"]["log_format"]["json_format"]
     assert list(log) == list(SCHEMA["properties"]) == SCHEMA["required"]
     assert list(log["durationUs"]) == SCHEMA["$defs"]["Durations"]["required"]
+
+
+def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def _http2(headers: dict[bytes, bytes]) -> bytes:
+    """A request of HTTP/2 without a body, its headers as literals: a client library would refuse to send them."""
+    block = b"".join(bytes([0, len(name)]) + name + bytes([len(value)]) + value for name, value in headers.items())
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b"") + _frame(1, 0x05, 1, block)
+
+
+@pytest.mark.parametrize("query", [b"?key=", b"?\xff\xfe=", b"?\xc3\xa9/versions/2?"])
+@pytest.mark.parametrize("trace", [b"", b"\xff ", b"00-"])
+def test_bytes_that_are_no_text_bring_nothing_into_a_line(secretive: Gateway, query: bytes, trace: bytes) -> None:
+    """HTTP/2 may bring them, and Envoy's patterns match text alone unless told otherwise."""
+    before, secret = len(secretive.log_lines()), make_key().encode()
+    address = (secretive.options.listen.host, secretive.options.listen.port)
+    headers = {b":method": b"POST", b":scheme": b"http", b":authority": b"x", b":path": INFER.encode() + query + secret}
+    with contextlib.closing(socket.create_connection(address, 10)) as client:
+        client.sendall(_http2(headers | {b"traceparent": trace + secret}))
+        eventually(lambda: len(secretive.log_lines()) > before)
+    assert secret not in secretive.access_log.read_bytes() + secretive.log.read_bytes()
+    line = secretive.log_lines()[-1]
+    assert (line["status"], line["traceId"]) == (401, None)
+    assert (line["model"], line["version"]) == ("wine", "3")

@@ -89,5 +89,5 @@ def test_where_the_access_log_is_off_there_is_no_json(stack: Stack) -> None:
     settings = stack.settings
     off = settings.deployment.model_copy(update={"access_log": False})
     silent = Stack(settings=settings.model_copy(update={"deployment": off}))
-    with pytest.raises(ServiceError, match="deployment.accessLog is false"):
+    with pytest.raises(ServiceError, match=r"deployment\.accessLog is false"):
         verbs_of(settings.deployment.target).logs(silent, follow=False, as_json=True)
