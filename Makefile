@@ -5,15 +5,16 @@ PYTHON3 ?= python3
 VENV    := .venv
 PYTHON  := $(VENV)/bin/python
 STATE   := .var
-PACKAGES := bundle common components engine environment examples gateway operate provider serving settings targets
+PACKAGES := bundle common components engine environment examples gateway operate policies provider serving settings targets
 
 # One thing after the other, whatever MAKEFLAGS says. Several makes at once wait for each other where they would write
 # the same files: `$(LOCKED) command`.
 .NOTPARALLEL:
 LOCKED   = mkdir -p $(STATE) && flock $(STATE)/.lock
 
-# What a person set for other Pythons must not change this one.
-unexport PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS
+# What a person set for other Pythons must not change this one. Without byte code, each process compiles all it imports.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONINSPECT PYTHONOPTIMIZE PYTHONPATH PYTHONPLATLIBDIR PYTHONSAFEPATH
+unexport PYTHONSTARTUP PYTHONWARNINGS
 unexport PIP_PREFIX PIP_TARGET PIP_USER
 
 # Pulumi's own CLI where it is, the embedded engine where it is not: same verbs, same flags, same state.
@@ -35,8 +36,9 @@ export PULUMI_SKIP_UPDATE_CHECK := true
 export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed git-filter setup-dev new up preview refresh outputs key destroy purge check logs status service-unit \
-        test test-docker test-cluster fuzz soak lint docs format lock benchmark-engine benchmark-serving
+.PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key versions rollback destroy purge \
+        check logs status report service-unit test test-docker test-cluster test-examples fuzz soak soak-rollouts lint docs format lock \
+        benchmark-engine benchmark-serving
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,8 +55,8 @@ installed: $(VENV)/.program $(STATE)/passphrase
 SOUND   := [ -d "$$($(PYTHON) -c "import sys; print(sys.prefix + \"/lib/python%d.%d/site-packages\" % sys.version_info[:2])" 2>/dev/null)" ]
 UNSOUND := echo "the Python that $(VENV) was made with is gone or another one now: making it anew"; rm -rf $(VENV)
 
-$(VENV)/bin/uv: operate/machine.py
-	@$(PYTHON3) operate/machine.py
+$(VENV)/bin/uv: operate/machine_check.py
+	@$(PYTHON3) operate/machine_check.py
 	@$(PYTHON3) -m venv $(VENV) || { echo "venv is missing: install python3-venv (Debian, Ubuntu)" >&2; exit 1; }
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/uv.txt
 	@touch $@
@@ -117,11 +119,18 @@ up: setup ## deploy the stack, show how to call it
 	  | (trap '' INT; exec nice -n 5 $(PYTHON) -m operate outputs --stack $(STACK) --after-up 3>&-)
 
 # A stack that is not there yet is made for the preview alone.
+PREVIEWED = $(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(1); $(SETTLE); fi; \
+  kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
+  trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
+  $(call INIT,--no-select) && made=yes && $(1)
 preview: setup ## show what up would change
-	@$(KNOWN); $(LOCK); if $(STACK_IS_THERE); then $(UNLOCK); $(PULUMI) preview --stack $(STACK); $(SETTLE); fi; \
-	kept=$(STATE)/preview.$$$$.yaml; cp $(STACK_FILE) $$kept || exit 1; made=; trap 'exit 130' INT TERM HUP; \
-	trap '[ -z "$$made" ] || $(PULUMI) stack rm $(STACK) --yes --preserve-config >/dev/null; mv $$kept $(STACK_FILE)' EXIT; \
-	$(call INIT,--no-select) && made=yes && $(PULUMI) preview --stack $(STACK)
+	@$(call PREVIEWED,$(PULUMI) preview --stack $(STACK))
+
+# The same rules as `pulumi preview --policy-pack policies`, over the previewed resources of either engine.
+POLICY_CONFIG ?= $(wildcard policies/configuration.json)
+policy: setup ## check the previewed resources against the policies (POLICY_CONFIG=<file>)
+	@$(call PREVIEWED,$(PULUMI) preview --stack $(STACK) --json --show-sames \
+	  | $(PYTHON) -m operate policy --stack $(STACK) --configuration "$(POLICY_CONFIG)")
 
 refresh: setup ## compare the state with what runs
 	@$(PULUMI) refresh --stack $(STACK) --yes --run-program; $(SETTLE)
@@ -134,6 +143,16 @@ KEY ?= primary
 key: setup ## print a key: key=$(make -s key), or KEY=secondary
 	@case "$(KEY)" in primary|secondary) ;; *) echo "KEY is '$(KEY)': expected primary or secondary" >&2; exit 1;; esac; \
 	$(PULUMI) stack output $(KEY)Key --show-secrets --stack $(STACK)
+
+versions: setup ## list what the service was made of at each deployment, and what serves
+	@$(OUTPUTS) 2>/dev/null | $(PYTHON) -m operate versions --stack $(STACK)
+
+# `up` takes the version that the stack's file names, and shows it there to who deploys next.
+rollback: setup ## deploy a former version of the service whole: the one before, or VERSION=5
+	@$(SELECT)
+	@version=$$($(OUTPUTS) | $(PYTHON) -m operate rollback --stack $(STACK) --version=$(call GIVEN,VERSION)) && \
+	  { $(PULUMI) config set --path deployment.version "$$version" --stack $(STACK); $(SETTLE); }
+	@$(MAKE) --no-print-directory up
 
 destroy: setup ## stop and remove everything but caches and registered versions
 	@$(PULUMI) destroy --stack $(STACK) --yes
@@ -152,23 +171,51 @@ check: setup ## serve and probe the stack's models without registering them, the
 CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
 
 logs: setup ## show the service's logs (FOLLOW=1 keeps on, JSON=1: the requests alone)
-	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" $(if $(FOLLOW),--follow) $(if $(JSON),--json)
+	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)" $(if $(FOLLOW),--follow) $(if $(JSON),--json)
 
 service-unit: setup ## write a systemd unit of this user that keeps the service running
 	@$(PYTHON) -m operate service-unit --stack $(STACK)
 
 status: setup ## show the service's processes and models
-	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)"
+	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)"
 
-# One worker more than processors: tests wait for servers to start and to end.
-test: setup-dev ## run the tests that need nothing but this machine
-	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadfile
+report: setup ## open the report of the newest rollout (LIST=1 lists them)
+	@$(PYTHON) -m operate report --stack $(STACK) $(if $(LIST),--list)
+
+POLICY_PACK := $(STATE)/policies/venv
+$(POLICY_PACK)/.done: policies/requirements.txt $(VENV)/.program
+	@echo "installing the policy pack's packages"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(POLICY_PACK)
+	@$(VENV)/bin/uv pip install --quiet --python $(POLICY_PACK)/bin/python --require-hashes -r policies/requirements.txt
+	@touch $@
+
+policy-pack: setup ## install what Pulumi's CLI runs the policy pack with (--policy-pack policies)
+	@$(LOCKED) $(MAKE) --no-print-directory $(POLICY_PACK)/.done
+
+# Two workers a processor: tests wait for servers to start and to end. `tests/conftest.py` says which files begin.
+test: setup-dev policy-pack ## run the tests that need nothing but this machine
+	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) * 2)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker
 
+RUNS ?= 20
+soak-rollouts: setup-dev ## judge planted faults RUNS times (20) on process, and on docker with DOCKER_HOST
+	@$(PYTHON) -m pytest tests/e2e/test_verdicts.py tests/docker/test_verdicts.py --rollout-runs $(RUNS)
+
 test-cluster: setup-dev ## run the tests that need a Kubernetes cluster (KUBECONFIG) and a Docker engine
 	@$(PYTHON) -m pytest tests/cluster
+
+# pulumi-azure-native is large: its tests have an environment of their own, and `make test` goes without.
+EXAMPLES := $(STATE)/examples/venv
+$(EXAMPLES)/.done: examples/cluster/tests/requirements.txt $(VENV)/.program
+	@echo "installing the packages of examples/cluster"
+	@$(VENV)/bin/uv venv --quiet --clear --python $(PYTHON) $(EXAMPLES)
+	@$(VENV)/bin/uv pip install --quiet --python $(EXAMPLES)/bin/python --require-hashes -r $<
+	@touch $@
+
+test-examples: setup $(EXAMPLES)/.done ## run the tests of examples/cluster, in an environment of their own
+	@$(EXAMPLES)/bin/python -m pytest examples/cluster/tests
 
 fuzz: setup-dev ## run the property tests with other examples each time, EXAMPLES of each (1000)
 	@$(PYTHON) -m pytest $$(grep -rl "from hypothesis import" tests) -p tests.fuzz --hypothesis-profile=fuzz
@@ -200,8 +247,9 @@ lock: setup ## resolve requirements/*.in anew
 	@for name in uv program dev; do \
 	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url requirements/$$name.in -o requirements/$$name.txt; done
-	@$(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
-	  --no-annotate --no-emit-index-url benchmarks/requirements.in -o benchmarks/requirements.txt
+	@for folder in benchmarks policies examples/cluster/tests; do \
+	  $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url $$folder/requirements.in -o $$folder/requirements.txt; done
 
 BENCHMARKS := $(STATE)/benchmarks/venv
 $(BENCHMARKS)/.done: benchmarks/requirements.txt $(VENV)/.program

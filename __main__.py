@@ -10,7 +10,7 @@ from common.errors import UserError
 from common.redaction import redacted
 from components.deployment import check_place
 from components.model_bundle import ModelBundle
-from components.stack_settings import stack_settings
+from components.stack_settings import SERVICE, stack_settings
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
 from settings import Settings
@@ -18,14 +18,14 @@ from settings import Settings
 
 def declare(settings: Settings) -> None:
     """Declare everything that the settings ask for, and export the stack's outputs."""
-    check_place(settings)  # first: where nobody previews, a refusal must leave no beginnings
+    check_place(SERVICE, settings)  # first: where nobody previews, a refusal must leave no beginnings
     places = settings.given("registry", "state_directory")
     download = settings.node_pool.models_from == "image"
     models = [ModelBundle(model.name, **model.given(), **places, download=download) for model in settings.models]
     environment = TritonEnvironment(settings.environment.name, **settings.environment.given())
     # Not named after the service: its clients keep their keys when it gets another name.
     service = TritonService(
-        "service",
+        SERVICE,
         models=models,
         environment=environment,
         **{**settings.given(*TritonService.Inputs.model_fields), "service_name": settings.service_name},

@@ -1,8 +1,8 @@
 """A store of registered versions in a directory: one rename creates a version with all its files.
 
-<name>/.lock                         held, shared, by each registration
+<name>/.lock                         held, shared, by each registration and each removal
 <name>/.staging/<id>/files/...       where a registration copies to
-<name>/<version>/...                 .staging/<id>, renamed
+<name>/<version>/...                 .staging/<id>, renamed; a removal renames it back
 """
 
 from __future__ import annotations
@@ -68,17 +68,30 @@ class DirectoryStore:
     def stage(self, name: str, files: Sequence[BundleFile], records: Sequence[FileRecord]) -> Iterator[Staged]:
         """Copy files into the store; the context commits them as a version, or removes them at its end."""
         home = self.root / name
+        with self._scratch(home) as folder:
+            yield _StagedFolder(home, folder, tuple(_place(folder / "files", files, records)))
+
+    @contextlib.contextmanager
+    def _scratch(self, home: Path) -> Iterator[Path]:
+        """Name a new folder beside the versions of a name; whatever is there at the end is removed."""
         home.mkdir(parents=True, exist_ok=True)
         staging = home / ".staging"
         with (home / ".lock").open("w") as lock:
             _sweep(lock, staging)
             folder = staging / uuid.uuid4().hex
             try:
-                yield _StagedFolder(home, folder, tuple(_place(folder / "files", files, records)))
+                yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
                 with contextlib.suppress(OSError):  # another registration's staging is in it
                     staging.rmdir()
+
+    def remove(self, manifest: Manifest) -> None:
+        """Remove a version: one rename takes its folder away."""
+        home = self.root / manifest.name
+        with self._scratch(home) as folder, contextlib.suppress(FileNotFoundError):
+            folder.parent.mkdir(exist_ok=True)
+            (home / str(manifest.version)).rename(folder)
 
     def changes(self, manifest: Manifest) -> Iterator[Change]:
         """Compare a version's files with its manifest, by size and time, and yield each difference."""

@@ -91,6 +91,13 @@ class ObjectStore:
         """Replace a file of a version."""
         self._put(f"{self.root}/{manifest.name}/{manifest.content}/{record.path}", source, record)
 
+    def remove(self, manifest: Manifest) -> None:
+        """Remove a version: its manifest first, which made it one."""
+        folder = f"{self.root}/{manifest.name}"
+        for path in (f"{manifest.version}/{MANIFEST}", str(manifest.version), manifest.content):
+            with contextlib.suppress(FileNotFoundError):
+                self.filesystem.rm(f"{folder}/{path}", recursive=True)
+
     def _put(self, path: str, file: BundleFile, record: FileRecord) -> None:
         self.filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
         with file.open() as source, self.filesystem.open(path, "wb") as sink:

@@ -81,6 +81,9 @@ class Store(Protocol):
             ChangedError: `source` differs from the record.
         """
 
+    def remove(self, manifest: Manifest) -> None:
+        """Remove a version: from one moment to the next it is no version, and then its files go."""
+
     def location(self, manifest: Manifest) -> str:
         """Return the place of a version's files: a path, or a URL."""
 

@@ -13,17 +13,24 @@ class UserError(Exception):
         ├── UnknownStackError      settings/    a stack without a file
         ├── GoldenError            settings/    the entry script's golden request is malformed
         ├── NewStackError          operate/     no stack can be written for a model
+        ├── NoVersionError         operate/     there is no version of the service to go back to
         ├── LayoutError            bundle/      Triton would refuse a model's folder
         ├── RegistryError          bundle/      a model cannot be registered, read or downloaded
         ├── SpecError              environment/ an unknown curated environment, a pip package that contradicts it
         ├── ResolutionError        environment/ pip packages that do not go together, or do not exist
         ├── BuildError             environment/ this machine cannot build the environment
         ├── EnvoyError             gateway/     Envoy is not installed
+        ├── FiguresError           gateway/     an Envoy started anew, so two of its figures have no difference
         ├── AdminError             gateway/     Envoy does not answer, or not in time
         │   └── RejectedError                   Envoy refuses a file
         ├── ServiceError           targets/     a service cannot be changed, measured or removed
+        │   ├── RefusedError                    a new version did not pass a step of its rollout
         │   ├── NoEngineError                   no Docker engine answers
         │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
+        │       └── CredentialError             a kubeconfig is wrong, or the cluster refuses it
+        ├── OtherContentError      provider/    a program names a version of its service, and declares other things
+        ├── PropertyError          components/  a component is given a property that it does not have
+        ├── PolicyError            policies/    policies cannot be checked: a wrong configuration, a preview that failed
         ├── RolloutError           targets/     new replicas on a node pool do not become ready
         └── SmokeCheckError        targets/     a deployed service does not answer as it should
     """

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["credential_in", "redacted"]
+__all__ = ["credential_in", "names_secret", "redacted"]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _END = re.compile(r"[\s\"'<>`]")
@@ -18,6 +18,11 @@ _END = re.compile(r"[\s\"'<>`]")
 _NAMES_ALONE = re.compile(r"(abfss?|wasbs?|az|adl|sftp|scp|smb|hdfs|webhdfs|([a-z]+\+)?ssh)://", re.IGNORECASE)
 _SECRET_NAME = re.compile(
     r"(?:^|&)([^=&]*(?:token|secret|password|passwd|pwd|key|auth|sig|signature|credential)[^=&]*)=", re.IGNORECASE
+)
+
+_SECRET_VARIABLE = re.compile(
+    r"(?:^|_)(?:tokens?|secrets?|keys?|auth|credentials?|pwd)$|secret|password|passwd|passphrase|apikey|(?:^|_)key(?:_|$)",
+    re.IGNORECASE,
 )
 
 
@@ -46,6 +51,11 @@ def credential_in(text: str) -> str:
         if secret := _SECRET_NAME.search(url.query):
             return f"'{secret[1]}' in its query"
     return ""
+
+
+def names_secret(variable: str) -> bool:
+    """Tell whether a variable's name says that its value is a secret, as `AWS_SECRET_ACCESS_KEY` does."""
+    return _SECRET_VARIABLE.search(variable) is not None
 
 
 @dataclass(frozen=True)

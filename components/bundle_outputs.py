@@ -1,5 +1,6 @@
 """What a service needs to know of a registered bundle."""
 
+from abc import abstractmethod
 from typing import Any
 
 import pulumi
@@ -37,9 +38,9 @@ class BundleOutputs:
     registry: pulumi.Output[str]
     setting: pulumi.Output[Any]
 
+    @abstractmethod
     def plain(self, output: str) -> pulumi.Input[Any]:
-        """Give an output: as a plain value where the program knows it already."""
-        return getattr(self, output)
+        """Give an output by its name on the wire: as a plain value where the program knows it already."""
 
     @property
     def summary(self) -> pulumi.Output[dict[str, Any]]:

@@ -13,6 +13,7 @@ from common.errors import UserError
 from components import references
 from components.model_bundle import ModelBundle
 from components.plain_inputs import PlainComponent
+from components.program_places import PLACES
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
 
@@ -56,6 +57,7 @@ async def construct(request: Any, engine: str) -> Any:
         monitor_address=request.monitorEndpoint,
         preview=request.dryRun,
     )
+    PLACES.begin(f"{request.monitorEndpoint} {request.dryRun}")
     await pulumi.runtime.settings._load_monitor_feature_support()  # type: ignore[no-untyped-call]
     pulumi.runtime.config.set_all_config(dict(request.config), list(request.configSecretKeys))
     given = await ProviderServicer._construct_inputs(request.inputs, request.inputDependencies)

@@ -56,6 +56,8 @@ class Deployment(pulumi.ComponentResource):
         generation: Changes with what serves.
         shape: Who serves: `triton`, `scorer` or both.
         environment: The environment for people and other stacks: its name and its digest.
+        lock_files: The files with the locks of the environment's packages.
+        pushed_image: The service's image by digest, where it is in a repository, or "".
         outputs: What the target adds to the stack's outputs.
         keeps_its_name: Whether its resources stay the same when the service gets another name: its port never closes.
     """
@@ -64,13 +66,19 @@ class Deployment(pulumi.ComponentResource):
     generation: pulumi.Output[Any]
     shape: pulumi.Output[list[str]]
     environment: pulumi.Output[dict[str, Any]]
+    lock_files: pulumi.Input[Sequence[str]] = ()
+    pushed_image: pulumi.Input[str] = ""
     outputs: Mapping[str, Any]
     keeps_its_name: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
         """Refuse a service before anything is declared: a later refusal would leave beginnings where nobody previews.
+
+        Args:
+            name: The name of the component that declares the service.
+            settings: The service's settings.
 
         Returns:
             Why a preview could not check it, for a warning; "" where it could.
@@ -89,7 +97,15 @@ class Deployment(pulumi.ComponentResource):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "Deployment":
-        """Declare the environment that a service's settings ask for, and the service in it."""
+        """Declare the environment that a service's settings ask for, and the service in it.
+
+        Args:
+            name: The name of the component that declares the service.
+            settings: The service's settings.
+            bundles: What it serves.
+            secrets: What it is given.
+            opts: The options of what is declared.
+        """
 
     @classmethod
     def prefix(cls, name: str, settings: Settings) -> str:
@@ -119,12 +135,15 @@ def deployment_on(target: Target) -> type[Deployment]:
     return found
 
 
-def check_place(settings: Settings) -> str:
-    """Check the place of a service once in a program: see `Deployment.check`."""
-    key = settings.model_dump_json()
+def check_place(name: str, settings: Settings) -> str:
+    """Check the place of a service once in a program: see `Deployment.check`.
+
+    A provider's process may live from a preview to the update, which must not take the preview's answer.
+    """
+    key = pulumi.runtime.is_dry_run(), name, settings.model_dump_json()
     if key not in _CHECKED:
-        _CHECKED[key] = deployment_on(settings.deployment.target).check(settings)
+        _CHECKED[key] = deployment_on(settings.deployment.target).check(name, settings)
     return _CHECKED[key]
 
 
-_CHECKED: dict[str, str] = {}
+_CHECKED: dict[tuple[bool, str, str], str] = {}

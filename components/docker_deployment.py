@@ -1,6 +1,7 @@
 """DockerDeployment: the service as containers of this machine's Docker engine."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -11,9 +12,9 @@ import pulumi_docker as docker
 
 from components.bundle_outputs import BundleOutputs
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
-from components.service_image import ServiceImage, ServiceImageArgs
+from components.service_image import ServiceImage, ServiceImageArgs, is_pushed
 from components.service_secrets import Secrets
-from components.stack_settings import stack_name
+from components.stack_settings import service_owner
 from environment.dockerfile import held
 from environment.image_layout import repository
 from settings.schema import Framework, Settings
@@ -31,6 +32,7 @@ class DockerDeploymentArgs(MachineDeploymentArgs):
     _: KW_ONLY
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    lock_files: pulumi.Input[Sequence[str]] = ()
 
 
 class DockerDeployment(MachineDeployment):
@@ -45,11 +47,13 @@ class DockerDeployment(MachineDeployment):
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args, opts)
         self.environment = pulumi.Output.from_input(args.environment)
+        self.lock_files = args.lock_files
+        self.pushed_image = args.image if is_pushed(args.settings) else ""
 
     @classmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
         try:
-            return super().check(settings)
+            return super().check(name, settings)
         except NoEngineError as error:
             if pulumi.runtime.is_dry_run():
                 return str(error)
@@ -64,12 +68,20 @@ class DockerDeployment(MachineDeployment):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "DockerDeployment":
+        name, owner = f"{name}-deployment", service_owner(name)
         image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
-        args = DockerDeploymentArgs(settings, bundles=bundles, image=image.reference, environment=image.environment)
+        args = DockerDeploymentArgs(
+            settings,
+            bundles=bundles,
+            owner=owner,
+            image=image.reference,
+            environment=image.environment,
+            lock_files=image.lock_files,
+        )
         return cls(name, args, opts)
 
     def parts(self, name: str, args: DockerDeploymentArgs) -> dict[str, Any]:
-        owner = owner_of(stack_name(), Path(self.settings.state_directory))
+        owner = owner_of(self.owner, Path(self.settings.state_directory))
         self._network = docker.Network(
             f"{name}-network",
             name=_network_name(owner),
@@ -91,11 +103,11 @@ class DockerDeployment(MachineDeployment):
 
 
 def _network_name(owner: str) -> str:
-    """A name that no other stack's network has: the engine allows several of one name, and then starts nothing.
+    """A name that no other service's network has: the engine allows several of one name, and then starts nothing.
 
     It is not the service's, which may change while the front door goes on.
     """
-    stack = stack_and_place(owner)[0].rpartition("/")[2]
+    stack = re.sub(r"[^A-Za-z0-9_.-]+", "-", stack_and_place(owner)[0].rpartition("/")[2]).strip("-")
     return f"triton-serving-{stack}-{hashlib.sha256(owner.encode()).hexdigest()[:8]}"
 
 

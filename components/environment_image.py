@@ -13,13 +13,13 @@ from environment.curated_clone import declared_environment
 from environment.image_name import server_of
 from environment.pip_settings import pip_variables
 from environment.source_digest import digest_of
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resources.environment_context import EnvironmentContext
 from provider.resources.service_context import ServiceContext
 from settings.requirements_file import pip_packages
 from settings.schema import Settings
 
-__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image"]
+__all__ = ["EnvironmentImage", "EnvironmentImageArgs", "ImageStore", "built_image", "given_locks"]
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -56,6 +56,12 @@ class ImageStore:
         return docker.RegistryArgs(server=server_of(self.repository), username=self.username, password=self.password)
 
 
+def given_locks(settings: Settings) -> str:
+    """Name the folder of locks that the settings give, as resources of environments take it; "" without one."""
+    folder = settings.environment.lock_directory
+    return str(Path(folder).resolve()) if folder else ""
+
+
 def built_image(
     name: str,
     store: ImageStore,
@@ -86,6 +92,7 @@ class EnvironmentImageArgs:
     """A curated environment (`name` alone) or a `clone` of one with pip packages, and what its image starts from.
 
     `base_image` replaces the curated environment's own. `folder` gets what the image is built from, `locks` the locks.
+    Those in `given_locks` hold in place of new ones; "" where there are none.
     """
 
     name: str
@@ -95,6 +102,7 @@ class EnvironmentImageArgs:
     store: ImageStore
     folder: Path
     locks: Path
+    given_locks: str = ""
 
     @classmethod
     def of(cls, settings: Settings, secrets: Secrets) -> "EnvironmentImageArgs":
@@ -108,6 +116,7 @@ class EnvironmentImageArgs:
             store=ImageStore.of(settings, secrets),
             folder=state / "images" / settings.service_name / "environment",
             locks=state / "environments" / "locks",
+            given_locks=given_locks(settings),
         )
 
 
@@ -120,6 +129,7 @@ class EnvironmentImage(pulumi.ComponentResource):
 
     reference: pulumi.Output[str]
     digest: pulumi.Output[str]
+    lock_files: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: EnvironmentImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         declared = declared_environment(args.name, args.clone, args.pip_packages)
@@ -133,6 +143,7 @@ class EnvironmentImage(pulumi.ComponentResource):
                 "base_image": args.base_image or declared.curated.image.reference,
                 "folder": str(args.folder),
                 "locks": str(args.locks),
+                "given_locks": args.given_locks,
                 "curated": declared.curated.model_dump(mode="json"),
                 # What is in the image, and what writes its Dockerfile.
                 "sources": {folder: digest_of(SOURCES / folder) for folder in ("serving", "environment")},
@@ -142,6 +153,6 @@ class EnvironmentImage(pulumi.ComponentResource):
         image = built_image(
             f"{name}-image", args.store, kind="environment", context=context, parent=self, args=pip_variables()
         )
-        self.digest = context.digest
+        self.digest, self.lock_files = context.digest, context.lock_files
         self.reference = image.repo_digest if args.store.repository else image.image_name
         self.register_outputs({"reference": self.reference, "digest": self.digest, "packages": context.packages})

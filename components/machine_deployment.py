@@ -10,26 +10,28 @@ from components.access_keys import AccessKeys
 from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
 from components.service_secrets import Secrets
-from components.stack_settings import stack_name
-from provider.place import state_directory
+from components.stack_settings import service_owner
+from provider.program_folder import state_directory
 from provider.resource_type import token
-from provider.resources.machine import MachineFrontDoor, MachineService
+from provider.resources.machine_service import MachineFrontDoor, MachineService
 from provider.resources.smoke_check import SmokeCheck
-from settings.certificate import certificate_host, server_name
+from settings.certificate_file import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
 from targets.machine.loopback import loopback_host
+from targets.machine.specification import client_key_names
 
 __all__ = ["MachineDeployment", "MachineDeploymentArgs"]
 
 
 @dataclass(frozen=True)
 class MachineDeploymentArgs:
-    """A service's settings and bundles."""
+    """A service's settings, its bundles and its owner (`components.stack_settings.service_owner`)."""
 
     settings: Settings
     _: KW_ONLY
     bundles: Sequence[BundleOutputs]
+    owner: str
 
 
 class MachineDeployment(Deployment):
@@ -44,6 +46,7 @@ class MachineDeployment(Deployment):
 
     def __init__(self, name: str, args: MachineDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         self.settings = settings = args.settings
+        self.owner = args.owner
         self._target = settings.deployment.target
         super().__init__(token(self._target, "Deployment"), name, None, opts)
         self.environment = pulumi.Output.from_input({"name": settings.environment.name})
@@ -64,8 +67,8 @@ class MachineDeployment(Deployment):
         self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
-    def check(cls, settings: Settings) -> str:
-        machine_target(settings.deployment.target).check(settings, stack_name())
+    def check(cls, name: str, settings: Settings) -> str:
+        machine_target(settings.deployment.target).check(settings, service_owner(name))
         return ""
 
     @classmethod
@@ -77,7 +80,8 @@ class MachineDeployment(Deployment):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "MachineDeployment":
-        return cls(name, MachineDeploymentArgs(settings, bundles=bundles), opts)
+        owner = service_owner(name)
+        return cls(f"{name}-deployment", MachineDeploymentArgs(settings, bundles=bundles, owner=owner), opts)
 
     def parts(self, name: str, args: Any) -> dict[str, Any]:
         """Declare what the target's service needs besides, as children; gives inputs of the service."""
@@ -91,7 +95,7 @@ class MachineDeployment(Deployment):
         """Give the inputs of the service that settings, bundles and script make on every target of this machine."""
         return {
             **machine_target(self._target).declared_service(self.settings),
-            "owner": stack_name(),
+            "owner": self.owner,
             "state_directory": state_directory(self.settings.state_directory),
             "bundles": [bundle.served for bundle in bundles],
         }
@@ -126,11 +130,17 @@ class MachineDeployment(Deployment):
         return SmokeCheck(name, inputs, opts).checks
 
     def _door_inputs(self, keys: AccessKeys) -> dict[str, Any]:
+        client_keys = {
+            name: key
+            for client, pair in keys.clients.items()
+            for name, key in zip(client_key_names(client), pair, strict=True)
+        }
         return {
             **machine_target(self._target).declared_front_door(self.settings),
-            "owner": stack_name(),
+            "owner": self.owner,
             "state_directory": state_directory(self.settings.state_directory),
             "shape": self.shape,
             "primary_key": keys.primary,
             "secondary_key": keys.secondary,
+            **({"client_keys": client_keys} if client_keys else {}),
         }

@@ -1,33 +1,35 @@
 """NodePoolDeployment: the service's replicas on a Kubernetes node pool."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from bundle.registry import Registry
 from bundle.triton_storage import repository_url
 from components.access_keys import AccessKeys
 from components.bundle_outputs import BundleOutputs
+from components.cluster_stack import cluster_kubeconfig, kubeconfig_text
 from components.deployment import Deployment, FrontDoor
+from components.node_pool_canary import declare_canary, kept_beside_a_candidate, marked
 from components.node_pool_front_door import Replicas, declare_front_door
-from components.node_pool_objects import ObjectSet, cluster_provider, digest
+from components.node_pool_objects import ObjectSet, cluster_provider, digest, given_provider
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.service_secrets import Secrets
 from components.stack_settings import stack_name
 from environment.image_layout import repository
+from provider.resources.node_pool_canary import NodePoolCanary
 from provider.resources.node_pool_check import NodePoolCheck
 from provider.resources.node_pool_cluster import NodePoolCluster
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.node_pool_rollout import NodePoolRollout
-from settings.certificate import server_name
+from settings.certificate_file import server_name
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.errors import ServiceError
 from targets.node_pool.addresses import logs_command
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
+from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.cluster.owners import check_owner
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
@@ -36,8 +38,10 @@ from targets.node_pool.objects.every_object import objects_of
 from targets.node_pool.objects.exposure import scheme
 from targets.node_pool.objects.image_pull import docker_configuration
 from targets.node_pool.objects.strategy import lacks_spare_gpus
+from targets.node_pool.objects.workload import deployment
 from targets.node_pool.rendering import Contents, Options
 from targets.role import Role
+from targets.state import overall
 
 __all__ = ["NodePoolDeployment", "NodePoolDeploymentArgs"]
 
@@ -46,14 +50,21 @@ _DELETION_SECONDS = 60  # for Kubernetes to get round to it, beyond a pod's own 
 
 @dataclass(frozen=True)
 class NodePoolDeploymentArgs:
-    """A service's settings, its bundles in the settings' order, its image by digest, its environment and secrets."""
+    """A service's settings, its bundles in the settings' order, its image by digest, its environment and secrets.
+
+    Attributes:
+        kubeconfig: The text of the cluster's kubeconfig, a secret that may be known only at `up`. Without one the
+            cluster is the one of this machine's kubeconfig.
+    """
 
     settings: Settings
     _: KW_ONLY
     bundles: Sequence[BundleOutputs]
     image: pulumi.Input[str]
     environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    lock_files: pulumi.Input[Sequence[str]] = ()
     secrets: Secrets = field(default_factory=Secrets)
+    kubeconfig: pulumi.Input[str] | None = None
 
 
 class NodePoolDeployment(Deployment):
@@ -64,19 +75,21 @@ class NodePoolDeployment(Deployment):
 
     Attributes:
         options: What is rendered.
-        provider: Reaches the cluster.
+        provider: Makes the objects: a Kubernetes provider among the options, or one of the component's own.
         cluster: The cluster's identity.
+        canary: Who has the traffic before the replicas change.
         where: The place of the service, as the provider's resources take it.
         logs: The command that shows the replicas' logs.
 
     Raises:
         ServiceError: Before anything is declared, where a registered bundle for the entry script stays in its object
-            store.
+            store, or a Kubernetes provider is given without a kubeconfig.
     """
 
     options: Options
-    provider: k8s.Provider
+    provider: pulumi.ProviderResource
     cluster: pulumi.Output[dict[str, str]]
+    canary: NodePoolCanary
     where: dict[str, Any]
     logs: str
 
@@ -84,6 +97,13 @@ class NodePoolDeployment(Deployment):
         settings = args.settings
         models = zip(settings.models, args.bundles, strict=True)
         served = [bundle for model, bundle in models if _by_triton(settings, model)]
+        given = given_provider(opts)
+        if given is not None and args.kubeconfig is None:
+            raise ServiceError(
+                f"{name} gets a Kubernetes provider and no kubeconfig: the provider makes objects, but nobody could "
+                "wait for them or check the service; expected the kubeconfig of the same cluster too (the argument "
+                "kubeconfig, or nodePool.clusterStack)"
+            )
         super().__init__("triton:index:NodePoolDeployment", name, None, opts)
         self.options = Options(
             settings=settings,
@@ -102,28 +122,23 @@ class NodePoolDeployment(Deployment):
                 "nobody serves meanwhile, and the old version starts again where the new one fails",
                 self,
             )
-        setting, context = settings.node_pool.context or "", _context_name(settings)
-        inputs = {"context": setting, "name": context or ""}
-        cluster = NodePoolCluster(f"{name}-cluster-identity", inputs, pulumi.ResourceOptions(parent=self))
-        self.cluster = cluster.identity
-        self.where = {
-            "context": setting,
-            "cluster": cluster.identity,
-            "namespace": settings.node_pool.namespace,
-            "owner": self.options.owner,
-        }
-        self.provider = cluster_provider(f"{name}-cluster", settings, cluster, context, self)
-        self.generation, rollout = self._declare(name)
-        self.state = rollout.state
-        self.logs = shlex.join(logs_command(Names.of(self.options), self.options.pool.context))
+        self._reach(name, args, given)
+        self.generation = digest(deployment(self.options, REPLICA)["spec"]["template"])
+        self.canary, rollout = self._declare(name)
+        self.state = pulumi.Output.all(rollout.state, self.canary.state).apply(lambda found: overall(*found))
+        self.logs = logs_command(Names.of(self.options), self.options.pool)
         self.environment = pulumi.Output.from_input(args.environment)
+        self.lock_files = args.lock_files
+        self.pushed_image = args.image
         self.outputs = {"cluster": self.cluster, "logs": self.logs}
         roles = Role.serving(triton=self.options.triton, scorer=self.options.scorer)
         self.shape = pulumi.Output.from_input([role.value for role in roles])
         self.register_outputs({"state": self.state, "generation": self.generation})
 
     @classmethod
-    def check(cls, settings: Settings) -> str:
+    def check(cls, name: str, settings: Settings) -> str:
+        if settings.node_pool.cluster_stack is not None:
+            return ""  # `NodePoolCluster` checks the same as soon as the other stack was read
         names = Names(settings.service_name, settings.node_pool.namespace)
         try:
             cluster = Cluster(settings.node_pool.context or "")
@@ -142,9 +157,18 @@ class NodePoolDeployment(Deployment):
         secrets: Secrets,
         opts: pulumi.ResourceOptions,
     ) -> "NodePoolDeployment":
+        name = f"{cls.prefix(name, settings)}-deployment"
+        given = secrets.output("kubeconfig")
+        kubeconfig = cluster_kubeconfig(name, settings, opts) if given is None else kubeconfig_text(given)
         image = ServiceImage(f"{name}-image", ServiceImageArgs.of(settings, bundles, secrets), opts)
         args = NodePoolDeploymentArgs(
-            settings, bundles=bundles, image=image.reference, environment=image.environment, secrets=secrets
+            settings,
+            bundles=bundles,
+            image=image.reference,
+            environment=image.environment,
+            lock_files=image.lock_files,
+            secrets=secrets,
+            kubeconfig=kubeconfig,
         )
         return cls(name, args, opts)
 
@@ -167,12 +191,45 @@ class NodePoolDeployment(Deployment):
             "sleeps": options.sleeps,
             "server_name": host or server_name(settings),
             "patience_seconds": Times.of(options).progress,
-            # What is behind the front door: another generation is another reason to ask.
             "generation": self.generation,
+            # What is behind the front door: another generation is another reason to ask.
+            "serving": self.canary.serving,
         }
         return NodePoolCheck(name, inputs, opts).checks
 
-    def _declare(self, name: str) -> tuple[pulumi.Output[str], NodePoolRollout]:
+    def _reach(self, name: str, args: NodePoolDeploymentArgs, given: pulumi.ProviderResource | None) -> None:
+        """Declare the way to the cluster: its identity, and who makes the objects there."""
+        settings = args.settings
+        pool, setting = settings.node_pool, settings.node_pool.context or ""
+        access: dict[str, Any] = {"context": setting}
+        identified: dict[str, Any] = {}
+        for_objects = None
+        if args.kubeconfig is None:
+            context = _context_name(settings)
+        else:
+            context = None
+            kubeconfig = kubeconfig_text(args.kubeconfig)
+            for_objects = kubeconfig.apply(lambda text: Kubeconfig(text).for_objects(setting))
+            source = pool.kubeconfig_source if pool.cluster_stack is not None else f"the kubeconfig of {name}"
+            access |= {"kubeconfig": kubeconfig, "source": source}
+            if not settings.deployment.overwrite:
+                names = {"namespace": pool.namespace, "service": settings.service_name, "owner": self.options.owner}
+                identified = {"claim": names}
+        cluster = NodePoolCluster(
+            f"{name}-cluster-identity",
+            {**access, **identified, "name": context or setting},
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.cluster = cluster.identity
+        self.where = {
+            **access,
+            "cluster": cluster.identity,
+            "namespace": pool.namespace,
+            "owner": self.options.owner,
+        }
+        self.provider = given or cluster_provider(f"{name}-cluster", settings, cluster, context, for_objects, self)
+
+    def _declare(self, name: str) -> tuple[NodePoolCanary, NodePoolRollout]:
         declared = ObjectSet(name, self.options, self.provider, self)
         names, times = Names.of(self.options), Times.of(self.options)
         grace = times.grace + _DELETION_SECONDS
@@ -188,13 +245,18 @@ class NodePoolDeployment(Deployment):
         )
         made: list[pulumi.Resource] = [pods]
         guards: list[pulumi.Resource] = [pods]
+        kept = kept_beside_a_candidate(self.options)
         for manifest in objects_of(REPLICA, self.options):
-            resource = declared.declare(manifest, depends_on=guards)
+            if manifest["kind"] == "Deployment":
+                opts = pulumi.ResourceOptions(parent=self, depends_on=made)
+                canary = declare_canary(name, self.options, self.where, self.generation, grace, opts)
+                guards, generation = [*guards, canary], digest(manifest)
+                resource = declared.declare(marked(manifest, self.generation), depends_on=guards, ignore_changes=kept)
+            else:
+                resource = declared.declare(manifest, depends_on=guards)
             if manifest["kind"] in ("Namespace", "ServiceAccount"):
                 # They fail where the service's names are another's: then nothing else has been touched.
                 guards = [*guards, resource]
-            elif manifest["kind"] == "Deployment":
-                generation = digest(manifest)
             made.append(resource)
         inputs: dict[str, Any] = {
             **self.where,
@@ -205,9 +267,9 @@ class NodePoolDeployment(Deployment):
             "grace_seconds": grace,
             "needs": Needs.of(REPLICA, self.options.settings).model_dump(),
         }
-        return generation, NodePoolRollout(
-            f"{name}-rollout", inputs, pulumi.ResourceOptions(parent=self, depends_on=made)
-        )
+        ignored = ["generation"] if kept else []
+        opts = pulumi.ResourceOptions(parent=self, depends_on=made, ignore_changes=ignored)
+        return canary, NodePoolRollout(f"{name}-rollout", inputs, opts)
 
 
 def _image_pull(settings: Settings, secrets: Secrets) -> pulumi.Output[str]:

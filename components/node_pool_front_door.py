@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.access_keys import AccessKeys
 from components.deployment import FrontDoor
@@ -19,12 +17,13 @@ from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from provider.resources.node_pool_address import NodePoolAddress
 from provider.resources.node_pool_rollout import NodePoolRollout
+from settings.clients import door_clients
 from targets.node_pool.addresses import grpc_uri, metrics_uri, port_forward_command, public_url
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, Names
 from targets.node_pool.objects.every_object import objects_of
-from targets.node_pool.objects.front_door import STARTUP_SECONDS
+from targets.node_pool.objects.front_door_pods import STARTUP_SECONDS
 from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.rendering import Contents, Options
 from targets.state import State, overall
@@ -45,7 +44,7 @@ class Replicas:
 
     deployment: pulumi.Resource
     options: Options
-    provider: k8s.Provider
+    provider: pulumi.ProviderResource
     where: Mapping[str, Any]
 
 
@@ -66,7 +65,7 @@ def declare_front_door(name: str, behind: Replicas, keys: AccessKeys, gateway: p
         address=address.apply(lambda known: grpc_uri(options, known)),
         metrics_uri=pulumi.Output.from_input(metrics_uri(options)),
         own_address=address,
-        outputs={"portForward": shlex.join(port_forward_command(options)) if inside else None},
+        outputs={"portForward": port_forward_command(options) if inside else None},
     )
 
 
@@ -117,9 +116,14 @@ def _way_in(
 
 
 def _contents(options: Options, access: AccessKeys) -> Contents:
-    keys = pulumi.Output.all(access.primary, access.secondary).apply(
-        lambda pair: envoy_files.render_keys(Keys(*pair))[KEYS_FILE]
-    )
+    clients = door_clients(options.settings.clients)
+    found: pulumi.Output[Any] = pulumi.Output.all(own=[access.primary, access.secondary], clients=access.by_client)
+
+    def rendered(known: dict[str, Any]) -> str:
+        by_client = {name: Keys(**pair) for name, pair in known["clients"].items()}
+        return envoy_files.render_keys(Keys(*known["own"]), clients, by_client)[KEYS_FILE]
+
+    keys = found.apply(rendered)
     tls = options.settings.tls
     certificate = Path(tls.certificate_file).read_text() if tls else ""
     certificate_key = pulumi.Output.secret(Path(tls.key_file).read_text() if tls else "")

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 from settings.schema import Settings
 from targets.node_pool.rendering import Manifest, Options
 
-__all__ = ["ObjectSet", "cluster_provider", "digest"]
+__all__ = ["ObjectSet", "cluster_provider", "digest", "given_provider"]
 
 # What Pulumi's plugin would wait for in silence. A Deployment's pods and a Service's endpoints are awaited by
 # `NodePoolRollout`, what leads in from outside by `NodePoolAddress`: they know why it is not there.
@@ -37,8 +37,29 @@ _CLASSES: dict[tuple[str, str], Any] = {
 }
 
 
+def given_provider(opts: pulumi.ResourceOptions | None) -> pulumi.ProviderResource | None:
+    """The Kubernetes provider that a component's options name, its own or its parents'; None where none is named."""
+    if opts is None:
+        return None
+    named = opts.providers or ()
+    every: list[pulumi.ProviderResource | None] = list(named.values() if isinstance(named, Mapping) else named)
+    every.append(opts.provider)
+    for provider in every:
+        if provider is not None and provider.package == "kubernetes":
+            return provider
+    parents: pulumi.ProviderResource | None = None
+    if opts.parent is not None:
+        parents = opts.parent.get_provider("kubernetes:core/v1:Namespace")
+    return parents
+
+
 def cluster_provider(
-    name: str, settings: Settings, cluster: pulumi.Resource, context: str | None, parent: pulumi.Resource
+    name: str,
+    settings: Settings,
+    cluster: pulumi.Resource,
+    context: str | None,
+    kubeconfig: pulumi.Input[str] | None,
+    parent: pulumi.Resource,
 ) -> k8s.Provider:
     """The provider of the cluster that the kubeconfig's context names, once `cluster` was found to be the stack's.
 
@@ -50,6 +71,7 @@ def cluster_provider(
     return k8s.Provider(
         name,
         context=context,
+        kubeconfig=kubeconfig,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
         enable_patch_force=overwrite,
@@ -63,19 +85,26 @@ def cluster_provider(
 class ObjectSet:
     """Declares objects as children of a component, each after the ones that `depends_on` names."""
 
-    def __init__(self, name: str, options: Options, provider: k8s.Provider, parent: pulumi.Resource) -> None:
+    def __init__(self, name: str, options: Options, provider: pulumi.ProviderResource, parent: pulumi.Resource) -> None:
         self._name = name
         self._service = options.settings.service_name
         self._provider = provider
         self._parent = parent
 
-    def declare(self, manifest: Manifest, *, depends_on: Sequence[pulumi.Resource] = ()) -> Any:
+    def declare(
+        self, manifest: Manifest, *, depends_on: Sequence[pulumi.Resource] = (), ignore_changes: Sequence[str] = ()
+    ) -> Any:
         """The resource of an object, with annotations for Pulumi's plugin added to its own."""
         kind, version = manifest["kind"], manifest["apiVersion"]
         metadata = dict(manifest["metadata"])
         if annotations := _ANNOTATIONS.get(kind):
             metadata["annotations"] = {**metadata["annotations"], **annotations}
-        opts = pulumi.ResourceOptions(parent=self._parent, provider=self._provider, depends_on=list(depends_on))
+        opts = pulumi.ResourceOptions(
+            parent=self._parent,
+            provider=self._provider,
+            depends_on=list(depends_on),
+            ignore_changes=list(ignore_changes),
+        )
         rest = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind", "metadata")}
         made = _CLASSES.get((version, kind))
         name = self._resource_name(kind, metadata["name"])

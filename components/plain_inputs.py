@@ -144,11 +144,7 @@ def _after(given: Mapping[str, Any], later: Sequence[str]) -> pulumi.ResourceOpt
 
 
 def _has_outputs(value: Any) -> bool:
-    return any(isinstance(leaf, pulumi.Output | Awaitable) or _unknown(leaf) for leaf in _leaves(value))
-
-
-def _unknown(leaf: Any) -> bool:
-    return isinstance(leaf, pulumi.output.Unknown)
+    return any(isinstance(leaf, pulumi.Output | Awaitable | pulumi.output.Unknown) for leaf in _leaves(value))
 
 
 def _leaves(value: Any) -> Iterator[Any]:

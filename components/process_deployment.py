@@ -5,14 +5,15 @@ from typing import Any
 
 import pulumi
 
+from components.environment_image import given_locks
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
 from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resources.environment_venv import EnvironmentVenv
 from settings.requirements_file import pip_packages
 from settings.schema import Framework
-from settings.variables import served_variables
+from settings.variable_names import served_variables
 
 __all__ = ["ProcessDeployment"]
 
@@ -41,11 +42,13 @@ class ProcessDeployment(MachineDeployment):
                 "gpu": settings.deployment.has_gpu,
                 "root": str((Path(settings.state_directory) / "environments").resolve()),
                 "curated": declared.curated.model_dump(mode="json"),
+                "given_locks": given_locks(settings),
                 "sources": {source: digest_of(SOURCES / source) for source in _SOURCES},
             },
             pulumi.ResourceOptions(parent=self),
         )
         self.environment = pulumi.Output.all(name=asked.name, digest=venv.digest)
+        self.lock_files = venv.lock_files
         return {
             "environment_path": venv.path,
             "environment_digest": venv.digest,

@@ -24,6 +24,10 @@ class _Reference(pulumi.ComponentResource):
         for field, output in wire.items():
             setattr(self, field, self.__dict__[output])
 
+    def plain(self, output: str) -> pulumi.Input[Any]:
+        """Give an output by its name on the wire."""
+        return self.__dict__[output]
+
 
 class BundleReference(_Reference, BundleOutputs):
     """A `ModelBundle` of another program."""
@@ -39,10 +43,6 @@ class EnvironmentReference(_Reference):
 
     def __init__(self, name: str, urn: str) -> None:
         super().__init__("triton:index:TritonEnvironment", name, urn, OutputsOfEnvironment)
-
-    def plain(self, output: str) -> pulumi.Input[Any]:
-        """Give an output."""
-        return getattr(self, output)
 
 
 class _Module(rpc.ResourceModule):

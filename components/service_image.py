@@ -14,10 +14,10 @@ from components.service_secrets import Secrets
 from environment.image_name import server_of
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
-from targets.entry_script import entry_script
+from targets.declared_script import entry_script
 from targets.served import EntryScript
 
-__all__ = ["ServiceImage", "ServiceImageArgs"]
+__all__ = ["ServiceImage", "ServiceImageArgs", "is_pushed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,22 @@ class ServiceImageArgs:
         )
 
 
+def is_pushed(settings: Settings) -> bool:
+    """Tell whether a repository has the service's image: another machine's engine, and a later time, find it there."""
+    return settings.image.repository is not None or settings.image.reference is not None
+
+
 class ServiceImage(pulumi.ComponentResource):
     """The environment's image with the registered bundles, by digest, and the script's source directory.
 
     What runs on this machine's engine is what a node pool pulls, and nothing is copied at start. `reference` names it
-    by digest, or by its id where it stays on the engine. `environment` is the environment for people and other stacks.
+    by digest, or by its id where it stays on the engine. `environment` is the environment for people and other stacks,
+    `lock_files` has the locks of its packages where it was built.
     """
 
     reference: pulumi.Output[str]
     environment: pulumi.Output[dict[str, Any]]
+    lock_files: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: ServiceImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:ServiceImage", name, None, opts)
@@ -84,10 +91,12 @@ class ServiceImage(pulumi.ComponentResource):
         context = ServiceContext(f"{name}-context", inputs, child)
         image = built_image(f"{name}-image", args.environment.store, kind="service", context=context, parent=self)
         self.environment = pulumi.Output.all(name=args.environment.name, digest=environment.digest)
+        self.lock_files = environment.lock_files
         return image.repo_digest
 
     def _pulled(self, name: str, reference: str, args: ServiceImageArgs) -> pulumi.Output[str]:
         self.environment = pulumi.Output.from_input({"name": args.environment.name, "digest": reference.split("@")[1]})
+        self.lock_files = pulumi.Output.from_input([])
         if not args.pull:
             return pulumi.Output.from_input(reference)
         store, provider = args.environment.store, None

@@ -1,6 +1,6 @@
 """The secrets that a service is given: plain in the program, or outputs of other resources."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -10,6 +10,9 @@ from pydantic.alias_generators import to_camel
 from gateway.keys import check_key
 
 __all__ = ["Secret", "Secrets"]
+
+_SETTINGS = ("primary_key", "secondary_key", "image_password")
+"""The secrets that a stack's file has settings for."""
 
 Secret = pulumi.Input[str] | SecretStr | None
 
@@ -21,16 +24,17 @@ class Secrets:
     primary_key: Secret = None
     secondary_key: Secret = None
     image_password: Secret = None
+    kubeconfig: Secret = None
 
     @property
     def names(self) -> set[str]:
         """Name the settings that are given, as a stack's file names them."""
-        return {to_camel(field.name) for field in fields(self) if getattr(self, field.name) is not None}
+        return {to_camel(name) for name in _SETTINGS if getattr(self, name) is not None}
 
     @property
     def known(self) -> dict[str, Any]:
-        """Give those that are no outputs, for the rules to judge."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        """Give the settings that are no outputs, for the rules to judge."""
+        values = {name: getattr(self, name) for name in _SETTINGS}
         return {name: value for name, value in values.items() if isinstance(value, str | SecretStr)}
 
     def key(self, name: str) -> pulumi.Output[str] | None:

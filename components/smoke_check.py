@@ -35,17 +35,22 @@ class SmokeCheck(pulumi.ComponentResource):
     It runs again when the bundles, the environment, the script or the settings changed, and fails the update with what
     was asked, expected and received. The script's golden request is the file `<script>.golden.json` beside it:
     `{"request": ..., "response": ...}`.
+
+    Attributes:
+        checks: How many things were asked.
     """
+
+    checks: pulumi.Output[int]
 
     def __init__(self, name: str, args: SmokeCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:SmokeCheck", name, None, opts)
-        checks = args.deployment.smoke_check(
+        self.checks = args.deployment.smoke_check(
             f"{name}-run",
             _questions(args.settings, args.bundles, args.keys),
             args.gateway.door,
             pulumi.ResourceOptions(parent=self, depends_on=[args.gateway, args.deployment]),
         )
-        self.register_outputs({"checks": checks})
+        self.register_outputs({"checks": self.checks})
 
 
 def _questions(settings: Settings, bundles: Sequence[BundleOutputs], keys: AccessKeys) -> dict[str, Any]:

@@ -9,14 +9,34 @@ import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
 
 import settings
-from settings.stack_file import file_of
+from settings.service_version import StackId
+from settings.stack_reader import file_of
 
-__all__ = ["stack_name", "stack_settings"]
+__all__ = ["SERVICE", "service_owner", "stack_id", "stack_name", "stack_settings"]
+
+SERVICE = "service"
+"""The name of the component that a stack's file declares: its service has the stack's name as its owner."""
 
 
 def stack_name() -> str:
     """The running stack's whole name, `organization/project/stack`, by which it owns a service."""
     return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+
+
+def service_owner(name: str) -> str:
+    """Give the owner of a service on this machine: the running stack, and the component where it may have several.
+
+    A service is found by its owner when it gets another name, so no two services of a program have the same owner.
+
+    Args:
+        name: The name of the component `TritonService`.
+    """
+    return stack_name() if name == SERVICE else f"{stack_name()} ({name.replace(' ', '-')})"
+
+
+def stack_id() -> StackId:
+    """Name the running stack as the versions of its services are kept."""
+    return StackId(pulumi.get_project(), pulumi.get_stack())
 
 
 def stack_settings(project: Path) -> settings.Settings:
@@ -30,6 +50,7 @@ def stack_settings(project: Path) -> settings.Settings:
         {name.removeprefix(namespace): _value(config[name]) for name in names},
         subject=file_of(pulumi.get_stack()),
         project=project,
+        stack=stack_id(),
         secret={name.removeprefix(namespace) for name in names if name in encrypted or is_config_secret(name)},
     )
 

@@ -37,6 +37,7 @@ class TritonEnvironment(PlainComponent[Environment]):
         pip_packages: Requirements, as in `nltk>=3.9`; resolved and locked.
         requirements_file: A requirements.txt, relative to the program's folder: its lines join `pip_packages`.
         variables: Of the entry script server and Triton.
+        lock_directory: A folder of locks that hold in place of new ones.
 
     Raises:
         SettingsError: An argument has a mistake of form, there is no such curated environment, or it cannot have such
@@ -63,6 +64,7 @@ class TritonEnvironment(PlainComponent[Environment]):
         pip_packages: pulumi.Input[Sequence[pulumi.Input[str]]] | None = None,
         requirements_file: pulumi.Input[str] | None = None,
         variables: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
+        lock_directory: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         inputs = {
@@ -71,6 +73,7 @@ class TritonEnvironment(PlainComponent[Environment]):
             "pip_packages": pip_packages,
             "requirements_file": requirements_file,
             "variables": variables,
+            "lock_directory": lock_directory,
         }
         super().__init__(resource_name, inputs, opts)
 

@@ -15,14 +15,20 @@ from components.bundle_outputs import BundleOutputs
 from components.deployment import check_place, deployment_on
 from components.gateway import Gateway, GatewayArgs
 from components.plain_inputs import PlainComponent
+from components.program_places import PLACES
 from components.service_secrets import Secret, Secrets
+from components.service_version import KeptVersion, KeptVersionArgs, is_kept
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.stack_settings import stack_id
 from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
 from settings.group import Group
 from settings.model_runtime import layout_of
-from settings.schema import Framework, Model, Settings
-from targets.entry_script import source_notes
+from settings.schema import Framework, Model, Settings, Target
+from settings.version_differences import version_notes
+from targets.canary import step_notes
+from targets.declared_script import source_notes
+from targets.proving import gate_notes
 
 __all__ = ["TritonService"]
 
@@ -38,6 +44,7 @@ _ARGUMENTS = (
     "node_pool",
     "tls",
     "key_rotation",
+    "clients",
     "primary_key",
     "secondary_key",
     "image_password",
@@ -50,6 +57,10 @@ Inputs = create_model(  # type: ignore[call-overload]
     "ServiceInputs",
     __base__=Group,
     __module__=__name__,
+    kubeconfig=(
+        SecretStr | None,
+        Field(default=None, description="the text of the cluster's kubeconfig; by default this machine's own"),
+    ),
     **{name: (Settings.model_fields[name].annotation, Settings.model_fields[name]) for name in _ARGUMENTS},
 )
 """The form of the arguments beside `models` and `environment`: the settings of the same names."""
@@ -68,10 +79,16 @@ class Outputs(Part):
     state: str = Field(description="`Healthy`, `Unhealthy` or `Stopped`, measured")
     primary_key: SecretStr = Field(description="a key that opens the front door")
     secondary_key: SecretStr = Field(description="another one, so that one can be rotated while the other works")
+    client_keys: dict[str, dict[str, SecretStr]] | None = Field(
+        description="`primary` and `secondary` of each client that has keys, by its name; none without such clients"
+    )
     model_id: str = Field(description="`name:version` of the first model")
     model_digest: str = Field(description="the digest of the first model's content")
     models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
     environment: dict[str, Any] = Field(description="the environment's name and digest")
+    version: int | None = Field(
+        description="the number of the service's version that this deployment is; none where none is kept"
+    )
     cluster: dict[str, str] | None = Field(description="the cluster's identity, on target `node-pool`")
     logs: str | None = Field(description="the command that shows the logs, on target `node-pool`")
     port_forward: str | None = Field(description="the command that leads to a front door inside a cluster")
@@ -105,9 +122,12 @@ class TritonService(PlainComponent[_Checked]):
         node_pool: Of target `node-pool`.
         tls: The front door's certificate; without it, HTTP.
         key_rotation: Which edition of each key is in force.
+        clients: Who may call besides, each by its name and with its own keys, models and limits: `docs/clients.md`.
         primary_key: A key of your own; made where it is not given. It becomes a secret.
         secondary_key: Another one.
         image_password: Of `image.username`. It becomes a secret.
+        kubeconfig: The text of the kubeconfig of the cluster, on target `node-pool`; by default this machine's own. It
+            becomes a secret. Where `opts` names a Kubernetes provider too, that makes the objects.
         service_name: One service of this name on a machine, engine or namespace: 3 to 32 lower-case letters, digits
             and `-`.
         state_directory: What services keep on this machine; by default `.var`.
@@ -122,7 +142,7 @@ class TritonService(PlainComponent[_Checked]):
         service = TritonService(
             "triton-webservice",
             models=[ModelBundle("triton_model", path="model_repository")],
-            deployment={"target": "docker", "cpu_cores": 1, "memory_gb": 4, "auth_enabled": True},
+            deployment={"target": "docker", "compute_target_name": "local", "auth_enabled": True},
         )
         pulumi.export("scoringUri", service.scoring_uri)
     """
@@ -151,10 +171,12 @@ class TritonService(PlainComponent[_Checked]):
     state: pulumi.Output[str]
     primary_key: pulumi.Output[str]
     secondary_key: pulumi.Output[str]
+    client_keys: pulumi.Output[dict[str, dict[str, str]] | None]
     model_id: pulumi.Output[str]
     model_digest: pulumi.Output[str]
     models: pulumi.Output[list[dict[str, Any]]]
     environment: pulumi.Output[dict[str, Any]]
+    version: pulumi.Output[int | None]
     cluster: pulumi.Output[dict[str, str] | None]
     logs: pulumi.Output[str | None]
     port_forward: pulumi.Output[str | None]
@@ -173,15 +195,22 @@ class TritonService(PlainComponent[_Checked]):
         node_pool: pulumi.Input[Plain] = None,
         tls: pulumi.Input[Plain] = None,
         key_rotation: pulumi.Input[Plain] = None,
+        clients: pulumi.Input[Sequence[Mapping[str, Any]]] | None = None,
         primary_key: Secret = None,
         secondary_key: Secret = None,
         image_password: Secret = None,
+        kubeconfig: Secret = None,
         service_name: pulumi.Input[str] | None = None,
         state_directory: pulumi.Input[str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         self._bundles = tuple(models)
-        self._secrets = Secrets(primary_key=primary_key, secondary_key=secondary_key, image_password=image_password)
+        self._secrets = Secrets(
+            primary_key=primary_key,
+            secondary_key=secondary_key,
+            image_password=image_password,
+            kubeconfig=kubeconfig,
+        )
         inputs = {
             "models": [bundle.plain("setting") for bundle in models],
             "registries": [bundle.plain("registry") for bundle in models],
@@ -194,6 +223,7 @@ class TritonService(PlainComponent[_Checked]):
             "node_pool": node_pool,
             "tls": tls,
             "key_rotation": key_rotation,
+            "clients": clients,
             "service_name": service_name,
             "state_directory": state_directory,
         }
@@ -213,7 +243,23 @@ class TritonService(PlainComponent[_Checked]):
             secret=self._secrets.names,
             python_names=True,
         )
-        return _Checked(settings, check_place(settings), [*self._layout_notes(settings), *source_notes(settings)])
+        if self._secrets.kubeconfig is None:
+            PLACES.take(name, settings)
+            unchecked = check_place(name, settings)
+        elif settings.deployment.target is Target.NODE_POOL:
+            unchecked = ""  # the provider asks that cluster, once the kubeconfig is known
+        else:
+            target = settings.deployment.target.value
+            expected = f"is read by target 'node-pool' alone, and deployment.target is '{target}': remove it"
+            raise SettingsError(subject, [Mistake(path="kubeconfig", expected=expected)])
+        notes = [
+            *version_notes(settings, stack_id()),
+            *self._layout_notes(settings),
+            *source_notes(settings),
+            *gate_notes(settings),
+            *step_notes(settings.deployment.rollout_plan),
+        ]
+        return _Checked(settings, unchecked, notes)
 
     def declare(self, name: str, checked: _Checked) -> Mapping[str, pulumi.Input[Any]]:
         settings = checked.settings
@@ -225,9 +271,15 @@ class TritonService(PlainComponent[_Checked]):
         opts = pulumi.ResourceOptions(parent=self)
         part = kind.prefix(name, settings)
         keys = AccessKeys(f"{name}-keys", AccessKeysArgs.of(settings, self._secrets), opts)
-        deployment = kind.of(f"{part}-deployment", settings, self._bundles, self._secrets, opts)
+        deployment = kind.of(name, settings, self._bundles, self._secrets, opts)
         gateway = Gateway(f"{part}-gateway", GatewayArgs(settings, keys=keys, deployment=deployment), opts)
-        SmokeCheck(f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts)
+        check = SmokeCheck(
+            f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts
+        )
+        number: pulumi.Input[int | None] = settings.deployment.version
+        if is_kept(settings):
+            args = KeptVersionArgs(settings, self._bundles, deployment, check)
+            number = KeptVersion(f"{name}-version", args, opts).number
         first = self._bundles[0]
         return {
             **gateway.outputs,
@@ -235,9 +287,11 @@ class TritonService(PlainComponent[_Checked]):
             "environment": deployment.environment,
             "primaryKey": keys.primary,
             "secondaryKey": keys.secondary,
+            **({"clientKeys": pulumi.Output.secret(keys.by_client)} if keys.clients else {}),
             "modelId": first.model_id,
             "modelDigest": first.digest,
             "models": pulumi.Output.all(*(bundle.summary for bundle in self._bundles)),
+            "version": number,
         }
 
     def _layout_notes(self, settings: Settings) -> list[str]:

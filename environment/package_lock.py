@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.atomic_files import write_whole
@@ -21,9 +21,15 @@ class ResolutionError(UserError):
 
 @dataclass(frozen=True)
 class Lock:
-    """A resolution for one Python and platform, or with markers for all; `text` is a requirements file with hashes."""
+    """A resolution for one Python and platform, or with markers for all.
+
+    Attributes:
+        text: A requirements file with hashes.
+        file: Where it is kept.
+    """
 
     text: str
+    file: Path = field(default=Path(), compare=False)
 
     @property
     def digest(self) -> str:
@@ -44,6 +50,7 @@ def resolve(
     store: Path,
     pins: Sequence[str] = (),
     project: Path | None = None,
+    given: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> Lock:
     """Resolve requirements.
@@ -58,6 +65,8 @@ def resolve(
         store: The folder that keeps locks.
         pins: The requirements that the user did not write, for the error.
         project: A folder whose `pyproject.toml` adds its dependencies.
+        given: A folder of locks that hold in place of those in `store`. Where it has none for these requirements on
+            this Python, they are resolved to the versions that it has, as far as these still go together.
         progress: Called with each line worth showing.
 
     Raises:
@@ -66,13 +75,21 @@ def resolve(
     pyproject = project / "pyproject.toml" if project else None
     version = f"{python.version} {python.platform}" if python else "universal"
     question = "\n".join([*requirements, version, pyproject.read_text("utf-8") if pyproject else ""])
-    kept = store / f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.txt"
+    preferred = ""
+    if given is not None:
+        if (same := given / _file_of(question)).is_file():
+            return Lock(same.read_text(encoding="utf-8"), same)
+        preferred = max((file.read_text(encoding="utf-8") for file in sorted(given.glob("*.txt"))), key=len, default="")
+    kept = store / _file_of(question + preferred)
     if kept.is_file():
-        return Lock(kept.read_text(encoding="utf-8"))
-    progress(f"resolving {name}")
+        return Lock(kept.read_text(encoding="utf-8"), kept)
+    at = f" at the versions of {given}, whose locks are for other Pythons or other requirements" if preferred else ""
+    progress(f"resolving {name}{at}")
     with tempfile.TemporaryDirectory() as folder:
         wanted, locked = Path(folder, "requirements.in"), Path(folder, "requirements.txt")
         wanted.write_text("".join(f"{line}\n" for line in requirements), encoding="utf-8")
+        if preferred:
+            locked.write_text(preferred, encoding="utf-8")  # uv keeps to the versions of a file that it replaces
         arguments = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
         arguments += ["--python", str(python.executable)] if python else ["--universal", "--python-version", "3.10"]
         arguments += ["--output-file", str(locked), str(wanted), *([str(pyproject)] if pyproject else [])]
@@ -80,9 +97,13 @@ def resolve(
             run_uv(arguments, progress=lambda line: None)
         except UvError as error:
             raise ResolutionError(_explain(str(error), name, pins)) from None
-        lock = Lock(locked.read_text(encoding="utf-8"))
+        lock = Lock(locked.read_text(encoding="utf-8"), kept)
     write_whole(kept, lock.text, mode=0o600)
     return lock
+
+
+def _file_of(question: str) -> str:
+    return f"{hashlib.sha256(question.encode()).hexdigest()[:24]}.txt"
 
 
 def _explain(said: str, name: str, pins: Sequence[str]) -> str:

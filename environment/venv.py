@@ -94,6 +94,7 @@ def build(
     python: Path | None = None,
     serving: Path = PROJECT / "serving",
     backends: Path = PROJECT / "targets" / "process" / "backends",
+    locks: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> BuiltEnvironment:
     """Build an environment under a folder, or find it there. Environments that exist do not change.
@@ -106,6 +107,7 @@ def build(
         python: The interpreter to build on; by default the choice of `machine_requirements.interpreter_for`.
         serving: The project that serves entry scripts.
         backends: The folder of the Python-based Triton backends.
+        locks: A folder of locks in place of those that the root keeps: `resolve` says how.
         progress: Called with each line worth showing.
 
     Raises:
@@ -125,6 +127,7 @@ def build(
         python=interpreter,
         project=serving,
         store=root / "locks",
+        given=locks,
         progress=progress,
     )
     digest = _digest(environment, lock, interpreter, serving, backends if triton else None)

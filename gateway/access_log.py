@@ -17,13 +17,13 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from pydantic.alias_generators import to_camel
 
+from gateway.clients import NAME
 from gateway.front_door_options import Options
 
 FACTS = "access_log"
 MODEL = "access_log_model"
 ENDPOINT = "service"
 GENERATION = "generation"
-_KEYS = "envoy.filters.http.rbac"  # where Envoy's filter of the keys writes down which client's policy let a request in
 
 _HEADERS_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _STDOUT = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
@@ -75,7 +75,7 @@ class AccessLine(_Line):
     """One request at the front door."""
 
     time: Annotated[datetime, Operator("%START_TIME%")] = Field(description="when the request began, UTC")
-    client: Annotated[str | None, Operator(f"%DYNAMIC_METADATA({_KEYS}:enforced_effective_policy_id)%")] = Field(
+    client: Annotated[str | None, Operator(NAME)] = Field(
         description="the client whose key it had: `default`; null where it had none"
     )
     address: Annotated[str | None, Operator("%DOWNSTREAM_REMOTE_ADDRESS%")] = Field(

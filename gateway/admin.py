@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -14,7 +14,8 @@ from common.waiting import wait_until
 from gateway.clusters import endpoints_file
 from gateway.envoy_files import SECRET_FILES
 from gateway.envoy_log import Log
-from gateway.front_door_options import Upstreams
+from gateway.front_door_options import INFERENCE, Upstreams, candidate_cluster, mirror_cluster
+from gateway.generation_figures import FIGURES_QUERY, Snapshot
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
 from gateway.routes import ROUTES
 
@@ -28,7 +29,8 @@ _SUBSCRIPTIONS = {
     KEYS_FILE: f"extension_config_discovery.http_filter.{KEYS}",
     TLS_FILE: f"sds.{CERTIFICATE}",
 }
-_CLUSTERS = ("triton", "triton_grpc", "triton_metrics", "scorer", "scorer_operations")
+_OPERATIONS = ("triton_operations", "triton_grpc_operations", "triton_metrics", "scorer_operations")
+_CLUSTERS = (*INFERENCE, *_OPERATIONS, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE))
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
@@ -55,6 +57,13 @@ class Admin:
         transport = httpx.HTTPTransport(uds=self._path, verify=False, limits=limits)
         self._client = httpx.Client(base_url="http://envoy", transport=transport, trust_env=False, timeout=10)
         self._log = Log(log) if log is not None else None
+
+    @classmethod
+    def at(cls, url: str, name: str) -> Self:
+        """Reach what a listener of an Envoy passes on to its admin interface; errors call the Envoy by `name`."""
+        admin = cls(name)
+        admin._client = httpx.Client(base_url=url, trust_env=False, timeout=10)
+        return admin
 
     def is_ready(self) -> bool:
         """Tell whether Envoy is initialised and the front door is open."""
@@ -123,8 +132,15 @@ class Admin:
             raise RejectedError(f"envoy: refused {name} and goes on with the one before{self._reason(name)}")
 
     def in_flight(self, upstreams: Upstreams) -> int:
-        """Count the requests that these endpoints are working on."""
-        wanted = {(cluster, address.host, address.port) for cluster, address in upstreams.by_cluster().items()}
+        """Count the requests that these endpoints are working on, as serving generation or candidate.
+
+        Copies of requests do not count: nobody waits for their answers.
+        """
+        wanted = {
+            (named, address.host, address.port)
+            for cluster, address in upstreams.by_cluster().items()
+            for named in (cluster, candidate_cluster(cluster))
+        }
         total = 0
         for cluster in self._json("/clusters?format=json").get("cluster_statuses", []):
             for host in cluster.get("host_statuses", []):
@@ -148,6 +164,19 @@ class Admin:
             return quiet > 3
 
         return wait_until(idle, seconds=timeout, every=_POLL_SECONDS)
+
+    def figures(self) -> Snapshot:
+        """Read how well the serving generation and a candidate did since Envoy's start."""
+        status, body = self._request("GET", FIGURES_QUERY)
+        if status != 200:
+            raise AdminError(f"envoy: the figures on {self._path} answered {status}")
+        return Snapshot.parse(body)
+
+    def members(self) -> dict[str, int]:
+        """Count the servers that Envoy knows of each cluster, by the cluster's name."""
+        end = ".membership_healthy"
+        stats = self._stats(r"^cluster\..*\.membership_healthy$")
+        return {name.removeprefix("cluster.").removesuffix(end): int(count) for name, count in stats.items()}
 
     def active_requests(self) -> int:
         """Count the requests that clients have open at the front door."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.clusters import file_source, socket_address
 from gateway.front_door_options import Options
+from gateway.generation_figures import FIGURES_PATH, FIGURES_QUERY
 from gateway.listener import CONNECTION_MANAGER
 
 _ADMIN = ("/ready", "/stats", "/stats/prometheus", "/clusters", "/drain_listeners", "/healthcheck/fail")
@@ -26,6 +27,8 @@ def bootstrap(options: Options) -> dict[str, Any]:
         },
         "static_resources": {"clusters": [_admin_cluster(options)], "listeners": [_stats_listener(options)]},
         "overload_manager": _overload_manager(options),
+        # Envoy adds up its histograms so often; the figures of a generation are this late.
+        "stats_flush_interval": "1s",
     }
 
 
@@ -83,6 +86,9 @@ def _stats_listener(options: Options) -> dict[str, Any]:
         _get("/ready", "admin"),
         _get("/stats/prometheus", "admin"),
     ]
+    figures = _get(FIGURES_PATH, "admin")
+    figures["route"]["prefix_rewrite"] = FIGURES_QUERY
+    routes.append(figures)
     # `/metrics` belongs to the server of the models: Triton, or the scorer where there is no Triton.
     routes.append(_get("/metrics", "triton_metrics" if options.upstreams.triton else "scorer_operations"))
     # Always routed: a service may gain an entry script later, and a changed bootstrap would restart Envoy.

@@ -6,11 +6,22 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gateway import access_log
-from gateway.front_door_options import Address, Options, Upstreams
+from gateway.front_door_options import (
+    INFERENCE,
+    Address,
+    Candidate,
+    Options,
+    Upstreams,
+    candidate_cluster,
+    mirror_cluster,
+)
+from gateway.issuers import issuer_clusters, issuers
 from gateway.routes import seconds
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTION_BUFFER = 1024 * 1024
+_COPIES = 128
+_MEASURED = frozenset((*INFERENCE, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE)))
 
 
 def endpoints_file(cluster: str) -> str:
@@ -19,53 +30,83 @@ def endpoints_file(cluster: str) -> str:
 
 
 def clusters(options: Options) -> list[dict[str, Any]]:
-    """Make the `Cluster` messages of all servers that take clients' requests."""
-    return [_cluster(options, name, address) for name, address in options.upstreams.by_cluster().items()]
+    """Make the `Cluster` messages of all servers that take clients' requests, and of the issuers of clients' tokens."""
+    serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
+    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots)
 
 
 def endpoints(
-    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+    serving: Upstreams,
+    draining: Upstreams | None = None,
+    stopped: Upstreams | None = None,
+    candidate: Candidate | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Make the `ClusterLoadAssignment` of each cluster.
 
     Args:
         serving: These servers get the new requests.
         draining: These get no new request, finish the open ones, and stay visible to `admin.Admin.in_flight`.
+        candidate: This gets a share of the new requests, where the routes give it one.
         stopped: Clusters that only these have are left without endpoints, so Envoy closes its connections to them.
 
     Returns:
         The messages by the cluster's name.
     """
-    new = serving.by_cluster()
-    old = draining.by_cluster() if draining is not None else {}
+    new = _by_cluster(serving) | (_by_cluster(candidate) if candidate is not None else {})
+    old = _by_cluster(draining) if draining is not None else {}
     gone = stopped.by_cluster() if stopped is not None else {}
     assignments = {}
     for cluster in {**new, **old, **gone}:
-        found = [_endpoint(new[cluster], serving.generation)] if cluster in new else []
-        if draining is not None and cluster in old and old[cluster] != new.get(cluster):
-            found.append(_endpoint(old[cluster], draining.generation, "DRAINING"))
+        found = [_endpoint(*new[cluster])] if cluster in new else []
+        if cluster in old and old[cluster][0] != (new[cluster][0] if cluster in new else None):
+            found.append(_endpoint(*old[cluster], "DRAINING"))
         assignments[cluster] = {"cluster_name": cluster, "endpoints": [{"lb_endpoints": found}] if found else []}
     return assignments
 
 
+def _by_cluster(servers: Upstreams | Candidate) -> dict[str, tuple[Address, str]]:
+    """Give the address of each cluster, and the generation of the server there."""
+    number = (servers.upstreams if isinstance(servers, Candidate) else servers).generation
+    return {cluster: (address, number) for cluster, address in servers.by_cluster().items()}
+
+
+def copies(options: Options) -> int:
+    """Return how many copies of requests may be under way in a cluster: Envoy drops further ones.
+
+    Envoy holds a copy until the candidate has read it. A quarter of its memory may go to those that hang.
+    """
+    return max(2, min(_COPIES, options.memory_bytes // 4 // options.max_request_bytes))
+
+
 def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
-    limit = options.max_concurrent_requests
+    mirrors = name in map(mirror_cluster, INFERENCE)
+    limit = copies(options) if mirrors else options.max_concurrent_requests
     protocol: dict[str, Any] = (
-        {"http2_protocol_options": {}} if name == "triton_grpc" else {"http_protocol_options": {}}
+        {"http2_protocol_options": {}} if name.startswith("triton_grpc") else {"http_protocol_options": {}}
     )
     common: dict[str, Any] = {"idle_timeout": seconds(options.upstream_idle_seconds)}
     if name == "scorer_operations":
         common["max_requests_per_connection"] = 1
+    if mirrors:
+        # Nobody waits for the answer to a copy, so a silent candidate must not hold it for long.
+        common["max_stream_duration"] = seconds(options.timeout_seconds)
     cluster: dict[str, Any] = {
         "name": name,
-        "connect_timeout": "2s",
+        # A copy that waits for its connection makes the client wait: connections are bounded less than copies are.
+        "connect_timeout": "0.5s" if mirrors else "2s",
         "lb_policy": "LEAST_REQUEST",
         # Without Envoy's panic mode: a draining or failed endpoint gets no request, even when it is the last one.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER,
+        # A whole copy fits, or a candidate that does not read would keep the client from sending on.
+        "per_connection_buffer_limit_bytes": _CONNECTION_BUFFER + (options.max_request_bytes if mirrors else 0),
         "circuit_breakers": {
             "thresholds": [
-                {"max_connections": limit, "max_pending_requests": limit, "max_requests": limit, "max_retries": limit}
+                {
+                    "max_connections": options.max_concurrent_requests,
+                    "max_pending_requests": limit,
+                    "max_requests": limit,
+                    "max_retries": limit,
+                }
             ]
         },
         "typed_extension_protocol_options": {
@@ -76,6 +117,9 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
             }
         },
     }
+    if name in _MEASURED:
+        # The endpoints' counters know errors of gRPC, which HTTP answers with status 200.
+        cluster["track_cluster_stats"] = {"per_endpoint_stats": True}
     if options.discovery == "dns":
         return cluster | {
             "type": "STRICT_DNS",

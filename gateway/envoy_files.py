@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import bootstrap, clusters, listener, routes
-from gateway.front_door_options import Options, Upstreams
-from gateway.keys import Keys, key_filter
+from gateway.clients import Client
+from gateway.front_door_options import Candidate, Options, Upstreams
+from gateway.identities import identity_filter
+from gateway.keys import Keys
 
 BOOTSTRAP_FILE = "bootstrap.json"
 SECRET_FILES = frozenset({listener.KEYS_FILE})
@@ -43,29 +46,47 @@ def render(options: Options) -> dict[str, str]:
     files = {
         BOOTSTRAP_FILE: _text(bootstrap.bootstrap(options)),
         "clusters.json": _discovery("clusters.json", clusters.clusters(options)),
-        "routes.json": _discovery("routes.json", [routes.route_configuration(options)]),
         "listeners.json": _discovery("listeners.json", [listener.front_door(options)]),
     }
+    files |= render_routes(options)
     if options.tls is not None:
         files[listener.TLS_FILE] = _discovery(listener.TLS_FILE, [listener.certificate(options)])
     if options.discovery == "file":
-        files |= render_endpoints(options.upstreams)
+        files |= render_endpoints(options.upstreams, candidate=options.candidate)
     return files
 
 
+def render_routes(options: Options) -> dict[str, str]:
+    """Render the file of the routes, the one that changes where the candidate's share of the traffic changes.
+
+    Example:
+        half = replace(options, candidate=replace(candidate, weight=50))
+        envoy_folder.replace(Path(options.directory), render_routes(half), admin)
+    """
+    return {"routes.json": _discovery("routes.json", [routes.route_configuration(options)])}
+
+
 def render_endpoints(
-    serving: Upstreams, draining: Upstreams | None = None, stopped: Upstreams | None = None
+    serving: Upstreams,
+    draining: Upstreams | None = None,
+    stopped: Upstreams | None = None,
+    candidate: Candidate | None = None,
 ) -> dict[str, str]:
     """Render the endpoint files of a rollout, for discovery "file"; the arguments are those of `clusters.endpoints`."""
     return {
         clusters.endpoints_file(cluster): _discovery(clusters.endpoints_file(cluster), [assignment])
-        for cluster, assignment in clusters.endpoints(serving, draining, stopped).items()
+        for cluster, assignment in clusters.endpoints(serving, draining, stopped, candidate).items()
     }
 
 
-def render_keys(keys: Keys) -> dict[str, str]:
-    """Render the file of the keys. It is secret: only Envoy and the owner may read it."""
-    resource = {"name": listener.KEYS, "typed_config": key_filter(keys)}
+def render_keys(
+    keys: Keys, clients: Sequence[Client] = (), client_keys: Mapping[str, Keys] | None = None
+) -> dict[str, str]:
+    """Render the file of the keys and of who has which. It is secret: only Envoy and the owner may read it.
+
+    The arguments are those of `identities.identity_filter`.
+    """
+    resource = {"name": listener.KEYS, "typed_config": identity_filter(keys, clients, client_keys)}
     return {listener.KEYS_FILE: _discovery(listener.KEYS_FILE, [resource])}
 
 
@@ -82,10 +103,10 @@ def _discovery(name: str, resources: list[dict[str, Any]]) -> str:
         digest = hashlib.pbkdf2_hmac("sha256", content, b"gateway", 100_000).hex()
     else:
         digest = hashlib.sha256(content).hexdigest()
-    return _text(
-        {"version_info": digest[:16], "resources": [{"@type": resource_type, **resource} for resource in resources]}
-    )
+    message = {"version_info": digest[:16], "resources": [{"@type": resource_type, **found} for found in resources]}
+    # Nobody reads the keys' file, and a Kubernetes Secret has room for 1 MiB.
+    return _text(message, indent=None if name in SECRET_FILES else 2)
 
 
-def _text(message: dict[str, Any]) -> str:
-    return json.dumps(message, indent=2) + "\n"
+def _text(message: dict[str, Any], *, indent: int | None = 2) -> str:
+    return json.dumps(message, indent=indent) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from gateway.admin import Admin, AdminError
 from gateway.envoy_files import BOOTSTRAP_FILE, SECRET_FILES, version
 
 # A file comes after everything that it refers to: the listener after keys and certificate, clusters after endpoints,
-# routes after clusters.
-_ORDER = ("keys.json", "tls.json", "endpoints.", "clusters.json", "routes.json", "listeners.json", BOOTSTRAP_FILE)
+# routes after clusters. A client's key opens the door once the routes know what the client may ask for. The keys come
+# first where they are the first ones, without which no door opens, and where they shut clients out.
+_KEYS = "keys.json"
+_ORDER = ("tls.json", "endpoints.", "clusters.json", "routes.json", _KEYS, "listeners.json", BOOTSTRAP_FILE)
 
 
 def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
@@ -34,7 +37,9 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     changed = []
-    for name in sorted(files, key=_rank):
+    known = _names_in(directory / _KEYS)
+    order = _ORDER if known and not known > _names(files.get(_KEYS, "")) else (_KEYS, *_ORDER)
+    for name in sorted(files, key=lambda name: _rank(name, order)):
         path = directory / name
         before = path.read_text() if path.exists() else None
         if before == files[name]:
@@ -71,8 +76,17 @@ def install(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     return list(dict.fromkeys(changed))
 
 
-def _rank(name: str) -> tuple[int, str]:
-    return next((rank for rank, prefix in enumerate(_ORDER) if name.startswith(prefix)), len(_ORDER)), name
+def _rank(name: str, order: tuple[str, ...] = _ORDER) -> tuple[int, str]:
+    return next((rank for rank, prefix in enumerate(order) if name.startswith(prefix)), len(order)), name
+
+
+def _names_in(keys: Path) -> set[str]:
+    return _names(keys.read_text()) if keys.exists() else set()
+
+
+def _names(keys: str) -> set[str]:
+    """Find the clients that a file of keys knows."""
+    return set(re.findall(r'"action": \{"name": "([^"]*)"', keys))
 
 
 def _with_clusters_of(old_text: str, new_text: str) -> str:

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from gateway.clients import DEFAULT, Client
 from gateway.cors_filter import check_origin
 
 UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
 MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
 MAX_REQUEST_BYTES = 2**32 - 1 - 2**20
 MAX_REQUESTS_PER_SECOND = 2**32 - 1
+
+MIRRORED = "x-mirrored"  # the header of a copy
 
 HIGHEST = {
     "timeout_seconds": MAX_SECONDS,
@@ -84,16 +87,72 @@ class Upstreams:
             raise ValueError("upstreams: nothing to serve; give Triton's addresses, the scorer's, or both")
 
     def by_cluster(self) -> dict[str, Address]:
-        """Return the address of each Envoy cluster, by the cluster's name."""
+        """Return the address of each Envoy cluster, by the cluster's name.
+
+        The clusters of `INFERENCE` get inference requests and nothing else, so that their statistics tell how well a
+        generation serves. The others get health checks, metadata and metrics.
+        """
         clusters = {}
         if self.triton is not None:
             clusters["triton"] = self.triton.http
+            clusters["triton_operations"] = self.triton.http
             clusters["triton_grpc"] = self.triton.grpc
+            clusters["triton_grpc_operations"] = self.triton.grpc
             clusters["triton_metrics"] = self.triton.metrics
         if self.scorer is not None:
             clusters["scorer"] = self.scorer
             clusters["scorer_operations"] = self.scorer
         return clusters
+
+
+INFERENCE = ("triton", "triton_grpc", "scorer")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A second generation that gets a share of the inference requests.
+
+    Health checks, metadata and metrics stay with the serving generation, so that a client sees one service. A share
+    changes by `envoy_files.render_routes` alone. A request or stream that a generation has begun ends there.
+
+    Attributes:
+        upstreams: The servers of the candidate, of the same kinds as those of the serving generation.
+        weight: Percent of the requests that the candidate answers.
+        mirror: Percent of the requests that the candidate gets as copies; the serving generation answers them. Streams
+            of gRPC are not copied. Where many copies are under way (`clusters.copies`), Envoy drops further ones.
+            A copy carries the header `MIRRORED`, which clients cannot send.
+    """
+
+    upstreams: Upstreams
+    weight: int = 0
+    mirror: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("weight", "mirror"):
+            if not 0 <= getattr(self, name) <= 100:
+                raise ValueError(f"candidate: {name} {getattr(self, name)} is not between 0 and 100 percent")
+        if self.weight and self.mirror:
+            raise ValueError(
+                f"candidate: weight {self.weight} and mirror {self.mirror} together would give it a request twice; "
+                "set one of them to 0"
+            )
+
+    def by_cluster(self) -> dict[str, Address]:
+        """Return the address of each cluster that only a candidate has, by the cluster's name."""
+        shared = {name: address for name, address in self.upstreams.by_cluster().items() if name in INFERENCE}
+        return {
+            named(name): address for named in (candidate_cluster, mirror_cluster) for name, address in shared.items()
+        }
+
+
+def candidate_cluster(cluster: str) -> str:
+    """Name the candidate's counterpart of a cluster; a dot would cut the name in Prometheus's labels."""
+    return f"{cluster}-candidate"
+
+
+def mirror_cluster(cluster: str) -> str:
+    """Name the cluster that takes the copies for the candidate."""
+    return f"{cluster}-mirror"
 
 
 @dataclass(frozen=True)
@@ -126,6 +185,7 @@ class Options:
 
     Attributes:
         upstreams: The servers behind the front door.
+        candidate: A second generation and its share of the traffic.
         directory: Absolute path, as Envoy sees it, of the folder that holds the rendered files.
         secrets_directory: The same for the files of `envoy_files.SECRET_FILES`; by default `directory`.
         discovery: "file": addresses are IP addresses, in endpoint files that a rollout rewrites.
@@ -145,6 +205,8 @@ class Options:
         idle_seconds: How long a client's connection without a request stays open.
         memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
         cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
+        clients: Clients with a name of their own, who need `auth_enabled`. Their keys come with the others'.
+        trusted_roots: Path of the certificates that Envoy's machine trusts, for the issuers of tokens.
         access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
@@ -153,6 +215,7 @@ class Options:
 
     upstreams: Upstreams
     directory: str
+    candidate: Candidate | None = None
     secrets_directory: str = ""
     discovery: Literal["file", "dns"] = "file"
     listen: Address = Address("127.0.0.1", 6789)
@@ -170,6 +233,8 @@ class Options:
     idle_seconds: float = 75.0
     memory_bytes: int = 512 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
+    clients: tuple[Client, ...] = ()
+    trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
     access_log: bool = True
 
     def __post_init__(self) -> None:
@@ -202,7 +267,39 @@ class Options:
                 raise ValueError(f"listener {address.host}:{address.port}: Envoy listens on IP addresses, not on names")
         if self.listen == self.stats:
             raise ValueError(f"stats: {self.stats.host}:{self.stats.port} is the front door's own address")
+        if self.candidate is not None:
+            serving, new = set(self.upstreams.by_cluster()), set(self.candidate.upstreams.by_cluster())
+            if serving != new:
+                raise ValueError(
+                    f"candidate: its clusters are {sorted(new)}, those of the serving generation {sorted(serving)}; "
+                    "a share of traffic needs both generations to have the same kinds of servers"
+                )
+        self._check_clients()
         if self.discovery == "file":
-            for cluster, address in self.upstreams.by_cluster().items():
+            for cluster, address in self.addresses().items():
                 if not address.is_ip:
                     raise ValueError(f'upstream {cluster}: {address.host} is a name; that needs discovery="dns"')
+
+    def _check_clients(self) -> None:
+        names = [DEFAULT, *(client.name for client in self.clients)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"clients: the name {twice[0]} is there twice; each client needs one of its own")
+        if self.clients and not self.auth_enabled:
+            raise ValueError("clients: auth_enabled is false, and without keys nobody can tell who a client is")
+        authorities = {client.certificate.ca for client in self.clients if client.certificate is not None}
+        if authorities and self.tls is None:
+            raise ValueError("clients: a certificate needs tls")
+        if len(authorities) > 1:
+            raise ValueError(
+                "clients: their certificates need one ca, which may hold several certificates: any of several could "
+                "vouch for the subject of another's client"
+            )
+
+    @property
+    def client_authority(self) -> str:
+        """Return the certificates (PEM) that vouch for clients' certificates; "" where no client shows one."""
+        return next((client.certificate.ca for client in self.clients if client.certificate is not None), "")
+
+    def addresses(self) -> dict[str, Address]:
+        """Return the address of each cluster, those of the candidate among them, by the cluster's name."""
+        return self.upstreams.by_cluster() | (self.candidate.by_cluster() if self.candidate is not None else {})

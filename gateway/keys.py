@@ -1,15 +1,11 @@
-"""The two keys of a service: make them, check those that people bring, and render the filter that asks for them."""
+"""The keys of a service and of its clients: make them, and check those that people bring."""
 
 from __future__ import annotations
 
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
 
-FILTER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
-CLIENT = "default"
-"""Who has the two keys. The policy that lets a client in has its name, from which the access log has it."""
 MIN_LENGTH = 16
 MAX_LENGTH = 256
 # RFC 6750, section 2.1: what may follow "Bearer ".
@@ -38,7 +34,7 @@ def check_key(key: str, name: str = "key") -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """The primary and the secondary key; either opens the front door.
+    """A primary and a secondary key; either opens the front door.
 
     Raises:
         ValueError: A key is not valid, or both are the same.
@@ -54,32 +50,3 @@ class Keys:
             raise ValueError(
                 "secondaryKey: equals primaryKey; two different keys let one be rotated while the other works"
             )
-
-
-def key_filter(keys: Keys) -> dict[str, Any]:
-    """Make the filter that passes requests with either key and answers 403 to others; the listener turns 403 into 401.
-
-    It is Envoy's RBAC filter, which is stable, passes nothing when it fails, and is covered by Envoy's security policy
-    for untrusted requests. It compares the whole key at once (`memcmp`). The time of that differs by less than a
-    nanosecond for 32 right characters, so nobody finds a key of `make_key` by measuring it.
-    """
-    bearer = _authorization({"safe_regex": {"regex": "(?i:bearer) [^ ,]+"}})
-    return {
-        "@type": FILTER_TYPE,
-        "rules": {
-            "action": "ALLOW",
-            "policies": {
-                CLIENT: {
-                    "permissions": [{"any": True}],
-                    "principals": [
-                        {"and_ids": {"ids": [bearer, _authorization({"suffix": f" {key}"})]}}
-                        for key in (keys.primary, keys.secondary)
-                    ],
-                }
-            },
-        },
-    }
-
-
-def _authorization(match: dict[str, Any]) -> dict[str, Any]:
-    return {"header": {"name": "authorization", "string_match": match}}

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.access_log import access_log, facts
+from gateway.client_limits import limit_filters
 from gateway.clusters import file_source, socket_address
 from gateway.cors_filter import cors
 from gateway.front_door_options import Options
-from gateway.keys import FILTER_TYPE
+from gateway.grants import grants_filter
+from gateway.identities import FILTER_TYPE
+from gateway.issuers import issuers, token_filter
 from gateway.request_guard import GUARD, REFUSED, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
 
@@ -17,7 +20,7 @@ KEYS = "keys"
 KEYS_FILE = "keys.json"
 TLS_FILE = "tls.json"
 CERTIFICATE = "front_door"
-HOW_TO_SEND_THE_KEY = "the key is missing or wrong; send one of the service's two keys as 'Authorization: Bearer <key>'"
+HOW_TO_SEND_THE_KEY = "the key or token is missing or wrong; send yours as 'Authorization: Bearer <key>'"
 
 CONNECTION_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -104,6 +107,8 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         )
     if options.cors_origins:
         filters.append(cors())
+    if known := issuers(options.clients):
+        filters.append(token_filter(known))
     if options.auth_enabled:
         # Envoy discovers the keys: a rotated key replaces this filter's configuration and touches no connection.
         # The listener does not open before it has the first keys.
@@ -116,6 +121,9 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
                 },
             }
         )
+        # Grants and limits are always there, and off where the routes give none: a client may come and go without a
+        # new listener, which parts from its connections.
+        filters += [grants_filter(), *limit_filters()]
     if options.requests_per_second is not None:
         filters.append(
             {
@@ -174,10 +182,8 @@ def _local_replies(options: Options) -> dict[str, Any]:
     mappers = [
         *([] if options.health_path is None else _health_replies()),
         {"filter": _refused_by_the_guard()},
-        {
-            **_mapper(_status(403), HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": 'Bearer realm="service"'}),
-            "status_code": 401,
-        },
+        _unauthorized(_both(_status(403), _sent_a_token()), 'Bearer realm="service", error="invalid_token"'),
+        _unauthorized(_status(403), 'Bearer realm="service"'),
         _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
         _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
         _mapper(_flags("UO"), "the service is overloaded; try again in a few seconds", {"Retry-After": "1"}),
@@ -203,6 +209,20 @@ def _mapper(match: dict[str, Any], error: str, headers: dict[str, str] | None = 
     return mapper
 
 
+def _unauthorized(match: dict[str, Any], challenge: str) -> dict[str, Any]:
+    return {**_mapper(match, HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": challenge}), "status_code": 401}
+
+
+def _both(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"and_filter": {"filters": list(filters)}}
+
+
+def _sent_a_token() -> dict[str, Any]:
+    """Match a request with a token: RFC 6750 wants the reason of a refusal told to such a client alone."""
+    token = {"safe_regex": {"regex": "(?i:bearer) .*"}}
+    return {"header_filter": {"header": {"name": "authorization", "string_match": token}}}
+
+
 def _status(code: int) -> dict[str, Any]:
     # Envoy demands a runtime key here; nothing sets it.
     value = {"default_value": code, "runtime_key": f"local_reply.{code}"}
@@ -219,16 +239,21 @@ def _flags(*flags: str) -> dict[str, Any]:
 
 
 def _tls(options: Options) -> dict[str, Any]:
+    authority = options.client_authority
+    # Nobody must show a certificate here: the filter of `identities` asks for one where a client needs one.
+    asked = {"validation_context": {"trusted_ca": {"inline_string": authority}}} if authority else {}
     return {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "require_client_certificate": False,
             "common_tls_context": {
                 "alpn_protocols": ["h2", "http/1.1"],
                 "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
                 "tls_certificate_sds_secret_configs": [
                     {"name": CERTIFICATE, "sds_config": file_source(options.directory, TLS_FILE)}
                 ],
+                **asked,
             },
         },
     }

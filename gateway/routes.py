@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway import access_log, cors_filter, request_guard
-from gateway.front_door_options import Options
+from gateway import access_log, client_limits, cors_filter, grants, request_guard
+from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
+from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
 
 ROUTES = "front_door"
 BODY_LIMIT = "body_size_limit"
@@ -63,7 +64,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
         routes += _scorer_routes(options)
     if options.upstreams.triton is not None:
         if options.upstreams.scorer is None:
-            health = _route(options, "health", {"path": "/"}, "triton", "GET", "HEAD", limited=False)
+            health = _route(options, "health", {"path": "/"}, "triton_operations", "GET", "HEAD", limited=False)
             health["route"]["regex_rewrite"] = {
                 "pattern": {"regex": "^/$"},
                 "substitution": "/v2/health/ready",
@@ -89,12 +90,15 @@ def route_configuration(options: Options) -> dict[str, Any]:
         "routes": routes,
         "retry_policy": _retry_policy(),
         "typed_per_filter_config": filters,
+        "request_headers_to_remove": [MIRRORED, *NAME_SPELLINGS],
     }
     if options.auth_enabled:
-        host["request_headers_to_remove"] = ["authorization"]  # no server behind the front door sees a key
+        host["request_headers_to_remove"].append("authorization")  # no server behind the front door sees a key
+        host["request_headers_to_add"] = [{"header": {"key": NAME_HEADER, "value": NAME}}]
+    filters |= grants.granted(options.clients) | client_limits.limits(options.clients)
+    routes[-1]["typed_per_filter_config"] = _uncounted(options)
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
-        routes[-1]["typed_per_filter_config"] = {RATE_LIMIT: _FILTER_OFF}
     if options.cors_origins:
         filters[cors_filter.CORS] = cors_filter.policy(options.cors_origins)
         vary = {"header": {"key": "Vary", "value": "Origin"}, "append_action": "ADD_IF_ABSENT"}
@@ -122,7 +126,7 @@ def _scorer_routes(options: Options) -> list[dict[str, Any]]:
     # a kept connection may lead to a busy worker.
     return [
         _route(options, "score", {"path": "/score"}, "scorer", streamed=True),
-        _route(options, "swagger", {"path": "/swagger.json"}, "scorer", "GET", "HEAD", limited=False),
+        _route(options, "swagger", {"path": "/swagger.json"}, "scorer_operations", "GET", "HEAD", limited=False),
         _route(options, "health", {"path": "/"}, "scorer_operations", "GET", "HEAD", limited=False),
     ]
 
@@ -148,8 +152,10 @@ def _triton_routes(options: Options) -> list[dict[str, Any]]:
             guarded=request_guard.GENERATE,
             streamed=True,
         ),
-        _route(options, "server", _regex("/v2(/health/(live|ready))?"), "triton", "GET", limited=False),
-        _route(options, "model", _regex(rf"{_MODEL}(/(ready|config|stats))?"), "triton", "GET", limited=False),
+        _route(options, "server", _regex("/v2(/health/(live|ready))?"), "triton_operations", "GET", limited=False),
+        _route(
+            options, "model", _regex(rf"{_MODEL}(/(ready|config|stats))?"), "triton_operations", "GET", limited=False
+        ),
     ]
     for route in routes:
         _keep_from_forms(route)
@@ -168,8 +174,12 @@ def _keep_from_forms(route: dict[str, Any]) -> None:
 
 
 def _grpc_routes(options: Options) -> list[dict[str, Any]]:
-    def grpc(name: str, match: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return _route(options, name, {**match, "grpc": {}}, "triton_grpc", "POST", **kwargs)
+    def grpc(name: str, match: dict[str, Any], cluster: str = "triton_grpc", **kwargs: Any) -> dict[str, Any]:
+        return _route(options, name, {**match, "grpc": {}}, cluster, "POST", **kwargs)
+
+    def read(method: str) -> dict[str, Any]:
+        path = {"path": f"/{GRPC_SERVICE}/{method}"}
+        return grpc("grpc_read", path, "triton_grpc_operations", limited=False)
 
     # Only Triton could tell the unpacked size of a message, after it unpacked it: too late. gRPC clients see the 404 as
     # UNIMPLEMENTED.
@@ -190,7 +200,7 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
             endless=True,
             guarded=request_guard.MESSAGES,
         ),
-        *(grpc("grpc_read", {"path": f"/{GRPC_SERVICE}/{method}"}, limited=False) for method in _GRPC_READS),
+        *map(read, _GRPC_READS),
     ]
 
 
@@ -213,7 +223,7 @@ def _route(
         match: The path, and more, of the requests that take the route.
         cluster: The cluster that gets them.
         methods: The methods that the route takes; every method where none is given.
-        limited: Whether requests count against the rate limit.
+        limited: Whether the requests are inference: they count against the rate limit, and a candidate has its share.
         streamed: Whether the timeout bounds the silence between parts and not the whole answer.
         endless: Whether the request is a stream too, whose end nobody waits for.
         guarded: The guard's script that checks the bodies.
@@ -226,15 +236,15 @@ def _route(
         "name": name,
         "match": match,
         "route": {
-            "cluster": cluster,
+            **(_shares(options, cluster, copied=not endless) if limited else {"cluster": cluster}),
             "timeout": "0s" if streamed else seconds(timeout),
             # Longer than the timeout, so that the timeout itself reports a slow upstream as 504.
             "idle_timeout": seconds(timeout if streamed else timeout + 5),
         },
     }
     filters: dict[str, Any] = {}
-    if not limited and options.requests_per_second is not None:
-        filters[RATE_LIMIT] = _FILTER_OFF
+    if not limited:
+        filters |= _uncounted(options)
     if guarded:
         filters[request_guard.GUARD] = request_guard.guarded(guarded)
     if endless:
@@ -245,6 +255,40 @@ def _route(
     if filters:
         route["typed_per_filter_config"] = filters
     return route
+
+
+def _uncounted(options: Options) -> dict[str, Any]:
+    """Make the settings of a route whose requests no limit counts."""
+    everybodys = {RATE_LIMIT} if options.requests_per_second is not None else set()
+    return dict.fromkeys(everybodys | set(client_limits.limits(options.clients)), _FILTER_OFF)
+
+
+def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
+    """Name the clusters that get the requests of an inference route, and the one that gets copies.
+
+    An endless stream is not copied. Its copy has no bound that Envoy could hold for a candidate that does not read, and
+    Envoy would make the client wait.
+    """
+    candidate = options.candidate
+    if candidate is None or not (candidate.weight or candidate.mirror):
+        return {"cluster": cluster}
+    if candidate.mirror and not copied:
+        return {"cluster": cluster}
+    if candidate.mirror:
+        fraction = {"default_value": {"numerator": candidate.mirror, "denominator": "HUNDRED"}}
+        mutation = {
+            "append": {"header": {"key": MIRRORED, "value": "1"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        }
+        copies = {
+            "cluster": mirror_cluster(cluster),
+            "runtime_fraction": fraction,
+            "request_headers_mutations": [mutation],
+        }
+        return {"cluster": cluster, "request_mirror_policies": [copies]}
+    if candidate.weight == 100:
+        return {"cluster": candidate_cluster(cluster)}
+    weights = {cluster: 100 - candidate.weight, candidate_cluster(cluster): candidate.weight}
+    return {"weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in weights.items()]}}
 
 
 def _retry_policy() -> dict[str, Any]:

@@ -32,7 +32,7 @@ def check(settings: Settings, *, besides: str = "") -> int:
 
 def _service(found: Deployed, besides: str) -> list[str]:
     """Put a service and its stack in words; none for a service of the stack `besides`."""
-    if besides and found.stack.rpartition("/")[2] == besides:
+    if besides and found.stack.partition(" (")[0].rpartition("/")[2] == besides:
         return []
     return [f"the service '{found.service}'" + f" of the stack {found.stack}" * bool(found.stack)]
 

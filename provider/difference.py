@@ -7,7 +7,7 @@ from typing import Any
 
 from pulumi.runtime.proto import provider_pb2
 
-from provider.values import UNKNOWN
+from provider.wire_values import UNKNOWN
 
 __all__ = ["difference", "path_text"]
 

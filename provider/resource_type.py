@@ -46,6 +46,9 @@ class ResourceType(Generic[I, O]):
         """Name a new resource."""
         raise NotImplementedError
 
+    def check(self, inputs: I) -> None:
+        """Refuse inputs that are known while they are planned, by raising: before anything is made or changed."""
+
     def create(self, inputs: I, say: Say) -> O:
         """Make what is declared.
 
@@ -88,18 +91,20 @@ _OTHERS = {
     "EnvironmentContext": "environment_context:EnvironmentContextType",
     "EnvironmentVenv": "environment_venv:EnvironmentVenvType",
     "NodePoolAddress": "node_pool_address:NodePoolAddressType",
+    "NodePoolCanary": "node_pool_canary:NodePoolCanaryType",
     "NodePoolCheck": "node_pool_check:NodePoolCheckType",
     "NodePoolCluster": "node_pool_cluster:NodePoolClusterType",
     "NodePoolPods": "node_pool_pods:NodePoolPodsType",
     "NodePoolRollout": "node_pool_rollout:NodePoolRolloutType",
     "RegisteredModel": "registered_model:RegisteredModelType",
     "ServiceContext": "service_context:ServiceContextType",
+    "ServiceVersion": "service_version:ServiceVersionType",
     "SmokeCheck": "smoke_check:SmokeCheckType",
 }
 TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {
     **{name: (where, ()) for name, where in _OTHERS.items()},
     **{
-        _name(target, part): (f"machine:{class_name}", (target,))
+        _name(target, part): (f"machine_service:{class_name}", (target,))
         for target in machine_targets()
         for part, class_name in _OF_THIS_MACHINE.items()
     },

@@ -32,9 +32,9 @@ from common.bugs import BUGS
 from common.redaction import redacted
 from common.waiting import cancel
 from provider.difference import difference, path_text
+from provider.package_schema import schema
 from provider.resource_type import IncompleteError, ResourceType, Say, resource_type
-from provider.schema import schema
-from provider.values import Properties, from_model, plain, unknown_paths
+from provider.wire_values import Properties, from_model, plain, unknown_paths
 
 __all__ = ["VERSION", "TritonProvider", "main"]
 
@@ -112,6 +112,8 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
             provider_pb2.CheckFailure(property=path_text(path), reason=reason)
             for path, reason in mistakes(kind.inputs, news)
         ]
+        if not failures and not unknown_paths(news):
+            await asyncio.to_thread(kind.check, kind.inputs.model_validate(news))
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
     @_told
@@ -202,11 +204,13 @@ def planned(
     compared = ({k: v for k, v in side.items() if v is not None and k not in ignored} for side in (declared, news))
     changes = difference(*compared)
     old, known = _read(kind, declared, state)
-    if not unknown_paths(news):
-        kind.check_update(old, known, kind.inputs.model_validate(news))
+    new = None if unknown_paths(news) else kind.inputs.model_validate(news)
+    if new is not None:
+        kind.check_update(old, known, new)
     if not changes:
         outputs = kind.outputs.model_fields
-        for name in kind.drifted(old, known):
+        # By the new inputs: a credential that was renewed is none of the changes, and the old one leads nowhere.
+        for name in kind.drifted(new, known) if new is not None else ():
             changes[outputs[name].alias or name] = provider_pb2.PropertyDiff(kind=provider_pb2.PropertyDiff.UPDATE)
         return changes
     return {path: provider_pb2.PropertyDiff(kind=change, inputDiff=True) for path, change in changes.items()}

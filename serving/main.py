@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
-from serving import arguments, logs, settings, start_log
-from serving.arguments import BAD_ARGUMENTS
+from serving import flags, server_log, settings, start_log
 from serving.azure import module_names
+from serving.flags import BAD_ARGUMENTS
 from serving.front.arbiter import ScriptArbiter
 from serving.script import entry_script, shadowed
 
@@ -20,12 +20,12 @@ def main() -> None:
         SystemExit: always; the status is 0, or 1 for settings that cannot be used, or 3 for a script that cannot be
             served.
     """
-    arguments.apply(sys.argv[1:], os.environ)
+    flags.apply(sys.argv[1:], os.environ)
     try:
         options = settings.read(os.environ)
         settings.export(options)
         module_names.install()  # a `logging.json` may name Azure's formatter
-        logs.configure(options)
+        server_log.configure(options)
     except settings.SettingsError as error:
         print(error, file=sys.stderr)
         sys.exit(BAD_ARGUMENTS)

@@ -6,12 +6,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from settings import stack_file
+from settings import stack_reader
 from settings.errors import Mistake, SettingsError
 from settings.form_mistakes import mistakes_of_form, without_mistakes
 from settings.rules.every_rule import broken_rules
 from settings.rules.protection import encryption_rules
 from settings.schema import Settings
+from settings.service_version import StackId, settings_of_version, versions_of
 
 __all__ = ["load", "read_stack_file"]
 
@@ -24,6 +25,7 @@ def load(
     secret: Collection[str] = (),
     form_alone: bool = False,
     python_names: bool = False,
+    stack: StackId | None = None,
 ) -> Settings:
     """Check a service's settings and give them typed, with absolute paths.
 
@@ -33,11 +35,13 @@ def load(
         project: The folder at which relative paths start.
         secret: The paths of the settings that the stack's file encrypts, or of the groups around them.
         form_alone: Judge the form alone.
-        python_names: Take settings by their names in Python (`cpu_cores`) too.
+        python_names: Take settings by their names in Python too.
+        stack: The stack whose file has the settings: the version of its service that `deployment.version` names takes
+            their place. Without a stack, they stay as they are.
 
     Raises:
         SettingsError: The settings have mistakes: mistakes of form (types, ranges, unknown keys), settings that are
-            encrypted in vain and, unless `form_alone`, broken rules (`settings.rules`).
+            encrypted in vain, a version that is not there and, unless `form_alone`, broken rules (`settings.rules`).
     """
     mistakes: list[Mistake] = []
     settings: Settings | None
@@ -48,6 +52,9 @@ def load(
         settings = without_mistakes(values, error, project, python_names=python_names)
     encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
     mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
+    if settings is not None and stack is not None and settings.deployment.version is not None and not mistakes:
+        decided = settings_of_version(values, settings, subject=subject, versions=versions_of(settings, stack))
+        return load(decided, subject=subject, project=project, secret=secret, form_alone=form_alone)
     if settings is not None and not form_alone:
         # A rule that misses what was left out for its form would blame the writer twice.
         known = [mistake.path for mistake in mistakes]
@@ -60,21 +67,29 @@ def load(
     return settings
 
 
-def read_stack_file(project: Path, stack: str, *, form_alone: bool = False) -> Settings:
+def read_stack_file(project: Path, stack: str, *, form_alone: bool = False, with_version: bool = True) -> Settings:
     """Read `stacks/Pulumi.<stack>.yaml` without Pulumi and without the encrypted settings.
 
     Args:
         project: The folder of `Pulumi.yaml`, at which relative paths start.
         stack: The stack's name.
         form_alone: Judge the form alone: who looks at a running service may have removed the models' folders since.
+        with_version: Put the version that `deployment.version` names in its place. Ports and names are the stack's.
 
     Raises:
         SettingsError: The settings have mistakes.
         UnknownStackError: The stack has no file; the text names the stacks that have one.
     """
-    file = stack_file.read(project, stack)
-    subject = stack_file.file_of(stack)
-    return load(file.values, subject=subject, project=project, secret=file.encrypted, form_alone=form_alone)
+    file = stack_reader.read(project, stack)
+    subject = stack_reader.file_of(stack)
+    return load(
+        file.values,
+        subject=subject,
+        project=project,
+        secret=file.encrypted,
+        form_alone=form_alone,
+        stack=StackId(stack_reader.project_name(project), stack) if with_version else None,
+    )
 
 
 def _same_setting(one: str, other: str) -> bool:

@@ -4,6 +4,7 @@ Names are Azure's where its `AksWebservice.deploy_configuration` had one (`numRe
 `memoryGbLimit`, `minReplicas`, `maxReplicas`, `targetUtilization`, `namespace`).
 """
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, StringConstraints
@@ -102,6 +103,12 @@ class NodePoolSettings(Group):
     """Where in the cluster the service runs and how; everything has a default or comes from the preset."""
 
     context: str | None = Field(default=None, description="of the kubeconfig; by default its current one", min_length=1)
+    cluster_stack: str | None = Field(
+        default=None, description="organization/project/stack that exports the kubeconfig; by default this machine's"
+    )
+    kubeconfig_output: str = Field(
+        default="kubeconfig", description="its output with the kubeconfig, a secret", min_length=1
+    )
     namespace: DnsLabel = Field(default="default", description="of every object of the service")
     create_namespace: bool = Field(default=False, description="make it, and remove it with the service")
     num_replicas: PositiveInt = Field(default=1, description="pods of Triton")
@@ -140,3 +147,17 @@ class NodePoolSettings(Group):
     exposure: Exposure = Field(default=Exposure(), description="how clients outside the cluster reach the front door")
     autoscale: Autoscale | None = Field(default=None, description="replicas by load, in place of numReplicas")
     monitoring: Monitoring = Field(default=Monitoring(), description="what Prometheus and Grafana get")
+
+    @property
+    def serving_replicas(self) -> int:
+        """Count the replicas that serve: the fewest where an autoscaler decides, and one where it may be none."""
+        return self.num_replicas if self.autoscale is None else max(1, self.autoscale.min_replicas)
+
+    def candidate_replicas(self, percent: int) -> int:
+        """Count the replicas that answer a share of the traffic as well as those that serve answer all of it."""
+        return max(1, math.ceil(self.serving_replicas * percent / 100))
+
+    @property
+    def kubeconfig_source(self) -> str:
+        """Say where the kubeconfig of another stack is from."""
+        return f"the output '{self.kubeconfig_output}' of the stack {self.cluster_stack} (nodePool.clusterStack)"

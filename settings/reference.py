@@ -37,6 +37,7 @@ UNITS = {
     "gpuCores": "GPUs",
     "CoresLimit": "cores",
     "PerSecond": "1/s",
+    "pause": "s, m or h",
     "Utilization": "%",
 }
 """The unit of a setting, by the end of its name."""

@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    NonNegativeInt,
     PositiveInt,
     PrivateAttr,
     SecretStr,
@@ -22,8 +23,9 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from settings.clients import ClientSettings, KeyRotation
 from settings.group import Group
-from settings.images import DockerSettings, ImageSettings
+from settings.image_names import DockerSettings, ImageSettings
 from settings.node_pool import NodePoolSettings
 from settings.project_path import BundleFolder, ProjectPath, RegistryUrl, checked_path
 from settings.service_groups import MACHINE, Limits, Opening, Resources, Rollout, RolloutPlan
@@ -137,6 +139,9 @@ class Environment(Group):
     requirements_file: ProjectPath | None = Field(
         default=None, description="a requirements.txt, relative to the project: its lines join pipPackages"
     )
+    lock_directory: ProjectPath | None = Field(
+        default=None, description="a folder of locks that hold in place of new ones, as a version of the service has it"
+    )
     variables: dict[str, str] = Field(
         default={}, description="of the entry script server and Triton: see serving/README.md"
     )
@@ -159,6 +164,16 @@ class Deployment(Limits, Opening, Resources, _Place):
     model_config = ConfigDict(validate_by_name=False)
 
     overwrite: bool = Field(default=False, description="take over a service of this name that another stack has")
+    version: PositiveInt | None = Field(
+        default=None,
+        description="a version of the service to deploy whole: models, script, environment, resources and limits are "
+        "that version's; `make versions` lists them",
+    )
+    versions_kept: NonNegativeInt = Field(
+        default=10,
+        description="how many versions of the service the registry keeps, and the one that serves; 0 keeps none, for a "
+        "registry that is read alone",
+    )
     rollout: Rollout = Field(default=Rollout(), description="how a new version earns its traffic")
 
     @property
@@ -190,13 +205,6 @@ class Tls(Group):
 
     certificate_file: ProjectPath = Field(description="the certificate and its chain")
     key_file: ProjectPath = Field(description="its private key, for its owner to read alone")
-
-
-class KeyRotation(Group):
-    """Which edition of each key is in force: raise a number to have that key made anew."""
-
-    primary: PositiveInt = Field(default=1, description="raise it for a new primary key")
-    secondary: PositiveInt = Field(default=1, description="raise it for a new secondary key")
 
 
 class Settings(Group):
@@ -237,6 +245,9 @@ class Settings(Group):
     )
     tls: Tls | None = Field(default=None, description="the front door's certificate; without it, HTTP")
     key_rotation: KeyRotation = Field(default=KeyRotation(), description="which edition of each key is in force")
+    clients: list[ClientSettings] = Field(
+        default=[], description="who may call besides, each by its name and with its own keys, models and limits"
+    )
     primary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     secondary_key: SecretStr | None = Field(default=None, description="a key of your own; made where it is not given")
     image_password: SecretStr | None = Field(default=None, description="of image.username", json_schema_extra=IMAGES)

@@ -14,6 +14,8 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveI
 from pydantic.config import JsonDict
 
 from settings.group import Group
+from settings.rollout_gates import Performance, Replay
+from settings.rollout_steps import Analysis, Step
 
 __all__ = ["MACHINE", "Limits", "Opening", "Resources", "Rollout", "RolloutPlan"]
 
@@ -110,11 +112,41 @@ class Rollout(Group):
         default=None,
         description="for requests under way on the old version; by default deployment.scoringTimeoutMs",
     )
+    replay: Replay | None = Field(
+        default=None,
+        description="before traffic, the same requests to both versions, whose answers must be alike",
+    )
+    performance: Performance | None = Field(
+        default=None,
+        description="before traffic, a load on the new version, which must be fast enough",
+    )
+    steps: list[Step] = Field(
+        default=[],
+        description="shares of the traffic that a new version gets one after another, before it gets all of it",
+    )
+    analysis: Analysis | None = Field(default=None, description="what the requests of each step must show")
+    canary_traffic_percent: int | None = Field(
+        default=None,
+        ge=0,
+        le=100,
+        description="instead of steps: the share that a new version keeps until a later `up`; 0 takes it back",
+    )
+
+    @property
+    def has_gates(self) -> bool:
+        """Tell whether a new version proves itself before it gets any traffic."""
+        return self.replay is not None or self.performance is not None
+
+    @property
+    def largest_share(self) -> int:
+        """The most percent of the requests that a candidate gets, answered or as copies; 0 where it gets none."""
+        shares = [share or 0 for step in self.steps for share in (step.set_weight, step.mirror)]
+        return max([self.canary_traffic_percent or 0, *shares])
 
     def plan(self, limits: Limits) -> "RolloutPlan":
         """Decide what the settings leave open: a drain takes by default as long as any request may take."""
         drain = math.ceil(limits.scoring_seconds) if self.drain_seconds is None else self.drain_seconds
-        return RolloutPlan(strategy=self.strategy, deadline_seconds=self.deadline_seconds, drain_seconds=drain)
+        return RolloutPlan(**{name: getattr(self, name) for name in Rollout.model_fields} | {"drain_seconds": drain})
 
 
 class RolloutPlan(Rollout):
@@ -123,6 +155,18 @@ class RolloutPlan(Rollout):
     model_config = _IN_CODE
 
     drain_seconds: NonNegativeInt = Field(description="for requests under way on the old version")
+
+    @property
+    def gates_seconds(self) -> int:
+        """The most seconds that replay and performance take: replay sends each request twice."""
+        replay = 60 + self.replay.requests if self.replay else 0
+        performance = 30 + 4 * self.performance.seconds if self.performance else 0
+        return replay + performance
+
+    @property
+    def steps_seconds(self) -> int:
+        """The seconds that all steps take."""
+        return sum(step.pause for step in self.steps)
 
     @property
     def graceful_seconds(self) -> int:

@@ -1,8 +1,8 @@
 """Triton's and the scorer's command lines and environment variables: computed here, rendered by each target.
 
-    commands ──► process/programs.py             a launch file: at ports of the generation's own, on loopback
-             ──► docker/containers.py            `Entrypoint`, `Cmd` and `Env` of a container
-             ──► node_pool/objects/containers.py `command`, `args` and `env` of a pod's container
+    commands ──► process/programs.py                  a launch file: at ports of the generation's own, on loopback
+             ──► docker/containers.py                 `Entrypoint`, `Cmd` and `Env` of a container
+             ──► node_pool/objects/pod_containers.py  `command`, `args` and `env` of a pod's container
 
 In an image, `environment.script_variables` and the curated environment's variables are part of the image. Later ones
 win: the curated environment's, those computed here, the user's, and at last those without which a place does not work.

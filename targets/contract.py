@@ -9,7 +9,7 @@ to see a process's status.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,10 +44,12 @@ class Stack:
     Attributes:
         settings: Its settings.
         cluster: Its output of that name, as JSON; "" where nothing is deployed, or no cluster serves it.
+        kubeconfig: The text of the kubeconfig that the stack of its cluster has, a secret; "" where it names none.
     """
 
     settings: Settings
     cluster: str = ""
+    kubeconfig: str = field(default="", repr=False)
 
     @property
     def state_directory(self) -> Path:
@@ -95,6 +97,10 @@ class Verbs:
     def check(self, stack: Stack, console: Console) -> int:
         """Serve and probe a stack's models without registering them, then stop; gives an exit code."""
         return int(self._module("check").run(stack, console))
+
+    def reports(self, stack: Stack) -> Path:
+        """Name the folder of the reports of the service's rollouts (`targets.rollout_record`)."""
+        raise ServiceError(f"target {self.target.value}: its rollouts leave no reports")
 
     def deployed(self, state_directory: Path) -> Iterable[Deployed]:
         """List the services whose only record is in a state directory: none where others keep it."""

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 
 from gateway.access_line import is_access_line, readable
 
@@ -26,8 +27,20 @@ def print_line(line: str, *, as_json: bool, before: str = "") -> None:
         _write(line[line.index("{") :])
 
 
-def print_output(command: list[str], *, as_json: bool) -> int:
+def print_output(
+    command: list[str],
+    *,
+    as_json: bool,
+    variables: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+) -> int:
     """Print what a command writes to its standard output, by `print_line`, until it ends or nobody reads any longer.
+
+    Args:
+        command: The command.
+        as_json: As for `print_line`.
+        variables: Its environment; by default this process's.
+        descriptors: The open files that it gets.
 
     Returns:
         Its exit code; 0 where nobody reads.
@@ -35,7 +48,15 @@ def print_output(command: list[str], *, as_json: bool) -> int:
     Raises:
         FileNotFoundError: There is no such program.
     """
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", errors="replace")
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        env=variables,
+        pass_fds=descriptors,
+    )
     assert process.stdout is not None
     try:
         for line in process.stdout:

@@ -2,8 +2,8 @@
 
     a resource's inputs ──► a specification ──► MachinePart.apply, measure, remove
 
-Pulumi's resources and components are the same for all such targets: `provider/resources/machine.py` calls these parts,
-and `components/machine_deployment.py` declares them with what `MachineTarget.declared_service` and
+Pulumi's resources and components are the same for all such targets: `provider/resources/machine_service.py` calls these
+parts, and `components/machine_deployment.py` declares them with what `MachineTarget.declared_service` and
 `declared_front_door` make of a stack's settings.
 """
 
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gateway.cors_filter import VARIABLE, origins
+from settings.clients import door_clients
 from settings.schema import Settings
-from targets.entry_script import entry_script
+from targets.declared_script import entry_script
 from targets.machine.service_folder import ServiceFolder
 from targets.machine.specification import FrontDoorSpec, ServiceSpec
 from targets.state import Measured
@@ -92,6 +93,9 @@ class MachineTarget(ABC):
         }
         if allowed := origins(settings.environment.variables.get(VARIABLE, "")):
             fields["cors_origins"] = list(allowed)
+        if settings.clients:
+            clients = door_clients(settings.clients)
+            fields["clients"] = [client.model_dump(mode="json", by_alias=True, exclude_none=True) for client in clients]
         if settings.tls is not None:
             fields["certificate_file"] = str(Path(settings.tls.certificate_file).resolve())
             fields["key_file"] = str(Path(settings.tls.key_file).resolve())

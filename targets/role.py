@@ -8,13 +8,15 @@ __all__ = ["Role"]
 class Role(str, Enum):
     """A program's part in a service; its text is in names, labels, files and URLs.
 
-    `NETWORK` holds what the programs of one generation share where they run in containers.
+    `NETWORK` holds what the programs of one generation share where they run in containers. `PROVER` runs while a
+    generation proves itself.
     """
 
     NETWORK = "network"
     TRITON = "triton"
     SCORER = "scorer"
     FRONT_DOOR = "front-door"
+    PROVER = "prover"
 
     def __str__(self) -> str:
         return self.value

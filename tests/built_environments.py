@@ -2,8 +2,19 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
+from environment import BuiltEnvironment, Environment, build
 from environment.venv import one_build_at_a_time
+
+CACHE = Path(__file__).resolve().parents[1] / ".var" / "cache"
+
+
+def kept(environment: Environment, folder: str, **options: Any) -> BuiltEnvironment:
+    """Build an environment in a folder of the cache that no other has; other workers and later runs find it there."""
+    built = build(environment, root=CACHE / folder, **options)
+    keep_alone(built.path)
+    return built
 
 
 def keep_alone(*paths: Path) -> None:

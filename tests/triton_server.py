@@ -14,22 +14,22 @@ import httpx
 import pytest
 from tritonclient.http import InferenceServerClient
 
-from environment import BuiltEnvironment, Environment, build
+from environment import BuiltEnvironment, Environment
 from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.machine.ports import free_ports
 from targets.process import programs
 from targets.process.service_folder import Generation
 from targets.process.specification import ServedBundle, ServiceSpec
 from targets.process.supervisor import LAUNCH
+from tests.built_environments import kept
 
 SECONDS = 60
 START_SECONDS = 180  # each model starts a Python process of its own
 
 
-def build_environment(factory: pytest.TempPathFactory) -> BuiltEnvironment:
-    """The environment of the example stack, built once for all tests of a run."""
-    environment = Environment.get("AzureML-Triton").clone("Tests").add_pip_package("nltk")
-    return build(environment, root=factory.getbasetemp() / "environments")
+def build_environment() -> BuiltEnvironment:
+    """The environment of the example stack."""
+    return kept(Environment.get("AzureML-Triton").clone("Tests").add_pip_package("nltk"), "triton-tests")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 #
 # A stack of the team's backend is compared with its state, and only read. One that the backend does not have, and every
 # stack where the run was given no backend (a fork's run gets no secret), starts from an empty state in this job's folder.
+# With $POLICY_PACK, the folder of a policy pack, a stack that violates a mandatory policy fails.
 set -uo pipefail
 
 readonly file="stacks/Pulumi.$STACK.yaml"
@@ -52,9 +53,22 @@ choose_stack() {
   return "$status"
 }
 
+# Pulumi leaves violations out of a preview's JSON, so the policies have a preview of their own, whose text tells them.
+check_policies() {
+  local configuration=()
+  if [ -f "$POLICY_PACK/configuration.json" ]; then
+    configuration=(--policy-pack-config "$POLICY_PACK/configuration.json")
+  fi
+  pulumi preview --stack "$STACK" --policy-pack "$POLICY_PACK" "${configuration[@]}" --suppress-outputs
+}
+
 failed=0
+wrong=()
 : > preview.json
 { choose_stack && pulumi preview --stack "$STACK" --json > preview.json; } || failed=$?
-comment record "$STACK" preview.json > record.json
+if [ "$failed" -eq 0 ] && [ -n "${POLICY_PACK:-}" ]; then
+  check_policies || { failed=$? && wrong=(--error "The stack violates the policies; see the job's log."); }
+fi
+comment record "$STACK" preview.json "${wrong[@]}" > record.json
 comment render record.json >> "$GITHUB_STEP_SUMMARY"
 exit "$failed"

@@ -52,8 +52,11 @@ class Record:
     left_out: str = ""
 
 
-def record(stack: str, text: str) -> Record:
-    """The record of a preview's JSON; text that is no JSON stands for a preview that failed before it began."""
+def record(stack: str, text: str, error: str = "") -> Record:
+    """The record of a preview's JSON; text that is no JSON stands for a preview that failed before it began.
+
+    `error` is what was wrong besides.
+    """
     try:
         preview = json.loads(text)
     except json.JSONDecodeError:
@@ -66,6 +69,7 @@ def record(stack: str, text: str) -> Record:
     errors = [item["message"] for item in preview.get("diagnostics") or () if item["severity"] == "error"]
     if not errors and "changeSummary" not in preview:
         errors = ["The preview did not end; see the job's log."]
+    errors += [error] * bool(error)
     return Record(stack, preview.get("changeSummary") or {}, steps, tuple(errors))
 
 
@@ -147,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recording = commands.add_parser("record", help="print what the comment needs of a preview's JSON")
     recording.add_argument("stack")
     recording.add_argument("preview", type=Path)
+    recording.add_argument("--error", default="", help="what was wrong besides")
     leaving_out = commands.add_parser("leave-out", help="print what the comment needs of a stack without a preview")
     leaving_out.add_argument("stack")
     leaving_out.add_argument("why")
@@ -154,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rendering.add_argument("records", nargs="+", type=Path)
     options = parser.parse_args(arguments)
     if options.command == "record":
-        print(json.dumps(asdict(record(options.stack, options.preview.read_text(encoding="utf-8")))))
+        print(json.dumps(asdict(record(options.stack, options.preview.read_text(encoding="utf-8"), options.error))))
         return 0
     if options.command == "leave-out":
         print(json.dumps(asdict(Record(options.stack, {}, (), (), options.why))))

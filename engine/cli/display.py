@@ -199,7 +199,7 @@ class Display:
         resource = step.resource
         seconds = time.monotonic() - began
         duration = f" ({_duration(seconds)})" if seconds >= 0.1 and not self._preview else ""
-        keys = ",".join(step.diff.detailed or step.diff.changed_keys)
+        keys = ",".join(sorted(step.diff.detailed) or step.diff.changed_keys)
         diff = f" [diff: {keys}]" if keys and step.op in ("update", "replace", "refresh") else ""
         sign = self._coloured(f"{words.sign:<2}", words.colour)
         retained = "[retain]" if step.op.startswith("delete") and resource.retain_on_delete else ""

@@ -22,10 +22,11 @@ _SHOWN = (*TALLIED, "read")
 
 
 class Digest:
-    """Collects a preview and prints it at the end."""
+    """Collects a preview and prints it at the end, with the resources that stay the same on demand."""
 
-    def __init__(self, configuration: Configuration, mask: Mask) -> None:
+    def __init__(self, configuration: Configuration, mask: Mask, *, show_sames: bool = False) -> None:
         self._mask = mask
+        self._show_sames = show_sames
         self._config = {
             key: HIDDEN if key in configuration.secret_keys else value
             for key, value in sorted(configuration.values.items())
@@ -48,8 +49,11 @@ class Digest:
             return
         with self._lock:
             self._tally.add(step)
-            if step.op in _SHOWN and (step.op != "same" or step.resource.type == STACK_TYPE or _protect_changed(step)):
+            if step.op in _SHOWN and (step.op != "same" or self._tells_same(step)):
                 self._steps.append(_step(step))
+
+    def _tells_same(self, step: Step) -> bool:
+        return self._show_sames or step.resource.type == STACK_TYPE or _protect_changed(step)
 
     def failed(self, step: Step, error: EngineError) -> None:
         """Note the error."""

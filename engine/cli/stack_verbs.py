@@ -150,7 +150,7 @@ def forget(session: Session, stack: Stack, *, preserve_config: bool) -> None:
 def output(args: Namespace) -> None:
     """Show the stack's outputs: `stack output`."""
     session = Session(Path(args.cwd))
-    stack = session.stack(args.stack)
+    stack = session.stack(args.stack, to_read=True)
     outputs = _outputs(stack, session, show_secrets=args.show_secrets)
     if args.name is not None:
         if args.name not in outputs:

@@ -63,7 +63,7 @@ class UpdateRun:
     def _make_reporter(self) -> Reporter:
         mask = Mask(self._target.configuration.secrets)
         if getattr(self._args, "json", False):
-            return Digest(self._target.configuration, mask)
+            return Digest(self._target.configuration, mask, show_sames=self._args.show_sames)
         return Display(
             mask,
             show_diff=self._args.diff,

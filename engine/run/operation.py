@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.errors import Cancelled, EngineError, OperationFailed
 from engine.providers.builtin import Builtin
-from engine.providers.registry import Registry
+from engine.providers.running_providers import Registry
 from engine.run.construction import Constructions
 from engine.run.deletion import Deletions
 from engine.run.goals import Registers, Reporter

@@ -8,7 +8,7 @@ from dataclasses import replace
 from engine.errors import EngineError
 from engine.providers.failures import PartialFailure
 from engine.providers.provider import ReadResult
-from engine.providers.registry import Operations
+from engine.providers.running_providers import Operations
 from engine.run.goals import Goal, Step
 from engine.run.work import Work
 from engine.state.checkpoint import Resource, now

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from engine.errors import EngineError
 from engine.providers.failures import PartialFailure, ProviderError
-from engine.providers.registry import Operations
+from engine.providers.running_providers import Operations
 from engine.run.deletion import Deletions
 from engine.run.goals import Goal, Step
 from engine.run.work import Work

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from engine.errors import Cancelled, EngineError, StateNotWritten
-from engine.providers.registry import Operations, Registry
+from engine.providers.running_providers import Operations, Registry
 from engine.run.goals import Alias, Goal, Observer, Step
 from engine.state.checkpoint import STACK_TYPE, Resource, make_urn, urn_name, urn_type
 from engine.state.snapshot import Snapshot

@@ -33,8 +33,8 @@ class Session:
         self.backend = Backend.open(self.project.backend_url, self.project.root)
         self._crypters: dict[str, Crypter] = {}
 
-    def stack(self, name: str | None = None) -> Stack:
-        """Return the stack of that name, or the selected one.
+    def stack(self, name: str | None = None, *, to_read: bool = False) -> Stack:
+        """Return the stack of that name, or the selected one; another project's is for reading alone.
 
         Raises:
             EngineError: There is none.
@@ -42,7 +42,7 @@ class Session:
         name = name or self.environment.get("PULUMI_STACK") or self.project.selected_stack(self.environment)
         if name is None:
             raise EngineError("no stack selected; please use `stack select` or `stack init` to choose one")
-        stack = self.place(name)
+        stack = self.backend.stack(self.project.name, name) if to_read else self.place(name)
         if not stack.exists():
             raise StackNotFound(f"no stack named '{stack.name}' found")
         return stack

@@ -135,7 +135,8 @@ class StackFile:
         config = self._document.setdefault("config", {}) or {}
         self._document["config"] = config
         config[top] = _put(config.get(top), (self.short_key(top),), tuple(rest), value)
-        self._edit(("config", top), config[top])
+        if not self._edit_within(("config", top), rest, value):
+            self._edit(("config", top), config[top])
 
     def get(self, key: str, *, path: bool = False) -> Any:
         """Return the value under a key or a path, as the files have it; None where there is none."""
@@ -163,7 +164,8 @@ class StackFile:
             config[top] = copy.deepcopy(config[top])  # of which there may be another, by an anchor
             if not _drop(config[top], (self.short_key(top),), tuple(rest)):
                 return False
-            self._edit(("config", top), config[top])
+            if not self._edit_within(("config", top), rest, None, delete=True):
+                self._edit(("config", top), config[top])
         else:
             del config[top]
             self._edit(("config", top), None, delete=True)
@@ -181,6 +183,24 @@ class StackFile:
             EngineError: The file cannot be written.
         """
         write_whole(self.path, self._text)
+
+    def _edit_within(self, keys: tuple[str, ...], rest: list[Any], value: Any, *, delete: bool = False) -> bool:
+        """Rewrite the one place below an entry that changes, so that the comments in the entry stay.
+
+        Returns:
+            False where that does not give what is meant, as in a list or in `{}`: the text is as before.
+        """
+        if not rest or not all(isinstance(segment, str) for segment in rest):
+            return False
+        before = self._text
+        try:
+            self._splice((*keys, *rest), value, delete=delete)
+            if pulumi_yaml.load(self._text) == self._document:
+                return True
+        except yaml.YAMLError:
+            pass
+        self._text = before
+        return False
 
     def _edit(self, keys: tuple[str, ...], value: Any, *, delete: bool = False) -> None:
         """Rewrites one entry of the text; where that does not give what is meant, the whole text."""

@@ -212,7 +212,8 @@ def encode(value: Any, encrypt: Callable[[str], str]) -> Any:
     if isinstance(value, list):
         return [encode(item, encrypt) for item in value]
     if isinstance(value, Secret):
-        text = json.dumps(encode(value.value, encrypt), separators=(",", ":"), ensure_ascii=False)
+        # What is secret within it keeps its mark, and is not encrypted twice: so does Pulumi's CLI.
+        text = json.dumps(encode(value.value, lambda text: text), separators=(",", ":"), ensure_ascii=False)
         return {SIGNATURE: SECRET, "ciphertext": encrypt(text)}
     if isinstance(value, Unknown):
         return UNKNOWN_TEXT
@@ -231,7 +232,8 @@ def decode(value: Any, decrypt: Callable[[str], str]) -> Any:
         signature = value.get(SIGNATURE)
         if signature == SECRET:
             text = value["plaintext"] if "plaintext" in value else decrypt(value["ciphertext"])
-            return Secret(decode(json.loads(text), decrypt))
+            # Older versions of this engine encrypted what is secret within it once more.
+            return Secret(decode(json.loads(text), lambda inner: decrypt(inner) if inner[:3] == "v1:" else inner))
         fields = {key: decode(item, decrypt) for key, item in value.items()}
         return fields if signature is None else _from_marked(signature, fields)
     if isinstance(value, list):

@@ -9,18 +9,16 @@ multinomial logistic regression, trained on each scan and its shifts by one pixe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from onnx import TensorProto, helper
 from sklearn.datasets import load_digits
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 
 from examples.training import export
 from examples.training.graph_builder import Array, Graph
+from examples.training.held_out import Split
 
 MODEL = "digits"
 SIDE = 8
@@ -37,21 +35,10 @@ OUTPUTS = [
 ]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Scans `[n, 8, 8]` with pixels from 0 to 16, and their digits `[n]`, for training and held out."""
-
-    training_scans: Array
-    training_digits: Array
-    held_out_scans: Array
-    held_out_digits: Array
-
-
 def load_split() -> Split:
-    """Load the data in a fixed split, with the same share of each digit on both sides."""
+    """Load scans `[n, 8, 8]` with pixels from 0 to 16, and their digits `[n]`."""
     data = load_digits()
-    split = train_test_split(data.images, data.target, test_size=0.25, stratify=data.target, random_state=0)
-    return Split(training_scans=split[0], held_out_scans=split[1], training_digits=split[2], held_out_digits=split[3])
+    return Split.of(data.images, data.target)
 
 
 def pixels(scans: Array) -> Array:
@@ -61,14 +48,14 @@ def pixels(scans: Array) -> Array:
 
 def train(split: Split) -> Pipeline:
     """Fit the classifier on the training scans and their shifted copies."""
-    scans = np.concatenate([_shift(split.training_scans, right, down) for right, down in SHIFTS])
+    scans = np.concatenate([_shift(split.training, right, down) for right, down in SHIFTS])
     classifier = Pipeline(
         [
             ("kernel", Nystroem(gamma=GAMMA, n_components=LANDMARKS, random_state=0)),
             ("regression", LogisticRegression(C=100, max_iter=2000)),
         ]
     )
-    return classifier.fit(pixels(scans), np.tile(split.training_digits, len(SHIFTS)))
+    return classifier.fit(pixels(scans), np.tile(split.training_classes, len(SHIFTS)))
 
 
 def _shift(scans: Array, right: int, down: int) -> Array:
@@ -100,7 +87,7 @@ def save(classifier: Pipeline, accuracy: float) -> None:
 
 def save_samples(classifier: Pipeline, split: Split) -> None:
     """Write the golden inference, with scikit-learn's own predictions, and the held-out scans for the examples."""
-    scans = split.held_out_scans[:GOLDEN_SCANS]
+    scans = split.held_out[:GOLDEN_SCANS]
     probabilities = classifier.predict_proba(pixels(scans))
     export.save_golden(
         MODEL,
@@ -115,7 +102,7 @@ def save_samples(classifier: Pipeline, split: Split) -> None:
         "Scans of the UCI digits set that training did not see: 8 rows of 8 pixels, 0 to 16, and the digit they show.",
         [
             {"digit": int(digit), "image": scan.astype(int).tolist()}
-            for digit, scan in zip(split.held_out_digits, split.held_out_scans, strict=True)
+            for digit, scan in zip(split.held_out_classes, split.held_out, strict=True)
         ],
     )
 
@@ -124,10 +111,10 @@ def main() -> None:
     """Train the model, and write its files and samples."""
     split = load_split()
     classifier = train(split)
-    accuracy = float(classifier.score(pixels(split.held_out_scans), split.held_out_digits))
+    accuracy = float(classifier.score(pixels(split.held_out), split.held_out_classes))
     save(classifier, accuracy)
     save_samples(classifier, split)
-    print(f"{MODEL}: accuracy {accuracy:.4f} on {len(split.held_out_digits)} held-out scans")
+    print(f"{MODEL}: accuracy {accuracy:.4f} on {len(split.held_out_classes)} held-out scans")
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ Model: multinomial logistic regression on standardized measurements.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from examples.training import export
-from examples.training.graph_builder import Array, Graph
+from examples.training.graph_builder import Graph
+from examples.training.held_out import Split
 
 MODEL = "wine"
 LABELS = ("Barolo", "Grignolino", "Barbera")
@@ -38,26 +36,15 @@ instance_group [ { kind: KIND_CPU count: 1 } ]
 """
 
 
-@dataclass(frozen=True)
-class Split:
-    """Measurements `[n, 13]` and the cultivar's number `[n]`, for training and held out."""
-
-    training: Array
-    training_cultivars: Array
-    held_out: Array
-    held_out_cultivars: Array
-
-
 def load_split() -> Split:
-    """Load the data in a fixed split, with the same share of each cultivar on both sides."""
+    """Load measurements `[n, 13]`, and the cultivars' numbers `[n]`."""
     data = load_wine()
-    split = train_test_split(data.data, data.target, test_size=0.25, stratify=data.target, random_state=0)
-    return Split(training=split[0], held_out=split[1], training_cultivars=split[2], held_out_cultivars=split[3])
+    return Split.of(data.data, data.target)
 
 
 def train(split: Split) -> Pipeline:
     """Fit the classifier."""
-    return make_pipeline(StandardScaler(), LogisticRegression()).fit(split.training, split.training_cultivars)
+    return make_pipeline(StandardScaler(), LogisticRegression()).fit(split.training, split.training_classes)
 
 
 def save(classifier: Pipeline, accuracy: float) -> None:
@@ -83,7 +70,7 @@ def save_samples(classifier: Pipeline, split: Split) -> None:
         "Wines of the UCI set that training did not see: 13 measurements, and the cultivar they were made from.",
         [
             {"cultivar": LABELS[cultivar], "measurements": wine.tolist()}
-            for cultivar, wine in zip(split.held_out_cultivars, split.held_out, strict=True)
+            for cultivar, wine in zip(split.held_out_classes, split.held_out, strict=True)
         ],
     )
 
@@ -92,7 +79,7 @@ def main() -> None:
     """Train the model, and write its files and samples."""
     split = load_split()
     classifier = train(split)
-    accuracy = float(classifier.score(split.held_out, split.held_out_cultivars))
+    accuracy = float(classifier.score(split.held_out, split.held_out_classes))
     save(classifier, accuracy)
     save_samples(classifier, split)
     print(f"{MODEL}: accuracy {accuracy:.4f} on {len(split.held_out)} held-out wines")

@@ -27,7 +27,7 @@ from operate.new.values import stack_values
 from settings import Settings, load
 from settings.model_runtime import layout_of
 from settings.schema import Target
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 __all__ = ["Draft", "draft"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from operate.new.errors import NewStackError
-from settings import stack_file
+from settings import stack_reader
 from settings.errors import SettingsError
 from settings.schema import SERVICE_NAME
 from targets.machine.ports import free_ports
@@ -39,7 +39,7 @@ def other_stacks(project: Path) -> list[dict[str, Any]]:
     found = []
     for file in sorted((project / "stacks").glob("Pulumi.*.yaml")):
         try:
-            found.append(stack_file.read(project, file.name.removeprefix("Pulumi.").removesuffix(".yaml")).values)
+            found.append(stack_reader.read(project, file.name.removeprefix("Pulumi.").removesuffix(".yaml")).values)
         except SettingsError:
             continue
     return found

@@ -24,7 +24,7 @@ from operate.new.stack_text import stack_text
 from settings import load
 from settings.errors import SettingsError
 from settings.schema import Target
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 __all__ = ["new"]
 

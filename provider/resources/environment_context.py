@@ -9,7 +9,7 @@ from environment.build_context import environment_context
 from environment.curated_clone import Environment
 from environment.package_lock import resolve
 from provider.declaration import Declaration
-from provider.place import SOURCES
+from provider.program_folder import SOURCES
 from provider.resource_type import ResourceType, Say
 from provider.resources.environment_inputs import EnvironmentInputs, EnvironmentOutputs
 
@@ -43,6 +43,7 @@ class EnvironmentContextType(ResourceType[Inputs, EnvironmentOutputs]):
                 pins=wanted.curated.packages,
                 project=SOURCES / "serving",
                 store=inputs.locks,
+                given=inputs.locks_in_place,
                 progress=say,
             )
             for wanted in (curated, environment)
@@ -55,7 +56,12 @@ class EnvironmentContextType(ResourceType[Inputs, EnvironmentOutputs]):
             serving=SOURCES / "serving",
         )
         context.write(inputs.folder)
-        return EnvironmentOutputs(path=str(inputs.folder), digest=context.digest, packages=packages.packages)
+        return EnvironmentOutputs(
+            path=str(inputs.folder),
+            digest=context.digest,
+            packages=packages.packages,
+            lock_files=[str(lock.file) for lock in (curated_lock, packages)],
+        )
 
     def delete(self, inputs: Inputs, known: EnvironmentOutputs, say: Say) -> None:
         shutil.rmtree(known.path, ignore_errors=True)
@@ -71,3 +77,4 @@ class EnvironmentContext(Declaration):
     path: pulumi.Output[str]
     digest: pulumi.Output[str]
     packages: pulumi.Output[dict[str, str]]
+    lock_files: pulumi.Output[list[str]]

@@ -1,5 +1,6 @@
 """The environment that a resource makes, be it a venv or the folder that an image is built from."""
 
+from pathlib import Path
 from typing import Any
 
 from common.part import Part
@@ -12,7 +13,7 @@ class EnvironmentInputs(Part):
     """A curated environment (`name` alone), or a `clone` of one with pip packages.
 
     `curated` and `sources` say what the environment is made of besides packages: a change there is a change of the
-    environment.
+    environment. `given_locks` is a folder of locks that hold in place of new ones, "" where there is none.
     """
 
     name: str
@@ -20,6 +21,12 @@ class EnvironmentInputs(Part):
     pip_packages: list[str]
     curated: dict[str, Any]
     sources: dict[str, str]
+    given_locks: str = ""
+
+    @property
+    def locks_in_place(self) -> Path | None:
+        """The folder of `given_locks`."""
+        return Path(self.given_locks) if self.given_locks else None
 
     def environment(self) -> Environment:
         """Declare the environment.
@@ -31,8 +38,9 @@ class EnvironmentInputs(Part):
 
 
 class EnvironmentOutputs(Part):
-    """The folder that was made, the digest of what decides its content, and the locked packages."""
+    """The folder that was made, the digest of what decides its content, the locked packages, and the files of locks."""
 
     path: str
     digest: str
     packages: dict[str, str]
+    lock_files: list[str] = []

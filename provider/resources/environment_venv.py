@@ -33,8 +33,17 @@ class EnvironmentVenvType(ResourceType[Inputs, EnvironmentOutputs]):
 
     def create(self, inputs: Inputs, say: Say) -> EnvironmentOutputs:
         environment = inputs.environment()
-        built = venv.build(environment, root=inputs.root, triton=inputs.triton, gpu=inputs.gpu, progress=say)
-        return EnvironmentOutputs(path=str(built.path), digest=built.digest, packages=built.lock.packages)
+        built = venv.build(
+            environment,
+            root=inputs.root,
+            triton=inputs.triton,
+            gpu=inputs.gpu,
+            locks=inputs.locks_in_place,
+            progress=say,
+        )
+        return EnvironmentOutputs(
+            path=str(built.path), digest=built.digest, packages=built.lock.packages, lock_files=[str(built.lock.file)]
+        )
 
     def drifted(self, inputs: Inputs, known: EnvironmentOutputs) -> frozenset[str]:
         return frozenset() if venv.is_usable(Path(known.path)) else frozenset({"path"})
@@ -47,3 +56,4 @@ class EnvironmentVenv(Declaration):
     path: pulumi.Output[str]
     digest: pulumi.Output[str]
     packages: pulumi.Output[dict[str, str]]
+    lock_files: pulumi.Output[list[str]]

@@ -5,7 +5,7 @@ import pulumi
 from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
-from provider.resources.node_pool_place import Place
+from provider.resources.node_pool_place import CREDENTIAL, Place
 from targets.node_pool.cluster.way_in import WayIn, await_way_in
 
 __all__ = ["NodePoolAddress", "NodePoolAddressType"]
@@ -30,6 +30,7 @@ class NodePoolAddressType(ResourceType[Inputs, Outputs]):
     """A load balancer, an Ingress's controller or a Gateway, awaited; what was interrupted is awaited anew."""
 
     inputs, outputs = Inputs, Outputs
+    ignored = CREDENTIAL
 
     def id(self, inputs: Inputs) -> str:
         return f"{inputs.namespace}/{inputs.service}"

@@ -3,7 +3,7 @@
 from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
-from provider.resources.node_pool_place import Place
+from provider.resources.node_pool_place import CREDENTIAL, Place
 from targets.node_pool.rollout import RolloutError, await_gone
 
 __all__ = ["NodePoolPods", "NodePoolPodsType"]
@@ -25,6 +25,7 @@ class NodePoolPodsType(ResourceType[Inputs, Outputs]):
     """Makes nothing. Deleted after the Deployment that needs it, it waits until the Deployment's pods have ended."""
 
     inputs, outputs = Inputs, Outputs
+    ignored = CREDENTIAL
 
     def id(self, inputs: Inputs) -> str:
         return f"{inputs.namespace}/{inputs.service}"

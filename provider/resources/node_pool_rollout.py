@@ -5,7 +5,7 @@ import pulumi
 from common.part import Part
 from provider.declaration import Declaration
 from provider.resource_type import ResourceType, Say
-from provider.resources.node_pool_place import Place
+from provider.resources.node_pool_place import CREDENTIAL, Place
 from targets.node_pool.cluster.owners import check_holder, holder_of
 from targets.node_pool.needs import Needs
 from targets.node_pool.rollout import Rollout, await_rollout
@@ -42,6 +42,7 @@ class NodePoolRolloutType(ResourceType[Inputs, Outputs]):
     """
 
     inputs, outputs = Inputs, Outputs
+    ignored = CREDENTIAL
 
     def id(self, inputs: Inputs) -> str:
         return f"{inputs.namespace}/{inputs.deployment}"

@@ -17,7 +17,7 @@ _OURS = {
     "azureml.contrib.services.aml_response": ("serving.azure.rawhttp", "AMLResponse"),
     "azureml_inference_server_http.api.aml_request": ("serving.azure.rawhttp", "AMLRequest", "rawhttp"),
     "azureml_inference_server_http.api.aml_response": ("serving.azure.rawhttp", "AMLResponse"),
-    "azureml_inference_server_http.log_config": ("serving.logs", "AMLLogFormatter", "RootAccessFilter"),
+    "azureml_inference_server_http.log_config": ("serving.server_log", "AMLLogFormatter", "RootAccessFilter"),
 }
 # The same, but an installed distribution comes first: Azure's own has more.
 _MODEL = "azureml.core.model"

@@ -8,6 +8,7 @@ A file holds the records of COLLECT_SECONDS, or 8 MiB, and appears when it is co
     service, version     SERVICE_NAME and SERVICE_VERSION
     check                whether the deployment sent the request, to prove itself (header `x-service-check`)
     requestId, clientRequestId, status, durationMs
+    method, contentType  of the request, "" where it has no content type
     input, output        text; base64 where the content is no UTF-8
     inputEncoding, outputEncoding   "utf-8" or "base64"
     inputBytes, outputBytes         the full length; the text ends after half of COLLECT_MAX_RECORD_BYTES
@@ -155,6 +156,8 @@ def _document(record: Record, settings: Settings) -> Document:
         "check": record.check,
         "status": record.status,
         "durationMs": round(record.seconds * 1000, 3),
+        "method": record.method,
+        "contentType": record.content_type,
         "inputBytes": record.input_bytes,
         "outputBytes": record.output_bytes,
     }

@@ -2,7 +2,7 @@
 
 A record travels as one message over a socket that never makes a worker wait: the worker drops a record that does not
 fit, and counts it. A record holds the body of the request (of a GET, the query), the body of the answer, ids, time,
-status and duration. It holds no header, and so no key.
+status and duration. Of the headers it holds the content type alone, and so no key.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ class Record:
     output: bytes
     output_bytes: int
     check: bool
+    method: str = "POST"
+    content_type: str = ""
 
     def pack(self) -> bytes:
         """Write the record as a message."""
@@ -61,6 +63,8 @@ class Sampler:
         answer: bytes,
         *,
         check: bool,
+        method: str = "POST",
+        content_type: str = "",
     ) -> None:
         """Record a call, if it belongs to the sample.
 
@@ -72,6 +76,8 @@ class Sampler:
             content: the body of the request, or its query.
             answer: the body of the answer.
             check: whether the deployment sent the request, to prove itself.
+            method: the request's method.
+            content_type: its header Content-Type, or "".
         """
         if self._rate < 1.0 and random.random() >= self._rate:
             return
@@ -86,6 +92,8 @@ class Sampler:
             output=answer[: self._limit],
             output_bytes=len(answer),
             check=check,
+            method=method,
+            content_type=content_type,
         )
         try:
             self._sink.send(record.pack(), socket.MSG_DONTWAIT)

@@ -22,8 +22,8 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 from gunicorn.glogging import Logger
 
-from serving.arguments import BAD_ARGUMENTS
 from serving.collection import sampling as collection
+from serving.flags import BAD_ARGUMENTS
 from serving.front import channel
 from serving.front.companion import Companion
 from serving.front.process import Front

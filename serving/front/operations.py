@@ -6,8 +6,8 @@ from typing import Any
 
 from serving.front import metrics
 from serving.front.scoreboard import Row, Scoreboard
-from serving.http import contract, cors, http1
-from serving.http.contract import IdError, Ids, echo, error_body
+from serving.http import client_contract, cors, http1
+from serving.http.client_contract import IdError, Ids, echo, error_body
 from serving.http.http1 import Request
 from serving.probing import probe
 from serving.settings import Settings
@@ -28,11 +28,11 @@ class Operations:
     def answer(self, request: Request, keep_alive: bool) -> bytes:
         """Make the bytes of the answer. For `/ready` it asks Triton, which takes a moment."""
         path = request.path
-        headers: contract.Headers = []
-        content_type = contract.JSON
+        headers: client_contract.Headers = []
+        content_type = client_contract.JSON
         if request.method not in ("GET", "HEAD", *(("OPTIONS",) if path == "/" else ())):
-            status, body = 405, error_body(contract.METHOD_NOT_ALLOWED)
-            headers += contract.NOT_FAILED
+            status, body = 405, error_body(client_contract.METHOD_NOT_ALLOWED)
+            headers += client_contract.NOT_FAILED
         elif path == "/metrics":
             status, body, content_type = 200, metrics.render(self._scoreboard), metrics.CONTENT_TYPE
         elif path == "/ready":
@@ -41,11 +41,11 @@ class Operations:
         else:
             try:
                 headers = echo(Ids(request.headers), request, self._server_version)
-                status, body, content_type = 200, b"Healthy", contract.TEXT
+                status, body, content_type = 200, b"Healthy", client_contract.TEXT
                 if request.method == "OPTIONS":
-                    body, headers = b"", [contract.ALLOW, *headers]
+                    body, headers = b"", [client_contract.ALLOW, *headers]
             except IdError as error:
-                headers = contract.NOT_FAILED + echo(error.ids, request, self._server_version)
+                headers = client_contract.NOT_FAILED + echo(error.ids, request, self._server_version)
                 status, body = error.status, error_body(error.message)
             headers += cors.headers(request, self._cors_origins)
         self._row.count_status(status)

@@ -33,7 +33,7 @@ from serving.front import channel
 from serving.front.connections import Client, WorkerLink
 from serving.front.operations import PATHS, Operations
 from serving.front.scoreboard import Scoreboard
-from serving.http.contract import error_body
+from serving.http.client_contract import error_body
 from serving.http.http1 import MAX_HEADER_BYTES, ProtocolError, Request, RequestParser, response
 from serving.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.http.contract import Headers
+from serving.http.client_contract import Headers
 from serving.http.http1 import Request
 
 METHODS = ("GET", "POST")

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import Any
 
 from serving.errors import ServingError
-from serving.http.contract import Headers
+from serving.http.client_contract import Headers
 
 # The server sets these, or they belong to one connection only (RFC 9110, 7.6.1).
 _OWN_HEADERS = frozenset({"content-length", "content-type", "date", "server", "x-ms-run-fn-exec-ms"}) | {

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from serving.http.contract import Headers
+from serving.http.client_contract import Headers
 from serving.http.http1 import NO_BODY, Request
 
 LAST_CHUNK = b"0\r\n\r\n"

@@ -46,6 +46,9 @@ INFER_TIMEOUT = 60.0
 POLL_SECONDS = 0.25
 # Marks the requests that a deployment sends to prove itself, so that collected data tell them from clients' requests.
 CHECK_HEADER = "x-service-check"
+# The header's value where data collection leaves a request out: a load would fill the day. No client gets that, see
+# `serving.script.scoring`.
+UNRECORDED = "unrecorded"
 
 
 def run(spec: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from serving import logs
+from serving import server_log
 from serving.azure import module_names
 from serving.script import child_processes, entry_script
 from serving.script.advice import import_advice
@@ -39,7 +39,7 @@ def boot(settings: Settings, *, call_init: bool) -> entry_script.Script:
     Raises:
         BootError: the script failed; the reason is printed.
     """
-    logs.redirect_print()
+    server_log.redirect_print()
     redirect.install(redirect.ports(os.environ))
     triton_hooks.install(settings)
     module_names.install()
@@ -78,7 +78,7 @@ def report(message: str, error: BaseException, settings: Settings) -> None:
     print(f"{message}:\n{text}" + (f"({advice})\n" if advice else ""), file=sys.stderr, flush=True)
     if settings.model_dir and Path(settings.model_dir).is_dir():
         logger.info("Model Directory Contents:")
-        for line in logs.walk(Path(settings.model_dir)):
+        for line in server_log.walk(Path(settings.model_dir)):
             logger.info(line)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from serving.http.contract import Ids
+from serving.http.client_contract import Ids
 from serving.http.http1 import Request
 
 

@@ -19,23 +19,25 @@ from urllib.parse import parse_qsl
 from serving.collection.sampling import Sampler
 from serving.front.operations import PATHS, Operations
 from serving.front.scoreboard import Row, Scoreboard
-from serving.http import contract, cors, http1, script_response
-from serving.http.contract import IdError, Ids, echo, error_body
+from serving.http import client_contract, cors, http1, script_response
+from serving.http.client_contract import IdError, Ids, echo, error_body
 from serving.http.script_response import AnswerError
 from serving.http.stream import Stream, StreamBroken
-from serving.logs import AccessLog
-from serving.probing.probe import CHECK_HEADER
+from serving.probing.probe import CHECK_HEADER, UNRECORDED
 from serving.script import inputs
 from serving.script.answer_json import to_json
 from serving.script.call import Call, current_call
 from serving.script.entry_script import InputKind, Script
 from serving.script.swagger import Swagger, SwaggerError
+from serving.server_log import AccessLog
 from serving.settings import Settings
 
 logger = logging.getLogger("azmlinfsrv")
 
 RETRY_AFTER_SECONDS = 1
 REJECTION_LIMIT = 300
+_FORWARDED = "x-forwarded-for"  # the front door adds it
+_MIRRORED = "x-mirrored"  # the front door adds it to a copy, and takes a client's own away
 # A ValueError from these modules is not about the input: Triton's answer, or the script's own, was malformed.
 _NO_INPUT = (
     "tritonclient.",
@@ -81,7 +83,7 @@ class Scorer:
             return self._begin(call)
         except Exception:
             logger.error("Encountered Exception: %s", traceback.format_exc())
-            return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
+            return self._answer(call, 500, error_body(client_contract.INTERNAL_ERROR), failed=False)
 
     def _begin(self, call: Call) -> bytes | None:
         request = call.request
@@ -98,8 +100,8 @@ class Scorer:
         method = request.method
         if method not in ("GET", "POST") and not (self._is_raw and method in ("OPTIONS", "HEAD")):
             if method == "OPTIONS":
-                return self._answer(call, 200, b"", content_type=contract.TEXT, failed=False)
-            message = "Method not allowed" if method == "HEAD" else contract.METHOD_NOT_ALLOWED
+                return self._answer(call, 200, b"", content_type=client_contract.TEXT, failed=False)
+            message = "Method not allowed" if method == "HEAD" else client_contract.METHOD_NOT_ALLOWED
             return self._refuse(call, 405, message)
         if self._scoreboard.in_flight() >= self._limit:
             message = f"The service is answering {self._limit} requests already. Try again later."
@@ -137,11 +139,11 @@ class Scorer:
             self._end(call)
             self.row.add("run_failures")
             logger.error("%s", error)
-            return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
+            return self._answer(call, 500, error_body(client_contract.SCRIPT_FAILED), failed=True)
         except Exception:
             self._end(call)
             logger.error("Encountered Exception: %s", traceback.format_exc())
-            return self._answer(call, 500, error_body(contract.INTERNAL_ERROR), failed=False)
+            return self._answer(call, 500, error_body(client_contract.INTERNAL_ERROR), failed=False)
         return self._answer(call, 200, body, [_took(elapsed)], failed=False)
 
     def send_part(self, call: Call, stream: Stream, part: bytes | None) -> bytes:
@@ -183,7 +185,7 @@ class Scorer:
         except Exception:  # the script's exceptions may fail themselves, when they are asked for their message
             self.row.add("run_failures")
             logger.error("Encountered Exception: %s", traceback.format_exc())
-            return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
+            return self._answer(call, 500, error_body(client_contract.SCRIPT_FAILED), failed=True)
 
     def _fail(self, call: Call, error: BaseException) -> bytes:
         if isinstance(error, ScoringTimeout):
@@ -202,7 +204,7 @@ class Scorer:
             return self._answer(call, 400, error_body(f"The scoring script rejected the input: {reason}"), failed=False)
         self.row.add("run_failures")
         logger.error("Encountered Exception: %s", text)
-        return self._answer(call, 500, error_body(contract.SCRIPT_FAILED), failed=True)
+        return self._answer(call, 500, error_body(client_contract.SCRIPT_FAILED), failed=True)
 
     def leave(self, call: Call) -> None:
         """Stop counting a call as in flight. `finish` and `fail` do so too; a second time changes nothing."""
@@ -233,16 +235,16 @@ class Scorer:
         if path in PATHS:
             return self._operations.answer(request, call.keep_alive)
         if path != "/swagger.json":
-            return self._plain(call, 404, error_body(contract.NOT_FOUND))
+            return self._plain(call, 404, error_body(client_contract.NOT_FOUND))
         if request.method not in ("GET", "HEAD", "OPTIONS"):
-            return self._plain(call, 405, error_body(contract.METHOD_NOT_ALLOWED))
+            return self._plain(call, 405, error_body(client_contract.METHOD_NOT_ALLOWED))
         try:
             call.ids = Ids(request.headers)
         except IdError as error:
             call.ids = error.ids
             return self._refuse(call, error.status, error.message)
         if request.method == "OPTIONS":
-            return self._answer(call, 200, b"", [contract.ALLOW], content_type=contract.TEXT)
+            return self._answer(call, 200, b"", [client_contract.ALLOW], content_type=client_contract.TEXT)
         # The first of several counts.
         version = dict(reversed(parse_qsl(request.query, keep_blank_values=True))).get("version", "2")
         try:
@@ -253,9 +255,9 @@ class Scorer:
     def _plain(self, call: Call, status: int, body: bytes) -> bytes:
         self.row.count_status(status)
         is_head = call.request.method == "HEAD"
-        return http1.response(status, body, contract.NOT_FAILED, keep_alive=call.keep_alive, is_head=is_head)
+        return http1.response(status, body, client_contract.NOT_FAILED, keep_alive=call.keep_alive, is_head=is_head)
 
-    def _refuse(self, call: Call, status: int, message: str, headers: contract.Headers | None = None) -> bytes:
+    def _refuse(self, call: Call, status: int, message: str, headers: client_contract.Headers | None = None) -> bytes:
         return self._answer(call, status, error_body(message), headers, failed=False, log=status != 431)
 
     def _answer(
@@ -263,7 +265,7 @@ class Scorer:
         call: Call,
         status: int,
         body: bytes,
-        headers: contract.Headers | None = None,
+        headers: client_contract.Headers | None = None,
         *,
         content_type: str | None = "application/json",
         failed: bool | None = None,
@@ -281,10 +283,20 @@ class Scorer:
             all_headers += cors.headers(request, self._cors_origins)
         seconds = time.perf_counter() - call.received
         self.row.count_status(status)
-        if self._sampler is not None and call.started and call.ids is not None:
+        if self._sampler is not None and call.started and call.ids is not None and _is_recorded(request):
             content = request.body if request.method != "GET" else request.query.encode()
             check = CHECK_HEADER in request.headers
-            self._sampler.offer(call.ids.request, call.ids.client, status, seconds, content, body, check=check)
+            self._sampler.offer(
+                call.ids.request,
+                call.ids.client,
+                status,
+                seconds,
+                content,
+                body,
+                check=check,
+                method=request.method,
+                content_type=request.headers.get("content-type", ""),
+            )
         if log:
             self.row.observe("request", seconds)
             target = request.target.decode("latin-1")
@@ -319,6 +331,13 @@ class Scorer:
         body = output.get_data()
         output.close()
         return self._answer(call, status, body, headers, content_type=content_type)
+
+
+def _is_recorded(request: http1.Request) -> bool:
+    """Tell whether data collection may have a request: of what clients send through the front door, everything."""
+    if _MIRRORED in request.headers:  # a copy, of what the serving generation answers
+        return False
+    return request.headers.get(CHECK_HEADER) != UNRECORDED or _FORWARDED in request.headers
 
 
 def _took(seconds: float) -> tuple[str, str]:

@@ -23,6 +23,12 @@ def environment_rules(declared: Declared) -> Iterator[Mistake]:
     except SpecError as error:
         yield Mistake(path=path, value=repr(name), expected=str(error))
         curated = None
+    if declared.lock_directory is not None and not Path(declared.lock_directory).is_dir():
+        yield Mistake(
+            path="environment.lockDirectory",
+            value=repr(declared.lock_directory.written),
+            expected=f"expected a folder at {Path(declared.lock_directory).resolve()}",
+        )
     yield from _requirements_can_be(declared, curated)
     for index, package in enumerate(declared.pip_packages if curated else ()):
         if problem := _refusal(curated, package):

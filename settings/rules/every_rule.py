@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from settings.errors import Mistake
 from settings.rules.certificate import certificate_rules
+from settings.rules.clients import client_rules
 from settings.rules.environment import environment_rules
 from settings.rules.front_door import front_door_rules
 from settings.rules.gpus import gpu_rules
@@ -12,6 +13,7 @@ from settings.rules.models import model_rules, read_bundles
 from settings.rules.node_pool import node_pool_rules
 from settings.rules.places import place_rules
 from settings.rules.protection import protection_rules
+from settings.rules.rollout import rollout_rules
 from settings.rules.script import script_rules
 from settings.rules.texts import text_rules
 from settings.rules.this_machine import machine_rules
@@ -39,8 +41,10 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *certificate_rules(settings),
         *protection_rules(settings, secret),
         *front_door_rules(settings),
+        *client_rules(settings, bundles),
         *machine_rules(settings),
         *gpu_rules(settings, bundles),
         *image_rules(settings, secret),
         *node_pool_rules(settings),
+        *rollout_rules(settings, bundles),
     ]

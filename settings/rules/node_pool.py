@@ -2,7 +2,10 @@
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterator
+
+from pydantic.alias_generators import to_camel
 
 from settings.compute_targets import OWN_POOL, presets
 from settings.errors import Mistake
@@ -10,6 +13,8 @@ from settings.rules.node_pool_pods import pod_rules
 from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]
+
+_STACK = re.compile(r"[\w.-]+(/[\w.-]+){2}", re.ASCII)
 
 
 def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
@@ -22,9 +27,69 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
                 f"'{settings.deployment.target.value}': remove it, or set the target",
             )
         return
-    for rule in (_pool_is_known, _exposure_is_whole, _sources_are_addresses, _exposure_is_guarded, _autoscale_can_work):
+    for rule in (
+        _cluster_is_known,
+        _pool_is_known,
+        _exposure_is_whole,
+        _sources_are_addresses,
+        _exposure_is_guarded,
+        _autoscale_can_work,
+        _candidate_has_room,
+    ):
         yield from rule(settings)
     yield from pod_rules(settings)
+
+
+def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
+    """Yield what keeps a second generation from serving beside the first, as far as the settings know."""
+    rollout, pool, gpus = settings.deployment.rollout, settings.node_pool, settings.deployment.gpu_cores
+    beside = [name for name in ("replay", "performance", "steps", "canary_traffic_percent") if getattr(rollout, name)]
+    if rollout.strategy == "recreate":
+        if rollout.performance is not None:
+            yield Mistake(
+                path="deployment.rollout.performance",
+                expected="is measured beside the old version on target 'node-pool', and strategy 'recreate' stops that "
+                "first; leave it out, or set deployment.rollout.strategy to 'surge'",
+            )
+        return
+    if not beside:
+        return
+    path = f"deployment.rollout.{to_camel(beside[-1])}"
+    if rollout.steps and pool.autoscale is not None and pool.autoscale.min_replicas == 0:
+        yield Mistake(
+            path=path,
+            expected="judges requests, and with nodePool.autoscale.minReplicas 0 the service may sleep: leave it out, "
+            "or set minReplicas to 1",
+        )
+    preset = presets().get(settings.deployment.compute_target_name, OWN_POOL)
+    if pool.spare_gpus is None and preset.elastic:
+        return
+    replicas, spare = pool.candidate_replicas(rollout.largest_share), pool.spare_gpus or 0
+    if replicas * gpus > spare:
+        smaller = ", or smaller shares" if replicas > 1 else ""
+        yield Mistake(
+            path=path,
+            expected=f"needs {replicas} replicas of the new version beside the {pool.serving_replicas} that serve, "
+            f"with {replicas * gpus} GPUs, and nodePool.spareGpus is {spare}; expected as many spare GPUs{smaller}",
+        )
+
+
+def _cluster_is_known(settings: Settings) -> Iterator[Mistake]:
+    pool = settings.node_pool
+    if pool.cluster_stack is None:
+        if "kubeconfig_output" in pool.model_fields_set:
+            yield Mistake(
+                path="nodePool.kubeconfigOutput",
+                value=repr(pool.kubeconfig_output),
+                expected="expected nodePool.clusterStack too: the output is that stack's",
+            )
+    elif not _STACK.fullmatch(pool.cluster_stack):
+        yield Mistake(
+            path="nodePool.clusterStack",
+            value=repr(pool.cluster_stack),
+            expected="expected a stack's whole name, organization/project/stack, as in 'organization/infra/prod' "
+            "(pulumi stack ls --all shows it; outside Pulumi Cloud the organization is 'organization')",
+        )
 
 
 def _pool_is_known(settings: Settings) -> Iterator[Mistake]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from serving.settings import VARIABLES
 from settings.errors import Mistake
 from settings.schema import Settings, Target
-from settings.variables import COLLECT, folder_of
+from settings.variable_names import COLLECT, folder_of
 
 __all__ = ["variable_rules"]
 

@@ -10,15 +10,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from environment.image_layout import PROBE_SCORER, PROBE_TRITON
 from serving.command import PROBE
 from targets import commands
 from targets.docker.specification import ServiceSpec
+from targets.proving import PROVER
 from targets.role import Role
 
 __all__ = [
+    "PLAN_FILE",
     "PROBES",
     "Container",
     "Labels",
@@ -26,9 +29,12 @@ __all__ = [
     "generation",
     "hardened",
     "probe_command",
+    "prover",
 ]
 
 PREFIX = "triton-serving"
+PLAN_FILE = "plan.json"
+_PLAN = "/plan"  # where the prover's container has the folder of the plan
 _MIB = 1024 * 1024
 _SECOND = 1_000_000_000  # the API's durations are in nanoseconds
 
@@ -62,16 +68,40 @@ def generation(spec: ServiceSpec, number: int) -> list[Container]:
     They are created without a restart policy: one that dies before its probe passed must stay as it is, to be asked
     why. `Engine.keep_running` gives them theirs once they serve.
     """
-    containers, digest = _containers(spec, number), digest_of(spec)
+    containers = _containers(spec, number)
     for container in containers:
-        container.body["Labels"] = {
-            Labels.SERVICE: spec.service_name,
-            Labels.OWNER: spec.owner,
-            Labels.ROLE: container.role.value,
-            Labels.GENERATION: str(number),
-            Labels.DIGEST: digest,
-        }
+        container.body["Labels"] = _labels(spec, number, container.role)
     return containers
+
+
+def prover(spec: ServiceSpec, number: int, folder: Path, *, user: str) -> Container:
+    """Render the container in which a generation is proved, with the plan in a file of `folder` that `user` owns.
+
+    It is in the service's network, where it reaches both generations and Envoy. Its labels say that it belongs to the
+    new generation: whoever removes what a killed rollout left removes it too. It has the scorer's variables, by which
+    that reaches COLLECT_URL.
+    """
+    start = f"exec python {' '.join(PROVER)} < {_PLAN}/{PLAN_FILE}"
+    body = _body(spec, ["sh", "-c", start], commands.scorer_variables(spec.told))
+    body |= {
+        "User": user,
+        "StopSignal": "SIGKILL",
+        "NetworkingConfig": {"EndpointsConfig": {spec.network: {}}},
+        "Labels": _labels(spec, number, Role.PROVER),
+    }
+    mount = {"Type": "bind", "Source": str(folder), "Target": _PLAN, "ReadOnly": True}
+    body["HostConfig"] |= _limits(spec, 1.0) | {"NetworkMode": spec.network, "Mounts": [mount]}
+    return Container(f"{spec.service_name}-{number}-{Role.PROVER}", Role.PROVER, body)
+
+
+def _labels(spec: ServiceSpec, number: int, role: Role) -> dict[str, str]:
+    return {
+        Labels.SERVICE: spec.service_name,
+        Labels.OWNER: spec.owner,
+        Labels.ROLE: role.value,
+        Labels.GENERATION: str(number),
+        Labels.DIGEST: digest_of(spec),
+    }
 
 
 def digest_of(spec: ServiceSpec) -> str:

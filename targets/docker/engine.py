@@ -50,7 +50,7 @@ class Found:
     @property
     def stop_rank(self) -> int:
         """Containers stop by this, the scorer before its Triton: one idle connection of a client makes Triton wait."""
-        return (Role.FRONT_DOOR, Role.SCORER, Role.TRITON, Role.NETWORK).index(self.role)
+        return (Role.FRONT_DOOR, Role.PROVER, Role.SCORER, Role.TRITON, Role.NETWORK).index(self.role)
 
     @property
     def state(self) -> str:
@@ -258,6 +258,11 @@ class Engine:
         """Read the end of a container's log, both streams."""
         with self._refusals(f"the log of {name}"):
             return str(self._api.logs(name, tail=lines).decode(errors="replace"))
+
+    def printed(self, name: str, *, error: bool = False) -> str:
+        """Read what a container wrote to its standard output, or to its standard error."""
+        with self._refusals(f"the log of {name}"):
+            return str(self._api.logs(name, stdout=not error, stderr=error).decode(errors="replace"))
 
     def follow(self, name: str) -> Iterator[str]:
         """Read a container's log from now on, line by line, until it is removed."""

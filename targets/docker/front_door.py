@@ -9,13 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gateway import envoy_command, envoy_files, envoy_folder
+from gateway import envoy_command, envoy_files, envoy_folder, traffic_share
 from gateway.admin import AdminError
-from gateway.front_door_options import Address, Options, Tls, Upstreams
+from gateway.front_door_options import Address, Candidate, Options, Tls, Upstreams
 from targets.docker import traffic
 from targets.docker.containers import Container, Labels, hardened
 from targets.docker.engine import Engine
-from targets.docker.service_folder import Folder
+from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import FrontDoorSpec
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
@@ -52,8 +52,8 @@ def apply(spec: FrontDoorSpec) -> int:
             record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
-        upstreams = traffic.upstreams(spec.shape, holder.address, record.generation)
-        _open(spec, folder, engine, upstreams, stats_port)
+        serving = traffic.upstreams(spec.shape, holder.address, record.generation)
+        _open(spec, folder, engine, options(spec, serving, _candidate(spec, record, engine)), stats_port)
         return stats_port
 
 
@@ -68,12 +68,23 @@ def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:
             engine.remove(found.name)
 
 
-def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstreams, stats_port: int) -> None:
+def _candidate(spec: FrontDoorSpec, record: Record, engine: Engine) -> Candidate | None:
+    """Give the generation that stays at a share of the traffic."""
+    if not record.candidate or record.percent is None:
+        return None
+    holder = engine.find(f"{spec.service_name}-{record.candidate}-{Role.NETWORK}")
+    if holder is None or not holder.address:
+        return None
+    return Candidate(traffic.upstreams(spec.shape, holder.address, record.candidate), weight=record.percent)
+
+
+def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, opening: Options, stats_port: int) -> None:
     wanted = container(spec, folder.envoy, stats_port, user=engine.user())
     found = engine.find(wanted.name)
     same = found is not None and found.digest == wanted.body["Labels"][Labels.DIGEST]
     alive = same and folder.admin.is_ready()
-    changed = envoy_folder.install(folder.envoy, spec.files(options(spec, upstreams)), folder.admin if alive else None)
+    changed = envoy_folder.install(folder.envoy, spec.files(opening), folder.admin if alive else None)
+    traffic_share.remember(folder.envoy, opening)
     if not same:
         engine.start(wanted)
         engine.keep_running(wanted.name)
@@ -85,10 +96,11 @@ def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, upstreams: Upstre
         raise ServiceError(f"{error}; the end of its log:\n{engine.logs(wanted.name, 20)}") from None
 
 
-def options(spec: FrontDoorSpec, upstreams: Upstreams) -> Options:
+def options(spec: FrontDoorSpec, upstreams: Upstreams, candidate: Candidate | None = None) -> Options:
     """Give the gateway's options, with paths and addresses as the container sees them."""
     return spec.options(
         upstreams=upstreams,
+        candidate=candidate,
         directory=CONFIGURATION,
         listen=Address("0.0.0.0", LISTEN_PORT),
         stats=Address("0.0.0.0", STATS_PORT),

@@ -25,7 +25,14 @@ class _Service(MachinePart[ServiceSpec]):
 
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
         record = rollout.apply(_owned(spec), say)
-        return {"generation": {"number": record.generation, "digest": record.digest}}
+        generation: dict[str, Any] = {"number": record.generation, "digest": record.digest}
+        if record.candidate:
+            generation["candidate"] = {
+                "number": record.candidate,
+                "percent": record.percent,
+                "digest": record.candidate_digest,
+            }
+        return {"generation": generation}
 
     def holder(self, spec: ServiceSpec) -> str:
         return _stack_of(_folder(spec).record().owner, spec)
@@ -37,7 +44,8 @@ class _Service(MachinePart[ServiceSpec]):
         service.remove(spec.state_directory, spec.service_name, _owned(spec).owner)
 
     def is_outdated(self, spec: ServiceSpec, generation: dict[str, Any]) -> bool:
-        return generation.get("digest") != digest_of(spec)
+        made = {generation.get("digest"), generation.get("candidate", {}).get("digest")}
+        return spec.rollout.canary_traffic_percent != 0 and digest_of(spec) not in made
 
 
 class _FrontDoor(MachinePart[FrontDoorSpec]):

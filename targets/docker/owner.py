@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from targets.machine.place import place_of
+from targets.machine.state_place import place_of
 
 __all__ = ["owner_of", "stack_and_place"]
 

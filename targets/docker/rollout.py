@@ -1,26 +1,35 @@
 """The gated rollout of the `docker` target.
 
-The new generation's containers start beside the old one's, are probed from inside, get the traffic, and only then the
-old ones are drained, stopped and removed. A generation that fails its probe never gets traffic: it is removed, the old
-one serves on, and the error says why in Triton's or the script's own words. A rollout that is cancelled ends just so;
-once the new generation has the traffic it goes on to its end. Every step can be repeated: the next rollout takes up one
-that was killed.
+    start ──► probe ──► gates ──► steps: shares of the traffic ──► all of it ──► drain and remove the old generation
+      └─────────┴─────────┴─────────┴──► refused: the old one has all of the traffic, the new one is removed
+                                    └──► stays at `canaryTrafficPercent` until a later rollout
+
+The new generation's containers start beside the old one's and are probed from inside. A generation that fails its probe
+or a gate never gets traffic. The error says why: in Triton's or the script's own words, or with the figures against
+their limits. A rollout that is cancelled ends as one that is refused; once the new generation has all of the traffic it
+goes on to its end. Every step can be repeated: the next rollout takes up one that was killed, or takes its share back.
 """
 
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from common.waiting import shielded
 from environment.dockerfile import LABELS
-from targets.docker import traffic
+from settings.schema import Target
+from targets.docker import prover, traffic
 from targets.docker.containers import PROBES, Container, digest_of, generation, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.failure import explain
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
+from targets.machine.candidate import Place, take_shares, waits
+from targets.proving import Proof
 from targets.role import Role
+from targets.rollout_record import Recorder
 
 __all__ = ["apply", "check_owner"]
 
@@ -73,45 +82,129 @@ class _Rollout:
         self.digest = digest_of(spec)
         found = [c for c in engine.containers(spec.service_name, spec.owner) if c.role != Role.FRONT_DOOR]
         self.old = [c for c in found if (c.owner, c.generation) == self.record.serving]
+        self.candidate = [c for c in found if (c.owner, c.generation) == (spec.owner, self.record.candidate)]
         self.foreign = [c for c in found if c.owner != spec.owner and c not in self.old]
         self.leftovers = [c for c in found if c not in self.old and c not in self.foreign]
         self.last_number = max([self.record.generation, *(c.generation for c in found)])
 
     def run(self) -> Record:
         self._point_back()
+        goes_on = self._candidate_goes_on()
+        if goes_on:
+            self.leftovers = [c for c in self.leftovers if c not in self.candidate]
+        else:
+            self._take_back()
         self._remove(self.leftovers)
         if self.record.digest == self.digest and self._restored():
             return self.record
-        number = self.last_number + 1
+        if self._serving_address() and waits(self.spec.rollout, self.record.percent, self.progress):
+            return self.record
+        number = self.record.candidate if goes_on else self.last_number + 1
         new = generation(self.spec, number)
         recreate = self.spec.rollout.strategy == "recreate" and bool(self.old)
-        if recreate:
-            self.progress(f"stopping generation {self.record.generation} first (rollout.strategy is 'recreate')")
-            self._stop(self.old)
-        try:
-            self._start(new)
-        except BaseException:
-            with shielded():  # a cancelled rollout ends as a failed one
-                for container in reversed(new):
-                    self.engine.remove(container.name)
+        recorder = Recorder(
+            self.folder.reports,
+            service=self.spec.service_name,
+            target=Target.DOCKER.value,
+            generation=number,
+            before=self.record.generation or None,
+            progress=self.progress,
+        )
+        with recorder.recording():
+            try:
                 if recreate:
-                    self.progress(f"starting generation {self.record.generation} again")
-                    with suppress(ServiceError):  # why the new one failed is what has to be told
-                        self._revive()
-            raise
-        with shielded():  # from here on the way forward is the shorter one
-            self._switch(new, number, drain=not recreate)
-            self._remove(self.old)
-            # What another stack deployed served until now (`overwrite`).
-            self._remove(self.foreign)
+                    self.progress(
+                        f"stopping generation {self.record.generation} first (rollout.strategy is 'recreate')"
+                    )
+                    self._stop(self.old)
+                if not goes_on:
+                    self._start(new)
+                    self._prove(new, number, recorder, compare=not recreate)
+                if not recreate and self._takes_shares(new, number, recorder):
+                    return self.record
+            except BaseException:
+                with shielded():  # a cancelled rollout ends as a failed one
+                    self._take_back()
+                    for container in reversed(new):
+                        self.engine.remove(container.name)
+                    if recreate:
+                        self.progress(f"starting generation {self.record.generation} again")
+                        with suppress(ServiceError):  # why the new one failed is what has to be told
+                            self._revive()
+                raise
+            with shielded():  # from here on the way forward is the shorter one
+                self._switch(new, number, drain=not recreate)
+                self._remove(self.old)
+                # What another stack deployed served until now (`overwrite`).
+                self._remove(self.foreign)
         return self.record
+
+    def _candidate_goes_on(self) -> bool:
+        """Tell whether the candidate that a rollout before left at a share is the wanted generation, and runs."""
+        record = self.record
+        if record.percent is None or record.candidate_digest != self.digest or not self.candidate:
+            return False
+        if self.spec.rollout.canary_traffic_percent == 0:
+            return False
+        names = {container.name for container in generation(self.spec, record.candidate)}
+        return names == {found.name for found in self.candidate if found.running}
+
+    def _takes_shares(self, new: list[Container], number: int, recorder: Recorder) -> bool:
+        """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
+        serving = self._serving_address()
+        if not serving:
+            return False
+
+        def begin(percent: int | None) -> None:
+            changed = {"candidate": number, "candidate_digest": self.digest, "percent": percent}
+            self._record(owner=self.spec.owner, **changed)
+
+        return take_shares(
+            self.spec.rollout,
+            self._place(serving, self._address(new[0].name), number),
+            old=self.record.generation,
+            new=number,
+            begin=begin,
+            progress=self.progress,
+            recorder=recorder,
+        )
+
+    def _take_back(self) -> None:
+        """End the share of a candidate, if one has any: the recorded generation has all of the traffic again."""
+        number, serving = self.record.candidate, self._serving_address()
+        if not number:
+            return
+        holder = self.engine.find(f"{self.spec.service_name}-{number}-{Role.NETWORK}")
+        if serving:
+            # Where the candidate's containers are gone, nobody has a request there.
+            candidate = holder.address if holder and holder.address else serving
+            self._place(serving, candidate, number).withdraw(self.spec.rollout.drain_seconds)
+            old = self.record.generation
+            self.progress(f"generation {number} has no share of the traffic any more: {old} has it all")
+        self._record(candidate=0, candidate_digest="", percent=None)
+
+    def _place(self, serving: str, candidate: str, number: int) -> Place:
+        old = [c.role for c in self.old if c.role in PROBES]
+        return Place(
+            traffic.share(self.folder),
+            traffic.upstreams(old, serving, self.record.generation),
+            traffic.upstreams(self.spec.shape, candidate, number),
+        )
+
+    def _serving_address(self) -> str:
+        """The address of the recorded generation; "" where it does not run."""
+        return next((c.address for c in self.old if c.role == Role.NETWORK and c.running and c.address), "")
+
+    def _record(self, **changed: Any) -> None:
+        self.record = self.record.model_copy(update=changed)
+        self.folder.write_record(self.record)
 
     def _point_back(self) -> None:
         """Send the traffic to the recorded generation: a killed rollout may have sent it to what is removed next."""
-        holder = next((c for c in self.old if c.role == Role.NETWORK and c.running and c.address), None)
-        if holder is not None and self.leftovers:
+        serving = self._serving_address()
+        if serving and self.leftovers:
             shape = [c.role for c in self.old if c.role in PROBES]
-            traffic.send_to(self.folder, traffic.upstreams(shape, holder.address, self.record.generation))
+            traffic.send_to(self.folder, traffic.upstreams(shape, serving, self.record.generation))
 
     def _start(self, containers: list[Container]) -> None:
         """Start a generation and wait until each of its containers passed its probe, within one deadline."""
@@ -125,6 +218,28 @@ class _Rollout:
         for container in containers:
             self.engine.keep_running(container.name)
         self.progress(f"ready after {time.monotonic() - started:.1f} s")
+
+    def _prove(self, new: list[Container], number: int, recorder: Recorder, *, compare: bool) -> None:
+        """Let the new generation pass the gates, beside the one that has the traffic where there is one."""
+        rollout = self.spec.rollout
+        if rollout.replay is None and rollout.performance is None:
+            return
+        serving, old = self._serving_address(), None
+        if compare and serving:
+            names = {c.role: c.name for c in self.old if c.role is not None}
+            old = prover.side(self.engine, self.record.generation, serving, names)
+        names = {container.role: container.name for container in new}
+        Proof(
+            rollout=rollout,
+            service_name=self.spec.service_name,
+            variables=self.spec.variables,
+            new=prover.side(self.engine, number, self._address(new[0].name), names),
+            old=old,
+            front_door_metrics=prover.front_door_metrics(self.engine, self.spec),
+            run=prover.runner(self.engine, self.spec, number, self.folder.root / "prover"),
+            progress=self.progress,
+            record=recorder.prove,
+        ).judge()
 
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
         if container.role not in PROBES:
@@ -148,10 +263,14 @@ class _Rollout:
         before = next((c.address for c in self.old if c.role == Role.NETWORK), "")
         old = traffic.upstreams(self.spec.shape, before, self.record.generation) if before else None
         draining = old if drain else None
-        traffic.send_to(self.folder, serving, draining=draining)
+        send_to_new = partial(traffic.send_to, self.folder, serving, draining=draining)
+        if old is not None and self.record.candidate == number:
+            Place(traffic.share(self.folder), old, serving).promote(send_to_new)
+        else:
+            send_to_new()
+            traffic.share(self.folder).close(serving)
         changed = {"owner": self.spec.owner, "generation": number, "digest": self.digest}
-        self.record = self.record.model_copy(update=changed)
-        self.folder.write_record(self.record)
+        self._record(**changed, candidate=0, candidate_digest="", percent=None)
         self.progress(f"generation {number} has the traffic")
         if draining is not None and not traffic.await_idle(self.folder, draining, self.spec.rollout.drain_seconds):
             self.progress(f"the generation before has requests left after {self.spec.rollout.drain_seconds} s")

@@ -27,7 +27,12 @@ def measure(state_directory: Path, service_name: str) -> Measured:
             serving = [c for c in found if (c.owner, c.generation) == record.serving]
             if not any(container.running for container in serving):
                 return Measured(State.STOPPED, ("no container of it runs; `make up` starts the service again",))
-            return Measured.of(_problems(engine, serving))
+            problems = _problems(engine, serving)
+            if record.candidate:
+                called = f"generation {record.candidate}, which gets {record.percent or 0} % of the traffic"
+                own = [c for c in found if (c.owner, c.generation) == (record.owner, record.candidate)]
+                problems += [f"{called}: {problem}" for problem in _problems(engine, own)]
+            return Measured.of(problems)
     except ServiceError as error:
         return Measured(State.UNHEALTHY, (str(error),))
 

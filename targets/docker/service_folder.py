@@ -4,6 +4,7 @@
     record.json    the generation that has the traffic, the port of the metrics
     envoy/         the front door's configuration, mounted into its container, with the keys (owner only)
     logs/          the logs of containers that failed and were removed
+    reports/       the records of its rollouts
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,21 @@ __all__ = ["Folder", "Record"]
 class Record(DoorRecord):
     """What `record.json` holds, the front door's part aside.
 
-    The generation that has the traffic (0: none), its owner and digest.
+    Attributes:
+        owner: Whose service it is.
+        generation: The generation that has the traffic; 0 where none has.
+        digest: Its digest.
+        candidate: The generation that gets a share of the traffic; 0 where none does.
+        candidate_digest: The candidate's digest.
+        percent: The share that the candidate keeps until a later rollout; None while a rollout takes it through steps.
     """
 
     owner: str = ""
     generation: int = 0
     digest: str = ""
+    candidate: int = 0
+    candidate_digest: str = ""
+    percent: int | None = None
 
     @property
     def serving(self) -> tuple[str, int]:
@@ -61,6 +71,11 @@ class Folder(ServiceFolder):
     def admin(self) -> Admin:
         """The admin socket of the service's Envoy."""
         return Admin(self.envoy / "admin.sock")
+
+    @property
+    def reports(self) -> Path:
+        """The folder of the rollouts' records."""
+        return self.root / "reports"
 
     def record(self) -> Record:
         """Read what serves."""

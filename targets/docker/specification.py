@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from settings.service_groups import RolloutPlan
 from targets.machine import specification
 from targets.role import Role
 
@@ -26,7 +27,7 @@ class ServiceSpec(specification.ServiceSpec):
     @property
     def essence(self) -> "ServiceSpec":
         """This service without what may change while its containers go on as they are."""
-        rollout = self.rollout.model_copy(update={"deadline_seconds": 0})
+        rollout = RolloutPlan(drain_seconds=self.rollout.drain_seconds)
         unimportant = {"owner": "", "overwrite": False, "rollout": rollout, "state_directory": Path()}
         return self.model_copy(update=unimportant)
 

@@ -7,7 +7,9 @@ from rich.table import Table
 from targets.contract import Stack
 from targets.docker import front_door, service
 from targets.docker.engine import Engine
+from targets.docker.service_folder import Folder
 from targets.errors import ServiceError
+from targets.machine.candidate import shares
 from targets.state import State, overall
 
 __all__ = ["show"]
@@ -29,6 +31,9 @@ def show(stack: Stack, console: Console) -> int:
     console.print(f"{name}: {state}")
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
+    record = Folder.of(*where).record()
+    for line in shares(record.generation, record.candidate, record.percent):
+        console.print(f"  {line}", markup=False)
     table = Table("container", "state", "up since", "ports", box=box.SIMPLE_HEAD)
     for container in sorted(containers, key=lambda c: c.name):
         since = container.started[:19].replace("T", " ") if container.running else "-"

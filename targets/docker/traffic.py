@@ -5,10 +5,11 @@ from collections.abc import Collection
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway import envoy_files, envoy_folder
 from gateway.front_door_options import Address, Triton, Upstreams
+from gateway.traffic_share import Share
 from targets.docker.service_folder import Folder
 from targets.role import Role
 
-__all__ = ["await_idle", "send_to", "upstreams"]
+__all__ = ["await_idle", "send_to", "share", "upstreams"]
 
 
 def upstreams(shape: Collection[Role | None], address: str, generation: int) -> Upstreams:
@@ -22,6 +23,11 @@ def upstreams(shape: Collection[Role | None], address: str, generation: int) -> 
         )
     scorer = Address(address, SCORER_PORT) if Role.SCORER in shape else None
     return Upstreams(triton=triton, scorer=scorer, generation=str(generation))
+
+
+def share(folder: Folder) -> Share:
+    """Give the share of the traffic that a candidate has at the service's Envoy."""
+    return Share(folder.envoy, folder.admin)
 
 
 def send_to(

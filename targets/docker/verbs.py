@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from settings.schema import Target
-from targets.contract import Deployed, Verbs
+from targets.contract import Deployed, Stack, Verbs
 
 __all__ = ["VERBS"]
 
 
 class _DockerVerbs(Verbs):
     target = Target.DOCKER
+
+    def reports(self, stack: Stack) -> Path:
+        from targets.docker.service_folder import Folder
+
+        return Folder.of(stack.state_directory, stack.settings.service_name).reports
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:
         from targets.docker.owner import stack_and_place

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from common.part import Part
 from gateway import envoy_files
+from gateway.clients import Client
 from gateway.front_door_options import Options, memory_for
 from gateway.keys import Keys
 from settings.service_groups import Limits, Opening, Resources, RolloutPlan
@@ -14,7 +15,7 @@ from targets import commands
 from targets.door_options import door_options
 from targets.role import Role
 
-__all__ = ["FrontDoorSpec", "ServiceSpec"]
+__all__ = ["FrontDoorSpec", "ServiceSpec", "client_key_names"]
 
 
 class ServiceSpec(Part):
@@ -41,11 +42,16 @@ class ServiceSpec(Part):
         )
 
 
+def client_key_names(client: str) -> tuple[str, str]:
+    """Name the keys of a client in `FrontDoorSpec.client_keys`: the primary and the secondary one."""
+    return f"{client}-primary", f"{client}-secondary"
+
+
 class FrontDoorSpec(Part):
     """The front door that a service of `owner` should have; `shape` lists who is behind it: `triton`, `scorer` or both.
 
     `resources` are those of the service. `certificate_file` and `key_file` are absolute paths of PEM files in one
-    folder, or empty.
+    folder, or empty. `client_keys` has the keys of clients by `client_key_names`.
     """
 
     service_name: str
@@ -60,11 +66,18 @@ class FrontDoorSpec(Part):
     certificate_file: str = ""
     key_file: str = ""
     cors_origins: tuple[str, ...] = ()
+    clients: tuple[Client, ...] = ()
+    client_keys: dict[str, SecretStr] = {}
 
     def options(self, **place: Any) -> Options:
         """Give the gateway's options; `place` has those that depend on where Envoy runs."""
         return door_options(
-            self.limits, self.opening, memory_bytes=self.envoy_memory, cors_origins=self.cors_origins, **place
+            self.limits,
+            self.opening,
+            clients=self.clients,
+            memory_bytes=self.envoy_memory,
+            cors_origins=self.cors_origins,
+            **place,
         )
 
     def files(self, options: Options) -> dict[str, str]:
@@ -72,7 +85,12 @@ class FrontDoorSpec(Part):
         if not self.opening.auth_enabled:
             return envoy_files.render(options)
         keys = Keys(self.primary_key.get_secret_value(), self.secondary_key.get_secret_value())
-        return envoy_files.render(options) | envoy_files.render_keys(keys)
+        own = {client.name: self._keys_of(client.name) for client in self.clients if client.has_keys}
+        return envoy_files.render(options) | envoy_files.render_keys(keys, self.clients, own)
+
+    def _keys_of(self, client: str) -> Keys:
+        primary, secondary = (self.client_keys[name].get_secret_value() for name in client_key_names(client))
+        return Keys(primary, secondary)
 
     @property
     def envoy_memory(self) -> int:

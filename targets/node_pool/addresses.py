@@ -1,12 +1,15 @@
 """How a service is reached: its URLs, and the commands of `kubectl` that show its logs and lead to it."""
 
+import shlex
+
 from environment.image_layout import TRITON_METRICS_PORT
+from settings.node_pool import NodePoolSettings
 from targets.machine.loopback import LOCAL_PORT
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options
 
-__all__ = ["grpc_uri", "kubectl", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
+__all__ = ["grpc_uri", "kubectl", "logs_arguments", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
 
 _LOG_LINES = 1000
 _LOG_STREAMS = 100
@@ -39,19 +42,32 @@ def metrics_uri(options: Options) -> str:
     return f"http://{names.front_door}.{names.namespace}.svc:{STATISTICS_PORT}/stats/prometheus"
 
 
-def logs_command(names: Names, context: str | None, *, front_door_alone: bool = False) -> list[str]:
-    """Give the command that shows what the replicas and the front door write, or the front door alone."""
-    components = [FRONT_DOOR] if front_door_alone else [REPLICA, FRONT_DOOR]
-    selector = names.selector_of(components)
+def logs_command(names: Names, pool: NodePoolSettings) -> str:
+    """Give the command for people that shows what the replicas and the front door write."""
+    return f"{_kubectl_for_people(pool)} {shlex.join(logs_arguments(names))}"
+
+
+def logs_arguments(names: Names, *, front_door_alone: bool = False) -> list[str]:
+    """Give the arguments by which `kubectl` shows what the replicas and the front door write, or the door alone."""
+    selector = names.selector_of([FRONT_DOOR] if front_door_alone else [REPLICA, FRONT_DOOR])
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
     whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
-    return [*kubectl(context, names.namespace), "logs", "--selector", selector, *whole]
+    return ["logs", "--selector", selector, *whole]
 
 
-def port_forward_command(options: Options) -> list[str]:
-    """Give the command that leads from a port of one's own machine to the front door."""
+def port_forward_command(options: Options) -> str:
+    """Give the command for people that leads from a port of one's own machine to the front door."""
     names, ports = Names.of(options), f"{LOCAL_PORT}:{service_port(options)}"
-    return [*kubectl(options.pool.context, names.namespace), "port-forward", f"service/{names.service}", ports]
+    return f"{_kubectl_for_people(options.pool)} {shlex.join(['port-forward', f'service/{names.service}', ports])}"
+
+
+def _kubectl_for_people(pool: NodePoolSettings) -> str:
+    """Give the start of a command of `kubectl` for bash and zsh, with another stack's kubeconfig where it has one."""
+    command = shlex.join(kubectl(pool.context, pool.namespace))
+    if pool.cluster_stack is None:
+        return command
+    output = ["pulumi", "stack", "output", pool.kubeconfig_output, "--show-secrets", "--stack", pool.cluster_stack]
+    return command.replace("kubectl", f"kubectl --kubeconfig <({shlex.join(output)})", 1)
 
 
 def kubectl(context: str | None, namespace: str) -> list[str]:

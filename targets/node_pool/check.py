@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from common.waiting import wait_until
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.sleep import awake
 from targets.smoke_check import Questions, SmokeCheckError, check, client, failure
 

@@ -1,12 +1,14 @@
 """A service's logs on target `node-pool`, by `kubectl`."""
 
+import os
 import shlex
 
 from targets.contract import Stack
 from targets.errors import ServiceError
 from targets.log_lines import print_output
-from targets.node_pool.addresses import logs_command
+from targets.node_pool.addresses import kubectl, logs_arguments
 from targets.node_pool.cluster.identity import expected_cluster, known_cluster
+from targets.node_pool.cluster.kubeconfig import Kubeconfig
 from targets.node_pool.object_names import Names
 
 __all__ = ["show"]
@@ -17,12 +19,16 @@ def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
 
     Raises `ServiceError` where there is no `kubectl`, `ClusterError` as `status` does where a cluster is known.
     """
-    settings, known = stack.settings, known_cluster(stack.cluster)
+    pool, known = stack.settings.node_pool, known_cluster(stack.cluster)
+    kubeconfig = Kubeconfig.of(stack)
     if known:
-        expected_cluster(settings.node_pool.context or "", known)
-    command = logs_command(Names.of_settings(settings), settings.node_pool.context, front_door_alone=as_json)
-    command += ["--follow"] if follow else []
+        expected_cluster(pool.context or "", known, kubeconfig)
+    arguments = logs_arguments(Names.of_settings(stack.settings), front_door_alone=as_json)
+    command = [*kubectl(pool.context, pool.namespace), *arguments, *(["--follow"] if follow else [])]
     try:
-        return print_output(command, as_json=as_json)
+        if kubeconfig is None:
+            return print_output(command, as_json=as_json)
+        with kubeconfig.environment(os.environ) as (variables, descriptor):
+            return print_output(command, as_json=as_json, variables=variables, descriptors=[descriptor])
     except FileNotFoundError:
         raise ServiceError(f"kubectl is not on PATH; the command is: {shlex.join(command)}") from None

@@ -7,9 +7,12 @@ from settings.schema import Settings
 from targets.node_pool.rendering import Manifest, Options
 
 __all__ = [
+    "CANDIDATE",
     "FRONT_DOOR",
     "FRONT_DOOR_PORT",
+    "GENERATION_ANNOTATION",
     "OWNER_ANNOTATION",
+    "PROVER",
     "REPLICA",
     "STATISTICS_PORT",
     "Names",
@@ -20,12 +23,15 @@ FRONT_DOOR_PORT = 8080
 STATISTICS_PORT = 9901
 
 OWNER_ANNOTATION = "triton-serving/stack"
+GENERATION_ANNOTATION = "triton-serving/generation"  # on a Deployment: the digest of what its pods are
 
 _INSTANCE = "app.kubernetes.io/instance"
 _COMPONENT = "app.kubernetes.io/component"
 
 # The components of a service, as labels name them.
 REPLICA = "replica"
+CANDIDATE = "candidate"
+PROVER = "prover"
 FRONT_DOOR = "front-door"
 
 
@@ -60,6 +66,34 @@ class Names:
         return f"{self.service}-replicas"
 
     @property
+    def candidate(self) -> str:
+        """The second generation's replicas during a canary: their Deployment and what guards them."""
+        return f"{self.service}-candidate"
+
+    @property
+    def candidates(self) -> str:
+        """The headless Service of the candidate's replicas."""
+        return f"{self.service}-candidates"
+
+    @property
+    def prover(self) -> str:
+        """The pod that proves a candidate: with its plan, and what lets it in."""
+        return f"{self.service}-prover"
+
+    @property
+    def shares(self) -> str:
+        """The ConfigMap that is there during a canary: the files by which Envoy divides the traffic."""
+        return f"{self.service}-shares"
+
+    def deployment(self, component: str) -> str:
+        """The Deployment of a component, which its guards are named after."""
+        return {REPLICA: self.service, CANDIDATE: self.candidate, FRONT_DOOR: self.front_door}[component]
+
+    def headless(self, component: str) -> str:
+        """The headless Service of the replicas, or of the candidate's."""
+        return self.candidates if component == CANDIDATE else self.replicas
+
+    @property
     def keys(self) -> str:
         """The Secret of the two keys."""
         return f"{self.service}-keys"
@@ -91,11 +125,11 @@ class Names:
 
     def metrics_of(self, component: str) -> str:
         """Select, in PromQL, the metrics of a component's pods, whose names start with their Deployment's."""
-        name = self.service if component == REPLICA else self.front_door
+        name = self.deployment(component)
         return f'namespace="{self.namespace}",pod=~"{name}-[0-9a-z]+-[0-9a-z]+"'
 
     def selector(self, component: str) -> dict[str, str]:
-        """Give the labels that find the pods of a component: `replica` or `front-door`."""
+        """Give the labels that find the pods of a component: `replica`, `candidate` or `front-door`."""
         return {_INSTANCE: self.service, _COMPONENT: component}
 
     def selector_of(self, components: list[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from common.errors import UserError
 from common.waiting import Cancelled, shielded, wait_until
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, refusals
 from targets.node_pool.cluster.failure import NONE_SERVES, report
 from targets.node_pool.cluster.fallback import fall_back, remember, resume
@@ -106,7 +106,8 @@ class _Look:
         if is_complete(deployment, rollout.needs):
             remember(cluster, deployment)
             return True
-        pods = new_pods(cluster, deployment)
+        # A pod that ends belongs to an attempt before this one: its troubles are told, and its log goes with it.
+        pods = [pod for pod in new_pods(cluster, deployment) if "deletionTimestamp" not in pod["metadata"]]
         ready = sum(map(is_ready, pods))
         if ready > self.most_ready:
             self.most_ready, self.progressed = ready, time.monotonic()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 
 from common.waiting import wait_until
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.diagnosis import condition, is_ready
 from targets.node_pool.cluster.fallback import is_fallen_back
 from targets.node_pool.cluster.replicas import all_pods, is_complete, new_pods, pod_troubles

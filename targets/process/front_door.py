@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import certifi
 import psutil
 
 from common.atomic_files import write_whole
 from common.waiting import shielded
-from gateway import envoy_command, envoy_files, envoy_folder
-from gateway.front_door_options import Address, Options, Tls, loopback
+from gateway import envoy_command, envoy_files, envoy_folder, traffic_share
+from gateway.front_door_options import Address, Candidate, Options, Tls, loopback
 from targets.errors import ServiceError
 from targets.machine.ports import free_ports, is_listening
 from targets.machine.service_folder import METRICS_PORT, PORT
@@ -28,6 +29,7 @@ PROGRAM = "envoy"
 LAUNCH = "envoy.launch"
 DRAIN_SECONDS = 10
 _OTHER_FILES = 256  # Envoy's own
+_ROOTS = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 def apply(spec: FrontDoorSpec) -> int:
@@ -55,6 +57,7 @@ def apply(spec: FrontDoorSpec) -> int:
 
         options = _options(spec, directory, record)
         changed = envoy_folder.install(directory.envoy, spec.files(options), admin if alive else None)
+        traffic_share.remember(directory.envoy, options)
         launch = _launch(spec, directory).to_json()
         file = directory.envoy / LAUNCH
         restart = not alive or envoy_files.BOOTSTRAP_FILE in changed or not file.is_file() or file.read_text() != launch
@@ -183,15 +186,25 @@ def _options(spec: FrontDoorSpec, directory: ServiceDirectory, record: Record) -
     assert record.current is not None
     assert record.stats_port is not None
     door = spec.opening
+    candidate = None
+    if record.candidate is not None and record.percent is not None:
+        candidate = Candidate(traffic.upstreams(record.candidate), weight=record.percent)
     return spec.options(
         upstreams=traffic.upstreams(record.current),
+        candidate=candidate,
         directory=str(directory.envoy),
         admin_socket=str(directory.admin_socket),
         listen=Address("0.0.0.0", door.port) if door.public else loopback(door.port),
         stats=loopback(record.stats_port),
         tls=Tls(spec.certificate_file, spec.key_file) if spec.certificate_file else None,
         max_connections=_most_connections(),
+        trusted_roots=_trusted_roots(),
     )
+
+
+def _trusted_roots() -> str:
+    """Find the certificates that this machine trusts; where it has none, those of Mozilla."""
+    return next((file for file in _ROOTS if Path(file).is_file()), certifi.where())
 
 
 def _most_connections() -> int:

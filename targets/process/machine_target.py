@@ -21,7 +21,11 @@ class _Service(MachinePart[ServiceSpec]):
     specification = ServiceSpec
 
     def apply(self, spec: ServiceSpec, say: Say) -> dict[str, Any]:
-        return {"generation": rollout.apply(spec, say).model_dump()}
+        generation = rollout.apply(spec, say).model_dump()
+        record = _folder(spec).record()
+        if record is not None and record.candidate is not None:
+            generation["candidate"] = {"number": record.candidate.number, "percent": record.percent}
+        return {"generation": generation}
 
     def holder(self, spec: ServiceSpec) -> str:
         record = _folder(spec).record()

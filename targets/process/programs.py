@@ -11,11 +11,16 @@ from targets import commands
 from targets.process.service_folder import Generation
 from targets.process.specification import ServiceSpec
 
-__all__ = ["Launch", "scorer", "triton"]
+__all__ = ["Launch", "prover", "scorer", "triton"]
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE")
 _LOOPBACK = "127.0.0.1"
 _GPUS = "CUDA_VISIBLE_DEVICES"
+# The prover dies with the process of this id (`PR_SET_PDEATHSIG` of prctl(2)): nobody would read its verdict.
+_PROVE = (
+    "import ctypes, os, runpy, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); parent = int(sys.argv.pop()); "
+    "os.getppid() == parent or sys.exit(1); runpy.run_module('serving.proving', run_name='__main__', alter_sys=True)"
+)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,16 @@ def scorer(
         memory_mb=spec.resources.memory_mb,
         stop_seconds=commands.stop_seconds(spec.rollout.graceful_seconds),
     )
+
+
+def prover(spec: ServiceSpec, *, directory: Path) -> Launch:
+    """Describe the prover, which gets the id of the process that starts it as one more word.
+
+    It has the user's variables: those by which the entry script server reaches COLLECT_URL.
+    """
+    python = spec.environment_path / "bin" / "python"
+    variables = {**_inherited(), **spec.variables, "PATH": _path(spec)}
+    return Launch(command=[str(python), "-I", "-c", _PROVE], directory=directory, variables=variables)
 
 
 def _port(chosen: int | None) -> int:

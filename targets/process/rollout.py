@@ -1,26 +1,35 @@
 """The gated rollout of the `process` target.
 
-The new generation starts beside the old one, is probed, gets the traffic, and only then the old one is drained and
-stopped. A generation that fails its probe never gets traffic: it is removed, the old one serves on, and the error says
-why in Triton's or the script's own words. A rollout that is cancelled ends just so; once the new generation has the
-traffic it goes on to its end. Every step can be repeated: the next rollout takes up one that was killed.
+    start ──► probe ──► gates ──► steps: shares of the traffic ──► all of it ──► drain and stop the old generation
+      └─────────┴─────────┴─────────┴──► refused: the old one has all of the traffic, the new one is removed
+                                    └──► stays at `canaryTrafficPercent` until a later rollout
+
+The new generation starts beside the old one. One that fails its probe or a gate never gets traffic. The error says why:
+in Triton's or the script's own words, or with the figures against their limits. A rollout that is cancelled ends as one
+that is refused; once the new generation has all of the traffic it goes on to its end. Every step can be repeated: the
+next rollout takes up one that was killed, or takes its share back.
 """
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from common.atomic_files import write_whole
 from common.waiting import shielded
 from environment.source_folder import copy_source
+from settings.schema import Target
 from targets.errors import ServiceError
+from targets.machine.candidate import Place, take_shares, waits
 from targets.machine.ports import free_ports, is_listening
-from targets.process import front_door, models, programs, traffic
-from targets.process.probe import GenerationProbe, probe_file
+from targets.process import front_door, laid_out_models, programs, prover, traffic
+from targets.process.generation_probe import GenerationProbe, probe_file, probe_questions
 from targets.process.service_folder import Generation, Record, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.proving import Proof, Servers, Side
 from targets.role import Role
+from targets.rollout_record import Recorder
 
 __all__ = ["apply"]
 
@@ -71,35 +80,114 @@ class _Rollout:
         if old is not None:
             # A rollout that was killed may have sent the traffic elsewhere, to what is removed next.
             traffic.send_to(self.directory, old)
-        self._remove_leftovers(keep=old)
-        if old is not None and healthy and unchanged:
-            self._record(old)
-            return old
+        candidate = self._candidate(old, restarted=restarted) if not unchanged else None
+        if candidate is None:
+            self._take_back(old)
+        self._remove_leftovers(keep=(old, candidate))
+        percent = self.record.percent
+        if old is not None and healthy and (unchanged or waits(self.spec.rollout, percent, self.progress)):
+            return self._record(old, candidate=candidate, percent=percent)
 
-        new: Generation | None = None
-        try:
-            new = self._prepare(old if serves else None)
-            if old is not None and serves and self.spec.rollout.strategy == "recreate":
-                self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
-                self._stop(old)
-            self._start(new)
-            self._await_ready(new)
-        except BaseException:
-            with shielded():  # a cancelled rollout ends as a failed one
-                if new is not None:
-                    self._remove(new)
-                if old is not None:
-                    self._leave(old, healthy=healthy)
-            raise
-        with shielded():  # from here on the way forward is the shorter one
-            self._switch(old, new, serves=serves)
+        new, surge = candidate, self.spec.rollout.strategy == "surge"
+        recorder = Recorder(
+            self.directory.reports,
+            service=self.spec.service_name,
+            target=Target.PROCESS.value,
+            generation=new.number if new else self.record.next_number,
+            before=old.number if old else None,
+            progress=self.progress,
+        )
+        with recorder.recording():
+            try:
+                if new is None:
+                    new = self._prepare(old if serves else None)
+                    if old is not None and serves and not surge:
+                        self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
+                        self._stop(old)
+                    self._start(new)
+                    self._await_ready(new)
+                    self._prove(new, recorder, beside=old if healthy and surge else None)
+                if old is not None and healthy and self._takes_shares(old, new, recorder):
+                    return old
+            except BaseException:
+                with shielded():  # a cancelled rollout ends as a failed one
+                    if new is not None:
+                        self._take_back(old)
+                        self._remove(new)
+                    if old is not None:
+                        self._leave(old, healthy=healthy)
+                raise
+            with shielded():  # from here on the way forward is the shorter one
+                self._switch(old, new, serves=serves)
         self._prune_logs()
         return new
+
+    def _candidate(self, old: Generation | None, *, restarted: bool) -> Generation | None:
+        """Give the generation that a rollout before left at a share of the traffic, where it is to go on."""
+        found, percent = self.record.candidate, self.record.percent
+        if found is None or old is None or percent is None or not self.directory.generation(found.number).is_dir():
+            return None
+        wanted = found.digest == self.spec.digest and self.spec.rollout.canary_traffic_percent != 0
+        return found if wanted and self._comes_back(found, restarted=restarted) else None
+
+    def _takes_shares(self, old: Generation, new: Generation, recorder: Recorder) -> bool:
+        """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
+        return take_shares(
+            self.spec.rollout,
+            self._place(old, new),
+            old=old.number,
+            new=new.number,
+            begin=lambda percent: self._record(old, candidate=new, percent=percent),
+            progress=self.progress,
+            recorder=recorder,
+        )
+
+    def _take_back(self, old: Generation | None) -> None:
+        """End the share of a candidate, if one has any: the generation `old` has all of the traffic again."""
+        candidate = self.record.candidate
+        if candidate is None:
+            return
+        if old is not None:
+            self._place(old, candidate).withdraw(self.spec.rollout.drain_seconds)
+            self.progress(
+                f"generation {candidate.number} has no share of the traffic any more: {old.number} has it all"
+            )
+        self.record = self.record.model_copy(update={"candidate": None, "percent": None})
+        self.directory.write_record(self.record)
+
+    def _place(self, old: Generation, new: Generation) -> Place:
+        return Place(traffic.share(self.directory), traffic.upstreams(old), traffic.upstreams(new))
+
+    def _prove(self, new: Generation, recorder: Recorder, *, beside: Generation | None) -> None:
+        """Let the new generation pass the gates, beside the one that has the traffic."""
+        port = self.record.stats_port if traffic.admin(self.directory).is_ready() else None
+        launch = programs.prover(self.spec, directory=self.directory.generation(new.number))
+        Proof(
+            rollout=self.spec.rollout,
+            service_name=self.spec.service_name,
+            variables=self.spec.variables,
+            new=self._side(new),
+            old=self._side(beside) if beside else None,
+            front_door_metrics=f"http://127.0.0.1:{port}/stats/prometheus" if port else None,
+            run=partial(prover.run, launch, self._log(f"prover-{new.number}")),
+            progress=self.progress,
+            record=recorder.prove,
+        ).judge()
+
+    def _side(self, generation: Generation) -> Side:
+        questions = probe_questions(self.directory, generation)
+        urls = {role: (questions.get(role) or {}).get("url") for role in ("scorer", "triton")}
+        return Side(generation.number, Servers(**urls), questions)
 
     def _switch(self, old: Generation | None, new: Generation, *, serves: bool) -> None:
         """Send the traffic to the new generation, and remove the old one once its requests are answered."""
         surge = old if serves and self.spec.rollout.strategy == "surge" else None
-        traffic.send_to(self.directory, new, draining=surge)
+        send_to_new = partial(traffic.send_to, self.directory, new, draining=surge)
+        if old is not None and self.record.candidate == new:
+            self._place(old, new).promote(send_to_new)
+        else:
+            send_to_new()
+            traffic.share(self.directory).close(traffic.upstreams(new))
         self._record(new)
         self.progress(f"generation {new.number} has the traffic")
         if surge is not None and not traffic.await_idle(self.directory, surge, self.spec.rollout.drain_seconds):
@@ -108,11 +196,14 @@ class _Rollout:
         if old is not None:
             self._remove(old)
 
-    def _record(self, current: Generation) -> None:
+    def _record(
+        self, current: Generation, *, candidate: Generation | None = None, percent: int | None = None
+    ) -> Generation:
         """Write down what has the traffic, and whose it is by that."""
         changed = {"current": current, "owner": self.spec.owner, "root": str(self.directory.root)}
-        self.record = self.record.model_copy(update=changed)
+        self.record = self.record.model_copy(update={**changed, "candidate": candidate, "percent": percent})
         self.directory.write_record(self.record)
+        return current
 
     def _comes_back(self, old: Generation, *, restarted: bool) -> bool:
         """Start what does not run of the old generation: all of it after a reboot or a killed supervisor.
@@ -126,7 +217,7 @@ class _Rollout:
                 return False
         try:
             if restarted and old.digest == self.spec.digest:
-                models.lay_out(self.spec, self.directory.generation(old.number))
+                laid_out_models.lay_out(self.spec, self.directory.generation(old.number))
             self._start(old)
             self._await_ready(
                 old,
@@ -176,7 +267,7 @@ class _Rollout:
         folder.mkdir(parents=True)
         self.progress(f"copying {', '.join(f'{b.name}:{b.version}' for b in spec.bundles)} to generation {number}")
         try:
-            served = models.lay_out(spec, folder)
+            served = laid_out_models.lay_out(spec, folder)
         except BaseException:
             self.directory.remove_generation(number)
             raise
@@ -191,7 +282,7 @@ class _Rollout:
                 spec,
                 generation,
                 source_directory=folder / "source",
-                model_directory=models.model_directory(spec, folder),
+                model_directory=laid_out_models.model_directory(spec, folder),
                 probe=folder / "probe.json",
             )
             write_whole(folder / f"{Role.SCORER}.json", launch.to_json(), mode=0o600)
@@ -235,14 +326,14 @@ class _Rollout:
         self._stop(generation)
         self.directory.remove_generation(generation.number)
 
-    def _remove_leftovers(self, *, keep: Generation | None) -> None:
+    def _remove_leftovers(self, *, keep: tuple[Generation | None, ...]) -> None:
         """Remove what a killed rollout left: programs and folders of generations without traffic."""
-        kept = set(keep.programs) if keep else set()
+        kept = {name for generation in keep if generation for name in generation.programs}
         for name in sorted(self.supervisor.processes()):
             if name.startswith((f"{Role.TRITON}-", f"{Role.SCORER}-")) and name not in kept:
                 self.supervisor.remove(name)
         for number in self.directory.generation_numbers():
-            if keep is None or number != keep.number:
+            if number not in {generation.number for generation in keep if generation}:
                 self.directory.remove_generation(number)
 
     def _log(self, program: str) -> Path:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from targets.process.probe import GenerationProbe
-from targets.process.service_folder import ServiceDirectory
+from targets.process.generation_probe import GenerationProbe
+from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.supervisor import Supervisor
 from targets.state import Measured, State
 
@@ -25,16 +25,24 @@ def measure(directory: ServiceDirectory) -> Measured:
     supervisor = Supervisor(directory)
     if not supervisor.is_running():
         return Measured(State.STOPPED, ("its supervisor does not run or answer; `make up` starts the service again",))
+    problems = _problems(directory, supervisor, record.current)
+    if record.candidate is not None:
+        called = f"generation {record.candidate.number}, which gets {record.percent or 0} % of the traffic"
+        problems += [f"{called}: {problem}" for problem in _problems(directory, supervisor, record.candidate)]
+    return Measured.of(problems)
+
+
+def _problems(directory: ServiceDirectory, supervisor: Supervisor, generation: Generation) -> list[str]:
     processes = supervisor.processes()
     down = [
         f"{name} is {processes[name].state if name in processes else 'missing'}"
-        for name in record.current.programs
+        for name in generation.programs
         if name not in processes or processes[name].state not in ("STARTING", "RUNNING")
     ]
     if down:
-        return Measured(State.UNHEALTHY, tuple(down))
-    probe = GenerationProbe(supervisor, record.current, directory, log=lambda name: directory.logs / f"{name}.log")
-    return Measured.of(problem.text for problem in probe.problems())
+        return down
+    probe = GenerationProbe(supervisor, generation, directory, log=lambda name: directory.logs / f"{name}.log")
+    return [problem.text for problem in probe.problems()]
 
 
 def remove(state_directory: Path, service_name: str, owner: str) -> None:

@@ -7,6 +7,7 @@
     generations/<number>/   the files of one generation: launch files, script, probe, model links
     envoy/                  the front door's configuration
     logs/                   a log per process and generation, rotated
+    reports/                the records of its rollouts
 """
 
 import os
@@ -54,11 +55,17 @@ class Generation(BaseModel):
 class Record(DoorRecord):
     """What `service.json` holds, the front door's part aside: whose service it is, and what has the traffic.
 
-    `root` is the folder as it was called when the current generation's files were written, with its path in them.
+    Attributes:
+        current: The generation that has the traffic.
+        candidate: The generation that gets a share of it.
+        percent: The share that the candidate keeps until a later rollout; None while a rollout takes it through steps.
+        root: The folder as it was called when the current generation's files were written, with its path in them.
     """
 
     owner: str
     current: Generation | None = None
+    candidate: Generation | None = None
+    percent: int | None = None
     next_number: int = 1
     root: str = ""
 
@@ -106,6 +113,11 @@ class ServiceDirectory(ServiceFolder):
     def pid_file(self) -> Path:
         """The file with the supervisor's process id."""
         return self.root / "supervisord.pid"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of the rollouts' records."""
+        return self.root / "reports"
 
     @property
     def record_file(self) -> Path:

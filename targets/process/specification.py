@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from settings.service_groups import RolloutPlan
 from targets.machine import specification
 from targets.served import EntryScript, ServedBundle
 
@@ -13,7 +14,7 @@ __all__ = ["ServiceSpec"]
 _RESTARTS_NOTHING: dict[str, bool | set[str]] = {
     "owner": True,
     "overwrite": True,
-    "rollout": {"strategy", "deadline_seconds"},
+    "rollout": set(RolloutPlan.model_fields) - {"drain_seconds"},
 }
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from serving.probing.probe import problems
 from targets.contract import Stack
 from targets.errors import ServiceError
+from targets.machine.candidate import shares
 from targets.process import front_door, service
 from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
@@ -35,6 +36,9 @@ def show(stack: Stack, console: Console) -> int:
     console.print(f"{name}: {state}")
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
+    current, candidate = (found.number if found else None for found in (record.current, record.candidate))
+    for line in shares(current, candidate, record.percent):
+        console.print(f"  {line}", markup=False)
     console.print(_processes(directory, record))
     if record.current is not None and record.current.triton_http is not None and state is not State.STOPPED:
         console.print(_models(directory, record))
@@ -43,11 +47,11 @@ def show(stack: Stack, console: Console) -> int:
 
 def _processes(directory: ServiceDirectory, record: Record) -> Table:
     table = Table("process", "state", "pid", "up since", "memory", "ports", box=box.SIMPLE_HEAD)
-    current = record.current
     ports: dict[str, list[int | None]] = {"envoy": [record.port, record.stats_port]}
-    if current is not None:
-        ports[f"triton-{current.number}"] = [current.triton_http, current.triton_grpc, current.triton_metrics]
-        ports[f"scorer-{current.number}"] = [current.scorer]
+    for found in (record.current, record.candidate):
+        if found is not None:
+            ports[f"triton-{found.number}"] = [found.triton_http, found.triton_grpc, found.triton_metrics]
+            ports[f"scorer-{found.number}"] = [found.scorer]
     for name, process in sorted(Supervisor(directory).processes().items()):
         since, memory = _life(process.pid)
         shown = ", ".join(str(port) for port in ports.get(name, ()) if port)

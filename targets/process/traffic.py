@@ -3,9 +3,10 @@
 from gateway import envoy_files, envoy_folder
 from gateway.admin import Admin
 from gateway.front_door_options import Triton, Upstreams, loopback
+from gateway.traffic_share import Share
 from targets.process.service_folder import Generation, ServiceDirectory
 
-__all__ = ["admin", "await_idle", "send_to", "upstreams"]
+__all__ = ["admin", "await_idle", "send_to", "share", "upstreams"]
 
 
 def upstreams(generation: Generation) -> Upstreams:
@@ -27,6 +28,11 @@ def upstreams(generation: Generation) -> Upstreams:
 def admin(directory: ServiceDirectory) -> Admin:
     """Give the admin socket of the service's Envoy."""
     return Admin(directory.admin_socket, directory.envoy_log)
+
+
+def share(directory: ServiceDirectory) -> Share:
+    """Give the share of the traffic that a candidate has at the service's Envoy."""
+    return Share(directory.envoy, admin(directory))
 
 
 def send_to(

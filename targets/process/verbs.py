@@ -12,6 +12,11 @@ __all__ = ["VERBS"]
 class _ProcessVerbs(Verbs):
     target = Target.PROCESS
 
+    def reports(self, stack: Stack) -> Path:
+        from targets.process.service_folder import ServiceDirectory
+
+        return ServiceDirectory.of(stack.state_directory, stack.settings.service_name).reports
+
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:
         from targets.process.service_folder import ServiceDirectory
 

@@ -44,7 +44,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     onnx_models.save_scaling(folder / "bundle" / "triton" / "good" / "1", 2)
     for case in BAD:
         case.build(folder / "bundle" / "triton" / case.name)
-    with serve(build_environment(tmp_path_factory), folder / "bundle", folder) as server:
+    with serve(build_environment(), folder / "bundle", folder) as server:
         yield server
 
 

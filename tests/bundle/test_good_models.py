@@ -198,7 +198,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registered:
 @pytest.fixture(scope="module")
 def triton(registered: Registered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     folder = tmp_path_factory.mktemp("triton")
-    with serve(build_environment(tmp_path_factory), Path(registered.path), folder) as server:
+    with serve(build_environment(), Path(registered.path), folder) as server:
         yield server
 
 

@@ -41,6 +41,8 @@ class Built:
     newer: tuple[str, int]
     broken_model: tuple[str, int]
     broken_script: tuple[str, int]
+    failing: tuple[str, int]
+    slow: tuple[str, int]
     densenet: tuple[str, int]
 
 
@@ -58,12 +60,26 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "def init():\n    raise RuntimeError('no weights')\n\ndef run(data): ...\n"
     )
     script = scripts / "score_digits.py"
+    planted = {
+        "failing": "    if next(_turns) % 20 == 0:\n        raise RuntimeError('planted')\n",
+        "slow": "    time.sleep(0.1)\n",
+    }
+    for name, lines in planted.items():
+        text = script.read_text().replace(
+            "import json\n", "import itertools\nimport json\nimport time\n\n_turns = itertools.count(1)\n", 1
+        )
+        head, run, rest = text.partition("def run(")
+        signature, end, body = rest.partition(":\n")
+        (scripts / f"score_{name}.py").write_text(head + run + signature + end + lines + body)
+        shutil.copy(script.with_suffix(".golden.json"), scripts / f"score_{name}.golden.json")
     garbage = {"triton/digits/1/model.onnx": b"no graph"}
     made = [
         images.service("good", one, script),
         images.service("newer", two, script),
         images.service("broken-model", one, script, replace=garbage),
         images.service("broken-script", one, scripts / "score_broken.py"),
+        images.service("failing", one, scripts / "score_failing.py"),
+        images.service("slow", one, scripts / "score_slow.py"),
         images.service("densenet", PROJECT / "examples" / "densenet", scripts / "score_densenet.py"),
     ]
     return Built(images.envoy(), *((image, images.version_of(image)) for image in made))

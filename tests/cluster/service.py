@@ -1,6 +1,7 @@
 """A service as its objects, applied to the cluster of KUBECONFIG and called through its front door."""
 
 import contextlib
+import hashlib
 import json
 import re
 import shutil
@@ -15,11 +16,13 @@ from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
 from settings import load
-from targets.node_pool.cluster.client import Cluster
+from settings.stack_reader import file_of
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
-from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, REPLICA, Names
+from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, GENERATION_ANNOTATION, REPLICA, Names
 from targets.node_pool.objects.every_object import objects
+from targets.node_pool.objects.workload import deployment
 from targets.node_pool.rendering import Contents, Manifest, Options
 from targets.node_pool.rollout import Rollout, await_rollout
 from targets.node_pool.service import measure
@@ -71,7 +74,7 @@ class Service:
         }
         keys = render_keys(self.keys)[KEYS_FILE]
         return Options(
-            settings=load(tree, stack="test", project=self._folder),
+            settings=load(tree, subject=file_of("test"), project=self._folder),
             triton=True,
             scorer=self._scorer,
             owner="organization/tests/test",
@@ -88,11 +91,21 @@ class Service:
     def apply(self, image: str, model_version: int, **deployment: Any) -> Rollout:
         """Apply the objects; gives the rollout that follows."""
         options = self.options(image, model_version, **deployment)
-        self.manifests = objects(options)
+        self.manifests = [self._marked(manifest, options) for manifest in objects(options)]
         self.kube.apply(self.manifests)
         times = Times.of(options)
         self.needs = Needs.of(REPLICA, options.settings)
         return Rollout(self.namespace, self.name, times.provision, times.startup, times.grace + 30, self.needs)
+
+    def generation(self, options: Options) -> str:
+        """The digest of what a replica is."""
+        template = deployment(options, REPLICA)["spec"]["template"]
+        return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _marked(self, manifest: Manifest, options: Options) -> Manifest:
+        if (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", self.name):
+            manifest["metadata"]["annotations"][GENERATION_ANNOTATION] = self.generation(options)
+        return manifest
 
     def deploy(self, image: str, model_version: int, **deployment: Any) -> None:
         """Apply, and wait until the new replicas serve and the old ones are gone; the front door too."""
@@ -245,3 +258,4 @@ def hammered(namespace: str, service: str, key: str, image: str, body: Any) -> I
         counted.append(json.loads(eventually(result, "the clients stop", 40)))
     finally:
         kube.delete([pod])
+        eventually(lambda: not kube.existing([pod]), "the clients are gone", 60)

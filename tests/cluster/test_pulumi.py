@@ -1,13 +1,11 @@
 """The program itself, by Pulumi's CLI and its plugins: up, no change, a rollout, failed updates, destroy."""
 
 import contextlib
-import http.server
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,12 @@ import httpx
 import pytest
 import yaml
 
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.object_names import FRONT_DOOR_PORT
 from tests.cluster.images import PROJECT, REGISTRY, Images
 from tests.cluster.kube import KINDS, Kube
 from tests.cluster.service import DEPLOYMENT, POOL, hammered
+from tests.cluster_api import UID, cluster_api
 from tests.e2e.project import Project, Result, by_pulumi
 
 GOLDEN = json.loads((PROJECT / "examples" / "scripts" / "score_digits.golden.json").read_text())
@@ -42,66 +41,17 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-APPS = {"groupVersion": "apps/v1", "version": "v1"}
-
-
-def kinds(version: str, *kinds: str) -> dict[str, Any]:
-    """An API's list of its kinds."""
-    found = [
-        {"name": f"{kind.lower()}s", "singularName": kind.lower(), "kind": kind, "namespaced": kind != "Namespace"}
-        for kind in kinds
-    ]
-    resources = [{**one, "verbs": ["get", "list"]} for one in found]
-    return {"kind": "APIResourceList", "groupVersion": version, "resources": resources}
-
-
-class OtherApi(http.server.BaseHTTPRequestHandler):
-    """As much of a cluster's API as tells which one it is."""
-
-    uid = "00000000-0000-4000-8000-000000000002"
-
-    def do_GET(self) -> None:
-        system = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "kube-system", "uid": self.uid}}
-        answers = {
-            "/api/v1": kinds("v1", "Namespace", "ServiceAccount", "Service"),
-            "/apis": {
-                "kind": "APIGroupList",
-                "groups": [{"name": "apps", "versions": [APPS], "preferredVersion": APPS}],
-            },
-            "/apis/apps/v1": kinds("apps/v1", "Deployment"),
-            "/api": {"kind": "APIVersions", "versions": ["v1"]},
-            "/version": {"major": "1", "minor": "34", "gitVersion": "v1.34.4"},
-            "/api/v1/namespaces": {"kind": "NamespaceList", "apiVersion": "v1", "items": [system]},
-        }
-        body = json.dumps(
-            answers.get(self.path.partition("?")[0].rstrip("/"), {"kind": "List", "groups": [], "items": []})
-        )
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def other_cluster(folder: Path) -> Iterator[tuple[str, str]]:
     """A kubeconfig with the context `other` as its current one beside that of KUBECONFIG; and its cluster's UID."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OtherApi) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with cluster_api() as url:
         mine = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text())
-        url = f"http://127.0.0.1:{server.server_port}"
         mine["clusters"].append({"name": "other", "cluster": {"server": url}})
         mine["contexts"].append({"name": "other", "context": {"cluster": "other", "user": mine["users"][0]["name"]}})
         mine["current-context"] = "other"
         file = folder / "other.kubeconfig"
         file.write_text(yaml.safe_dump(mine))
-        try:
-            yield str(file), OtherApi.uid
-        finally:
-            server.shutdown()
+        yield str(file), UID
 
 
 def assert_reason_first(told: str, reason: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
-FOLDERS = ("bundle", "components", "environment", "gateway", "operate", "settings", "targets")
+FOLDERS = ("bundle", "components", "environment", "gateway", "operate", "policies", "settings", "targets")
 
 
 def drawn() -> Iterator[tuple[int, str]]:

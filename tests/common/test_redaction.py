@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.redaction import credential_in, redacted
+from common.redaction import credential_in, names_secret, redacted
 
 # What people have in passwords, also where they should have escaped it; quotes and white space end a URL.
 PASSWORD = st.text(string.ascii_letters + string.digits + "@:/?#%&=+~!$*()[],;|^.-_", min_size=6, max_size=20).map(
@@ -54,3 +54,17 @@ def test_what_is_no_credential_stays(text: str) -> None:
 def test_a_query_without_a_secret_is_no_credential_but_is_not_shown() -> None:
     assert credential_in("https://host/a.whl?version=3") == ""
     assert redacted("https://host/a.whl?version=3") == "https://host/a.whl?***"
+
+
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "API_KEY", "APIKEY", "password", "PGPASSWORD", "DB_AUTH"]
+)
+def test_a_variable_whose_name_is_that_of_a_secret_is_one(name: str) -> None:
+    assert names_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["MONKEY", "STYLE", "TOKENIZERS_PARALLELISM", "WORKER_COUNT", "AUTHOR", "KEYS_PER_ROW"]
+)
+def test_a_variable_of_another_name_is_none(name: str) -> None:
+    assert not names_secret(name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import runpy
 import shutil
 import signal
@@ -25,10 +26,18 @@ from components.model_bundle import ModelBundle
 from components.process_deployment import ProcessDeployment
 from components.service_secrets import Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
+from components.stack_settings import SERVICE, stack_name
 from settings import Settings, load
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 PROJECT = Path(__file__).resolve().parents[2]
+OTHERS = {
+    "current-context": "nobody",
+    "contexts": [{"name": name, "context": {"cluster": name, "user": "u"}} for name in ("nobody", "admin")],
+    "clusters": [{"name": name, "cluster": {"server": f"https://{name}s"}} for name in ("nobody", "admin")],
+    "users": [{"name": "u", "user": {"token": "s3cret"}}],
+}
+"""The kubeconfig that another stack exports."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +52,8 @@ class Registered:
     secret_outputs: frozenset[str]
     depends_on: frozenset[str]
     retained: bool
+    ignored: tuple[str, ...]
+    provider: str
 
 
 class Recorder(mocks.MockMonitor):
@@ -63,6 +74,8 @@ class Recorder(mocks.MockMonitor):
             secret_outputs=frozenset(request.additionalSecretOutputs),
             depends_on=frozenset(urn.rpartition("::")[2] for urn in request.dependencies),
             retained=request.retainOnDelete,
+            ignored=tuple(request.ignoreChanges),
+            provider=request.provider.rpartition("::")[0].rpartition("::")[2],
         )
         return super().RegisterResource(request)
 
@@ -77,10 +90,20 @@ class Outputs(mocks.Mocks):
             "path": "/registry/m/1/files",
             "models": [{"name": "digits", "versions": [1], "platform": "onnxruntime_onnx"}],
         },
-        "EnvironmentVenv": {"path": "/environments/e", "digest": "e" * 64, "packages": {"numpy": "1.26.4"}},
+        "EnvironmentVenv": {
+            "path": "/environments/e",
+            "digest": "e" * 64,
+            "packages": {"numpy": "1.26.4"},
+            "lockFiles": ["/environments/locks/e.txt"],
+        },
         "ProcessService": {"state": "Healthy", "problems": [], "generation": {"number": 1}},
         "ProcessFrontDoor": {"state": "Healthy", "problems": [], "metricsPort": 6790},
-        "EnvironmentContext": {"path": "/images/environment", "digest": "a" * 64, "packages": {"numpy": "1.26.4"}},
+        "EnvironmentContext": {
+            "path": "/images/environment",
+            "digest": "a" * 64,
+            "packages": {"numpy": "1.26.4"},
+            "lockFiles": ["/environments/locks/curated.txt", "/environments/locks/a.txt"],
+        },
         "ServiceContext": {"path": "/images/service", "digest": "b" * 64},
         "Image": {"repoDigest": f"sha256:{'c' * 64}"},
         "RemoteImage": {"imageId": f"sha256:{'f' * 64}"},
@@ -89,8 +112,15 @@ class Outputs(mocks.Mocks):
         "NodePoolCluster": {"identity": {"context": "prod", "server": "https://one", "uid": "u-1"}},
         "NodePoolAddress": {"address": "203.0.113.7", "problem": ""},
         "NodePoolRollout": {"state": "Healthy", "problems": []},
+        "NodePoolCanary": {"serving": "", "candidate": "", "weight": 0, "state": "Healthy", "problems": []},
         "AccessKey": {"key": "k" * 43},
+        "StackReference": {
+            "outputs": {"kubeconfig": json.dumps(OTHERS), "asObject": {"users": ["s3cret"]}},
+            "secretOutputNames": ["kubeconfig", "asObject"],
+        },
         "SmokeCheck": {"checks": 5},
+        "NodePoolCheck": {"checks": 5},
+        "ServiceVersion": {"number": 3, "digest": "sha256:3"},
     }
 
     def call(self, args: mocks.MockCallArgs) -> Any:
@@ -200,10 +230,12 @@ def declare_service(declare: Any, tmp_path: Path) -> Callable[[Settings], Declar
 
     def run(settings: Settings) -> Declared:
         def declared() -> dict[str, Any]:
-            ProcessDeployment.check(settings)  # as the service does before it declares anything
+            ProcessDeployment.check(SERVICE, settings)  # as the service does before it declares anything
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
             bundles = bundles_of(settings)
-            deployment = ProcessDeployment("svc-dep", MachineDeploymentArgs(settings, bundles=bundles))
+            deployment = ProcessDeployment(
+                "svc-dep", MachineDeploymentArgs(settings, bundles=bundles, owner=stack_name())
+            )
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployment))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, deployment, gateway))
             return {

@@ -7,6 +7,7 @@ import pytest
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.docker_deployment import DockerDeployment, DockerDeploymentArgs
 from components.gateway import Gateway, GatewayArgs
+from components.stack_settings import SERVICE, stack_name
 from targets.docker.engine import Found, NoEngineError
 from targets.errors import ServiceError
 from tests.components.conftest import bundles_of, secrets_of
@@ -73,10 +74,12 @@ def declare_docker(declare, settings_with, engine, tmp_path):
         settings = settings_with(**changed)
 
         def declared():
-            DockerDeployment.check(settings)  # as the program does before it declares anything
+            DockerDeployment.check(SERVICE, settings)  # as the program does before it declares anything
             keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
             bundles = bundles_of(settings)
-            deployed = DockerDeployment("svc-dep", DockerDeploymentArgs(settings, bundles=bundles, image=IMAGE))
+            deployed = DockerDeployment(
+                "svc-dep", DockerDeploymentArgs(settings, bundles=bundles, owner=stack_name(), image=IMAGE)
+            )
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=deployed))
             return {"state": gateway.state, "shape": deployed.shape, "metricsUri": gateway.metrics_uri}
 

@@ -1,10 +1,12 @@
 """A service on a node pool under Pulumi's mocks."""
 
+import asyncio
 import contextlib
 import json
 
 import fsspec
 import pulumi
+import pulumi_kubernetes as k8s
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -12,24 +14,30 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from components import node_pool_deployment
 from components.access_keys import AccessKeys, AccessKeysArgs
+from components.cluster_stack import cluster_kubeconfig
 from components.gateway import Gateway, GatewayArgs
 from components.node_pool_deployment import NodePoolDeployment, NodePoolDeploymentArgs
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from provider.resources import node_pool_rollout
 from targets.errors import ServiceError
-from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.cluster_client import ClusterError
+from targets.node_pool.cluster.plugin_copies import CONTEXT
 from tests.certificates import make_certificate
-from tests.components.conftest import bundles_of, secrets_of
+from tests.components.conftest import OTHERS, bundles_of, secrets_of
 from tests.provider.asking import changes
 
 IMAGE = "registry.example/service@sha256:" + "0" * 64
+
+
+def of_stack(settings):
+    return cluster_kubeconfig("svc-dep", settings, pulumi.ResourceOptions())
 
 
 @pytest.fixture
 def deployed(declare, settings_with, tmp_path):
     """Declare a service named `svc` on a node pool, from what differs from a small one."""
 
-    def run(pool=None, **changed):
+    def run(pool=None, kubeconfig=lambda _settings: None, opts=lambda: None, preview=False, **changed):
         deployment = {"target": "node-pool", "computeTargetName": "aks-gpu", "gpuCores": 1}
         settings = settings_with(
             image=changed.pop("image", {"reference": IMAGE}),
@@ -39,11 +47,12 @@ def deployed(declare, settings_with, tmp_path):
         )
 
         def declared():
-            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets_of(settings)))
-            bundles = bundles_of(settings)
-            replicas = NodePoolDeployment(
-                "svc-dep", NodePoolDeploymentArgs(settings, bundles=bundles, image=IMAGE, secrets=secrets_of(settings))
+            secrets, bundles = secrets_of(settings), bundles_of(settings)
+            keys = AccessKeys("svc-keys", AccessKeysArgs.of(settings, secrets))
+            args = NodePoolDeploymentArgs(
+                settings, bundles=bundles, image=IMAGE, secrets=secrets, kubeconfig=kubeconfig(settings)
             )
+            replicas = NodePoolDeployment("svc-dep", args, opts())
             gateway = Gateway("svc-gw", GatewayArgs(settings, keys=keys, deployment=replicas))
             SmokeCheck("svc-check", SmokeCheckArgs(settings, bundles, keys, replicas, gateway))
             return {
@@ -55,7 +64,7 @@ def deployed(declare, settings_with, tmp_path):
                 "swaggerUri": gateway.swagger_uri,
             }
 
-        return declare(declared)
+        return declare(declared, preview=preview)
 
     return run
 
@@ -68,6 +77,117 @@ def test_every_object_is_a_child_and_goes_to_the_chosen_cluster(deployed):
     for name, found in objects.items():
         assert found.parent in ("svc-dep", "svc-gw")
         assert name.startswith(f"{found.parent}-")
+
+
+@pytest.mark.parametrize(
+    ("percent", "kept"), [(None, False), (100, False), (0, True), (10, True)], ids=["none", "all", "nothing", "some"]
+)
+def test_the_replicas_come_after_the_candidate_and_stay_while_it_has_a_share(deployed, percent, kept):
+    rollout = {} if percent is None else {"canaryTrafficPercent": percent}
+    declared = deployed({"spareGpus": 1}, deployment={"rollout": rollout}).resources
+    canary, replicas = declared["svc-dep-canary"], declared["svc-dep-deployment"]
+    assert {"svc-dep-service-account", "svc-dep-pods"} <= canary.depends_on
+    assert "svc-dep-canary" in replicas.depends_on
+    annotations = replicas.inputs["metadata"]["annotations"]
+    assert annotations["triton-serving/generation"] == canary.inputs["generation"]
+    assert declared["svc-check-run"].inputs["generation"] == canary.inputs["generation"]
+    changed = ("spec.template", 'metadata.annotations["triton-serving/generation"]')
+    assert replicas.ignored == (changed if kept else ())
+    assert declared["svc-dep-rollout"].ignored == (("generation",) if kept else ())
+    objects = json.loads(canary.inputs["objects"])
+    assert [one["metadata"]["name"] for one in objects][-1] == "triton-webservice-candidate"
+    assert canary.inputs["reports"].endswith("/node-pool/default/triton-webservice/reports")
+
+
+WITH_KUBECONFIG = (
+    "svc-dep-cluster-identity",
+    "svc-dep-pods",
+    "svc-dep-canary",
+    "svc-dep-rollout",
+    "svc-gw-rollout",
+    "svc-check-run",
+)
+FROM_STACK = {"clusterStack": "organization/infra/prod"}
+
+
+@pytest.fixture
+def _no_kubeconfig_here(monkeypatch):
+    def never(*_):
+        raise AssertionError("this machine's kubeconfig is read")
+
+    monkeypatch.setattr(node_pool_deployment, "Cluster", never)
+
+
+@pytest.mark.usefixtures("_no_kubeconfig_here")
+def test_everything_that_talks_to_the_cluster_has_the_kubeconfig_of_its_stack_as_a_secret(deployed):
+    pool = {**FROM_STACK, "context": "admin"}
+    declared = deployed(pool, kubeconfig=of_stack).resources
+    for name in WITH_KUBECONFIG:
+        assert declared[name].inputs["kubeconfig"] == json.dumps(OTHERS), name
+        assert "kubeconfig" in declared[name].secrets, name
+        assert declared[name].inputs["context"] == "admin"
+        assert (
+            declared[name].inputs["source"].startswith("the output 'kubeconfig' of the stack organization/infra/prod")
+        )
+        assert "kubeconfig" in declared[name].secret_outputs
+    provider = declared["svc-dep-cluster"]
+    assert "kubeconfig" in provider.secrets
+    made = json.loads(provider.inputs["kubeconfig"])
+    assert made["current-context"] == CONTEXT  # by which the plugin's copies are known
+    assert made["users"] == [{"name": CONTEXT, "user": {"token": "s3cret"}}]
+    assert [cluster["cluster"]["server"] for cluster in made["clusters"]] == ["https://admins"]
+    assert "s3cret" not in str([found.inputs for found in declared.values() if not found.secrets])
+
+
+@pytest.mark.usefixtures("_no_kubeconfig_here")
+@pytest.mark.parametrize(("output", "text"), [("asObject", '{"users": ["s3cret"]}'), ("nope", "")])
+def test_an_output_is_a_text_also_where_it_is_an_object_or_is_not_there(deployed, output, text):
+    declared = deployed({**FROM_STACK, "kubeconfigOutput": output}, kubeconfig=of_stack).resources
+    assert {declared[name].inputs["kubeconfig"] for name in WITH_KUBECONFIG} == {text}
+
+
+@pytest.mark.usefixtures("_no_kubeconfig_here")
+def test_names_are_claimed_unless_they_may_be_taken_over(deployed):
+    def claim(overwrite):
+        declared = deployed(FROM_STACK, kubeconfig=of_stack, deployment={"overwrite": overwrite}).resources
+        return declared["svc-dep-cluster-identity"].inputs.get("claim")
+
+    claimed = claim(overwrite=False)
+    assert (claimed["namespace"], claimed["service"]) == ("default", "triton-webservice")
+    assert claimed["owner"].endswith("/triton-serving/test")
+    assert claim(overwrite=True) is None
+
+
+@pytest.mark.usefixtures("_no_kubeconfig_here")
+def test_a_kubeconfig_may_be_unknown_before_the_update(deployed):
+    async def later():
+        return False
+
+    def unknown(_settings):
+        value = asyncio.get_event_loop().create_future()
+        value.set_result(None)
+        return pulumi.Output(set(), value, later())
+
+    declared = deployed(kubeconfig=unknown, preview=True).resources
+    for name in WITH_KUBECONFIG:
+        assert isinstance(declared[name].inputs["kubeconfig"], pulumi.output.Unknown)
+
+
+@pytest.mark.usefixtures("_no_kubeconfig_here")
+def test_a_kubernetes_provider_among_the_options_makes_the_objects(deployed):
+    def opts():
+        return pulumi.ResourceOptions(providers=[k8s.Provider("mine")])
+
+    declared = deployed(kubeconfig=lambda _settings: "text: s3cret", opts=opts).resources
+    objects = {name: found for name, found in declared.items() if found.type.startswith("kubernetes:")}
+    assert len(objects) > 5
+    assert {found.provider for found in objects.values()} == {"mine"}
+    assert "svc-dep-cluster" not in declared
+
+
+def test_a_kubernetes_provider_without_a_kubeconfig_is_refused(deployed):
+    with pytest.raises(ServiceError, match="svc-dep gets a Kubernetes provider and no kubeconfig"):
+        deployed(opts=lambda: pulumi.ResourceOptions(providers={"kubernetes": k8s.Provider("mine")}))
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
@@ -130,7 +250,7 @@ def test_a_cluster_that_does_not_answer_fails_the_update_and_not_the_preview(set
     monkeypatch.setattr(node_pool_deployment, "Cluster", silent)
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: preview)
     with contextlib.nullcontext() if preview else pytest.raises(ClusterError):
-        node_pool_deployment.NodePoolDeployment.check(settings_with())
+        node_pool_deployment.NodePoolDeployment.check("svc", settings_with())
 
 
 def test_the_front_door_waits_for_the_replicas_and_hides_the_keys(deployed):
@@ -159,6 +279,13 @@ def test_other_keys_make_other_envoys(deployed):
         return template["metadata"]["annotations"]["triton-serving/configuration"]
 
     assert version() == version() != version(deployment={"maxRequestMegabytes": 1})
+
+
+def test_the_keys_of_clients_are_in_envoys_file(deployed):
+    declared = deployed(clients=[{"name": "checkout", "requestsPerSecond": 5}]).resources
+    text = declared["svc-gw-secret-keys"].inputs["stringData"]["keys.json"]
+    assert '"name": "checkout"' in text
+    assert declared["svc-gw-secret-keys"].secrets == {"stringData"}
 
 
 def test_the_uris_are_the_clusters_own(deployed, scripts):

@@ -21,6 +21,7 @@ EXPORTS = {
     "modelDigest",
     "models",
     "environment",
+    "version",
 }
 
 
@@ -32,8 +33,23 @@ def test_it_exports_every_output_and_keeps_the_keys_secret(declare, program, set
     assert declared.values["modelId"] == "triton_model:1"
 
 
+def test_with_clients_it_exports_their_keys_as_a_secret(declare, program, settings_with, tmp_path):
+    settings = settings_with(
+        stateDirectory=str(tmp_path / "var"), registry=str(tmp_path / "registry"), clients=[{"name": "checkout"}]
+    )
+    declared = declare(lambda: program(settings))
+    assert set(declared.values) == EXPORTS | {"clientKeys"}
+    assert {name for name, secret in declared.secret.items() if secret} == {"primaryKey", "secondaryKey", "clientKeys"}
+    assert {name: sorted(pair) for name, pair in declared.values["clientKeys"].items()} == {
+        "checkout": ["primary", "secondary"]
+    }
+    (door,) = [found for name, found in declared.resources.items() if name.endswith("front-door")]
+    assert sorted(door.inputs["clientKeys"]) == ["checkout-primary", "checkout-secondary"]
+    assert "clientKeys" in door.secrets | door.secret_outputs
+
+
 def test_on_a_node_pool_it_exports_how_to_get_there_too(declare, program, settings_with, tmp_path, monkeypatch):
-    nothing = classmethod(lambda _class, _settings: "")  # there is no cluster to ask
+    nothing = classmethod(lambda _class, _name, _settings: "")  # there is no cluster to ask
     monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nothing)
     settings = settings_with(
         stateDirectory=str(tmp_path / "var"),
@@ -68,6 +84,8 @@ def test_what_must_go_on_under_another_name_is_not_named_after_the_service(decla
         "service-keys-secondary",
         "service-smoke-check",
         "service-smoke-check-run",
+        "service-version",
+        "service-version-kept",
     }
 
 

@@ -1,8 +1,11 @@
 """Services declared by plain inputs, as any Pulumi program does."""
 
+import re
+
 import pulumi
 import pytest
 
+from components import docker_deployment, node_pool_deployment
 from components.model_bundle import ModelBundle
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
@@ -16,6 +19,8 @@ def _program_folder(tmp_path, bundle_folder, scripts, monkeypatch):
 
 def service(name="triton-webservice", **arguments):
     deployment = {"target": "process", "port": 16789, **arguments.pop("deployment", {})}
+    if deployment["target"] == "node-pool":
+        del deployment["port"]
     models = arguments.pop("models", None) or [ModelBundle("triton_model", path="models")]
     return TritonService(name, models=models, deployment=deployment, **arguments)
 
@@ -53,8 +58,42 @@ def test_several_services_share_a_model_in_one_program(declare):
         service("two", models=models, deployment={"port": 16790})
 
     resources = declare(declared).resources
-    assert {"one-deployment-service", "two-deployment-service"} <= set(resources)
-    assert resources["one-deployment-service"].parent == "one-deployment"
+    one, two = resources["one-deployment-service"], resources["two-deployment-service"]
+    assert one.parent == "one-deployment"
+    # A service that got another name is found by its owner.
+    assert one.inputs["owner"].endswith("/triton-serving/test (one)")
+    assert two.inputs["owner"].endswith("/triton-serving/test (two)")
+
+
+def test_several_services_on_docker_have_networks_of_their_own(declare, monkeypatch):
+    monkeypatch.setattr(docker_deployment.DockerDeployment, "check", lambda *_: "")
+
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        service("one", models=models, deployment={"target": "docker"})
+        service("two", models=models, deployment={"target": "docker", "port": 16790})
+
+    resources = declare(declared).resources
+    names = [resources[f"{name}-deployment-network"].inputs["name"] for name in ("one", "two")]
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name) for name in names)
+
+
+def test_two_services_of_a_program_that_want_one_place_are_refused(declare):
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        service("one", models=models, deployment={"port": 16789, "metrics_port": 16790})
+        service("two", models=models, service_name="one", deployment={"port": 16790, "metrics_port": 16791})
+
+    with pytest.raises(SettingsError) as caught:
+        declare(declared)
+    assert str(caught.value).splitlines() == [
+        "TritonService 'two' has 2 mistakes:",
+        "  serviceName has the value 'one': TritonService 'one' of this program has the same; choose another "
+        "serviceName",
+        "  deployment.port has the value '16790': TritonService 'one' of this program has the same; choose another "
+        "deployment.port",
+    ]
 
 
 def test_every_mistake_is_told_at_once_and_nothing_of_the_service_is_declared(declare):
@@ -161,6 +200,42 @@ def test_a_key_that_is_none_is_told_without_it(declare):
         declare(declared)
     assert "primaryKey" in str(raised.value)
     assert "short" not in str(raised.value)
+
+
+def test_a_kubeconfig_on_another_target_is_refused(declare):
+    def declared():
+        models = [ModelBundle("triton_model", path="models")]
+        with pytest.raises(SettingsError, match="kubeconfig: is read by target 'node-pool' alone") as raised:
+            service(models=models, kubeconfig="s3cret")
+        assert "s3cret" not in str(raised.value)
+
+    declare(declared)
+
+
+def test_a_kubeconfig_reaches_everything_that_talks_to_the_cluster_as_a_secret(declare, monkeypatch):
+    def nobody(*_):
+        raise AssertionError("this machine's kubeconfig is read")
+
+    monkeypatch.setattr(node_pool_deployment.NodePoolDeployment, "check", nobody)
+
+    def declared():
+        service(
+            deployment={"target": "node-pool", "compute_target_name": "aks-gpu", "gpu_cores": 1},
+            image={"repository": pulumi.Output.from_input("registry.example/team/triton")},
+            kubeconfig=pulumi.Output.from_input("kubeconfig: s3cret"),
+        )
+
+    resources = declare(declared).resources
+    having = {name: found for name, found in resources.items() if "kubeconfig" in found.inputs}
+    assert {found.type.rpartition(":")[2] for found in having.values()} >= {
+        "kubernetes",
+        "NodePoolCluster",
+        "NodePoolRollout",
+        "NodePoolCheck",
+    }
+    assert all("kubeconfig" in found.secrets for found in having.values())
+    plain = [name for name, found in resources.items() if name not in having and "s3cret" in str(found.inputs)]
+    assert not plain
 
 
 @pytest.mark.parametrize(

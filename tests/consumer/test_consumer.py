@@ -34,3 +34,11 @@ def test_an_unknown_stack_is_named(stacks: Stacks) -> None:
     failed = stacks.run("consumer", "preview", "--stack", "dev")
     assert failed.returncode != 0
     assert "organization/triton-serving/nowhere" in failed.stdout + failed.stderr
+
+
+def test_another_projects_stack_shows_its_outputs_from_here(stacks: Stacks) -> None:
+    asked = ("stack", "output", "primaryKey", "--show-secrets", "--stack")
+    assert stacks.must("consumer", *asked, "organization/triton-serving/local").strip() == KEY
+    nowhere = stacks.run("consumer", *asked, "organization/triton-serving/nowhere")
+    assert nowhere.returncode != 0
+    assert KEY not in nowhere.stdout + nowhere.stderr

@@ -13,10 +13,36 @@ from typing import Any
 
 import docker
 
+from environment.image_layout import repository
+from settings.service_groups import Limits, Resources, RolloutPlan
+from targets.docker.specification import ServiceSpec
+from tests.cluster.images import Images
 from tests.docker import sdk_plugin
 from tests.e2e.project import SOURCE, Project, by_pulumi
 
 BY_CLI = bool(shutil.which("pulumi") and shutil.which("pulumi-resource-docker"))
+
+
+def with_role(service: str, role: str) -> dict[str, list[str]]:
+    """Filters of the engine for a service's containers of one role."""
+    return {"label": [f"triton-serving.service={service}", f"triton-serving.role={role}"]}
+
+
+def spec_of(images: Images, image: str, service: str, folder: Path, **changed: Any) -> ServiceSpec:
+    """Describe a service of an image, whose network has the service's name."""
+    values = {
+        "service_name": service,
+        "owner": "tests",
+        "resources": Resources(),
+        "limits": Limits(),
+        "rollout": RolloutPlan(drain_seconds=30),
+        "state_directory": folder,
+        "network": service,
+        "image": image,
+        "bundles": (images.held_by(image),),
+        "repositories": (repository("m", images.version_of(image)),),
+    }
+    return ServiceSpec(**{**values, **changed})
 
 
 class DockerProject(Project):
@@ -52,8 +78,7 @@ class DockerProject(Project):
 
     def container(self, role: str) -> Any:
         """The one container of a role."""
-        filters = {"label": [f"triton-serving.service={self.service}", f"triton-serving.role={role}"]}
-        (found,) = self.sdk.containers.list(all=True, filters=filters)
+        (found,) = self.sdk.containers.list(all=True, filters=with_role(self.service, role))
         return found
 
     def crash(self, role: str) -> None:

@@ -187,6 +187,24 @@ def test_one_key_is_rotated_while_the_other_opens(deployed: DockerProject) -> No
     assert deployed.containers() == before
 
 
+def test_a_client_comes_and_goes_while_the_containers_stay(deployed: DockerProject) -> None:
+    before = deployed.containers()
+    deployed.write_settings(clients=[{"name": "checkout", "models": ["digits"]}])
+    deployed.up()
+    key = deployed.outputs()["clientKeys"]["checkout"]["primary"]
+    headers = {"Authorization": f"Bearer {key}"}
+    asked = (("/v2/models/digits", 200), ("/v2/models/churn", 403), ("/v2/health/ready", 200))
+    for path, status in asked:
+        assert httpx.get(deployed.url + path, headers=headers).status_code == status
+    assert httpx.post(f"{deployed.url}/score", json={"row": 0}, headers=headers).status_code == 403
+    assert key not in "".join(json.dumps(deployed.container(role).attrs) for role in ("triton", "scorer", "front-door"))
+    assert deployed.containers() == before
+    deployed.write_settings(clients=None)
+    deployed.up()
+    assert httpx.get(f"{deployed.url}/v2/health/ready", headers=headers).status_code == 401
+    assert deployed.containers() == before
+
+
 def test_destroy_leaves_nothing(deployed: DockerProject) -> None:
     deployed.destroy()
     assert deployed.containers() == {}

@@ -13,13 +13,12 @@ from typing import Any
 import docker
 import pytest
 
-from environment.image_layout import repository
-from settings.service_groups import Limits, Resources, RolloutPlan
+from settings.service_groups import Resources, RolloutPlan
 from targets.docker import front_door, rollout
 from targets.docker.engine import Engine
-from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
 from tests.cluster.images import PROJECT, REGISTRY, Images
+from tests.docker.project import spec_of, with_role
 from tests.troubleshooting import quoted
 from tests.waiting import eventually
 
@@ -52,22 +51,8 @@ def rolled_out(tmp_path: Path, network: str, images: Images) -> Callable[..., st
     """Roll a service with an image out and give what it says when it fails; nothing of it may be left."""
 
     def run(image: str, *, section: int | None = None, scorer: bool = False, **changed: object) -> str:
-        spec = ServiceSpec(
-            service_name=SERVICE,
-            owner="tests",
-            limits=Limits(),
-            state_directory=tmp_path,
-            network=network,
-            image=image,
-            bundles=(images.held_by(image),),
-            scorer=scorer,
-            **{
-                "repositories": (repository("m", images.version_of(image)),),
-                "resources": Resources(),
-                "rollout": RolloutPlan(deadline_seconds=120, drain_seconds=30),
-                **changed,
-            },  # type: ignore[arg-type]
-        )
+        rolled = RolloutPlan(deadline_seconds=120, drain_seconds=30)
+        spec = spec_of(images, image, SERVICE, tmp_path, **{"scorer": scorer, "rollout": rolled, **changed})
         with pytest.raises(ServiceError) as failed:
             rollout.apply(spec, print)
         with Engine() as engine:
@@ -217,7 +202,7 @@ def test_a_triton_that_ends_is_told_with_its_exit_code(
 def kill_triton() -> None:
     """Kill the service's Triton as soon as there is one that has said something."""
     engine = docker.from_env()
-    filters = {"label": [f"triton-serving.service={SERVICE}", "triton-serving.role=triton"], "status": "running"}
+    filters = {**with_role(SERVICE, "triton"), "status": "running"}
 
     def talking() -> list[Any]:
         return [found for found in engine.containers.list(filters=filters) if found.logs()]
@@ -227,16 +212,7 @@ def kill_triton() -> None:
 
 def test_an_image_without_the_models_is_refused(network: str, images: Images, tmp_path: Path) -> None:
     image = images.service("other", python_model(tmp_path / "models", "pass"))
-    spec = ServiceSpec(
-        service_name=SERVICE,
-        owner="tests",
-        resources=Resources(),
-        limits=Limits(),
-        rollout=RolloutPlan(drain_seconds=30),
-        state_directory=tmp_path,
-        network=network,
-        image=image,
-        bundles=("m:1@0123",),  # of that name and version, and other content
-    )
+    other = ("m:1@0123",)  # of that name and version, and other content
+    spec = spec_of(images, image, SERVICE, tmp_path, bundles=other, repositories=())
     with pytest.raises(ServiceError, match=r"image.reference \S+ holds m:\d+@\S+, and models asks for m:1@0123"):
         rollout.apply(spec, print)

@@ -57,7 +57,6 @@ class Project:
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase for tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONPATH": str(root),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
         (root / ".var" / "backend").mkdir(parents=True)
         self.settings: dict[str, Any] = {
@@ -98,6 +97,17 @@ class Project:
         (folder / "score.py").write_text(text)
         if golden is not None:
             (folder / "score.golden.json").write_text(json.dumps(golden))
+
+    def score_alone(self, script: str) -> None:
+        """Declare a service of an entry script without Triton: one worker, and a bundle of one file."""
+        (self.root / "models").mkdir()
+        (self.root / "models" / "weights").write_text("1")
+        self.write_script(script)
+        self.write_settings(
+            models=[{"path": "models", "name": "m", "framework": "Custom"}],
+            entryScript="score.py",
+            environment={"variables": {"WORKER_COUNT": "1"}},
+        )
 
     # -- what is done
 

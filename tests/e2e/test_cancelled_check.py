@@ -28,14 +28,7 @@ def run(data):
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project whose check waits for its script."""
     made = Project(tmp_path_factory.mktemp("check") / "project")
-    (made.root / "models").mkdir()
-    (made.root / "models" / "weights").write_text("1")
-    made.write_script(SLOW)
-    made.write_settings(
-        models=[{"path": "models", "name": "m", "framework": "Custom"}],
-        entryScript="score.py",
-        environment={"variables": {"WORKER_COUNT": "1"}},
-    )
+    made.score_alone(SLOW)
     yield made
     for process in made.processes():
         process.kill()

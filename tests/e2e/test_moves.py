@@ -38,14 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A scoring-only service, deployed once."""
     made = Project(tmp_path_factory.mktemp("moves") / "project")
     made.previews = False
-    (made.root / "models").mkdir()
-    (made.root / "models" / "weights").write_text("1")
-    made.write_script(SCRIPT)
-    made.write_settings(
-        models=[{"path": "models", "name": "m", "framework": "Custom"}],
-        entryScript="score.py",
-        environment={"variables": {"WORKER_COUNT": "1"}},
-    )
+    made.score_alone(SCRIPT)
     found = Place(made)
     try:
         made.up()

@@ -140,7 +140,7 @@ def test_a_repaired_script_is_rolled_out(service):
 def test_an_older_version_is_deployed_by_its_id(service):
     service.write_settings(models=["m:1"])
     preview = service.engine("preview", "--stack", service.stack).text
-    assert "triton:index:RegisteredModel svc-m-version update" in preview
+    assert "triton:index:RegisteredModel m-version update" in preview
     assert "delete" not in preview
     service.up()
     assert service.outputs()["modelId"] == "m:1"

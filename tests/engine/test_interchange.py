@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from typing import Any
@@ -18,9 +19,15 @@ PULUMI = shutil.which("pulumi")
 NOT_COMPARED = {"created", "modified", "sourcePosition", "stackTrace", "duration"}
 
 
+@functools.cache
+def crypter_of(salt: str) -> Crypter:
+    """The crypter of a checkpoint's salt, whose key takes a quarter of a second to derive."""
+    return Crypter(PASSPHRASE, salt)
+
+
 def cleaned(value: Any, deployment: dict[str, Any]) -> Any:
     """The value with secrets open, without times, random ids and where in the program things stand."""
-    decrypt = Crypter(PASSPHRASE, deployment["secrets_providers"]["state"]["salt"]).decrypt
+    decrypt = crypter_of(deployment["secrets_providers"]["state"]["salt"]).decrypt
     ids = [item["id"] for item in deployment["resources"] if item["type"].startswith("pulumi:providers:")]
 
     def clean(value: Any) -> Any:
@@ -40,7 +47,7 @@ def cleaned(value: Any, deployment: dict[str, Any]) -> Any:
 
 def comparable(deployment: dict[str, Any], *, serial: bool = False) -> dict[str, Any]:
     """A deployment's resources by URN, in their order where there is but one; all is in order in any case."""
-    read_deployment(3, deployment, lambda salt: Crypter(PASSPHRASE, salt).decrypt)  # refuses what is out of order
+    read_deployment(3, deployment, lambda salt: crypter_of(salt).decrypt)  # refuses what is out of order
     assert "pending_operations" not in deployment
     resources = {item["urn"]: item for item in cleaned(deployment["resources"], deployment)}
     assert len(resources) == len(deployment["resources"])

@@ -61,6 +61,50 @@ def test_a_change_leaves_comments_and_other_entries_alone(file: StackFile) -> No
     assert text(file) == TEXT.replace("6789   # here", '"1"')
 
 
+NESTED = """\
+config:
+  p:deployment: # where
+    target: process # process or docker
+    rollout:
+      # a minute
+      drainSeconds: 60
+
+  p:flow: {a: 1, b: 2} # short
+"""
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> StackFile:
+    path = tmp_path / "Pulumi.n.yaml"
+    path.write_text(NESTED)
+    return StackFile(path, "p")
+
+
+def test_a_change_within_a_group_leaves_its_comments_alone(nested: StackFile) -> None:
+    nested.set("deployment.version", 7, path=True)
+    added = NESTED.replace("drainSeconds: 60\n", "drainSeconds: 60\n    version: 7\n")
+    assert text(nested) == added
+    nested.set("deployment.rollout.drainSeconds", 5, path=True)
+    nested.set("deployment.version", 6, path=True)
+    assert text(nested) == added.replace("60", "5").replace("version: 7", "version: 6")
+    nested.remove("deployment.version", path=True)
+    assert text(nested) == NESTED.replace("60", "5")
+
+
+def test_a_group_on_one_line_or_one_that_is_not_there_is_written_whole(nested: StackFile) -> None:
+    nested.set("flow.b", 3, path=True)
+    nested.set("new.a.b", 1, path=True)
+    nested.remove("deployment.rollout.drainSeconds", path=True)
+    nested.set("deployment.limits.most", 9, path=True)
+    assert yaml.safe_load(text(nested)) == {
+        "config": {
+            "p:deployment": {"target": "process", "rollout": {}, "limits": {"most": 9}},
+            "p:flow": {"a": 1, "b": 3},
+            "p:new": {"a": {"b": 1}},
+        }
+    }
+
+
 def test_a_new_key_and_the_salt_are_added(file: StackFile) -> None:
     file.set("new", {"secure": "v1:x"})
     file.set_salt("v1:s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -35,6 +36,15 @@ def test_values_survive_a_checkpoint(crypter: Crypter) -> None:
     stored = encode(VALUES, crypter.encrypt)
     assert "nested" not in str(stored)
     assert decode(stored, crypter.decrypt) == VALUES
+
+
+def test_a_secret_within_a_secret_is_encrypted_once_as_the_cli_does_it(crypter: Crypter) -> None:
+    value = {"outer": Secret({"inner": Secret("nested")})}
+    (stored,) = encode(value, crypter.encrypt).values()
+    assert json.loads(crypter.decrypt(stored["ciphertext"]))["inner"]["ciphertext"] == '"nested"'
+    inner = {**stored, "ciphertext": crypter.encrypt('"nested"')}
+    twice = {**stored, "ciphertext": crypter.encrypt(json.dumps({"inner": inner}))}  # by older versions of the engine
+    assert decode({"outer": twice}, crypter.decrypt) == decode({"outer": stored}, crypter.decrypt) == value
 
 
 def test_what_a_provider_does_not_take_is_reduced() -> None:

@@ -267,6 +267,16 @@ def test_a_preview_as_json_has_the_clis_shape(stack: Stack) -> None:
     assert "id" not in steps["b"]["newState"]
 
 
+def test_a_preview_as_json_tells_unchanged_resources_on_demand(stack: Stack) -> None:
+    stack.declare({"a": {"kind": "x", "secret": True}})
+    stack.up()
+    for flags, ops in (((), []), (("--show-sames",), ["same"])):
+        digest = json.loads(stack.engine("preview", "--json", *flags).out)
+        steps = [step for step in digest["steps"] if step["urn"].endswith("::a")]
+        assert [step["op"] for step in steps] == ops
+    assert steps[0]["newState"]["inputs"]["token"] == "[secret]"
+
+
 def test_a_failing_preview_as_json_is_still_one_document(stack: Stack) -> None:
     stack.declare({"a": {"kind": "x", "fail": "check"}})
     result = stack.engine("preview", "--json", status=1)

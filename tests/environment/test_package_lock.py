@@ -154,3 +154,32 @@ def test_the_curated_environment_resolves_for_every_python_with_and_without_a_gp
         lock = resolve([*environment.requirements, *extra], name="E", python=None, store=tmp_path)
         pinned = {Requirement(package).name for package in extra}
         assert pinned <= set(lock.packages)
+
+
+def test_a_given_lock_holds_in_place_of_the_one_that_is_kept_and_asks_no_index(
+    tmp_path: Path, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve(["sniffio"], name="E", python=inspect(), store=tmp_path / "given")
+    (given,) = (tmp_path / "given").glob("*.txt")
+    given.write_text("sniffio==1.3.0 --hash=sha256:0\n")
+    kept = resolve(["sniffio"], name="E", python=inspect(), store=tmp_path / "kept")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://{index}/simple")
+
+    lock = resolve(["sniffio"], name="E", python=inspect(), store=tmp_path / "kept", given=tmp_path / "given")
+
+    assert (lock.packages, lock.file) == ({"sniffio": "1.3.0"}, given)
+    assert resolve(["sniffio"], name="E", python=inspect(), store=tmp_path / "kept") == kept
+    assert _Forbidding.asked == 0
+
+
+def test_given_locks_for_another_python_give_their_versions_and_leave_the_kept_ones_alone(tmp_path: Path) -> None:
+    resolve(["sniffio==1.2.0"], name="E", python=None, store=tmp_path / "given")
+    said: list[str] = []
+
+    lock = resolve(
+        ["sniffio"], name="E", python=inspect(), store=tmp_path / "kept", given=tmp_path / "given", progress=said.append
+    )
+
+    assert lock.packages == {"sniffio": "1.2.0"}
+    assert "at the versions of" in said[0]
+    assert resolve(["sniffio"], name="E", python=inspect(), store=tmp_path / "kept").packages != lock.packages

@@ -16,7 +16,7 @@ from operate.new.scripts import script_for
 from tests.e2e.project import SOURCE
 from tests.operate.new.conftest import run_script
 
-TEMPLATE = SOURCE / "template"
+TEMPLATE = SOURCE / "examples" / "template"
 
 
 def test_its_model_is_the_example_s() -> None:

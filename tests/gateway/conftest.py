@@ -130,6 +130,7 @@ class Gateway:
     directory: Path
     access_log: Path
     log: Path
+    client_keys: dict[str, Keys] = field(default_factory=dict)
 
     def connect(self, tls: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
         """A connection that is never opened again once it was closed."""
@@ -245,10 +246,10 @@ def running(
     """Envoy with these upstreams, on free ports; `rewritten` files take the place of rendered ones."""
     listen, stats = map(loopback, free_ports(2))
     options = Options(upstreams, str(directory), **{"listen": listen, "stats": stats} | settings)
-    keys = made_keys()
+    keys, client_keys = made_keys(), {client.name: made_keys() for client in options.clients if client.has_keys}
     rendered = envoy_files.render(options)
     if options.auth_enabled:
-        rendered |= envoy_files.render_keys(keys)
+        rendered |= envoy_files.render_keys(keys, options.clients, client_keys)
     envoy_folder.install(directory, rendered | dict(rewritten or {}))
     access_log, log = directory / "access.log", directory / "envoy.log"
     with access_log.open("wb") as stdout, log.open("wb") as stderr:
@@ -258,7 +259,7 @@ def running(
         process = subprocess.Popen(arguments, stdout=stdout, stderr=stderr)
     try:
         admin.await_ready(30)
-        yield Gateway(options, keys, admin, process, directory, access_log, log)
+        yield Gateway(options, keys, admin, process, directory, access_log, log, client_keys)
     finally:
         process.terminate()
         try:

@@ -25,7 +25,7 @@ LIMIT = 8 * attacks.MEBIBYTE
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     bundle = tmp_path_factory.mktemp("attacked")
     onnx_models.save_scaling(bundle / "triton" / "measurements" / "1", 2, ("batch", COLUMNS))
-    with serve(build_environment(tmp_path_factory), bundle, tmp_path_factory.mktemp("run")) as server:
+    with serve(build_environment(), bundle, tmp_path_factory.mktemp("run")) as server:
         yield server
 
 

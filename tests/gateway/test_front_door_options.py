@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway import envoy_command, envoy_files
+from gateway.clients import Certificate, Client
 from gateway.front_door_options import Address, Options, Tls, Triton, Upstreams, loopback
 
 UPSTREAMS = Upstreams(Triton(loopback(8000), loopback(8001), loopback(8002)), loopback(5001))
@@ -50,6 +51,28 @@ def test_options_that_cannot_work_are_refused(changes: dict[str, Any], message: 
         options(**changes)
 
 
+EDGE = Client(name="edge", certificate=Certificate(ca="one", subject="CN=edge"))
+TLS = Tls("/a/tls.crt", "/a/tls.key")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clients": (Client(name="a"), Client(name="a"))}, "clients: the name a is there twice"),
+        ({"clients": (Client(name="default"),)}, "clients: the name default is there twice"),
+        ({"clients": (Client(name="a"),), "auth_enabled": False}, "clients: auth_enabled is false"),
+        ({"clients": (EDGE,)}, "clients: a certificate needs tls"),
+        (
+            {"clients": (EDGE, Client(name="b", certificate=Certificate(ca="two", subject="CN=b"))), "tls": TLS},
+            "clients: their certificates need one ca",
+        ),
+    ],
+)
+def test_clients_that_cannot_be_told_apart_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        options(**changes)
+
+
 def test_addresses_upstreams_and_certificates_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match=r"address 127\.0\.0\.1: port 0 is not between 1 and 65535"):
         loopback(0)
@@ -83,6 +106,7 @@ def test_every_rendered_file_is_json_and_versioned_but_the_bootstrap() -> None:
         *("bootstrap.json", "clusters.json", "listeners.json", "routes.json", "tls.json"),
         *(f"endpoints.{cluster}.json" for cluster in ("triton", "triton_grpc", "triton_metrics")),
         *(f"endpoints.{cluster}.json" for cluster in ("scorer", "scorer_operations")),
+        *(f"endpoints.{cluster}.json" for cluster in ("triton_operations", "triton_grpc_operations")),
     }
     assert all(len(envoy_files.version(text)) == 16 for name, text in rendered.items() if name != "bootstrap.json")
     assert "version_info" not in json.loads(rendered["bootstrap.json"])

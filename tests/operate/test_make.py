@@ -81,7 +81,7 @@ def test_an_empty_passphrase_is_made_anew_unless_a_stack_was_made_under_another(
 
 def test_a_preview_of_a_new_stack_leaves_none_whatever_the_user_set_for_other_pythons(clone: Path) -> None:
     hostile = {"PYTHONSAFEPATH": "1", "PYTHONHOME": "/nowhere", "PYTHONPATH": "/nowhere", "PYTHONWARNINGS": "error",
-               "PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1"}  # fmt: skip
+               "PYTHONOPTIMIZE": "2", "PYTHONINSPECT": "1", "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     stack = clone / "stacks" / "Pulumi.local.yaml"
     # Triton itself cannot work in such a folder: its Python backend gives paths to a shell.
     odd = make(clone, "preview", **hostile)
@@ -93,9 +93,19 @@ def test_a_preview_of_a_new_stack_leaves_none_whatever_the_user_set_for_other_py
     stack.write_text(before)
     shown = make(clone, "preview", **hostile)
     assert shown.returncode == 0, shown.stderr
-    assert "14 to create" in shown.stdout
+    assert "17 to create" in shown.stdout
+    assert list((clone / "components" / "__pycache__").glob("*.pyc"))  # the next command need not compile them
     assert stacks(clone) == "[]"
     assert stack.read_text() == before
+    checked = make(clone, "policy", **hostile)
+    assert checked.returncode == 0, checked.stderr
+    assert "stack 'local': 9 policies over 17 resources, 0 mandatory and 0 advisory violations" in checked.stdout
+    stack.write_text(before.replace("authEnabled: true", "authEnabled: false"))
+    checked = make(clone, "policy", **hostile)
+    assert checked.returncode != 0
+    assert "set deployment.authEnabled: true in stacks/Pulumi.local.yaml" in " ".join(checked.stdout.split())
+    assert stacks(clone) == "[]"
+    stack.write_text(before)
 
 
 def test_output_that_nobody_reads_ends_nothing(clone: Path) -> None:

@@ -12,7 +12,7 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from operate.outputs import commands, show
 from settings import Settings, load
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 from targets.check_summary import verdict
 from targets.served import EntryScript
 from tests import onnx_models

@@ -7,7 +7,7 @@ from typing import Any
 
 from provider.resource_type import ResourceType, resource_type
 from provider.server import mistakes, planned
-from provider.values import from_model, plain
+from provider.wire_values import from_model, plain
 
 Properties = dict[str, Any]
 

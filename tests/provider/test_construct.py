@@ -161,6 +161,19 @@ def test_a_mistake_behind_a_reference_is_told_too(package, bundle_folder, tmp_pa
     assert set(package.monitor.registered) == {"m", "m-version", "web"}
 
 
+def test_two_services_of_a_program_in_any_language_have_different_ports(package, bundle_folder, tmp_path):
+    folder = {"stateDirectory": str(tmp_path / "var")}
+    model = {"path": str(bundle_folder), "registry": str(tmp_path / "registry"), **folder}
+    package.construct("ModelBundle", "triton_model", model)
+    inputs = {"models": [reference("ModelBundle", "triton_model")], "deployment": {"port": 16788}, **folder}
+    package.construct("TritonService", "one", inputs)
+    package.construct("TritonService", "one", inputs)
+    with pytest.raises(grpc.RpcError) as caught:
+        package.construct("TritonService", "two", inputs)
+    expected = "TritonService 'one' of this program has the same; choose another deployment.port"
+    assert f"deployment.port has the value '16788': {expected}" in told(caught.value)
+
+
 def test_the_schema_describes_components_with_units_defaults_enums_and_secrets(served):
     schema = json.loads(served.ask.GetSchema(provider_pb2.GetSchemaRequest()).schema)
     service = schema["resources"]["triton:index:TritonService"]

@@ -9,7 +9,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from pulumi.runtime.sync_await import _sync_await
 
 from provider.resources.access_key import AccessKey
-from provider.resources.machine import MachineFrontDoor
+from provider.resources.machine_service import MachineFrontDoor
 from provider.resources.node_pool_pods import NodePoolPods
 from provider.resources.registered_model import RegisteredModel
 from settings.schema import Target

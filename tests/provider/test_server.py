@@ -301,7 +301,7 @@ def test_it_takes_secrets_but_no_outputs_and_makes_nothing_at_preview(server):
 def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
     """Reviewed as a file, for it is what a program may declare. To renew it:
 
-    python -m tests.provider.schema
+    python -m tests.provider.package_schema
     """
     text = server.ask.GetSchema(provider_pb2.GetSchemaRequest()).schema
     schema = json.loads(text)
@@ -321,12 +321,20 @@ def test_the_schema_has_every_type_with_its_words_and_its_secrets(server):
     assert secrets == {
         ("AccessKey", "given"),
         ("AccessKey", "key"),
+        ("DockerFrontDoor", "clientKeys"),
         ("DockerFrontDoor", "primaryKey"),
         ("DockerFrontDoor", "secondaryKey"),
+        ("NodePoolAddress", "kubeconfig"),
         ("NodePoolCheck", "key"),
+        ("NodePoolCheck", "kubeconfig"),
+        ("NodePoolCluster", "kubeconfig"),
+        ("NodePoolPods", "kubeconfig"),
+        ("NodePoolRollout", "kubeconfig"),
+        ("ProcessFrontDoor", "clientKeys"),
         ("ProcessFrontDoor", "primaryKey"),
         ("ProcessFrontDoor", "secondaryKey"),
         ("SmokeCheck", "key"),
+        ("TritonService", "clientKeys"),
         ("TritonService", "primaryKey"),
         ("TritonService", "secondaryKey"),
     }

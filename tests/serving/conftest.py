@@ -13,14 +13,14 @@ from textwrap import dedent
 import pytest
 import uv
 
-from environment import BuiltEnvironment, Environment, build
+from environment import BuiltEnvironment, Environment
 from targets.machine.ports import free_ports
-from tests.built_environments import keep_alone
+from tests import built_environments
 from tests.serving import servers
 from tests.serving.servers import PROJECT, Server
 from tests.waiting import eventually
 
-CACHE = PROJECT / ".var" / "cache" / "serving-tests"
+CACHE = built_environments.CACHE / "serving-tests"
 PEER_REQUIREMENTS = Path(__file__).with_name("peer-requirements.txt")
 MODELS = Path(__file__).with_name("models")
 
@@ -41,9 +41,7 @@ def script_environment() -> BuiltEnvironment:
     wanted = Environment.get("AzureML-Triton")
     for package in ("inference-schema[numpy-support]", "pyarrow<20"):
         wanted = wanted.add_pip_package(package)
-    built = build(wanted, root=CACHE / "environments", serving=project)
-    keep_alone(built.path)
-    return built
+    return built_environments.kept(wanted, "serving-tests/environments", serving=project)
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,7 @@ def command(python: Path, port: int, script: Path, *, peer: bool = False) -> lis
 def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Give the variables that a server under test starts with."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
-    return {**kept, "PYTHONPATH": str(PROJECT), "PYTHONDONTWRITEBYTECODE": "1", **(variables or {})}
+    return {**kept, "PYTHONPATH": str(PROJECT), **(variables or {})}
 
 
 @contextmanager

@@ -13,6 +13,8 @@ import pytest
 from environment import BuiltEnvironment
 from serving.probing.judging import score_problems
 from serving.probing.probe import asking
+from serving.proving.client import Client
+from serving.proving.plan import Request, Servers
 from tests.serving import servers
 from tests.serving.conftest import StartServer
 from tests.serving.servers import PROJECT, Server
@@ -87,6 +89,8 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
         "clientRequestId": "c",
         "check": False,
         "status": 200,
+        "method": "POST",
+        "contentType": "",
         "input": '{"é": 1}',
         "inputEncoding": "utf-8",
         "inputBytes": 9,
@@ -95,7 +99,7 @@ def test_inputs_outputs_ids_and_times_are_written(source: str, start: StartServe
         "outputBytes": 18,
     }
     assert (failed["status"], failed["input"]) == (500, '"fail"')
-    assert (query["status"], query["input"]) == (200, "a=1")
+    assert (query["status"], query["method"], query["input"]) == (200, "GET", "a=1")
     assert not any(KEY in path.read_text() for path in server.folder.rglob("*.jsonl"))
 
 
@@ -105,6 +109,25 @@ def test_the_deployments_own_golden_requests_are_marked(start: StartServer) -> N
     assert score_problems(asking(server.url, 30), server.url, {"request": 2, "response": {"value": 2}}) == []
 
     assert [(record["input"], record["check"]) for record in records(server)] == [("1", False), ("2", True)]
+
+
+def test_the_requests_of_a_rollouts_prover_are_not_recorded_and_no_client_can_be_left_out(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
+    client = Client(Servers(scorer=server.url), 30)
+    for number in range(20):
+        assert client.send(Request(id="a", to="scorer", path="/score", body=b"%d" % number)).status == 200
+    through_the_front_door = {"x-service-check": "unrecorded", "x-forwarded-for": "192.0.2.1"}
+    server.score("77", headers=through_the_front_door)
+
+    assert [(record["input"], record["check"]) for record in records(server)] == [("77", True)]
+
+
+def test_a_copy_of_a_request_is_not_recorded(start: StartServer) -> None:
+    server = start(SCRIPT, variables={"COLLECT_URL": "collected"})
+    server.score("1", headers={"x-mirrored": "1", "x-forwarded-for": "192.0.2.1"})
+    server.score("2", headers={"x-forwarded-for": "192.0.2.1"})
+
+    assert [record["input"] for record in records(server)] == ["2"]
 
 
 def test_a_share_of_the_requests_is_collected(start: StartServer) -> None:

@@ -14,7 +14,7 @@ from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from settings import Settings, SettingsError, load
 from settings.errors import Mistake
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 
 REPOSITORY = Path(__file__).resolve().parents[2] / "model_repository"
 SCRIPT = "def init(): ...\ndef run(data): ...\n"

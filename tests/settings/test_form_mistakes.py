@@ -39,7 +39,7 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     (
         {"environment": {"zzz": "x"}},
         "environment.zzz has the value 'x': there is no such setting; the settings here are name, clone, "
-        "pipPackages, requirementsFile, variables",
+        "pipPackages, requirementsFile, lockDirectory, variables",
     ),
     (
         {"models": [{"path": "models", "name": "digits", "discription": "x"}]},
@@ -84,13 +84,14 @@ TABLE: list[tuple[dict[str, Any], str]] = [
     (
         {"environment": "My-Triton"},
         "environment has the value 'My-Triton': expected a group of name, clone, pipPackages, requirementsFile, "
-        "variables",
+        "lockDirectory, variables",
     ),
     ({"environment": {"pipPackages": "nltk"}}, "environment.pipPackages has the value 'nltk': expected a list"),
     ({"environment": {"pipPackages": [{}]}}, "environment.pipPackages[0] has the value {}: expected text"),
     (
         {"deployment": {"rollout": 5}},
-        "deployment.rollout has the value 5: expected a group of strategy, deadlineSeconds, drainSeconds",
+        "deployment.rollout has the value 5: expected a group of strategy, deadlineSeconds, drainSeconds, replay, "
+        "performance, steps, analysis, canaryTrafficPercent",
     ),
     # ranges and words
     ({"models": []}, "models has the value []: expected at least 1 in the list"),

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from engine.state.stack_file import StackFile, config_text
 from settings import Settings, SettingsError, load, read_stack_file
-from settings import stack_file as stack_files
+from settings import stack_reader as stack_files
 from settings.schema import Framework, Model, RegisteredModelId, Target
-from settings.stack_file import file_of
+from settings.stack_reader import file_of
 from tests.settings.conftest import VALID, merged, mistakes_of
 
 PROJECT = Path(__file__).resolve().parents[2]

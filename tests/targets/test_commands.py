@@ -14,9 +14,10 @@ from environment.dockerfile import environment_dockerfile, service_dockerfile
 from environment.image_layout import repository
 from settings.load import load
 from settings.service_groups import Limits, Resources, RolloutPlan
+from settings.stack_reader import file_of
 from targets.docker import containers as docker
 from targets.docker.specification import ServiceSpec as DockerSpec
-from targets.node_pool.objects.containers import replica_containers
+from targets.node_pool.objects.pod_containers import replica_containers
 from targets.node_pool.rendering import Contents, Options
 from targets.process import programs
 from targets.process.service_folder import Generation
@@ -172,7 +173,7 @@ def _node_pool(project: Path) -> dict[str, Started]:
             "frontDoor": {"memoryMb": 2048},
         },  # each has as many cores as elsewhere
     }
-    settings = load(tree, stack="test", project=project)
+    settings = load(tree, subject=file_of("test"), project=project)
     repositories = tuple(repository(*bundle) for bundle in BUNDLES)
     pod = replica_containers(
         Options(

@@ -9,6 +9,7 @@ import pytest
 
 from settings import Settings, load
 from settings.schema import Target
+from settings.stack_reader import file_of
 from targets.contract import machine_target
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         },
         **({"docker": {"shmMb": 100, "scorerShare": 0.5}} if request.param == "docker" else {}),
     }
-    return load(tree, stack="test", project=tmp_path)
+    return load(tree, subject=file_of("test"), project=tmp_path)
 
 
 def specification(settings: Settings, part: str, **added: Any) -> Any:

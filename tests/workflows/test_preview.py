@@ -13,6 +13,15 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CLI = shutil.which("pulumi")
 PASSPHRASE = "of the team"
+PACK_PACKAGES = ROOT / ".var" / "policies" / "venv"
+PACK = """\
+from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy
+
+def validate(args, report):
+    report("every stack is too much")
+
+PolicyPack("strict", [ResourceValidationPolicy("none", "Nothing.", validate, EnforcementLevel.MANDATORY)])
+"""
 PROGRAM = """\
 import pulumi
 
@@ -61,12 +70,19 @@ class Checkout:
             timeout=120,
         )
 
-    def preview(self, *, backend: str = "", passphrase: str = "", fails: bool = False) -> dict[str, Any]:
+    def preview(
+        self, *, backend: str = "", passphrase: str = "", fails: bool = False, policies: str = ""
+    ) -> dict[str, Any]:
         """The record that the workflow's step leaves; a secret that it is not given is empty, as on GitHub."""
         done = subprocess.run(
             [".github/scripts/preview.sh"],
             cwd=self.folder,
-            env={**self.environment, "PULUMI_BACKEND_URL": backend, "PULUMI_CONFIG_PASSPHRASE": passphrase},
+            env={
+                **self.environment,
+                "PULUMI_BACKEND_URL": backend,
+                "PULUMI_CONFIG_PASSPHRASE": passphrase,
+                "POLICY_PACK": policies,
+            },
             capture_output=True,
             text=True,
             timeout=120,
@@ -133,3 +149,20 @@ def test_a_state_whose_passphrase_the_run_lacks_is_left_out(checkout: Checkout) 
 def test_a_backend_that_cannot_be_reached_is_not_taken_for_an_empty_one(checkout: Checkout) -> None:
     record = checkout.preview(backend="https://127.0.0.1:1", passphrase=PASSPHRASE, fails=True)
     assert record["errors"] == ["The preview did not start; see the job's log."]
+
+
+@pytest.mark.skipif(CLI is None, reason="Pulumi's CLI is not on PATH")
+@pytest.mark.skipif(not PACK_PACKAGES.exists(), reason="the policy pack's packages are not installed: make policy-pack")
+def test_a_stack_that_violates_a_mandatory_policy_fails(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path, CLI)
+    pack = checkout.folder / "policies"
+    pack.mkdir()
+    runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PACK_PACKAGES)}}
+    (pack / "PulumiPolicy.yaml").write_text(json.dumps({"runtime": runtime}))
+    (pack / "__main__.py").write_text(PACK)
+    record = checkout.preview(policies="policies", fails=True)
+    assert record["errors"] == ["The stack violates the policies; see the job's log."]
+    assert record["counts"] == {"create": 1}
+    (pack / "configuration.json").write_text(json.dumps({"none": "advisory"}))
+    shutil.rmtree(checkout.folder / ".var")
+    assert checkout.preview(policies="policies")["errors"] == []

@@ -4,7 +4,7 @@ import re
 import shlex
 
 from targets.node_pool.addresses import kubectl
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.diagnosis import (
     Trouble,
     event_lines,
@@ -50,7 +50,8 @@ def report(
             lines += [f"  events of pod {pod['metadata']['name']}:", *(f"    {line}" for line in events)]
     for pod in [pod for pod in waiting if has_started(pod)][:1]:
         command = [*kubectl(cluster.context, namespace), "logs", f"pod/{pod['metadata']['name']}", "--all-containers"]
-        lines.append(f"  all of it: {shlex.join(command)}")
+        whose = f" (by the kubeconfig in {cluster.kubeconfig.source})" if cluster.kubeconfig else ""
+        lines.append(f"  all of it: {shlex.join(command)}{whose}")
     return lines
 
 

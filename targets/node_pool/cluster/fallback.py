@@ -5,7 +5,7 @@ new version still counts as not there, and the next rollout tries it again.
 """
 
 from common.waiting import wait_until
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.rendering import Manifest
 
 __all__ = ["REVISION", "fall_back", "is_fallen_back", "remember", "resume"]

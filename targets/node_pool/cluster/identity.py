@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
+from targets.node_pool.cluster.kubeconfig import Kubeconfig
 
 __all__ = ["Identity", "expected_cluster", "identity", "known_cluster"]
 
@@ -27,9 +28,9 @@ class Identity:
             return
         raise ClusterError(
             f"the kubeconfig leads to another cluster than the one that this stack's service is in: expected {self}, "
-            f"found {found}; choose the first (kubectl config use-context {self.context}, or nodePool.context), or "
-            "deploy to the second by a stack of its own; where the first is gone for good, pulumi stack rm --force "
-            "forgets it"
+            f"found {found}; choose the first (kubectl config use-context {self.context}, nodePool.context or "
+            "nodePool.clusterStack), or deploy to the second by a stack of its own; where the first is gone for good, "
+            "pulumi stack rm --force forgets it"
         )
 
     def as_json(self) -> dict[str, str]:
@@ -51,9 +52,13 @@ def known_cluster(output: str) -> dict[str, Any] | None:
     return known
 
 
-def expected_cluster(context: str, known: Mapping[str, Any] | None) -> Cluster:
-    """Reach the cluster of a context (`""`: the current one); raises `ClusterError` where it is not the `known` one."""
-    cluster = Cluster(context)
+def expected_cluster(context: str, known: Mapping[str, Any] | None, kubeconfig: Kubeconfig | None = None) -> Cluster:
+    """Reach the cluster of a context (`""`: the current one) of a kubeconfig, this machine's where none is given.
+
+    Raises:
+        ClusterError: It is not the `known` one.
+    """
+    cluster = Cluster(context, kubeconfig)
     if known:
         Identity(**known).expect(identity(cluster))
     return cluster

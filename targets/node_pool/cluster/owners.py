@@ -1,7 +1,7 @@
 """Whose the objects of a service's names are: of one stack of this program, which their annotation names."""
 
 from targets.errors import ServiceError
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.object_names import OWNER_ANNOTATION, Names
 
 __all__ = ["check_holder", "check_owner", "holder_of", "others"]

@@ -1,6 +1,6 @@
 """A Deployment's pods, and whether they are all there."""
 
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.diagnosis import Trouble, failed_loads, is_running, troubles
 from targets.node_pool.cluster.fallback import REVISION, is_fallen_back
 from targets.node_pool.needs import Needs

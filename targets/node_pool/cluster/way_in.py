@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from common.waiting import wait_until
-from targets.node_pool.cluster.client import Cluster
+from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.cluster.diagnosis import event_lines
 from targets.node_pool.rendering import Manifest
 from targets.node_pool.rollout import RolloutError

@@ -9,7 +9,7 @@ from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names, manifest
 from targets.node_pool.objects.queries import queue_ms, waking_requests
 from targets.node_pool.rendering import Manifest, Options
 
-__all__ = ["QUEUE_METRIC", "autoscaling"]
+__all__ = ["QUEUE_METRIC", "autoscaler", "autoscaling"]
 
 QUEUE_METRIC = "triton_queue_ms_per_request"
 _ADAPTER_TEMPLATE = "<<.LabelMatchers>>"
@@ -22,14 +22,19 @@ def autoscaling(options: Options) -> list[Manifest]:
     autoscale = options.pool.autoscale
     if autoscale is None:
         return []
-    if autoscale.keda:
-        return [_scaled_object(options, autoscale)]
-    adapter = [_adapter_rule(options)] if autoscale.by == "queueTime" else []
-    return [_horizontal_pod_autoscaler(options, autoscale), *adapter]
+    made = autoscaler(options, autoscale, REPLICA, autoscale.min_replicas)
+    adapter = [_adapter_rule(options)] if autoscale.by == "queueTime" and not autoscale.keda else []
+    return [made, *adapter]
 
 
-def _horizontal_pod_autoscaler(options: Options, autoscale: Autoscale) -> Manifest:
-    names = Names.of(options)
+def autoscaler(options: Options, autoscale: Autoscale, component: str, least: int) -> Manifest:
+    """Render the autoscaler of the replicas, or of a candidate's, with `least` of them at least."""
+    render = _scaled_object if autoscale.keda else _horizontal_pod_autoscaler
+    return render(options, autoscale, component, least)
+
+
+def _horizontal_pod_autoscaler(options: Options, autoscale: Autoscale, component: str, least: int) -> Manifest:
+    name = Names.of(options).deployment(component)
     queue = {
         "type": "Pods",
         "pods": {
@@ -38,14 +43,14 @@ def _horizontal_pod_autoscaler(options: Options, autoscale: Autoscale) -> Manife
         },
     }
     spec: dict[str, Any] = {
-        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": names.service},
-        "minReplicas": autoscale.min_replicas,
+        "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+        "minReplicas": least,
         "maxReplicas": autoscale.max_replicas,
         # The larger demand wins, so CPU still scales up where the queue's metric is missing.
         "metrics": [*([queue] if autoscale.by == "queueTime" else []), *_cpu(options, autoscale)],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}},
     }
-    return manifest(options, "autoscaling/v2", "HorizontalPodAutoscaler", names.service, REPLICA, spec=spec)
+    return manifest(options, "autoscaling/v2", "HorizontalPodAutoscaler", name, component, spec=spec)
 
 
 def _cpu(options: Options, autoscale: Autoscale) -> list[dict[str, Any]]:
@@ -75,17 +80,18 @@ def _adapter_rule(options: Options) -> Manifest:
     return manifest(options, "v1", "ConfigMap", Names.of(options).adapter_rule, REPLICA, data=data)
 
 
-def _scaled_object(options: Options, autoscale: Autoscale) -> Manifest:
+def _scaled_object(options: Options, autoscale: Autoscale, component: str, least: int) -> Manifest:
     names = Names.of(options)
+    name = names.deployment(component)
     triggers: list[dict[str, Any]] = []
     if autoscale.by == "queueTime":
-        query = f"avg({queue_ms(names.metrics_of(REPLICA), 'pod')})"
+        query = f"avg({queue_ms(names.metrics_of(component), 'pod')})"
         # A wait does not add up over replicas: their number follows from the quotient of wait and target. It never
         # keeps the last one awake: the probes' own golden inferences pass the queue too.
         triggers.append(
             _prometheus(autoscale, query, f"{autoscale.target_queue_ms:g}", activation=_NEVER, metric_type="Value")
         )
-    if autoscale.min_replicas == 0:
+    if least == 0:
         # What wakes it, and keeps it awake. Its threshold keeps it from asking for more than one.
         triggers.append(_prometheus(autoscale, waking_requests(names.metrics_of(FRONT_DOOR)), _NEVER, activation="0"))
     triggers += [
@@ -101,14 +107,14 @@ def _scaled_object(options: Options, autoscale: Autoscale) -> Manifest:
         for container in options.containers
     ]
     spec = {
-        "scaleTargetRef": {"name": names.service},
-        "minReplicaCount": autoscale.min_replicas,
+        "scaleTargetRef": {"name": name},
+        "minReplicaCount": least,
         "maxReplicaCount": autoscale.max_replicas,
         "pollingInterval": 15,
         "cooldownPeriod": 300,
         "triggers": triggers,
     }
-    return manifest(options, "keda.sh/v1alpha1", "ScaledObject", names.service, REPLICA, spec=spec)
+    return manifest(options, "keda.sh/v1alpha1", "ScaledObject", name, component, spec=spec)
 
 
 def _prometheus(

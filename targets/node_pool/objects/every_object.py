@@ -5,7 +5,7 @@ from targets.node_pool.objects.alerts import alerts
 from targets.node_pool.objects.autoscaling import autoscaling
 from targets.node_pool.objects.dashboard import dashboard
 from targets.node_pool.objects.exposure import exposure
-from targets.node_pool.objects.front_door import front_door
+from targets.node_pool.objects.front_door_pods import front_door
 from targets.node_pool.objects.monitors import monitors
 from targets.node_pool.objects.namespace import namespace
 from targets.node_pool.objects.network_policy import network_policies

@@ -9,6 +9,7 @@ from gateway.cors_filter import VARIABLE, origins
 from gateway.front_door_options import Address, Tls, Triton, Upstreams
 from gateway.front_door_options import Options as GatewayOptions
 from gateway.listener import CONNECTION_MANAGER
+from settings.clients import door_clients
 from targets.door_options import door_options
 from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
 from targets.node_pool.rendering import Options
@@ -21,6 +22,8 @@ __all__ = [
     "HEALTH_PATH",
     "KEYS_FOLDER",
     "gateway_files",
+    "gateway_options",
+    "upstreams",
 ]
 
 CONFIGURATION_FOLDER = "/etc/gateway/configuration"
@@ -33,29 +36,21 @@ HEALTH_PATH = "/healthz"
 
 def gateway_files(options: Options) -> dict[str, str]:
     """Envoy's files by name, those of the keys aside."""
-    files = envoy_files.render(_gateway_options(options))
+    files = envoy_files.render(gateway_options(options))
     bootstrap = json.loads(files[envoy_files.BOOTSTRAP_FILE])
     bootstrap["static_resources"]["listeners"].append(_drain_listener())
     return {**files, envoy_files.BOOTSTRAP_FILE: json.dumps(bootstrap, indent=2) + "\n"}
 
 
-def _gateway_options(options: Options) -> GatewayOptions:
+def gateway_options(options: Options) -> GatewayOptions:
+    """Give the options of each Envoy while no candidate is there."""
     settings, doors = options.settings, options.pool.front_door
-    host = Names.of(options).replicas  # short: the pods' own search path knows the cluster's domain
     return door_options(
         options.limits,
         options.opening,
+        clients=door_clients(settings.clients),
         doors=doors.num_replicas,
-        upstreams=Upstreams(
-            triton=Triton(
-                http=Address(host, TRITON_HTTP_PORT),
-                grpc=Address(host, TRITON_GRPC_PORT),
-                metrics=Address(host, TRITON_METRICS_PORT),
-            )
-            if options.triton
-            else None,
-            scorer=Address(host, SCORER_PORT) if options.scorer else None,
-        ),
+        upstreams=upstreams(Names.of(options).replicas, triton=options.triton, scorer=options.scorer),
         directory=CONFIGURATION_FOLDER,
         secrets_directory=KEYS_FOLDER,
         discovery="dns",
@@ -68,6 +63,19 @@ def _gateway_options(options: Options) -> GatewayOptions:
         memory_bytes=doors.memory_mb * 2**20,
         cors_origins=origins(settings.environment.variables.get(VARIABLE, "")),
     )
+
+
+def upstreams(host: str, *, triton: bool, scorer: bool) -> Upstreams:
+    """Give the servers behind a headless Service.
+
+    Its name is short: the pods' own search path knows the cluster's domain.
+    """
+    served = (
+        Triton(Address(host, TRITON_HTTP_PORT), Address(host, TRITON_GRPC_PORT), Address(host, TRITON_METRICS_PORT))
+        if triton
+        else None
+    )
+    return Upstreams(triton=served, scorer=Address(host, SCORER_PORT) if scorer else None)
 
 
 def _drain_listener() -> dict[str, Any]:

@@ -8,15 +8,15 @@ from targets.node_pool.rendering import Options
 __all__ = ["front_door_placement", "replica_placement"]
 
 
-def replica_placement(options: Options) -> dict[str, Any]:
-    """Render the fields of a replica's pod that the scheduler reads.
+def replica_placement(options: Options, component: str) -> dict[str, Any]:
+    """Render the fields of a replica's pod that the scheduler reads; the replicas of a candidate spread for themselves.
 
     Without a GPU the preset's pool is left alone: any node will do, unless the settings name one.
     """
     pool = options.pool
     return {
         **_selected(options, with_preset=options.gpus > 0),
-        "topologySpreadConstraints": _spread(options, "replica"),
+        "topologySpreadConstraints": _spread(options, component),
         **({"priorityClassName": pool.priority_class_name} if pool.priority_class_name else {}),
         **({"runtimeClassName": pool.runtime_class_name} if pool.runtime_class_name else {}),
     }

@@ -25,7 +25,7 @@ def strategy(options: Options) -> dict[str, Any]:
     With room for one more replica, new ones start first and no old one stops before one passed its probe. Without, one
     of several replicas makes room at a time and the others serve; a single one must stop for its successor.
     """
-    replicas = _replicas(options)
+    replicas = options.pool.serving_replicas
     spare = min(spare_replicas(options), replicas)
     if spare:
         return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": spare, "maxUnavailable": 0}}
@@ -37,8 +37,3 @@ def strategy(options: Options) -> dict[str, Any]:
 def lacks_spare_gpus(options: Options) -> bool:
     """Whether replicas stop before their successors start although the settings ask for the other order."""
     return strategy(options)["type"] == "Recreate" and options.rollout.strategy == "surge"
-
-
-def _replicas(options: Options) -> int:
-    autoscale = options.pool.autoscale
-    return options.pool.num_replicas if autoscale is None else max(1, autoscale.min_replicas)

@@ -5,14 +5,14 @@ from typing import Any
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.object_names import REPLICA, Names, manifest
-from targets.node_pool.objects.containers import replica_containers, replica_volumes
 from targets.node_pool.objects.image_pull import image_pull, pull_secrets
+from targets.node_pool.objects.pod_containers import replica_containers, replica_volumes
 from targets.node_pool.objects.scheduling import replica_placement
 from targets.node_pool.objects.security import pod_security
 from targets.node_pool.objects.strategy import strategy
 from targets.node_pool.rendering import Manifest, Options
 
-__all__ = ["disruption_budget", "service_account", "workload"]
+__all__ = ["deployment", "disruption_budget", "headless_service", "service_account", "workload"]
 
 
 def workload(options: Options) -> list[Manifest]:
@@ -21,8 +21,8 @@ def workload(options: Options) -> list[Manifest]:
     return [
         service_account(options, names.service, REPLICA, annotations=options.pool.service_account_annotations),
         *image_pull(options),
-        _headless_service(options),
-        _deployment(options),
+        headless_service(options, REPLICA),
+        deployment(options, REPLICA),
         disruption_budget(options, names.service, REPLICA),
     ]
 
@@ -43,7 +43,8 @@ def disruption_budget(options: Options, name: str, component: str) -> Manifest:
     return manifest(options, "policy/v1", "PodDisruptionBudget", name, component, spec=spec)
 
 
-def _headless_service(options: Options) -> Manifest:
+def headless_service(options: Options, component: str) -> Manifest:
+    """Render the Service whose name gives the addresses of a component's ready pods."""
     names = Names.of(options)
     # By number: up to 1.32 Kubernetes does not find the names of a sidecar's ports.
     ports: list[dict[str, Any]] = []
@@ -60,11 +61,12 @@ def _headless_service(options: Options) -> Manifest:
         ]
     if options.scorer:
         ports.append({"name": "score", "port": SCORER_PORT, "targetPort": SCORER_PORT})
-    spec = {"clusterIP": "None", "selector": names.selector(REPLICA), "ports": ports}
-    return manifest(options, "v1", "Service", names.replicas, REPLICA, spec=spec)
+    spec = {"clusterIP": "None", "selector": names.selector(component), "ports": ports}
+    return manifest(options, "v1", "Service", names.headless(component), component, spec=spec)
 
 
-def _deployment(options: Options) -> Manifest:
+def deployment(options: Options, component: str) -> Manifest:
+    """Render the Deployment of the replicas, or of a candidate's, whose pods differ in their labels alone."""
     names, times, pool, secrets = Names.of(options), Times.of(options), options.pool, pull_secrets(options)
     pod: dict[str, Any] = {
         "serviceAccountName": names.service,
@@ -73,7 +75,7 @@ def _deployment(options: Options) -> Manifest:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": times.grace,
         "securityContext": pod_security(USER),
-        **replica_placement(options),
+        **replica_placement(options, component),
         **({"imagePullSecrets": secrets} if secrets else {}),
         **replica_containers(options),
         "volumes": replica_volumes(options),
@@ -85,13 +87,13 @@ def _deployment(options: Options) -> Manifest:
         "revisionHistoryLimit": 10,
         "progressDeadlineSeconds": times.progress,
         "strategy": strategy(options),
-        "selector": {"matchLabels": names.selector(REPLICA)},
+        "selector": {"matchLabels": names.selector(component)},
         "template": {
             "metadata": {
-                "labels": {**names.labels(REPLICA), **pool.pod_labels},
+                "labels": {**names.labels(component), **pool.pod_labels},
                 "annotations": {"kubectl.kubernetes.io/default-container": options.main_container},
             },
             "spec": pod,
         },
     }
-    return manifest(options, "apps/v1", "Deployment", names.service, REPLICA, spec=spec)
+    return manifest(options, "apps/v1", "Deployment", names.deployment(component), component, spec=spec)

@@ -47,7 +47,11 @@ def test_joblib_loads_what_joblib_wrote(tmp_path: Path, classifier: Any, compres
     assert packages_of(tmp_path / "m.pkl") == ["joblib", SKLEARN]
 
 
-@pytest.mark.parametrize("content", [b"", b"x", gzip.compress(b"x")[:9], bz2.compress(b"x"), b"c" * 40])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", gzip.compress(b"x")[:9], bz2.compress(b"x"), b"c" * 40],
+    ids=["empty", "short", "half-a-gzip", "bz2", "text"],
+)
 def test_no_pickle_names_no_packages(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.pkl").write_bytes(content)
     assert set(packages_of(tmp_path / "m.pkl")) <= {"joblib"}

@@ -18,6 +18,7 @@ from gateway.envoy_files import render_keys
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
 from settings import load
+from settings.stack_reader import file_of
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.objects.image_pull import docker_configuration
 from targets.node_pool.rendering import Contents, Manifest, Options
@@ -89,8 +90,9 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
         if "exposure" in tree["nodePool"]:
             tree["deployment"].setdefault("maxRequestsPerSecond", 100)
         settings = load(
-            tree, stack="test", project=tmp_path, secret=["imagePassword"] if "imagePassword" in tree else []
+            tree, subject=file_of("test"), project=tmp_path, secret=["imagePassword"] if "imagePassword" in tree else []
         )
+        password = settings.image_password
         return Options(
             settings=settings,
             triton=shape != "scorer",
@@ -99,7 +101,7 @@ def options(tmp_path: Path, certificate: dict[str, str]) -> Callable[..., Option
             contents=Contents(
                 image=IMAGE,
                 repositories=("/opt/service/models/m/1/triton",) if shape != "scorer" else (),
-                image_pull=docker_configuration(settings),
+                image_pull=docker_configuration(settings, password and password.get_secret_value()),
                 gateway_version="1",
                 primary_key=KEYS.primary,
                 secondary_key=KEYS.secondary,

@@ -19,6 +19,7 @@ from tests.targets.node_pool.conftest import KEYS, SHAPES
 from tests.waiting import eventually
 
 TLS = {"tls": {"certificateFile": "certificate.pem", "keyFile": "key.pem"}}
+CLIENTS = {"clients": [{"name": "checkout", "requestsPerSecond": 40, "maxConcurrent": 7}]}
 PORTS = ("8080", "9901", "9902")
 
 
@@ -57,7 +58,9 @@ def here(text, places):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("changed", [{}, TLS, {"deployment": {"authEnabled": False}}], ids=["keys", "TLS", "open"])
+@pytest.mark.parametrize(
+    "changed", [{}, TLS, {"deployment": {"authEnabled": False}}, CLIENTS], ids=["keys", "TLS", "open", "clients"]
+)
 def test_envoy_takes_every_file(options, tmp_path, certificate, shape, changed):
     (tmp_path / "envoy").mkdir()
     with running(options(shape=shape, **changed), tmp_path / "envoy", certificate):

@@ -4,7 +4,7 @@ import pytest
 
 from targets.errors import ServiceError
 from targets.node_pool.cluster import way_in
-from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.cluster_client import ClusterError
 from targets.node_pool.cluster.identity import Identity, identity
 from targets.node_pool.cluster.owners import check_holder, check_owner
 from targets.node_pool.cluster.way_in import WayIn, await_way_in

@@ -11,7 +11,7 @@ from settings.schema import Target
 from targets.contract import Stack, verbs_of
 from targets.errors import ServiceError
 from targets.node_pool import status
-from targets.node_pool.cluster.client import Cluster, ClusterError
+from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from tests.targets.node_pool.test_rollouts import Cluster as Shown
 from tests.targets.node_pool.test_rollouts import container, deployment, pod
 
@@ -29,7 +29,7 @@ def screen():
 
 def test_status_shows_the_state_and_the_pods(options, screen, monkeypatch):
     broken = pod("svc-1", containers=[container("scorer", restarts=2, terminated={"exitCode": 3, "reason": "Error"})])
-    monkeypatch.setattr(status, "expected_cluster", lambda context, known: Shown([deployment(0)], [broken]))
+    monkeypatch.setattr(status, "expected_cluster", lambda *_: Shown([deployment(0)], [broken]))
     assert VERBS.status(stack(options()), screen) == 1
     shown = screen.file.getvalue()
     assert "triton-webservice: Unhealthy" in shown
@@ -50,6 +50,22 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     assert asked.startswith("--context prod --namespace serving logs --selector ")
     assert asked.endswith("--follow\n")
     assert "in (replica,front-door)" in asked
+
+
+def test_logs_of_another_stacks_cluster_are_kubectls_by_its_kubeconfig_alone(options, monkeypatch, tmp_path):
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f'#!/bin/sh\ncat "$KUBECONFIG" "$KUBECONFIG" > {tmp_path}/read\necho "$@" > {tmp_path}/asked\n')
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "mine"))
+    pool = {"clusterStack": "organization/infra/prod"}
+    assert VERBS.logs(Stack(settings=options(pool=pool).settings, kubeconfig="text: s3cret\n"), follow=False) == 0
+    assert (tmp_path / "read").read_text() == "text: s3cret\n" * 2
+    assert "s3cret" not in (tmp_path / "asked").read_text()
+
+
+def test_a_stack_never_shows_its_kubeconfig(options):
+    assert "s3cret" not in repr(Stack(settings=options().settings, kubeconfig="s3cret"))
 
 
 def test_without_kubectl_the_command_is_told(options, screen, monkeypatch, tmp_path):

@@ -1,6 +1,7 @@
 """Who reaches the service, and by which way."""
 
 import json
+import shlex
 
 import pytest
 
@@ -101,12 +102,32 @@ def test_each_envoy_takes_its_part_of_the_rate_limit(options):
     assert '"max_tokens": 51' in files["routes.json"] + files["listeners.json"]
 
 
+def test_each_envoy_takes_its_part_of_a_clients_limits(options):
+    clients = [{"name": "checkout", "models": ["digits"], "requestsPerSecond": 40, "maxConcurrent": 7}]
+    files = gateway_files(options(pool={"frontDoor": {"numReplicas": 2}}, clients=clients))
+    routes = json.loads(files["routes.json"])["resources"][0]["virtual_hosts"][0]["typed_per_filter_config"]
+    (limit,) = routes["client_rate"]["descriptors"]
+    assert limit["entries"] == [{"key": "client", "value": "checkout"}]
+    assert limit["token_bucket"]["tokens_per_fill"] == 20
+    assert '"max_concurrency_limit": 4' in files["routes.json"]
+
+
 def test_commands_name_the_context_and_the_namespace(options):
     made = options(pool={"context": "prod", "namespace": "serving"})
     kubectl = ["kubectl", "--context", "prod", "--namespace", "serving"]
-    command = logs_command(Names.of(made), "prod")
+    command = shlex.split(logs_command(Names.of(made), made.pool))
     assert command[:6] == [*kubectl, "logs"]
     # Without them kubectl shows ten lines, and refuses to follow more than five containers.
     assert command[-2:] == ["--tail=1000", "--max-log-requests=100"]
-    assert port_forward_command(made) == [*kubectl, "port-forward", "service/triton-webservice", "6789:80"]
+    forward = shlex.split(port_forward_command(made))
+    assert forward == [*kubectl, "port-forward", "service/triton-webservice", "6789:80"]
     assert metrics_uri(made) == "http://triton-webservice-replicas.serving.svc:8002/metrics"
+
+
+def test_commands_take_another_stacks_kubeconfig_from_there(options):
+    made = options(pool={"clusterStack": "organization/infra/prod", "kubeconfigOutput": "admin", "context": "a b"})
+    for command in (logs_command(Names.of(made), made.pool), port_forward_command(made)):
+        assert command.startswith(
+            "kubectl --kubeconfig <(pulumi stack output admin --show-secrets --stack organization/infra/prod) "
+            "--context 'a b' --namespace default "
+        )

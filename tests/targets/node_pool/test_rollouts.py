@@ -9,7 +9,7 @@ import pytest
 from bundle.triton_storage import repository_url, triton_url
 from common import waiting
 from targets.node_pool import rollout
-from targets.node_pool.cluster.client import ClusterError
+from targets.node_pool.cluster.cluster_client import ClusterError
 from targets.node_pool.cluster.diagnosis import is_ready, node_lines, troubles
 from targets.node_pool.needs import Needs
 from targets.node_pool.rollout import Rollout, RolloutError, await_gone, await_rollout
@@ -56,7 +56,7 @@ class Cluster:
     `others` are the objects of other kinds, by kind and name.
     """
 
-    context = "prod"
+    context, kubeconfig = "prod", None
 
     def __init__(self, deployments, pods, events=(), logs=(), nodes=(), log=("booting again",), others=None):
         self.others = others or {}
@@ -209,6 +209,14 @@ def test_a_rollout_is_awaited_until_its_replicas_are_ready():
     cluster = Cluster([deployment(0, old=1), deployment(0), deployment(1)], [pod("a", ready=True)])
     await_rollout(cluster, Rollout("serving", "m", 60, 60, 60), said.append)
     assert said == ["1 of 1 new replicas of m are ready"]
+
+
+def test_a_pod_that_a_former_attempt_left_ends_nothing():
+    said = []
+    ended = container(restarts=1, terminated={"exitCode": 3, "reason": "Error"})
+    cluster = Cluster([deployment(0), deployment(0), deployment(1)], [pod("a", containers=[ended], ending=True)])
+    await_rollout(cluster, Rollout("serving", "m", 60, 60, 0), said.append)
+    assert said == ["0 of 1 new replicas of m are ready"]
 
 
 def recreated(*, served="1", paused=False, **changed):

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from settings import SettingsError, load
+from settings.stack_reader import file_of
 from tests.targets.node_pool.conftest import DIGITS
 
 MODELS = [{"path": "models", "name": "m"}]
@@ -30,7 +31,7 @@ def mistakes(tmp_path):
             "nodePool": pool,
         }
         try:
-            load(tree, stack="test", project=tmp_path)
+            load(tree, subject=file_of("test"), project=tmp_path)
         except SettingsError as error:
             return [str(mistake) for mistake in error.mistakes]
         return []
@@ -42,11 +43,19 @@ def test_a_preset_alone_is_enough(mistakes):
     assert mistakes({}) == []
 
 
+def test_a_cluster_from_another_stack_may_have_a_context_of_its_own(mistakes):
+    assert mistakes({"clusterStack": "organization/infra/prod", "kubeconfigOutput": "k", "context": "admin"}) == []
+
+
 @pytest.mark.parametrize(
     ("pool", "deployment", "words"),
     [
         ({}, {"computeTargetName": "aks-gpus"}, ["deployment.computeTargetName", "did you mean 'aks-gpu'?"]),
         ({}, {"computeTargetName": "mine"}, ["nodePool.nodeSelector", "karpenter"]),
+        ({"clusterStack": "infra/prod"}, {}, ["nodePool.clusterStack", "'infra/prod'", "organization/infra/prod"]),
+        ({"clusterStack": "a/b/c/d"}, {}, ["nodePool.clusterStack", "organization/project/stack"]),
+        ({"clusterStack": "organization//prod"}, {}, ["nodePool.clusterStack", "organization/project/stack"]),
+        ({"kubeconfigOutput": "k"}, {}, ["nodePool.kubeconfigOutput", "nodePool.clusterStack too"]),
         ({"nodeSelector": {"a": "b"}, "pool": "x"}, {}, ["nodePool.pool", "which label holds it"]),
         ({"exposure": {"kind": "loadBalancer"}}, {}, ["tls", "clear text"]),
         ({"exposure": {"kind": "ingress", "host": "h"}}, {}, ["nodePool.exposure.tlsSecret", "clear text"]),
@@ -151,3 +160,50 @@ def test_a_pool_that_strangers_reach_has_a_limit(mistakes, kind):
 def test_a_pool_within_reach_of_colleagues_alone_needs_no_limit(mistakes):
     for exposure in ({"kind": "cluster"}, {"kind": "loadBalancer", "internal": True}):
         assert mistakes({"exposure": exposure}, maxRequestsPerSecond=None) == []
+
+
+STEPS = {"steps": [{"setWeight": 10, "pause": "1m"}, {"setWeight": 50, "pause": "1m"}]}
+
+
+@pytest.mark.parametrize(
+    ("pool", "deployment", "told"),
+    [
+        ({"spareGpus": 1}, {"gpuCores": 1, "rollout": STEPS}, ""),
+        ({}, {"gpuCores": 0, "rollout": STEPS}, ""),
+        ({}, {"gpuCores": 1, "computeTargetName": "karpenter", "rollout": STEPS}, ""),
+        ({}, {"gpuCores": 1, "rollout": {"canaryTrafficPercent": 0}}, ""),
+        (
+            {"spareGpus": 1, "numReplicas": 4},
+            {"gpuCores": 1, "rollout": STEPS},
+            "deployment.rollout.steps: needs 2 replicas of the new version beside the 4 that serve, "
+            "with 2 GPUs, and nodePool.spareGpus is 1; expected as many spare GPUs, or smaller shares",
+        ),
+        (
+            {},
+            {"gpuCores": 2, "rollout": {"canaryTrafficPercent": 10}},
+            "deployment.rollout.canaryTrafficPercent: needs 1 replicas of the new version beside the 1 "
+            "that serve, with 2 GPUs, and nodePool.spareGpus is 0; expected as many spare GPUs",
+        ),
+        (
+            {"spareGpus": 0},
+            {"gpuCores": 1, "rollout": {"replay": {}}},
+            "deployment.rollout.replay: needs 1 replicas of the new version beside the 1 that serve, with 1 GPUs, and "
+            "nodePool.spareGpus is 0; expected as many spare GPUs",
+        ),
+        (
+            {"spareGpus": 1},
+            {"gpuCores": 1, "rollout": {"performance": {"p95Ms": 5}, "strategy": "recreate"}},
+            "deployment.rollout.performance: is measured beside the old version on target 'node-pool', and strategy "
+            "'recreate' stops that first; leave it out, or set deployment.rollout.strategy to 'surge'",
+        ),
+        (
+            {"autoscale": {"by": "cpu", "keda": True, "minReplicas": 0}},
+            {"gpuCores": 0, "rollout": STEPS},
+            "deployment.rollout.steps: judges requests, and with nodePool.autoscale.minReplicas 0 the service may "
+            "sleep: leave it out, or set minReplicas to 1",
+        ),
+    ],
+)
+def test_a_second_generation_needs_room(mistakes, pool, deployment, told):
+    found = [line for line in mistakes(pool, **deployment) if "deployment.rollout" in line]
+    assert found == ([told] if told else [])

@@ -10,15 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import psutil
 import pytest
 
-from bundle.layout import check_files
+from bundle.bundle_types import Bundle
+from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from environment import BuiltEnvironment, Environment, build
+from environment import BuiltEnvironment, Environment
 from environment.source_digest import digest_of
 from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.process import rollout
@@ -27,7 +28,8 @@ from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Process, Supervisor
 from targets.served import EntryScript, ServedBundle
-from tests.built_environments import keep_alone
+from tests.built_environments import kept
+from tests.triton_server import build_environment
 from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -108,10 +110,37 @@ def is_gone(pid: int) -> bool:
 @pytest.fixture(scope="session")
 def scoring_environment() -> BuiltEnvironment:
     """The curated environment without Triton, with this checkout's entry script server."""
-    root = PROJECT / ".var" / "cache" / "processes-tests"
-    built = build(Environment.get("AzureML-Triton"), root=root, triton=False)
-    keep_alone(built.path)
-    return built
+    return kept(Environment.get("AzureML-Triton"), "processes-tests", triton=False)
+
+
+def registered(registry: Registry, bundle: Bundle, framework: Literal["Multi", "Custom"]) -> ServedBundle:
+    """Register a bundle as `m`, and give what a service serves of it."""
+    made = registry.register("m", bundle, framework=framework)
+    return ServedBundle(
+        registry=registry.url,
+        name=made.name,
+        version=made.version,
+        digest=made.digest,
+        path=registry.local_path(made),
+        framework=framework,
+    )
+
+
+def spec_of_triton(folder: Path, models: Path, **changes: Any) -> ServiceSpec:
+    """A service of Triton alone with the bundle `models`, whose registry and state are in a folder."""
+    environment = build_environment()
+    values = {
+        "service_name": "web",
+        "owner": OWNER,
+        "resources": Resources(),
+        "limits": Limits(),
+        "rollout": RolloutPlan(drain_seconds=30),
+        "state_directory": folder / "state",
+        "bundles": (registered(Registry(str(folder / "registry")), check_layout(models, target="process"), "Multi"),),
+        "environment_path": environment.path,
+        "environment_digest": environment.digest,
+    }
+    return ServiceSpec(**{**values, **changes})
 
 
 @dataclass
@@ -153,15 +182,7 @@ class Service:
         model = self.folder / "model"
         model.mkdir(exist_ok=True)
         (model / "weights.json").write_text(content)
-        registered = self.registry.register("m", check_files(model), framework="Custom")
-        return ServedBundle(
-            registry=self.registry.url,
-            name=registered.name,
-            version=registered.version,
-            digest=registered.digest,
-            path=self.registry.local_path(registered),
-            framework="Custom",
-        )
+        return registered(self.registry, check_files(model), "Custom")
 
     def up(self, script: str | None = None, **changes: Any) -> Generation:
         self.progress.clear()

@@ -13,7 +13,7 @@ import pytest
 
 from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.process import programs
-from targets.process.probe import GenerationProbe
+from targets.process.generation_probe import GenerationProbe
 from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor

@@ -75,7 +75,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     onnx_models.save_sum(models / "per_item" / "1")
     onnx_models.save_slow(models / "slow" / "1", 12)
     onnx_models.save_lookup(models / "lookup" / "1", [10, 20, 30])
-    with serve(build_environment(tmp_path_factory), folder / "bundle", folder) as server:
+    with serve(build_environment(), folder / "bundle", folder) as server:
         yield server
 
 

@@ -6,56 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from bundle.layout import check_layout
-from bundle.registry import Registry
-from environment import BuiltEnvironment
-from settings.service_groups import Limits, Resources, RolloutPlan
+from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.process import rollout
 from targets.process.service_folder import ServiceDirectory
-from targets.process.specification import ServiceSpec
-from targets.served import ServedBundle
 from tests.bundle.bundles import BATCHED, model
-from tests.triton_server import build_environment
+from tests.targets.process.conftest import spec_of_triton
 
 DEADLINE = 300
 SECONDS = 60  # of a busy machine; it takes 2 on an idle one
 CONTROL = 'metric_identifier { family: "f" } histogram_options { buckets: 1 }'
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> BuiltEnvironment:
-    return build_environment(tmp_path_factory)
-
-
 @pytest.fixture
-def roll_out(tmp_path: Path, environment: BuiltEnvironment) -> Callable[[], str]:
+def roll_out(tmp_path: Path) -> Callable[[], str]:
     """Register the models below `tmp_path` and roll a service of them out; gives what it says when it fails."""
 
     def run() -> str:
-        registry = Registry(str(tmp_path / "registry"))
-        registered = registry.register("m", check_layout(tmp_path, target="process"), framework="Multi")
-        served = ServedBundle(
-            registry=registry.url,
-            name="m",
-            version=registered.version,
-            digest=registered.digest,
-            path=registry.local_path(registered),
-            framework="Multi",
-        )
-        spec = ServiceSpec(
-            service_name="web",
-            owner="tests",
-            resources=Resources(),
-            limits=Limits(),
-            rollout=RolloutPlan(deadline_seconds=DEADLINE, drain_seconds=30),
-            overwrite=False,
-            state_directory=tmp_path / "state",
-            bundles=(served,),
-            environment_path=environment.path,
-            environment_digest=environment.digest,
-            variables={},
-        )
+        rolled = RolloutPlan(deadline_seconds=DEADLINE, drain_seconds=30)
+        spec = spec_of_triton(tmp_path, tmp_path, rollout=rolled)
         started = time.monotonic()
         with pytest.raises(ServiceError) as failed:
             rollout.apply(spec, print)

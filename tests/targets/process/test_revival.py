@@ -11,45 +11,12 @@ import psutil
 import pytest
 
 from serving.probing import probe
-from tests import onnx_models
+from tests import fragile_model, onnx_models
 from tests.triton_server import Triton, build_environment, serve
 from tests.waiting import eventually
 
 MEMORY_MB = 1200
 BACK_SECONDS = 60.0  # 3 on a machine that does nothing else
-PYTHON = """\
-backend: "python"
-max_batch_size: 0
-input [ { name: "s" data_type: TYPE_FP32 dims: [ 1 ] } ]
-output [ { name: "y" data_type: TYPE_FP32 dims: [ 1 ] } ]
-instance_group [ { kind: KIND_CPU count: 1 } ]
-"""
-FRAGILE = """
-import os
-import pathlib
-import numpy as np
-import triton_python_backend_utils as pb
-
-class TritonPythonModel:
-    def initialize(self, args):
-        with open(pathlib.Path(__file__).with_name("words.txt")) as file:
-            self.words = file.read().split()
-        print("words:", *self.words, flush=True)
-
-    def execute(self, requests):
-        responses = []
-        for request in requests:
-            value = float(pb.get_input_tensor_by_name(request, "s").as_numpy()[0])
-            if value == -1:
-                os._exit(3)
-            if value == -2:
-                held = []
-                while True:
-                    held.append(bytearray(b"x" * 20_000_000))
-            answer = np.array([value + len(self.words)], np.float32)
-            responses.append(pb.InferenceResponse([pb.Tensor("y", answer)]))
-        return responses
-"""
 COUNTING = """
 import numpy as np
 import triton_python_backend_utils as pb
@@ -70,14 +37,13 @@ class TritonPythonModel:
 def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Triton]:
     folder = tmp_path_factory.mktemp("revival")
     models = folder / "bundle" / "triton"
-    for name, code, more in (("fragile", FRAGILE, ""), ("counting", COUNTING, "response_cache { enable: true }")):
-        (models / name / "1").mkdir(parents=True)
-        (models / name / "config.pbtxt").write_text(PYTHON + more)
-        (models / name / "1" / "model.py").write_text(code)
-    (models / "fragile" / "1" / "words.txt").write_text("naïve größe", encoding="utf-8")
+    fragile_model.save(models / "fragile")
+    (models / "counting" / "1").mkdir(parents=True)
+    (models / "counting" / "config.pbtxt").write_text(fragile_model.CONFIG + fragile_model.CACHED)
+    (models / "counting" / "1" / "model.py").write_text(COUNTING)
     onnx_models.save_scaling(models / "scaling" / "1", 10)
     (models / "scaling" / "config.pbtxt").write_text("instance_group [ { kind: KIND_CPU count: 1 } ]")
-    with serve(build_environment(tmp_path_factory), folder / "bundle", folder, memory_gb=MEMORY_MB / 1024) as server:
+    with serve(build_environment(), folder / "bundle", folder, memory_gb=MEMORY_MB / 1024) as server:
         yield server
 
 

@@ -23,7 +23,7 @@ from targets.errors import ServiceError
 from targets.machine.ports import is_listening
 from targets.process import front_door, rollout, traffic
 from targets.process import service as whole_service
-from targets.process.probe import GenerationProbe
+from targets.process.generation_probe import GenerationProbe
 from targets.process.supervisor import Process, Supervisor
 from targets.state import Measured, State
 from tests.targets.process.conftest import OWNER, PROJECT, Service, is_gone

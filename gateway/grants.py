@@ -1,0 +1,64 @@
+"""What a client may ask for: a Lua script compares models and `/score` with the client's grants.
+
+The grants come with the routes, as a table at the head of the script: Envoy would copy any other setting of a route for
+each request. A client that the table does not know is refused, so a client whose grants are not in use yet gets
+nothing.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.clients import DEFAULT, NAME_METADATA, Client
+from gateway.request_guard import GUARD, REFUSED
+
+GRANTS = "grants"
+SCORE = "/score"
+_PLAIN = (string.ascii_letters + string.digits + "_.-/ ").encode()
+_LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
+
+
+def grants_filter() -> dict[str, Any]:
+    """Make the filter, which acts where the routes give it grants."""
+    return {"name": GRANTS, "disabled": True, "typed_config": {"@type": f"{_LUA}.Lua"}}
+
+
+def granted(clients: Sequence[Client]) -> dict[str, Any]:
+    """Make the grants of all routes, as a filter's setting; none where every client may ask for everything."""
+    if all(client.models is None for client in clients):
+        return {}
+    namespace, key = NAME_METADATA
+    constants = {"NAMESPACE": namespace, "NAME": key, "GUARD": GUARD, "REFUSED": REFUSED}
+    head = [f"local {name} = {_quoted(value)}" for name, value in constants.items()]
+    script = "\n".join([*head, *_table(clients), Path(__file__).with_name("grants.lua").read_text("utf-8")])
+    return {GRANTS: {"@type": f"{_LUA}.LuaPerRoute", "source_code": {"inline_string": script}}}
+
+
+def _table(clients: Sequence[Client]) -> list[str]:
+    """Write the grants in Lua: `true` for everything, or a set. Clients with the same grants share one set."""
+    sets: dict[tuple[str, ...], int] = {}
+    known = {DEFAULT: "true"}
+    for client in clients:
+        if client.models is None:
+            known[client.name] = "true"
+        else:
+            wanted = tuple(sorted({*client.models, *([SCORE] if client.score else [])}))
+            known[client.name] = f"SETS[{sets.setdefault(wanted, len(sets) + 1)}]"
+    return [
+        "local SETS = {}",
+        *(
+            f"SETS[{number}] = {{{','.join(f'[{_quoted(name)}]=1' for name in wanted)}}}"
+            for wanted, number in sets.items()
+        ),
+        "local GRANTS = {}",
+        *(f"GRANTS[{_quoted(name)}] = {value}" for name, value in known.items()),
+    ]
+
+
+def _quoted(text: str) -> str:
+    """Write a text in Lua, whatever it is made of."""
+    safe = (chr(byte) if byte in _PLAIN else f"\\{byte:03}" for byte in text.encode())
+    return f'"{"".join(safe)}"'

@@ -1,0 +1,1 @@
+"""A second generation of a service on a node pool, and its share of the traffic."""
