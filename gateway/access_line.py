@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from gateway.access_log import AccessLine
+from gateway.front_door_options import candidate_cluster
 
 _START = '{"'
 _MARK = '"requestId":'
@@ -39,8 +40,9 @@ def readable(line: str) -> str:
     ]
     named = {
         "grpc": entry.grpc_status,
-        "client": entry.client,
+        "client": entry.client or None,
         "generation": entry.generation,
+        "candidate": "yes" if (entry.cluster or "").endswith(candidate_cluster("")) else None,
         "id": entry.request_id,
         "trace": entry.trace_id,
     }

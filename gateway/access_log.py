@@ -17,13 +17,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from pydantic.alias_generators import to_camel
 
-from gateway.clients import NAME
+from gateway.clients import NAME, NAME_METADATA
 from gateway.front_door_options import Options
 
 FACTS = "access_log"
 MODEL = "access_log_model"
 ENDPOINT = "service"
 GENERATION = "generation"
+_DECISION = "enforced_engine_result"  # beside the client's name in Envoy's metadata
 
 _HEADERS_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _STDOUT = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
@@ -75,8 +76,9 @@ class AccessLine(_Line):
     """One request at the front door."""
 
     time: Annotated[datetime, Operator("%START_TIME%")] = Field(description="when the request began, UTC")
-    client: Annotated[str | None, Operator(NAME)] = Field(
-        description="the client whose key it had: `default`; null where it had none"
+    client: Annotated[str, Operator(NAME)] = Field(
+        description="the client's name: `default` for the service's own two keys; empty where the front door knows "
+        "nobody: it refused the request (401), read no request (400), or asks for no key (`authEnabled: false`)"
     )
     address: Annotated[str | None, Operator("%DOWNSTREAM_REMOTE_ADDRESS%")] = Field(
         description="the address that connected: the client's, or a load balancer's"
@@ -100,6 +102,10 @@ class AccessLine(_Line):
     )
     generation: Annotated[str | None, Operator(f"%UPSTREAM_METADATA({ENDPOINT}:{GENERATION})%")] = Field(
         description="the service's generation that answered; null on a node pool, where `upstream` is the pod's address"
+    )
+    cluster: Annotated[str | None, Operator("%UPSTREAM_CLUSTER_RAW%")] = Field(
+        description="the kind of server to which the route leads: `triton`, `triton_grpc`, `scorer`, ...; those of a "
+        "candidate end in `-candidate`, all others are the serving generation's"
     )
     upstream: Annotated[str | None, Operator("%UPSTREAM_HOST%")] = Field(
         description="the address of the server that got the request; null where none did"
@@ -134,12 +140,32 @@ class AccessLine(_Line):
 
 
 def access_log(options: Options) -> list[dict[str, Any]]:
-    """Make the access log of the front door, to standard output; load balancers' health checks are left out."""
+    """Make the access log of the front door, to standard output; load balancers' health checks are left out.
+
+    It is two loggers, each for its own requests: those of known clients, and the others. For these the filter of
+    `identities` leaves no name, or one that is no client's.
+    """
     if not options.access_log:
         return []
-    requests: dict[str, Any] = {} if options.health_path is None else {"filter": {"not_health_check_filter": {}}}
-    log = {"@type": _STDOUT, "log_format": {"json_format": _format(AccessLine)}}
-    return [{"name": "envoy.access_loggers.stdout", **requests, "typed_config": log}]
+    fields = _format(AccessLine)
+    return [
+        _log(options, _identified("allowed", otherwise=False), fields),
+        _log(options, _identified("denied", otherwise=True), fields | {"client": ""}),
+    ]
+
+
+def _log(options: Options, requests: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    if options.health_path is not None:
+        requests = {"and_filter": {"filters": [{"not_health_check_filter": {}}, requests]}}
+    log = {"@type": _STDOUT, "log_format": {"json_format": fields}}
+    return {"name": "envoy.access_loggers.stdout", "filter": requests, "typed_config": log}
+
+
+def _identified(result: str, *, otherwise: bool) -> dict[str, Any]:
+    """Match requests by what the filter of `identities` decided; `otherwise` is for those that it never saw."""
+    namespace, _ = NAME_METADATA
+    decision = {"filter": namespace, "path": [{"key": _DECISION}], "value": {"string_match": {"exact": result}}}
+    return {"metadata_filter": {"matcher": decision, "match_if_key_not_found": otherwise}}
 
 
 def facts(options: Options) -> list[dict[str, Any]]:

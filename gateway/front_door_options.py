@@ -235,7 +235,7 @@ class Options:
     cors_origins: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
     trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
-    access_log: bool = True
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:

@@ -90,7 +90,7 @@ class Verbs:
         """
         if as_json and not stack.settings.deployment.access_log:
             raise ServiceError(
-                "deployment.accessLog is false: the service writes no JSON; set it to true, then make up"
+                "deployment.accessLog is false: the service writes no line for a request; set it to true, then make up"
             )
         return int(self._module("logs").show(stack, follow=follow, as_json=as_json))
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from gateway import access_log_page, envoy_files, envoy_folder
 from gateway.access_line import is_access_line, readable
-from gateway.front_door_options import Triton, Upstreams, loopback
+from gateway.clients import Client
+from gateway.front_door_options import Candidate, Triton, Upstreams, loopback
 from gateway.keys import make_key
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
 from tests.waiting import eventually
@@ -74,6 +75,7 @@ def test_a_granted_request_is_told_with_its_model_generation_trace_and_stages(do
     line = the_line(door)
     assert (line["method"], line["path"], line["route"], line["status"]) == ("POST", INFER, "infer", 200)
     assert (line["model"], line["version"], line["generation"], line["client"]) == ("wine", "3", "7", "default")
+    assert line["cluster"] == "triton"
     assert (line["requestId"], line["traceId"], line["flags"], line["grpcStatus"]) == ("order-7", TRACE, "-", None)
     assert (line["bytesIn"], line["bytesOut"], line["attempts"]) == (2, len(answer.body), 1)
     took = line["durationUs"]
@@ -102,6 +104,10 @@ def _without_key(door: Gateway) -> None:
     door.ask("POST", INFER, b"{}", key=None)
 
 
+def _with_a_wrong_key(door: Gateway) -> None:
+    door.ask("POST", INFER, b"{}", key=make_key())
+
+
 def _not_served(door: Gateway) -> None:
     door.ask("GET", "/v2/repository/index")
 
@@ -127,16 +133,17 @@ def _no_http(door: Gateway) -> None:
 @pytest.mark.parametrize(
     ("ask", "status", "client", "reason"),
     [
-        (_without_key, 401, None, "rbac_access_denied"),
+        (_without_key, 401, "", "rbac_access_denied"),
+        (_with_a_wrong_key, 401, "", "rbac_access_denied"),
         (_not_served, 404, "default", "direct_response"),
         (_too_large, 413, "default", "request_payload_too_large"),
         (_unsound, 400, "default", "lua_response"),
         (_too_slow, 504, "default", "stream_idle_timeout"),
-        (_no_http, 400, None, "http1.codec_error"),
+        (_no_http, 400, "", "http1.codec_error"),
     ],
 )
 def test_a_refused_request_is_told_with_the_reason(
-    door: Gateway, ask: Callable[[Gateway], None], status: int, client: str | None, reason: str
+    door: Gateway, ask: Callable[[Gateway], None], status: int, client: str, reason: str
 ) -> None:
     ask(door)
     line = the_line(door)
@@ -210,7 +217,7 @@ def test_requests_of_grpc_are_told_with_their_status(tmp_path: Path, server: Ups
     assert found == [
         ("ModelInfer", "OK", "default", "2"),
         ("ModelStreamInfer", "OK", "default", "2"),
-        ("ModelInfer", "UNAUTHENTICATED", None, None),
+        ("ModelInfer", "UNAUTHENTICATED", "", None),
         ("RepositoryIndex", "UNIMPLEMENTED", "default", None),
         ("ModelReady", "NOT_FOUND", "default", "2"),
     ]
@@ -247,6 +254,68 @@ def test_each_line_names_the_generation_that_answered(tmp_path: Path) -> None:
             old.let_go()
             assert under_way.result(10).json()["server"] == "old"
             assert [line["generation"] for line in lines(gateway, 2)] == ["2", "1"]
+
+
+def test_each_line_names_its_client_also_where_it_is_refused(tmp_path: Path, server: Upstream) -> None:
+    clients = (Client(name="checkout", models=("wine",)), Client(name="nobody", requests_per_second=1))
+    with running(tmp_path, Upstreams(triton_of(server), server.address), clients=clients) as gateway:
+        checkout, slow = (gateway.client_keys[client.name].primary for client in clients)
+        gateway.ask("POST", INFER, b"{}", key=checkout)
+        gateway.ask("POST", "/v2/models/iris/infer", b"{}", key=checkout)
+        gateway.ask("GET", "/v2/models/wine", key=checkout)
+        for _ in range(2):
+            gateway.ask("POST", "/score", b"{}", key=slow)
+        gateway.ask("POST", INFER, b"{}", headers={"x-client-name": "checkout"}, key=make_key())
+        found = [(line["status"], line["client"], line["model"]) for line in lines(gateway, 6)]
+    assert found == [
+        (200, "checkout", "wine"),
+        (403, "checkout", "iris"),
+        (200, "checkout", "wine"),
+        (200, "nobody", None),
+        (429, "nobody", None),
+        (401, "", "wine"),
+    ]
+
+
+def test_where_no_key_is_asked_for_nobody_is_named(tmp_path: Path, server: Upstream) -> None:
+    with running(tmp_path, Upstreams(scorer=server.address), auth_enabled=False) as gateway:
+        gateway.ask("POST", "/score", b"{}", headers={"x-client-name": "checkout"}, key=None)
+        assert (the_line(gateway)["status"], the_line(gateway)["client"]) == (200, "")
+
+
+def test_load_balancers_health_checks_have_no_line(tmp_path: Path, server: Upstream) -> None:
+    with running(tmp_path, Upstreams(scorer=server.address), health_path="/healthz") as gateway:
+        assert gateway.ask("GET", "/healthz", key=None).status == 200
+        gateway.ask("POST", "/score", b"{}", key=None)
+        gateway.ask("POST", "/score", b"{}")
+        assert [line["status"] for line in lines(gateway, 2)] == [401, 200]
+
+
+def test_a_line_tells_whether_the_candidate_answered(tmp_path: Path) -> None:
+    with upstream("old") as old, upstream("new") as new:
+        serving, candidate = (
+            Upstreams(triton_of(server), server.address, generation=number)
+            for server, number in ((old, "1"), (new, "2"))
+        )
+        with running(tmp_path, serving, candidate=Candidate(candidate, weight=50)) as gateway:
+            answers = [gateway.ask("POST", "/score", b"{}").json()["server"] for _ in range(30)]
+            gateway.ask("GET", "/v2/health/ready")
+            *scored, health = lines(gateway, 31)
+    expected = {"old": ("scorer", "1"), "new": ("scorer-candidate", "2")}
+    assert [(line["cluster"], line["generation"]) for line in scored] == [expected[server] for server in answers]
+    assert set(answers) == {"old", "new"}
+    assert (health["cluster"], health["generation"]) == ("triton_operations", "1")
+    told = readable(json.dumps(LINE | {"cluster": "triton-candidate"}))
+    assert told.endswith("client=default generation=3 candidate=yes id=c99c20db")
+
+
+def test_a_copy_for_the_candidate_has_no_line_of_its_own(tmp_path: Path) -> None:
+    with upstream("old") as old, upstream("new") as new:
+        copied = Candidate(Upstreams(scorer=new.address, generation="2"), mirror=100)
+        with running(tmp_path, Upstreams(scorer=old.address, generation="1"), candidate=copied) as gateway:
+            for _ in range(5):
+                gateway.ask("POST", "/score", b"{}")
+            assert {line["generation"] for line in lines(gateway, 5)} == {"1"}
 
 
 def test_without_the_option_nothing_is_written(tmp_path: Path, server: Upstream) -> None:
@@ -344,6 +413,7 @@ LINE = {
     "model": "wine",
     "version": None,
     "generation": "3",
+    "cluster": "triton",
     "upstream": "127.0.0.1:26212",
     "attempts": 1,
     "status": 200,
@@ -364,7 +434,7 @@ def test_people_read_a_line_at_once() -> None:
         "2026-11-29 02:09:20.960 200 POST /v2/models/wine/infer 11.8 ms (door 1.7, upstream 9.9, answer 0.2) in=2 "
         "out=120 client=default generation=3 id=c99c20db"
     )
-    broken = LINE | {"status": 0, "flags": "DC", "reason": "downstream_remote_disconnect", "client": None}
+    broken = LINE | {"status": 0, "flags": "DC", "reason": "downstream_remote_disconnect", "client": ""}
     broken["durationUs"] = {"total": None, "request": 9, "door": None, "upstream": None, "answer": None}
     assert readable(f"[pod/door-1/envoy] {json.dumps(broken)}") == (
         "[pod/door-1/envoy] 2026-11-29 02:09:20.960 0 POST /v2/models/wine/infer 11 ms in=2 out=120 generation=3 "

@@ -105,7 +105,7 @@ def test_a_model_goes_by_its_names_on_the_wire_without_what_is_none(declare):
         "authEnabled": True,
         "port": 6790,
         "public": False,
-        "accessLog": True,
+        "accessLog": False,
     }
 
 

@@ -59,7 +59,8 @@ def test_logs_of_another_stacks_cluster_are_kubectls_by_its_kubeconfig_alone(opt
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "mine"))
     pool = {"clusterStack": "organization/infra/prod"}
-    assert VERBS.logs(Stack(settings=options(pool=pool).settings, kubeconfig="text: s3cret\n"), follow=False) == 0
+    elsewhere = Stack(settings=options(pool=pool).settings, kubeconfig="text: s3cret\n")
+    assert VERBS.logs(elsewhere, follow=False, as_json=False) == 0
     assert (tmp_path / "read").read_text() == "text: s3cret\n" * 2
     assert "s3cret" not in (tmp_path / "asked").read_text()
 
