@@ -30,6 +30,8 @@ __all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
 _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
+_LATENCIES_FROM = 0.5  # of a step's pause: a version that is only cold must not end it
+_FEW_ERRORS = 3
 _COPY_MS = 5.0  # by which copies may be slower: they compete with their originals for the machine
 _WARM_UP = 0.2  # of a step's pause
 _SIGMAS = 1.645  # one-sided 95 %
@@ -89,7 +91,7 @@ class Canary:
         self.shares.share(weight=step.set_weight or 0, mirror=step.mirror or 0)
         self.progress(f"{called} of generation {self.new}, for {step.pause} s")
         watch = _Watch(self.shares, step)
-        looks = 0
+        looks, latencies_from = 0, time.monotonic() + _LATENCIES_FROM * step.pause
 
         def broken() -> bool:
             nonlocal looks
@@ -97,7 +99,8 @@ class Canary:
             old, new = watch.look()
             if looks % _TELL_EVERY == 0:
                 self.progress(f"{called}: {_counted(new)} so far")
-            return analysis is not None and any(_judged(step, analysis, old, new, margin=_CLEAR))
+            settled = time.monotonic() >= latencies_from
+            return analysis is not None and any(_clear(step, analysis, old, new, latencies=settled))
 
         early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
         old, new = watch.look()
@@ -257,15 +260,16 @@ def _figures(step: Step, analysis: Analysis, old: Figures, new: Figures) -> Iter
         )
 
 
-def _judged(step: Step, analysis: Analysis, old: Figures, new: Figures, *, margin: float) -> Iterator[Figure]:
+def _clear(step: Step, analysis: Analysis, old: Figures, new: Figures, *, latencies: bool) -> Iterator[Figure]:
     """Yield the figures that are clearly over their limits, before the step's pause ends."""
     if new.requests < analysis.min_requests:
         return
     for figure in _figures(step, analysis, old, new):
-        if not figure.passed and figure.new is not None and figure.limit is not None:
-            few = figure.unit == "share" and new.errors < 3
-            if (figure.new if figure.low is None else figure.low) > margin * figure.limit and not few:
-                yield figure
+        if figure.passed or figure.new is None or figure.limit is None:
+            continue
+        judged = new.errors >= _FEW_ERRORS if figure.unit == "share" else latencies
+        if judged and (figure.new if figure.low is None else figure.low) > _CLEAR * figure.limit:
+            yield figure
 
 
 def slowdown(old: Figures, new: Figures) -> tuple[float, float, float] | None:

@@ -206,3 +206,13 @@ def test_a_preview_says_which_shares_a_new_version_gets(rollout: dict[str, Any],
     notes = list(step_notes(made))
     assert len(notes) == len(said)
     assert all(words in note for words, note in zip(said, notes, strict=True))
+
+
+def test_a_version_that_is_cold_for_long_does_not_end_its_step(clock: None) -> None:
+    class Cold(Doors):
+        def figures(self) -> Mapping[str, Snapshot]:
+            self.looks += 1
+            cold, warm = min(self.looks, 9), max(0, self.looks - 9)
+            return serving(figures(10 * self.looks), figures(2 * cold, milliseconds=900) + figures(60 * warm))
+
+    assert go(Cold({}), {"setWeight": 50}, maxSlowdown=1.5, minRequests=10)[0].outcome is Outcome.PASSED
