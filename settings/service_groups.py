@@ -94,7 +94,7 @@ class Opening(Group):
     )
     access_log: bool = Field(
         default=False,
-        description="write a line of JSON for each request, see logs.md; the front door takes a tenth more CPU then",
+        description="write a line of JSON for each request, see logs.md; the front door takes about 12 % more CPU then",
     )
 
     @property
