@@ -170,8 +170,8 @@ check: setup ## serve and probe the stack's models without registering them, the
 # The cluster that a stack of target node-pool was deployed to, of which no other is shown; the others have none.
 CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
 
-logs: setup ## show the service's logs (FOLLOW=1 keeps on)
-	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)" $(if $(FOLLOW),--follow)
+logs: setup ## show the service's logs (FOLLOW=1 keeps on, JSON=1: the requests alone)
+	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)" $(if $(FOLLOW),--follow) $(if $(JSON),--json)
 
 service-unit: setup ## write a systemd unit of this user that keeps the service running
 	@$(PYTHON) -m operate service-unit --stack $(STACK)
@@ -235,8 +235,9 @@ lint: setup-dev ## check format, style, types and workflows
 	@if command -v go >/dev/null; then go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12; \
 	  else echo "actionlint did not run: it needs Go on PATH"; [ -z "$$CI" ]; fi
 
-docs: setup ## write docs/settings.md and stacks/schema.json anew, from the settings' types
+docs: setup ## write docs/settings.md, stacks/schema.json and the tables of docs/logs.md anew, from their types
 	@$(PYTHON) -m settings.reference
+	@$(PYTHON) -m gateway.access_log_page
 
 format: setup-dev ## put the code into its format
 	@$(VENV)/bin/ruff format .

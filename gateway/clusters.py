@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
+from gateway import access_log
 from gateway.front_door_options import (
     INFERENCE,
     Address,
@@ -51,16 +52,22 @@ def endpoints(
     Returns:
         The messages by the cluster's name.
     """
-    new = serving.by_cluster() | (candidate.by_cluster() if candidate is not None else {})
-    old = draining.by_cluster() if draining is not None else {}
+    new = _by_cluster(serving) | (_by_cluster(candidate) if candidate is not None else {})
+    old = _by_cluster(draining) if draining is not None else {}
     gone = stopped.by_cluster() if stopped is not None else {}
     assignments = {}
     for cluster in {**new, **old, **gone}:
-        found = [_endpoint(new[cluster])] if cluster in new else []
-        if cluster in old and old[cluster] != new.get(cluster):
-            found.append(_endpoint(old[cluster], "DRAINING"))
+        found = [_endpoint(*new[cluster])] if cluster in new else []
+        if cluster in old and old[cluster][0] != (new[cluster][0] if cluster in new else None):
+            found.append(_endpoint(*old[cluster], "DRAINING"))
         assignments[cluster] = {"cluster_name": cluster, "endpoints": [{"lb_endpoints": found}] if found else []}
     return assignments
+
+
+def _by_cluster(servers: Upstreams | Candidate) -> dict[str, tuple[Address, str]]:
+    """Give the address of each cluster, and the generation of the server there."""
+    number = (servers.upstreams if isinstance(servers, Candidate) else servers).generation
+    return {cluster: (address, number) for cluster, address in servers.by_cluster().items()}
 
 
 def copies(options: Options) -> int:
@@ -132,8 +139,10 @@ def _assignment(cluster: str, address: Address) -> dict[str, Any]:
     return {"cluster_name": cluster, "endpoints": [{"lb_endpoints": [_endpoint(address)]}]}
 
 
-def _endpoint(address: Address, health: str = "") -> dict[str, Any]:
+def _endpoint(address: Address, generation: str = "", health: str = "") -> dict[str, Any]:
     endpoint: dict[str, Any] = {"endpoint": {"address": socket_address(address)}}
+    if generation:
+        endpoint["metadata"] = access_log.generation(generation)
     if health:
         endpoint["health_status"] = health
     return endpoint

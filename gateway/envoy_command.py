@@ -48,6 +48,7 @@ def command(
         "--drain-time-s", str(drain_time),
         "--drain-strategy", "immediate",  # a closing front door tells each client with its next answer to go elsewhere
         "--log-level", log_level,
+        "--component-log-level", "http:critical",  # of a body that is too large it tells the path with its query string
         "--file-flush-interval-msec", "1000",
         "--reject-unknown-dynamic-fields",  # misspelt fields are errors, as in the bootstrap
         "--disable-hot-restart",  # its shared memory would tie together all Envoys of a machine

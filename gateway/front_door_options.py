@@ -76,10 +76,11 @@ class Triton:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The servers behind the front door: Triton, the scorer, or both."""
+    """The servers behind the front door: Triton, the scorer, or both; `generation` is theirs, "" where nobody knows."""
 
     triton: Triton | None = None
     scorer: Address | None = None
+    generation: str = ""
 
     def __post_init__(self) -> None:
         if self.triton is None and self.scorer is None:
@@ -206,6 +207,7 @@ class Options:
         cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
         clients: Clients with a name of their own, who need `auth_enabled`. Their keys come with the others'.
         trusted_roots: Path of the certificates that Envoy's machine trusts, for the issuers of tokens.
+        access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
@@ -233,6 +235,7 @@ class Options:
     cors_origins: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
     trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.access_log import access_log, facts
 from gateway.client_limits import limit_filters
 from gateway.clusters import file_source, socket_address
 from gateway.cors_filter import cors
@@ -66,7 +67,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "rds": {"route_config_name": ROUTES, "config_source": file_source(options.directory, "routes.json")},
         "http_filters": _http_filters(options),
         "local_reply_config": _local_replies(options),
-        "access_log": [_access_log(options)],
+        "access_log": access_log(options),
         # Clients are untrusted: Envoy drops their x-envoy-* headers (retries, timeouts) and records their address.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
@@ -90,7 +91,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
 
 
 def _http_filters(options: Options) -> list[dict[str, Any]]:
-    filters: list[dict[str, Any]] = []
+    filters: list[dict[str, Any]] = facts(options)
     if options.health_path is not None:
         # Before the keys. It fails once Envoy was told to fail its health check, so that load balancers leave first.
         path = {"name": ":path", "string_match": {"exact": options.health_path}}
@@ -235,38 +236,6 @@ def _refused_by_the_guard() -> dict[str, Any]:
 
 def _flags(*flags: str) -> dict[str, Any]:
     return {"response_flag_filter": {"flags": list(flags)}}
-
-
-def _access_log(options: Options) -> dict[str, Any]:
-    """Write one JSON line a request to standard output, without query strings and headers that may carry a secret."""
-    requests: dict[str, Any] = {} if options.health_path is None else {"filter": {"not_health_check_filter": {}}}
-    fields = {
-        "time": "%START_TIME%",
-        "request_id": "%REQ(X-REQUEST-ID)%",
-        "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ)%",
-        "protocol": "%PROTOCOL%",
-        "status": "%RESPONSE_CODE%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "flags": "%RESPONSE_FLAGS%",
-        "route": "%ROUTE_NAME%",
-        "upstream": "%UPSTREAM_HOST%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "request_bytes": "%BYTES_RECEIVED%",
-        "response_bytes": "%BYTES_SENT%",
-        "duration_ms": "%DURATION%",
-        "upstream_ms": "%RESPONSE_DURATION%",
-        "user_agent": "%REQ(USER-AGENT)%",
-    }
-    return {
-        "name": "envoy.access_loggers.stdout",
-        **requests,
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": fields},
-        },
-    }
 
 
 def _tls(options: Options) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway import client_limits, cors_filter, grants, request_guard
+from gateway import access_log, client_limits, cors_filter, grants, request_guard
 from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
 from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
 
@@ -159,6 +159,8 @@ def _triton_routes(options: Options) -> list[dict[str, Any]]:
     ]
     for route in routes:
         _keep_from_forms(route)
+        if options.access_log and "/v2/models/" in route["match"]["safe_regex"]["regex"]:
+            route.setdefault("typed_per_filter_config", {})[access_log.MODEL] = _FILTER_ON
     return routes
 
 

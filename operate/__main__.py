@@ -48,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
+            command.add_argument("--json", action="store_true", help="the lines of the access log alone, as they are")
         if verb == "rollback":
             command.add_argument(
                 "--version", default="", help="its number; by default the one before the one that serves"
@@ -128,7 +129,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":
-        return verbs.logs(stack, follow=args.follow)
+        return verbs.logs(stack, follow=args.follow, as_json=args.json)
     if args.verb == "check":
         return verbs.check(stack, console)
     if args.verb == "report":

@@ -92,6 +92,10 @@ class Opening(Group):
     max_requests_per_second: PositiveInt | None = Field(
         default=None, description="of all clients together, at each front door; more get 429"
     )
+    access_log: bool = Field(
+        default=False,
+        description="write a line of JSON for each request, see logs.md; the front door takes about 12 % more CPU then",
+    )
 
     @property
     def ports(self) -> dict[str, int]:

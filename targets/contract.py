@@ -77,9 +77,22 @@ class Verbs:
         """Show the state of a stack's service and of its parts; gives 0 where it is healthy, and 1 otherwise."""
         return int(self._module("status").show(stack, console))
 
-    def logs(self, stack: Stack, *, follow: bool) -> int:
-        """Show the ends of the service's logs, or go on as they grow until interrupted; gives an exit code."""
-        return int(self._module("logs").show(stack, follow=follow))
+    def logs(self, stack: Stack, *, follow: bool, as_json: bool) -> int:
+        """Show the ends of the service's logs, or go on as they grow until interrupted.
+
+        Args:
+            stack: The stack.
+            follow: Whether to go on.
+            as_json: Whether to show the lines of the access log alone, as they are.
+
+        Returns:
+            An exit code.
+        """
+        if as_json and not stack.settings.deployment.access_log:
+            raise ServiceError(
+                "deployment.accessLog is false: the service writes no line for a request; set it to true, then make up"
+            )
+        return int(self._module("logs").show(stack, follow=follow, as_json=as_json))
 
     def check(self, stack: Stack, console: Console) -> int:
         """Serve and probe a stack's models without registering them, then stop; gives an exit code."""

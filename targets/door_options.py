@@ -26,6 +26,7 @@ def door_options(
     return Options(
         **place,
         auth_enabled=opening.auth_enabled,
+        access_log=opening.access_log,
         timeout_seconds=limits.scoring_seconds,
         max_request_bytes=limits.max_request_bytes,
         requests_per_second=_part(rate, doors),

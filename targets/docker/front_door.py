@@ -54,8 +54,8 @@ def apply(spec: FrontDoorSpec) -> int:
             record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
-        wanted = options(spec, traffic.upstreams(spec.shape, holder.address), _candidate(spec, record, found))
-        _open(spec, folder, engine, wanted, stats_port)
+        wanted = traffic.upstreams(spec.shape, holder.address, record.generation)
+        _open(spec, folder, engine, options(spec, wanted, _candidate(spec, record, found)), stats_port)
         return stats_port
 
 
@@ -78,7 +78,7 @@ def _candidate(spec: FrontDoorSpec, record: Record, found: list[Found]) -> Candi
     holder = next((c for c in own if c.role == Role.NETWORK and c.address), None)
     if holder is None:
         return None
-    return Candidate(traffic.upstreams(spec.shape, holder.address), weight=record.percent)
+    return Candidate(traffic.upstreams(spec.shape, holder.address, record.candidate), weight=record.percent)
 
 
 def _open(spec: FrontDoorSpec, folder: Folder, engine: Engine, opening: Options, stats_port: int) -> None:

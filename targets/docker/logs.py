@@ -1,12 +1,12 @@
 """The logs of a service's containers: the end of each, or all of them as they grow."""
 
-import sys
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 
 from targets.contract import Stack
 from targets.docker.engine import Engine
 from targets.errors import ServiceError
+from targets.log_lines import print_line
 from targets.role import Role
 
 __all__ = ["show"]
@@ -14,22 +14,24 @@ __all__ = ["show"]
 LINES = 50
 
 
-def show(stack: Stack, *, follow: bool) -> int:
-    """Write the logs of what runs, each under its name; `follow` goes on until interrupted. Gives an exit code.
+def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
+    """Print the logs of what runs, each under its name; `follow` goes on until interrupted. Gives an exit code.
 
     Raises `ServiceError` where the engine runs no such service.
     """
-    service_name, write = stack.settings.service_name, sys.stdout.write
-    with Engine() as engine:
-        names = [container.name for container in engine.containers(service_name) if container.role is not Role.NETWORK]
-        if not names:
+    service_name = stack.settings.service_name
+    with Engine() as engine, suppress(BrokenPipeError):
+        found = [container for container in engine.containers(service_name) if container.role is not Role.NETWORK]
+        if not found:
             raise ServiceError(
                 f"service '{service_name}' is not deployed on the engine at {engine.host}; make up does it"
             )
+        names = [container.name for container in found if not as_json or container.role is Role.FRONT_DOOR]
         for name in names:
-            write(f"==> {name} <==\n{engine.logs(name, LINES)}\n")
+            for line in (f"==> {name} <==", *engine.logs(name, LINES).splitlines(), ""):
+                print_line(line, as_json=as_json)
         if follow:
-            threads = [threading.Thread(target=_follow, args=(engine, name, write), daemon=True) for name in names]
+            threads = [threading.Thread(target=_follow, args=(engine, name, as_json), daemon=True) for name in names]
             for thread in threads:
                 thread.start()
             for thread in threads:
@@ -37,6 +39,7 @@ def show(stack: Stack, *, follow: bool) -> int:
     return 0
 
 
-def _follow(engine: Engine, name: str, write: Callable[[str], object]) -> None:
-    for line in engine.follow(name):
-        write(f"{name}: {line}\n")
+def _follow(engine: Engine, name: str, as_json: bool) -> None:
+    with suppress(BrokenPipeError):
+        for line in engine.follow(name):
+            print_line(line, as_json=as_json, before=f"{name}: ")

@@ -102,7 +102,7 @@ class _Rollout:
         serving, percent = self._serving_address(), self.record.percent
         if serving and waits(self.spec.rollout, percent, self.progress):
             if goes_on and percent is not None:
-                self._place(serving, self._address_of(self.record.candidate)).keep(percent)
+                self._place(serving, self._address_of(self.record.candidate), self.record.candidate).keep(percent)
             return self.record
         number = self.record.candidate if goes_on else self.last_number + 1
         new = generation(self.spec, number)
@@ -178,7 +178,7 @@ class _Rollout:
 
         return take_shares(
             self.spec.rollout,
-            self._place(serving, self._address(new[0].name)),
+            self._place(serving, self._address(new[0].name), number),
             old=self.record.generation,
             new=number,
             begin=begin,
@@ -195,18 +195,18 @@ class _Rollout:
             candidate = self._address_of(number)
             # Where the candidate's containers are gone, nobody has a request there.
             drain_seconds = self.spec.rollout.drain_seconds if candidate else 0
-            self._place(serving, candidate or serving).withdraw(drain_seconds)
+            self._place(serving, candidate or serving, number).withdraw(drain_seconds)
             old = self.record.generation
             self.progress(f"generation {number} has no share of the traffic any more: {old} has it all")
         self._record(candidate=0, candidate_digest="", percent=None)
 
-    def _place(self, serving: str, candidate: str) -> Place:
+    def _place(self, serving: str, candidate: str, number: int) -> Place:
         # A candidate that has a share has the servers of the old generation, whatever the settings are by now.
         candidate_shape = self._shape if self.record.candidate else self.spec.shape
         return Place(
             traffic.share(self.folder),
-            traffic.upstreams(self._shape, serving),
-            traffic.upstreams(candidate_shape, candidate),
+            traffic.upstreams(self._shape, serving, self.record.generation),
+            traffic.upstreams(candidate_shape, candidate, number),
         )
 
     def _address_of(self, number: int) -> str:
@@ -232,7 +232,7 @@ class _Rollout:
         """Send the traffic to the recorded generation: a killed rollout may have sent it to what is removed next."""
         serving = self._serving_address()
         if serving and self.leftovers:
-            traffic.send_to(self.folder, traffic.upstreams(self._shape, serving))
+            traffic.send_to(self.folder, traffic.upstreams(self._shape, serving, self.record.generation))
 
     def _start(self, containers: list[Container]) -> None:
         """Start a generation and wait until each of its containers passed its probe, within one deadline."""
@@ -287,9 +287,9 @@ class _Rollout:
         raise ServiceError(explain(self.engine, container, said, self.folder.logs))
 
     def _switch(self, new: list[Container], number: int, *, drain: bool) -> None:
-        serving = traffic.upstreams(self.spec.shape, self._address(new[0].name))
+        serving = traffic.upstreams(self.spec.shape, self._address(new[0].name), number)
         before = next((c.address for c in self.old if c.role == Role.NETWORK), "")
-        old = traffic.upstreams(self._shape, before) if before and self._shape else None
+        old = traffic.upstreams(self._shape, before, self.record.generation) if before and self._shape else None
         draining = old if drain else None
         send_to_new = partial(traffic.send_to, self.folder, serving, draining=draining)
         if old is not None and self.record.candidate == number:
@@ -338,7 +338,7 @@ class _Rollout:
         for role, container in by_role.items():
             seconds = self.spec.rollout.deadline_seconds
             self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
-        serving = traffic.upstreams(tuple(by_role), self._address(holder.name))
+        serving = traffic.upstreams(tuple(by_role), self._address(holder.name), self.record.generation)
         traffic.send_to(self.folder, serving)
         traffic.share(self.folder).close(serving)  # of a candidate that was beside it when it stopped
 

@@ -12,7 +12,7 @@ from targets.role import Role
 __all__ = ["await_idle", "send_to", "share", "upstreams"]
 
 
-def upstreams(shape: Collection[Role | None], address: str) -> Upstreams:
+def upstreams(shape: Collection[Role | None], address: str, generation: int) -> Upstreams:
     """Give the servers of a generation of this shape at its address in the service's network."""
     triton = None
     if Role.TRITON in shape:
@@ -21,7 +21,8 @@ def upstreams(shape: Collection[Role | None], address: str) -> Upstreams:
             grpc=Address(address, TRITON_GRPC_PORT),
             metrics=Address(address, TRITON_METRICS_PORT),
         )
-    return Upstreams(triton=triton, scorer=Address(address, SCORER_PORT) if Role.SCORER in shape else None)
+    scorer = Address(address, SCORER_PORT) if Role.SCORER in shape else None
+    return Upstreams(triton=triton, scorer=scorer, generation=str(generation))
 
 
 def share(folder: Folder) -> Share:

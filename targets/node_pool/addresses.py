@@ -5,7 +5,7 @@ import shlex
 from environment.image_layout import TRITON_METRICS_PORT
 from settings.node_pool import NodePoolSettings
 from targets.machine.loopback import LOCAL_PORT
-from targets.node_pool.object_names import REPLICA, STATISTICS_PORT, Names
+from targets.node_pool.object_names import FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options
 
@@ -43,13 +43,13 @@ def metrics_uri(options: Options) -> str:
 
 
 def logs_command(names: Names, pool: NodePoolSettings) -> str:
-    """Give the command for people that shows what the replicas write."""
+    """Give the command for people that shows what the replicas and the front door write."""
     return f"{_kubectl_for_people(pool)} {shlex.join(logs_arguments(names))}"
 
 
-def logs_arguments(names: Names) -> list[str]:
-    """Give the arguments by which `kubectl` shows what the replicas write."""
-    selector = ",".join(f"{label}={value}" for label, value in names.selector(REPLICA).items())
+def logs_arguments(names: Names, *, front_door_alone: bool = False) -> list[str]:
+    """Give the arguments by which `kubectl` shows what the replicas and the front door write, or the door alone."""
+    selector = names.selector_of([FRONT_DOOR] if front_door_alone else [REPLICA, FRONT_DOOR])
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
     whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
     return ["logs", "--selector", selector, *whole]

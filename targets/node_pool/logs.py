@@ -2,10 +2,10 @@
 
 import os
 import shlex
-import subprocess
 
 from targets.contract import Stack
 from targets.errors import ServiceError
+from targets.log_lines import print_output
 from targets.node_pool.addresses import kubectl, logs_arguments
 from targets.node_pool.cluster.identity import expected_cluster, known_cluster
 from targets.node_pool.cluster.kubeconfig import Kubeconfig
@@ -14,8 +14,8 @@ from targets.node_pool.object_names import Names
 __all__ = ["show"]
 
 
-def show(stack: Stack, *, follow: bool) -> int:
-    """Show the ends of the replicas' logs by `kubectl`; gives its exit code.
+def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
+    """Show the ends of the pods' logs by `kubectl`; gives its exit code.
 
     Raises `ServiceError` where there is no `kubectl`, `ClusterError` as `status` does where a cluster is known.
     """
@@ -23,12 +23,12 @@ def show(stack: Stack, *, follow: bool) -> int:
     kubeconfig = Kubeconfig.of(stack)
     if known:
         expected_cluster(pool.context or "", known, kubeconfig)
-    command = [*kubectl(pool.context, pool.namespace), *logs_arguments(Names.of_settings(stack.settings))]
-    command += ["--follow"] if follow else []
+    arguments = logs_arguments(Names.of_settings(stack.settings), front_door_alone=as_json)
+    command = [*kubectl(pool.context, pool.namespace), *arguments, *(["--follow"] if follow else [])]
     try:
         if kubeconfig is None:
-            return subprocess.run(command, check=False).returncode
+            return print_output(command, as_json=as_json)
         with kubeconfig.environment(os.environ) as (variables, descriptor):
-            return subprocess.run(command, check=False, env=variables, pass_fds=[descriptor]).returncode
+            return print_output(command, as_json=as_json, variables=variables, descriptors=[descriptor])
     except FileNotFoundError:
         raise ServiceError(f"kubectl is not on PATH; the command is: {shlex.join(command)}") from None

@@ -25,6 +25,9 @@ STATISTICS_PORT = 9901
 OWNER_ANNOTATION = "triton-serving/stack"
 GENERATION_ANNOTATION = "triton-serving/generation"  # on a Deployment: the digest of what its pods are
 
+_INSTANCE = "app.kubernetes.io/instance"
+_COMPONENT = "app.kubernetes.io/component"
+
 # The components of a service, as labels name them.
 REPLICA = "replica"
 CANDIDATE = "candidate"
@@ -127,7 +130,11 @@ class Names:
 
     def selector(self, component: str) -> dict[str, str]:
         """Give the labels that find the pods of a component: `replica`, `candidate` or `front-door`."""
-        return {"app.kubernetes.io/instance": self.service, "app.kubernetes.io/component": component}
+        return {_INSTANCE: self.service, _COMPONENT: component}
+
+    def selector_of(self, components: list[str]) -> str:
+        """Write, in the words of `kubectl`, what finds the pods of some components."""
+        return f"{_INSTANCE}={self.service},{_COMPONENT} in ({','.join(components)})"
 
     def labels(self, component: str) -> dict[str, str]:
         """Give the labels of an object of a component."""

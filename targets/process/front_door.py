@@ -80,7 +80,7 @@ def measure(directory: ServiceDirectory) -> Measured:
         return Measured(State.HEALTHY)
     record, process = directory.record(), Supervisor(directory).processes().get(PROGRAM)
     door = f"the front door at port {record.port}" if record and record.port else "the front door"
-    found = f"{PROGRAM} is {process.state}, see {directory.logs / 'envoy.log'}" if process else f"no {PROGRAM} runs"
+    found = f"{PROGRAM} is {process.state}, see {directory.envoy_log}" if process else f"no {PROGRAM} runs"
     return Measured(State.STOPPED, (f"{door} is closed ({found}); `make up` opens it",))
 
 
@@ -121,8 +121,13 @@ def check_port(directory: ServiceDirectory, port: int, owner: str, setting: str 
 
 
 def _start(directory: ServiceDirectory) -> None:
-    log = directory.logs / "envoy.log"
-    Supervisor(directory).add(PROGRAM, directory.envoy / LAUNCH, log=log, stop_seconds=DRAIN_SECONDS)
+    Supervisor(directory).add(
+        PROGRAM,
+        directory.envoy / LAUNCH,
+        log=directory.envoy_log,
+        output=directory.access_log,
+        stop_seconds=DRAIN_SECONDS,
+    )
 
 
 @contextmanager

@@ -125,6 +125,16 @@ class ServiceDirectory(ServiceFolder):
         return self.root / self.RECORD
 
     @property
+    def envoy_log(self) -> Path:
+        """Envoy's own log."""
+        return self.logs / "envoy.log"
+
+    @property
+    def access_log(self) -> Path:
+        """What Envoy writes of each request."""
+        return self.logs / "access.log"
+
+    @property
     def programs(self) -> Path:
         """The folder of what the supervisor keeps running, a file for each program."""
         return self.root / "programs"

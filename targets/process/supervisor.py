@@ -68,10 +68,11 @@ startretries = 100
 stopsignal = TERM
 stopwaitsecs = {stop_seconds}
 killasgroup = true
-redirect_stderr = true
-stdout_logfile = {log}
-stdout_logfile_maxbytes = 10MB
-stdout_logfile_backups = 3
+{logs}"""
+_LOG = """\
+{stream}_logfile = {log}
+{stream}_logfile_maxbytes = 10MB
+{stream}_logfile_backups = 3
 """
 
 
@@ -175,14 +176,24 @@ class Supervisor:
         running = family.supervisor(self.directory.root, self._owner)
         return running is not None and str(self._configuration) in running.cmdline()
 
-    def add(self, name: str, file: Path, *, log: Path, stop_seconds: int) -> None:
-        """Add a program that runs the launch file `file`, and start it."""
+    def add(self, name: str, file: Path, *, log: Path, output: Path | None = None, stop_seconds: int) -> None:
+        """Add a program, and start it.
+
+        Args:
+            name: Its name.
+            file: The launch file that it runs.
+            log: The log of what it writes.
+            output: The log of its standard output, where that has one of its own.
+            stop_seconds: How long it may take to end.
+        """
         write_whole(
             self.directory.programs / f"{name}.conf",
             _PROGRAM.format(
                 name=name,
                 command=_value(shlex.join([sys.executable, *map(str, (LAUNCH, file, self.directory.pid_file))])),
-                log=_value(_value(log)),  # it is expanded twice
+                logs=_log("stdout", log, merged=True)
+                if output is None
+                else _log("stderr", log) + _log("stdout", output),
                 stop_seconds=stop_seconds,
             ),
             mode=0o600,
@@ -234,6 +245,12 @@ def check_path(directory: ServiceDirectory) -> None:
                 f"{path} contains {found[0]!r}, which has a meaning to supervisord; choose another folder for "
                 "stateDirectory, or for this project"
             )
+
+
+def _log(stream: str, log: Path, *, merged: bool = False) -> str:
+    """Configure where a stream goes, and with `merged` the other one too."""
+    text = _LOG.format(stream=stream, log=_value(_value(log)))  # it is expanded twice
+    return f"redirect_stderr = true\n{text}" if merged else text
 
 
 def _value(text: object) -> str:

@@ -18,12 +18,16 @@ def upstreams(generation: Generation) -> Upstreams:
             grpc=loopback(generation.triton_grpc),
             metrics=loopback(generation.triton_metrics),
         )
-    return Upstreams(triton=triton, scorer=loopback(generation.scorer) if generation.scorer else None)
+    return Upstreams(
+        triton=triton,
+        scorer=loopback(generation.scorer) if generation.scorer else None,
+        generation=str(generation.number),
+    )
 
 
 def admin(directory: ServiceDirectory) -> Admin:
     """Give the admin socket of the service's Envoy."""
-    return Admin(directory.admin_socket, directory.logs / "envoy.log")
+    return Admin(directory.admin_socket, directory.envoy_log)
 
 
 def share(directory: ServiceDirectory) -> Share:

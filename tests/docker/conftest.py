@@ -53,7 +53,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, base: Base) -> Iterator[D
     )
     project.add_model("digits")
     project.write_script(SCORE, golden={"request": {"row": 0}, "response": {"digit": golden_digit(project.root)}})
-    project.write_settings(entryScript="score.py")
+    project.write_settings(entryScript="score.py", deployment={"accessLog": True})
     try:
         project.up()
         yield project

@@ -181,7 +181,7 @@ def test_what_a_killed_rollout_left_takes_no_traffic_when_the_next_one_fails(
     copy = project.sdk.containers.create(left.image, "sleep infinity", labels=left.labels | {
         "triton-serving.generation": "7", "triton-serving.role": "network",
     })  # fmt: skip
-    nowhere: Upstreams = traffic.upstreams(("triton",), "127.0.0.9")
+    nowhere: Upstreams = traffic.upstreams(("triton",), "127.0.0.9", 1)
     traffic.send_to(folder, nowhere)
     with project.client() as client:
         assert client.get("/v2/models/digits/ready").status_code == httpx.codes.SERVICE_UNAVAILABLE

@@ -39,6 +39,14 @@ def test_logs_show_each_container_under_its_name(deployed: DockerProject) -> Non
     assert "Started HTTPService" in shown.text
 
 
+def test_requests_are_shown_to_programs_as_json_alone(deployed: DockerProject) -> None:
+    shown = deployed.operate("logs", "--json")
+    assert shown.code == 0
+    lines = [json.loads(line) for line in shown.text.splitlines()]
+    assert {line["client"] for line in lines if line["status"] == 200} <= {"default"}
+    assert all(line["generation"] for line in lines if line["upstream"])
+
+
 def test_check_serves_the_models_before_they_are_registered(deployed: DockerProject) -> None:
     before = deployed.containers()
     shown = deployed.operate("check")

@@ -13,7 +13,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with project(tmp_path_factory.mktemp("e2e") / "project") as made:
         made.add_model("digits")
         made.write_script(SCORE, golden={"request": {"row": 0}, "response": {"digit": golden_digit(made.root)}})
-        made.write_settings(entryScript="score.py")
+        made.write_settings(entryScript="score.py", deployment={"accessLog": True})
         made.up()
         yield made
 

@@ -126,8 +126,19 @@ def test_status_tells_a_closed_front_door_and_up_opens_it(deployed):
 def test_logs_are_shown_under_their_names(deployed):
     shown = deployed.operate("logs")
     assert shown.code == 0
-    for name in (*deployed.record.current.programs, "envoy", "supervisord"):
+    for name in (*deployed.record.current.programs, "envoy", "access", "supervisord"):
         assert f"{name}.log <==" in shown.text
+
+
+def test_requests_are_shown_to_programs_as_json_alone(deployed):
+    with deployed.client() as client:
+        assert ask_score(client) is None
+    path = "/score"
+    eventually(lambda: path in deployed.operate("logs", "--json").text, "the request is in the log", 10)
+    lines = [json.loads(line) for line in deployed.operate("logs", "--json").text.splitlines()]
+    scored = [line for line in lines if line["path"] == path and line["status"] == 200]
+    assert {line["client"] for line in scored} == {"default"}
+    assert scored[-1]["generation"] == str(deployed.record.current.number)
 
 
 def test_check_serves_the_models_beside_the_service_and_leaves_nothing(deployed):

@@ -245,7 +245,7 @@ def running(
 ) -> Iterator[Gateway]:
     """Envoy with these upstreams, on free ports; `rewritten` files take the place of rendered ones."""
     listen, stats = map(loopback, free_ports(2))
-    options = Options(upstreams, str(directory), **{"listen": listen, "stats": stats} | settings)
+    options = Options(upstreams, str(directory), **{"listen": listen, "stats": stats, "access_log": True} | settings)
     keys, client_keys = made_keys(), {client.name: made_keys() for client in options.clients if client.has_keys}
     rendered = envoy_files.render(options)
     if options.auth_enabled:

@@ -101,7 +101,12 @@ def test_inputs_go_under_their_names_on_the_wire_to_the_type_of_the_class(declar
 
 def test_a_model_goes_by_its_names_on_the_wire_without_what_is_none(declare):
     _, asked = declare(lambda: front_door() and None)
-    assert asked["door"].inputs["opening"] == {"authEnabled": True, "port": 6790, "public": False}
+    assert asked["door"].inputs["opening"] == {
+        "authEnabled": True,
+        "port": 6790,
+        "public": False,
+        "accessLog": False,
+    }
 
 
 def test_keys_of_a_mapping_stay_as_the_user_wrote_them(declare):

@@ -45,10 +45,11 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     kubectl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
     asked_for = options(pool={"context": "prod", "namespace": "serving"})
-    assert VERBS.logs(stack(asked_for), follow=True) == 3
+    assert VERBS.logs(stack(asked_for), follow=True, as_json=False) == 3
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--context prod --namespace serving logs --selector ")
     assert asked.endswith("--follow\n")
+    assert "in (replica,front-door)" in asked
 
 
 def test_logs_of_another_stacks_cluster_are_kubectls_by_its_kubeconfig_alone(options, monkeypatch, tmp_path):
@@ -58,7 +59,8 @@ def test_logs_of_another_stacks_cluster_are_kubectls_by_its_kubeconfig_alone(opt
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "mine"))
     pool = {"clusterStack": "organization/infra/prod"}
-    assert VERBS.logs(Stack(settings=options(pool=pool).settings, kubeconfig="text: s3cret\n"), follow=False) == 0
+    elsewhere = Stack(settings=options(pool=pool).settings, kubeconfig="text: s3cret\n")
+    assert VERBS.logs(elsewhere, follow=False, as_json=False) == 0
     assert (tmp_path / "read").read_text() == "text: s3cret\n" * 2
     assert "s3cret" not in (tmp_path / "asked").read_text()
 
@@ -70,7 +72,7 @@ def test_a_stack_never_shows_its_kubeconfig(options):
 def test_without_kubectl_the_command_is_told(options, screen, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ServiceError, match="kubectl is not on PATH; the command is: kubectl --namespace default logs"):
-        VERBS.logs(stack(options()), follow=False)
+        VERBS.logs(stack(options()), follow=False, as_json=False)
 
 
 def test_check_says_where_it_can_be_run(options, screen):

@@ -60,7 +60,7 @@ class Programs:
     directory: ServiceDirectory
     supervisor: Supervisor
 
-    def add(self, name: str, code: str, **variables: str) -> None:
+    def add(self, name: str, code: str, *, output: Path | None = None, **variables: str) -> None:
         file = self.directory.root / f"{name}.json"
         launch = {
             "command": [sys.executable, "-c", dedent(code)],
@@ -68,7 +68,7 @@ class Programs:
             "variables": {"PATH": os.defpath, **variables},
         }
         file.write_text(json.dumps(launch))
-        self.supervisor.add(name, file, log=self.log(name), stop_seconds=5)
+        self.supervisor.add(name, file, log=self.log(name), output=output, stop_seconds=5)
 
     def log(self, name: str) -> Path:
         return self.directory.logs / f"{name}.log"

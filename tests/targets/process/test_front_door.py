@@ -103,6 +103,29 @@ def test_a_door_opens_with_keys_and_metrics_and_stays_as_it_is(door: Door) -> No
     assert (door.open(), door.pid) == (metrics, pid)
 
 
+def test_each_request_has_a_line_with_its_generation_in_a_log_of_its_own(door: Door) -> None:
+    quiet = door.service.directory.access_log
+    assert door.ask().text == '"one"'
+    door.open(opening=Opening(port=door.port, access_log=True))
+    assert not quiet.is_file() or quiet.read_text() == ""
+    door.ask()
+    door.service.up(answering("two"))
+    assert (door.ask().text, door.ask(make_key()).status_code) == ('"two"', 401)
+    log = door.service.directory.access_log
+    eventually(lambda: log.is_file() and log.read_text().count("\n") == 3)
+    lines = sorted((json.loads(line) for line in log.read_text().splitlines()), key=lambda line: line["time"])
+    assert [(line["status"], line["client"], line["generation"]) for line in lines] == [
+        (200, "default", "1"),
+        (200, "default", "2"),
+        (401, "", None),
+    ]
+    assert '"requestId"' not in door.service.directory.envoy_log.read_text()
+    pid = door.pid
+    door.open(opening=Opening(port=door.port, access_log=False))
+    assert (door.ask().text, door.pid) == ('"two"', pid)
+    assert log.read_text().count("\n") == 3
+
+
 def test_changed_keys_and_limits_are_taken_without_a_restart_and_without_a_failed_request(door: Door) -> None:
     pid, old_key = door.pid, door.second_key
     with door.hammered() as answers:

@@ -86,6 +86,17 @@ def test_a_program_that_does_not_stop_is_killed_with_its_children(programs: Prog
     eventually(lambda: is_gone(int(programs.log("stubborn").read_text())))
 
 
+def test_a_programs_standard_output_may_have_a_log_of_its_own(programs: Programs) -> None:
+    programs.add(
+        "writer",
+        "import os, signal; print('line', flush=True); os.write(2, b'error\\n'); signal.pause()",
+        output=programs.log("lines"),
+    )
+    for log, text in (("lines", "line\n"), ("writer", "error\n")):
+        eventually(lambda log=log, text=text: programs.log(log).is_file() and programs.log(log).read_text() == text)
+        assert stat.S_IMODE(programs.log(log).stat().st_mode) & 0o077 == 0
+
+
 def test_logs_are_rotated(programs: Programs) -> None:
     programs.add("talker", "import signal\nfor _ in range(32): print('x' * 1_000_000, flush=True)\nsignal.pause()")
     logs = programs.directory.logs

@@ -17,7 +17,7 @@ class _ToyVerbs(Verbs):
         console.print(f"{stack.settings.service_name}: {'Healthy' if running else 'Stopped'}")
         return 0 if running else 1
 
-    def logs(self, stack: Stack, *, follow: bool) -> int:
+    def logs(self, stack: Stack, *, follow: bool, as_json: bool) -> int:
         return 0
 
     def check(self, stack: Stack, console: Console) -> int:
