@@ -30,7 +30,7 @@ _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
 _FEW_ERRORS = 3
-_COPY_MS = 5.0  # by which copies may be slower: they compete with their originals for the machine
+_COPY_MS = 10.0  # by which copies may be slower: they compete with their originals for the machine
 
 
 class RefusedError(ServiceError):
@@ -201,7 +201,10 @@ def _figures(step: Step, analysis: Analysis | None, watch: StepWatch) -> Iterato
 
 
 def _clear(step: Step, analysis: Analysis, watch: StepWatch) -> Iterator[Figure]:
-    """Yield the figures that are clearly over their limits, before the step's pause ends."""
+    """Yield the figures that are clearly over their limits, before the step's pause ends.
+
+    Latencies do not end a mirror step: no client waits for a copy, and more of them tell more.
+    """
     if watch.new.requests < analysis.min_requests:
         return
     for figure in _figures(step, analysis, watch):
@@ -210,6 +213,6 @@ def _clear(step: Step, analysis: Analysis, watch: StepWatch) -> Iterator[Figure]
         if figure.unit == "share":
             judged = watch.new.errors >= _FEW_ERRORS
         else:
-            judged = watch.is_settled and watch.warm_answers >= analysis.min_requests
+            judged = step.mirror is None and watch.is_settled and watch.warm_answers >= analysis.min_requests
         if judged and (figure.new if figure.low is None else figure.low) > _CLEAR * figure.limit:
             yield figure

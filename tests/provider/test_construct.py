@@ -158,7 +158,8 @@ def test_a_mistake_behind_a_reference_is_told_too(package, bundle_folder, tmp_pa
         told(raised.value)
         == "TritonService 'web' has 1 mistake:\n  deployment.port has the value 0: expected at least 1"
     )
-    assert set(package.monitor.registered) == {"m", "m-version", "web"}
+    # The component itself may be on its way to the engine when its mistake is found; nothing below it is.
+    assert set(package.monitor.registered) - {"web"} == {"m", "m-version"}
 
 
 def test_two_services_of_a_program_in_any_language_have_different_ports(package, bundle_folder, tmp_path):
