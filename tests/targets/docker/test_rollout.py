@@ -161,7 +161,7 @@ OTHER = "organization/p/other of /state"
 def door_of(folder: Path, shape: tuple[Role, ...] = (Role.TRITON, Role.SCORER)) -> Path:
     """Leave the files of an opened front door, whose Envoy does not run; gives the file of its routes."""
     service = Folder.of(folder, "web")
-    options = Options(traffic.upstreams(shape, "10.0.0.1"), directory="/etc/gateway")
+    options = Options(traffic.upstreams(shape, "10.0.0.1", 1), directory="/etc/gateway")
     traffic_share.remember(service.envoy, options)
     envoy_folder.install(service.envoy, envoy_files.render(options))
     return service.envoy / "routes.json"
