@@ -26,7 +26,7 @@ from targets.docker.failure import explain
 from targets.docker.service_folder import Folder, Record
 from targets.docker.specification import ServiceSpec
 from targets.errors import ServiceError
-from targets.machine.candidate import Place, take_shares, waits
+from targets.machine.candidate import Place, note_no_shares, take_shares, waits
 from targets.proving import Proof
 from targets.role import Role
 from targets.rollout_recorder import Recorder
@@ -166,6 +166,8 @@ class _Rollout:
         """Give the new generation shares of the traffic; tells whether it stays at one until a later rollout."""
         serving = self._serving_address()
         if not serving:
+            if self.record.generation:
+                note_no_shares(self.spec.rollout, self.record.generation, self.progress)
             return False
 
         def begin(percent: int | None) -> None:

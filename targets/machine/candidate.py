@@ -20,7 +20,7 @@ from targets.canary import Canary
 from targets.errors import ServiceError
 from targets.rollout_recorder import Recorder
 
-__all__ = ["Place", "shares", "take_shares", "waits"]
+__all__ = ["Place", "note_no_shares", "shares", "take_shares", "waits"]
 
 T = TypeVar("T")
 
@@ -131,6 +131,17 @@ def take_shares(
         return True
     Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()
     return False
+
+
+def note_no_shares(rollout: RolloutPlan, old: int, progress: Callable[[str], object]) -> None:
+    """Say that a new generation gets all of the traffic at once, because the `old` one is ill; the gates passed."""
+    percent = rollout.canary_traffic_percent
+    if rollout.steps or (percent is not None and percent < 100):
+        asked = "steps" if rollout.steps else "canaryTrafficPercent"
+        progress(
+            f"generation {old} is not well, so the new one gets all of the traffic at once: deployment.rollout.{asked} "
+            "needs one that serves beside it"
+        )
 
 
 def shares(current: int | None, candidate: int | None, percent: int | None) -> list[str]:

@@ -5,7 +5,7 @@ import shlex
 from environment.image_layout import TRITON_METRICS_PORT
 from settings.node_pool import NodePoolSettings
 from targets.machine.loopback import LOCAL_PORT
-from targets.node_pool.object_names import FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
+from targets.node_pool.object_names import CANDIDATE, FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options
 
@@ -48,8 +48,8 @@ def logs_command(names: Names, pool: NodePoolSettings) -> str:
 
 
 def logs_arguments(names: Names, *, front_door_alone: bool = False) -> list[str]:
-    """Give the arguments by which `kubectl` shows what the replicas and the front door write, or the door alone."""
-    selector = names.selector_of([FRONT_DOOR] if front_door_alone else [REPLICA, FRONT_DOOR])
+    """Give the arguments by which `kubectl` shows what the pods of a service write, or the front door alone."""
+    selector = names.selector_of([FRONT_DOOR] if front_door_alone else [REPLICA, CANDIDATE, FRONT_DOOR])
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
     whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
     return ["logs", "--selector", selector, *whole]

@@ -21,7 +21,7 @@ from common.waiting import shielded
 from environment.source_folder import copy_source
 from settings.schema import Target
 from targets.errors import ServiceError
-from targets.machine.candidate import Place, take_shares, waits
+from targets.machine.candidate import Place, note_no_shares, take_shares, waits
 from targets.machine.ports import free_ports, is_listening
 from targets.process import front_door, laid_out_models, programs, prover, traffic
 from targets.process.generation_probe import GenerationProbe, probe_file, probe_questions
@@ -110,7 +110,9 @@ class _Rollout:
                     self._start(new)
                     self._await_ready(new)
                     self._prove(new, recorder, beside=old if healthy and surge else None)
-                if old is not None and healthy and self._takes_shares(old, new, recorder):
+                if old is not None and not healthy:
+                    note_no_shares(self.spec.rollout, old.number, self.progress)
+                elif old is not None and self._takes_shares(old, new, recorder):
                     return old
             except BaseException:
                 with shielded():  # a cancelled rollout ends as a failed one

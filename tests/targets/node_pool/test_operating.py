@@ -49,7 +49,7 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--context prod --namespace serving logs --selector ")
     assert asked.endswith("--follow\n")
-    assert "in (replica,front-door)" in asked
+    assert "in (replica,candidate,front-door)" in asked
 
 
 def test_logs_of_another_stacks_cluster_are_kubectls_by_its_kubeconfig_alone(options, monkeypatch, tmp_path):

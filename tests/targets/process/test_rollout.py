@@ -18,6 +18,7 @@ import pytest
 
 from common import waiting
 from serving.probing.judging import Problem
+from settings.rollout_steps import Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.machine.ports import is_listening
@@ -141,7 +142,9 @@ def test_a_service_that_is_ill_serves_on_while_up_tries_to_mend_it(service: Serv
         service.up()
     assert (service.pids, service.score()) == (pids, '"one"')
     flag.unlink()
-    assert service.up().number > ill.number
+    steps = [Step.model_validate({"setWeight": 50, "pause": "1s"})]
+    assert service.up(rollout=RolloutPlan(deadline_seconds=60, drain_seconds=5, steps=steps)).number > ill.number
+    assert any("is not well, so the new one gets all of the traffic at once" in said for said in service.progress)
 
 
 def aged(processes: Callable[[Supervisor], dict[str, Process]], seconds: int) -> Callable[..., dict[str, Process]]:
