@@ -200,8 +200,8 @@ test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker
 
 RUNS ?= 20
-soak-rollouts: setup-dev ## judge planted faults RUNS times (20) on process, and on docker with DOCKER_HOST
-	@$(PYTHON) -m pytest tests/e2e/test_verdicts.py tests/docker/test_verdicts.py --rollout-runs $(RUNS)
+soak-rollouts: setup-dev ## judge planted faults RUNS times (20) on process, docker (DOCKER_HOST) and a cluster (KUBECONFIG)
+	@$(PYTHON) -m pytest tests/e2e/test_verdicts.py tests/docker/test_verdicts.py tests/cluster/test_verdicts.py --rollout-runs $(RUNS)
 
 test-cluster: setup-dev ## run the tests that need a Kubernetes cluster (KUBECONFIG) and a Docker engine
 	@$(PYTHON) -m pytest tests/cluster

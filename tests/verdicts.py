@@ -1,7 +1,7 @@
 """The verdict of a rollout on versions with a planted fault, and on good ones, while clients count what they get.
 
-`make soak-rollouts RUNS=20` runs each of `CASES` so many times on targets process and docker. The tests run
-`SHORT` once.
+`make soak-rollouts RUNS=20` runs each of `CASES` so many times on targets process and docker, and some of them on a
+cluster (`tests/cluster/test_verdicts.py`). The tests run `SHORT` once.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ CASES = {
 SHORT = {
     "process": ("gates: good, colder", "gates: perturbed", "steps: good", "steps: sleeps 30 ms", "steps: fails 5 %"),
     "docker": ("gates: perturbed", "steps: good"),
+    "node-pool": ("gates: perturbed",),
 }
 """The cases that one run has: tests of gates and of steps have the others, in another form."""
 PLANTED = "An unexpected error occurred in scoring script"

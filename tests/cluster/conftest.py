@@ -43,6 +43,8 @@ class Built:
     broken_script: tuple[str, int]
     failing: tuple[str, int]
     slow: tuple[str, int]
+    colder: tuple[str, int]
+    perturbed: tuple[str, int]
     densenet: tuple[str, int]
 
 
@@ -62,7 +64,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     script = scripts / "score_digits.py"
     planted = {
         "failing": "    if next(_turns) % 20 == 0:\n        raise RuntimeError('planted')\n",
-        "slow": "    time.sleep(0.1)\n",
+        "slow": "    time.sleep(0.03)\n",
+        "colder": "    if next(_turns) <= 3:\n        time.sleep(0.2)\n",
     }
     for name, lines in planted.items():
         text = script.read_text().replace(
@@ -72,6 +75,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         signature, end, body = rest.partition(":\n")
         (scripts / f"score_{name}.py").write_text(head + run + signature + end + lines + body)
         shutil.copy(script.with_suffix(".golden.json"), scripts / f"score_{name}.golden.json")
+    # Near enough for the golden answer, and not for a replay.
+    (scripts / "score_perturbed.py").write_text(script.read_text().replace("[0, 0])}", "[0, 0]) + 0.0001}"))
+    shutil.copy(script.with_suffix(".golden.json"), scripts / "score_perturbed.golden.json")
     garbage = {"triton/digits/1/model.onnx": b"no graph"}
     made = [
         images.service("good", one, script),
@@ -80,6 +86,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         images.service("broken-script", one, scripts / "score_broken.py"),
         images.service("failing", one, scripts / "score_failing.py"),
         images.service("slow", one, scripts / "score_slow.py"),
+        images.service("colder", one, scripts / "score_colder.py"),
+        images.service("perturbed", one, scripts / "score_perturbed.py"),
         images.service("densenet", PROJECT / "examples" / "densenet", scripts / "score_densenet.py"),
     ]
     return Built(images.envoy(), *((image, images.version_of(image)) for image in made))
