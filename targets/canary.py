@@ -9,7 +9,7 @@ serve in the same minutes, so a noisy machine falls on both. The first fifth of 
 errors count from the start, latencies from there on.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -30,7 +30,7 @@ _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
 _CLEAR = 2.0  # times a limit: what ends a step before its pause does
 _FEW_ERRORS = 3
-_COPY_MS = 10.0  # by which copies may be slower: they compete with their originals for the machine
+_NOISE_MS = 10.0  # a busy machine delays the answers of one generation so much, and not the other's, for seconds
 
 
 class RefusedError(ServiceError):
@@ -106,7 +106,7 @@ class Canary:
         if outcome is Outcome.PASSED:
             self.progress(f"{called} passed: {_counted(new)}")
             return
-        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch.notes)))
+        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch)))
 
     def _note(
         self, step: Step, started: datetime, watch: StepWatch, outcome: Outcome, figures: tuple[Figure, ...]
@@ -134,11 +134,17 @@ class Canary:
         outcome: Outcome,
         figures: tuple[Figure, ...],
         new: Figures,
-        notes: Iterable[str],
+        watch: StepWatch,
     ) -> Iterator[str]:
         serves = f"generation {self.old} has all of the traffic again"
         if outcome is Outcome.TOO_FEW_REQUESTS:
             assert self.rollout.analysis is not None
+            if watch.blind:
+                yield (
+                    f"{called} decided nothing: no front door told what generation {self.new} did ({watch.blind}); "
+                    f"{serves}"
+                )
+                return
             yield (
                 f"{called} gave generation {self.new} {new.requests} requests in {step.pause} s, and "
                 f"deployment.rollout.analysis.minRequests asks for {self.rollout.analysis.min_requests}: nothing is "
@@ -148,7 +154,7 @@ class Canary:
             yield f"{called} refused generation {self.new}; {serves}"
         if figures:
             yield table(figures)
-        yield from notes
+        yield from watch.notes
         if outcome is Outcome.REFUSED:
             yield "the limits are those of deployment.rollout.analysis"
 
@@ -186,7 +192,7 @@ def _figures(step: Step, analysis: Analysis | None, watch: StepWatch) -> Iterato
     if (found := slowdown(old, new)) is not None:
         ratio, low, high = found
         limit = analysis.max_slowdown
-        close = step.mirror is not None and (new.percentile(95) or 0) - (old.percentile(95) or 0) <= _COPY_MS
+        close = (new.percentile(95) or 0) - (old.percentile(95) or 0) <= _NOISE_MS
         passed = limit is None or low <= limit or close or (watch.sustained or low) <= limit
         yield Figure(
             step=step.name,

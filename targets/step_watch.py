@@ -17,6 +17,7 @@ _WARM_UP = 0.2  # of a step's pause
 _LATENCIES_FROM = 0.5  # of a step's pause: a version that is only cold must not end it
 _WINDOW_ANSWERS = 10  # of each generation, in a window of a step
 _FEW_WINDOWS = 3
+_TWO_LOOKS = 2  # what one counted is known by two
 _FINEST_MS = 1.0  # Envoy counts whole milliseconds: what is shorter counts as one
 _SIGMAS = 1.645  # one-sided 95 %
 
@@ -46,6 +47,8 @@ class StepWatch:
         self._doors: dict[str, _Door] = {}
         self._began = False
         self.notes: list[str] = []
+        self._looks = 0
+        self._problem = ""
         self.old = self.new = Figures()
         self.warm_answers = 0  # of the new generation, by which alone its latencies are told before the step's end
         self.look()
@@ -59,8 +62,9 @@ class StepWatch:
                 if door.look(found):
                     self.notes.append(f"{name} started anew meanwhile: its last seconds before are not counted")
             self._began = True
-        except AdminError:
-            pass  # its supervisor starts it again
+            self._looks += 1
+        except AdminError as error:  # its supervisor starts it again
+            self._problem = str(error)
         seen = total(door.total for door in self._doors.values())
         if self._cold is None and time.monotonic() >= self._warm_at:
             self._cold = seen
@@ -70,6 +74,11 @@ class StepWatch:
         self.warm_answers = 0 if self._cold is None else warm.total()
         if self._cold is not None:
             self._divide(seen.serving, self._new(seen))
+
+    @property
+    def blind(self) -> str:
+        """Why nothing is known of the step: no Envoy told its figures since it began. "" where one did."""
+        return self._problem if self._looks < _TWO_LOOKS else ""
 
     @property
     def is_settled(self) -> bool:

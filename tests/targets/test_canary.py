@@ -196,9 +196,10 @@ def test_a_step_that_is_cancelled_is_in_the_record(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("step", "milliseconds", "passes"), [("mirror", 4, True), ("mirror", 14, False), ("setWeight", 4, False)]
+    ("step", "milliseconds", "passes"),
+    [("mirror", 9, True), ("mirror", 14, False), ("setWeight", 9, True), ("setWeight", 14, False)],
 )
-def test_a_copy_may_be_slower_by_a_little(step: str, milliseconds: float, passes: bool) -> None:
+def test_a_version_may_be_slower_by_what_a_busy_machine_delays(step: str, milliseconds: float, passes: bool) -> None:
     new = figures(100, milliseconds=milliseconds)
     doors = Doors({"envoy": Snapshot(figures(100, milliseconds=1), new, new)})
     if passes:
@@ -206,6 +207,12 @@ def test_a_copy_may_be_slower_by_a_little(step: str, milliseconds: float, passes
     else:
         with pytest.raises(RefusedError, match="slowdown of p95"):
             go(doors, {step: 50}, maxSlowdown=1.2)
+
+
+def test_front_doors_that_tell_nothing_are_not_taken_for_clients_that_ask_nothing() -> None:
+    doors = Doors(serving(figures(200), figures(100)), fail_at=tuple(range(2, 200)))
+    with pytest.raises(RefusedError, match=r"no front door told what generation 2 did \(envoy: no answer\)"):
+        go(doors, {"setWeight": 50}, p95Ms=50)
 
 
 def drawn(seed: int, count: int, factor: float) -> Figures:
