@@ -56,15 +56,15 @@ class Outcomes:
 
 def outcome(status: str, grpc: str = "") -> str:
     """Name the field of `Outcomes` that requests with a status count for; gRPC has one of its own."""
-    word = grpc if grpc and grpc != "OK" else status
+    word = grpc or status
     if word in _REFUSED:
         return "refused"
     if word in _LIMITED:
         return "limited"
-    if word in _MISTAKEN or word.startswith("4") or word in ("", "0"):
-        return "mistaken"
-    if grpc == "OK" or word.startswith(("1", "2", "3")):
+    if grpc == "OK" or (not grpc and status.startswith(("1", "2", "3"))):
         return "answered"
+    if word in _MISTAKEN or (not grpc and (status.startswith("4") or status in ("", "0"))):
+        return "mistaken"
     return "failed"
 
 
@@ -75,7 +75,7 @@ class Figures:
     Attributes:
         requests: Each outcome, a second.
         statuses: Requests a second by status.
-        latency: p50, p95 and p99 of the inference requests, in milliseconds.
+        latency: p50, p95 and p99 of the inference requests that a server answered, in milliseconds.
         active: Requests under way.
         routes: Each route with its requests a second, in all, and latencies.
         clients: Each client with its outcomes a second, and its requests in all.
@@ -102,7 +102,7 @@ def figures(now: Samples, before: Samples) -> Figures:
         if sample.value:
             shown = sample.label("grpc_status") or sample.label("status")
             statuses[shown] = statuses.get(shown, 0) + sample.value / seconds
-    buckets = [each for each in added.of(_BUCKETS) if each.label("route") in INFERENCE_ROUTES]
+    buckets = [each for each in _served(added.of(_BUCKETS)) if each.label("route") in INFERENCE_ROUTES]
     return Figures(
         requests=asdict(_outcomes(added.of(REQUESTS), seconds)),
         statuses=dict(sorted(statuses.items())),
@@ -136,6 +136,11 @@ def quantile(buckets: Iterable[tuple[float, float]], share: float) -> float | No
     return bound
 
 
+def _served(series: Iterable[Sample]) -> list[Sample]:
+    """Leave out what the front door answered by itself: refusals take no time, and would hide how long models take."""
+    return [sample for sample in series if sample.label("generation")]
+
+
 def _latency(buckets: Iterable[Sample]) -> dict[str, float | None]:
     counts: dict[float, float] = {}
     for sample in buckets:
@@ -159,7 +164,7 @@ def _routes(now: Samples, added: Samples, seconds: float) -> list[dict[str, Any]
             "route": key[0] or "(no HTTP)",
             "requests": _sum(found),
             "rate": _sum(new[key]) / seconds,
-            **_latency(buckets.get(key, ())),
+            **_latency(_served(buckets.get(key, ()))),
         }
         for key, found in now.by(_COUNT, "route").items()
     ]

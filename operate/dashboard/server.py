@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -66,8 +67,6 @@ class Server(ThreadingHTTPServer):
     """
 
     daemon_threads = True
-    # Otherwise it would take a port that another server of this kind still has.
-    allow_reuse_port = False
 
     def __init__(self, port: int, shown: Answers, ask: Callable[[Mapping[str, Any]], Any]) -> None:
         try:
@@ -78,6 +77,11 @@ class Server(ThreadingHTTPServer):
             ) from None
         self.shown, self.ask, self.token = shown, ask, secrets.token_urlsafe(24)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Show what went wrong with a request, unless the browser went away."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

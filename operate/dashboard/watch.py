@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from common.errors import UserError
 from operate.dashboard.figures import figures
 from operate.dashboard.samples import Samples
 from targets.contract import OpenDoor
@@ -107,6 +108,6 @@ class Watch:
         while not self._over.wait(EVERY_SECONDS):
             try:
                 self.look()
-            except (ServiceError, ValueError) as error:
+            except (UserError, ValueError) as error:
                 with self._lock:
                     self._shown = {**self._shown, "problem": str(error)}

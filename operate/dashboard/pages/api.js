@@ -48,7 +48,8 @@ try {
   root = await ask("/description");
   document.title = find("title").textContent = root.info?.title ?? "/score";
   find("about").textContent = root.info?.description ?? "";
-  find("operations").replaceChildren(...Object.entries(root.paths ?? {}).flatMap(([path, methods]) =>
+  const paths = Object.entries(root.paths ?? {}).sort(([one], [other]) => (other === "/score") - (one === "/score"));
+  find("operations").replaceChildren(...paths.flatMap(([path, methods]) =>
     Object.entries(methods).filter(([, each]) => each && typeof each === "object" && !Array.isArray(each))
       .map(([method, described]) => operation(path, method, described))));
   find("document").textContent = JSON.stringify(root, null, 2);

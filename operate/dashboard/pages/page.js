@@ -3,9 +3,11 @@ import { draw } from "./charts.js";
 
 const EVERY = 2000;
 const OUTCOMES = ["answered", "refused", "limited", "mistaken", "failed"];
+const TITLES = { mistaken: "other 4xx" };
+const titled = name => TITLES[name] ?? name;
 const TIMES = [["p50", "p50"], ["p95", "p95"], ["p99", "p99"]];
 const COLUMNS = {
-  clients: [["client", "client"], ["in all", "requests", whole], ["a second", "rate"], ...OUTCOMES.map(name => [name, name])],
+  clients: [["client", "client"], ["in all", "requests", whole], ["a second", "rate"], ...OUTCOMES.map(name => [titled(name), name])],
   routes: [["route", "route"], ["in all", "requests", whole], ["a second", "rate"], ...TIMES],
   generations: [["generation", "generation"], ["in all", "requests", whole], ["a second", "rate"], ["failed a second", "failed"], ...TIMES],
   models: [["model", "model"], ["version", "version"], ["in all", "requests", whole], ["a second", "rate"], ["failed a second", "failed"],
@@ -48,7 +50,7 @@ function tiles(shown) {
 function charts(points) {
   const times = points.map(point => point.time);
   const over = value => points.map(value);
-  draw(find("requests"), times, OUTCOMES.map(name => ({ name, points: over(point => point.requests[name]) })), written);
+  draw(find("requests"), times, OUTCOMES.map(name => ({ name: titled(name), points: over(point => point.requests[name]) })), written);
   draw(find("latency"), times, TIMES.map(([name]) => ({ name, points: over(point => point.latency[name]) })), written);
   const newest = points.at(-1)?.models ?? [];
   // Five lines can be told apart: those of the models that were asked most.
@@ -66,6 +68,8 @@ function charts(points) {
 function show(shown) {
   tell(shown.problem);
   find("shares").textContent = shown.shares.length ? shown.shares.join("; ") : `Generation ${shown.serving} has all of the traffic.`;
+  const statuses = Object.entries(shown.statuses).map(([status, rate]) => `${status} ${written(rate)}`);
+  find("statuses").textContent = statuses.length ? `By status, a second: ${statuses.join(" · ")}` : "";
   tiles(shown);
   charts(shown.points);
   for (const name of Object.keys(COLUMNS)) table(name, shown[name]);
