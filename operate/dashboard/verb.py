@@ -37,10 +37,10 @@ def show(stack: Stack, name: str, engine: str, port: str, say: Callable[[str], o
     asking = Asking(stack.settings, lambda: stack_outputs(engine, name), lambda: verbs.door(stack))
     shown = {"/figures": watch.shown, "/requests": asking.shown, "/description": asking.description}
     with Server(int(port or PORT), shown, asking.ask) as server:
-        say(f"{stack.settings.service_name}: {server.address}")
-        say("It is for this machine and whoever has this address. Ctrl-C ends it.")
-        watch.start()
         try:
+            watch.start()
+            say(f"{stack.settings.service_name}: {server.address}")
+            say("It is for this machine and whoever has this address. Ctrl-C ends it.")
             server.serve_forever()
         except (KeyboardInterrupt, SystemExit):
             say("the dashboard ended")

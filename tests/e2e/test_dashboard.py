@@ -53,6 +53,7 @@ def dashboard(deployed: Project, port: int, **environment: str) -> Iterator[tupl
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     assert started.stdout is not None
     try:
@@ -269,7 +270,10 @@ def test_ctrl_c_ends_it_without_a_word_too_many(deployed: Project) -> None:
         os.killpg(started.pid, signal.SIGINT)
         assert started.wait(20) == 0
         assert started.stdout is not None
-        assert started.stdout.read().splitlines()[1:] == ["the dashboard ended"]
+        assert started.stdout.read().splitlines() == [
+            "It is for this machine and whoever has this address. Ctrl-C ends it.",
+            "the dashboard ended",
+        ]
 
 
 def test_a_mistake_is_one_line(deployed: Project, tmp_path: Path) -> None:
