@@ -150,13 +150,13 @@ class Asking:
     def _send(
         self, name: str, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[httpx.Response, float]:
-        with client(self._question(name)) as asking:
-            began = time.perf_counter()
-            try:
+        try:
+            with client(self._question(name)) as asking:
+                began = time.perf_counter()
                 answer = asking.request(method, path, headers=dict(headers), content=body or None)
-            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-                raise ServiceError(f"the front door does not answer: {error}") from None
-            return answer, time.perf_counter() - began
+                return answer, time.perf_counter() - began
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise ServiceError(f"the front door cannot be asked: {error}") from None
 
     def _question(self, name: str) -> Question:
         settings = self._settings

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +78,11 @@ class Server(ThreadingHTTPServer):
             ) from None
         self.shown, self.ask, self.token = shown, ask, secrets.token_urlsafe(24)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
+
+    def server_bind(self) -> None:
+        """Take the port, without the look-up of a name that HTTP servers make: nobody needs it, and it may hang."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Show what went wrong with a request, unless the browser went away."""

@@ -135,5 +135,5 @@ def test_an_answer_that_is_long_or_no_text_is_shown_as_far_as_it_can_be(make: An
 def test_a_front_door_that_does_not_answer_is_told(make: Any, port: int) -> None:
     asking = make(NEW)
     asking._door = lambda: OpenDoor(port=1, statistics_port=1, serving=1)
-    with pytest.raises(ServiceError, match="the front door does not answer"):
+    with pytest.raises(ServiceError, match="the front door cannot be asked"):
         asking.ask({"method": "GET", "path": "/"})
