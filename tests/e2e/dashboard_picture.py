@@ -89,7 +89,8 @@ def shoot(address: str) -> Image.Image:
             page.locator("#latency svg").wait_for()
             page.click("#send")
             page.locator("#received:not(:empty)").wait_for()
-            page.evaluate("scrollTo(0, 0)")
+            top = "h1" if left == 0 else "#form"
+            page.locator(top).evaluate("element => element.closest('section, header').scrollIntoView()")
             picture.paste(Image.open(io.BytesIO(page.screenshot())), (left, 0))
         browser.close()
     return picture
