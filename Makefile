@@ -37,7 +37,7 @@ export UV_INDEX_URL ?= $(PIP_INDEX_URL)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup installed git-filter setup-dev new up preview policy policy-pack refresh outputs key versions rollback destroy purge \
-        check logs status report service-unit test test-docker test-cluster test-examples fuzz soak soak-rollouts lint docs format lock \
+        check logs status report dashboard service-unit test test-docker test-cluster test-examples fuzz soak soak-rollouts lint docs format lock \
         benchmark-engine benchmark-serving
 
 help: ## list what make can do
@@ -178,6 +178,9 @@ service-unit: setup ## write a systemd unit of this user that keeps the service 
 
 status: setup ## show the service's processes and models
 	@$(PYTHON) -m operate status --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)"
+
+dashboard: setup ## serve a page that shows the service live and sends it requests (PORT=6781)
+	@$(PYTHON) -m operate dashboard --stack $(STACK) --engine "$(PULUMI)" --port=$(call GIVEN,PORT)
 
 report: setup ## open the report of the newest rollout (LIST=1 lists them)
 	@$(PYTHON) -m operate report --stack $(STACK) $(if $(LIST),--list)

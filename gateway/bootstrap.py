@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.clusters import file_source, socket_address
+from gateway.door_metrics import FORGOTTEN_SECONDS, histogram_buckets
 from gateway.front_door_options import Options
 from gateway.generation_figures import FIGURES_PATH, FIGURES_QUERY
 from gateway.listener import CONNECTION_MANAGER
@@ -29,6 +30,8 @@ def bootstrap(options: Options) -> dict[str, Any]:
         "overload_manager": _overload_manager(options),
         # Envoy adds up its histograms so often; the figures of a generation are this late.
         "stats_flush_interval": "1s",
+        "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
+        "stats_config": {"histogram_bucket_settings": histogram_buckets()},
     }
 
 

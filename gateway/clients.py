@@ -15,6 +15,8 @@ from pydantic import Field, PositiveInt
 from common.part import Part
 
 DEFAULT = "default"
+NONE = "-"
+"""The name in place of a client's where the front door knows nobody; no client can have it."""
 SCHEMES = ("Bearer", "bearer", "BEARER")
 """The spellings before a key or a token. Any other spelling is taken of the service's own two keys alone."""
 NAME_HEADER = "x-client-name"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.clients import DEFAULT, SCHEMES, Client, header_input
+from gateway.clients import DEFAULT, NONE, SCHEMES, Client, header_input
 from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import Issuer, issuers
 from gateway.keys import Keys
@@ -67,7 +67,7 @@ def _is(name: str) -> dict[str, Any]:
 
 
 def _nobody() -> dict[str, Any]:
-    return _action("nobody", "DENY")
+    return _action(NONE, "DENY")
 
 
 def _action(name: str, action: str) -> dict[str, Any]:

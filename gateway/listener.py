@@ -8,6 +8,7 @@ from gateway.access_log import access_log, facts
 from gateway.client_limits import limit_filters
 from gateway.clusters import file_source, socket_address
 from gateway.cors_filter import cors
+from gateway.door_metrics import door_metrics
 from gateway.front_door_options import Options
 from gateway.grants import grants_filter
 from gateway.identities import FILTER_TYPE
@@ -67,7 +68,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "rds": {"route_config_name": ROUTES, "config_source": file_source(options.directory, "routes.json")},
         "http_filters": _http_filters(options),
         "local_reply_config": _local_replies(options),
-        "access_log": access_log(options),
+        "access_log": [*access_log(options), *door_metrics(options)],
         # Clients are untrusted: Envoy drops their x-envoy-* headers (retries, timeouts) and records their address.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},

@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("outputs", "show the outputs that `pulumi stack output --json` writes to standard input"),
         ("status", "show the service's processes and models"),
         ("logs", "show the ends of the service's logs"),
+        ("dashboard", "serve a page of this machine that shows the service live and sends it requests"),
         ("report", "open the report of the service's newest rollout"),
         ("idle", "fail where services of this project are deployed on this machine"),
         ("keep", "start the service's supervisor whenever it does not run, until interrupted"),
@@ -45,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--after-up", action="store_true", help="say nothing where an update gave no outputs")
         if verb in ("status", "logs"):
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
+        if verb in ("status", "logs", "dashboard"):
             command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
+        if verb == "dashboard":
+            command.add_argument("--port", default="", help="the port of this machine to serve at")
         if verb == "logs":
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
             command.add_argument("--json", action="store_true", help="the lines of the access log alone, as they are")
@@ -143,6 +147,10 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
+    if args.verb == "dashboard":
+        from operate.dashboard import verb
+
+        return verb.show(stack, args.stack, args.engine, args.port, say)
     if args.verb == "service-unit":
         return verbs.write_unit(PROJECT, args.stack, say)
     assert args.verb == "keep"

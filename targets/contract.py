@@ -23,7 +23,7 @@ from targets.errors import ServiceError
 if TYPE_CHECKING:
     from targets.machine_target import MachineTarget
 
-__all__ = ["TARGETS", "Deployed", "Stack", "Verbs", "machine_target", "machine_targets", "verbs_of"]
+__all__ = ["TARGETS", "Deployed", "OpenDoor", "Stack", "Verbs", "machine_target", "machine_targets", "verbs_of"]
 
 TARGETS = {
     Target.PROCESS: "targets.process",
@@ -65,6 +65,23 @@ class Deployed:
     stack: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenDoor:
+    """The front door of a service of this machine, and who is behind it.
+
+    Attributes:
+        port: The port of this machine at which clients reach it.
+        statistics_port: The port of this machine at which its metrics and Triton's are.
+        serving: The number of the generation that serves.
+        shares: Who has which share of the traffic, for people; empty where one generation has all of it.
+    """
+
+    port: int
+    statistics_port: int
+    serving: int
+    shares: tuple[str, ...] = ()
+
+
 class Verbs:
     """The verbs of one target. Each raises `ServiceError` where it cannot be done, in words for people.
 
@@ -101,6 +118,13 @@ class Verbs:
     def reports(self, stack: Stack) -> Path:
         """Name the folder of the reports of the service's rollouts (`targets.rollout_record`)."""
         raise ServiceError(f"target {self.target.value}: its rollouts leave no reports")
+
+    def door(self, stack: Stack) -> OpenDoor:
+        """Find the front door of the service, as its record tells."""
+        raise ServiceError(
+            f"target {self.target.value}: the dashboard shows services of this machine; on a cluster, "
+            "nodePool.monitoring gives Grafana a dashboard of the same figures, and the alerts"
+        )
 
     def deployed(self, state_directory: Path) -> Iterable[Deployed]:
         """List the services whose only record is in a state directory: none where others keep it."""

@@ -15,6 +15,7 @@ LONGEST = (
     "engine/test_remote_components.py",
     "e2e/test_new_stack.py",
     "e2e/test_clients.py",
+    "e2e/test_dashboard.py",
     "engine/test_failures.py",
     "examples/test_examples.py",
     "e2e/test_moves.py",
@@ -58,6 +59,7 @@ LONGEST = (
     "bundle/test_reshaping.py",
     "targets/test_fourth_target.py",
     "gateway/test_grpc_grants.py",
+    "gateway/test_door_metrics.py",
     "gateway/test_tokens.py",
     "gateway/test_client_limits.py",
 )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from settings.schema import Target
-from targets.contract import Deployed, Stack, Verbs
+from targets.contract import Deployed, OpenDoor, Stack, Verbs
+from targets.errors import ServiceError
 
 __all__ = ["VERBS"]
 
@@ -16,6 +17,21 @@ class _DockerVerbs(Verbs):
         from targets.docker.service_folder import Folder
 
         return Folder.of(stack.state_directory, stack.settings.service_name).reports
+
+    def door(self, stack: Stack) -> OpenDoor:
+        from targets.docker.service_folder import Folder
+        from targets.machine.candidate import shares
+
+        name = stack.settings.service_name
+        record = Folder.of(stack.state_directory, name).record()
+        if not record.generation or record.port is None or record.stats_port is None:
+            raise ServiceError(f"service '{name}' is not deployed on this machine's Docker engine; make up does it")
+        return OpenDoor(
+            port=record.port,
+            statistics_port=record.stats_port,
+            serving=record.generation,
+            shares=tuple(shares(record.generation, record.candidate, record.percent)),
+        )
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:
         from targets.docker.owner import stack_and_place

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from settings.schema import Target
-from targets.contract import Deployed, Stack, Verbs
+from targets.contract import Deployed, OpenDoor, Stack, Verbs
+from targets.errors import ServiceError
 
 __all__ = ["VERBS"]
 
@@ -16,6 +17,22 @@ class _ProcessVerbs(Verbs):
         from targets.process.service_folder import ServiceDirectory
 
         return ServiceDirectory.of(stack.state_directory, stack.settings.service_name).reports
+
+    def door(self, stack: Stack) -> OpenDoor:
+        from targets.machine.candidate import shares
+        from targets.process.service_folder import ServiceDirectory
+
+        name = stack.settings.service_name
+        record = ServiceDirectory.of(stack.state_directory, name).record()
+        if record is None or record.current is None or record.port is None or record.stats_port is None:
+            raise ServiceError(f"service '{name}' is not deployed on this machine; make up does it")
+        serving, candidate = record.current.number, record.candidate.number if record.candidate else None
+        return OpenDoor(
+            port=record.port,
+            statistics_port=record.stats_port,
+            serving=serving,
+            shares=tuple(shares(serving, candidate, record.percent)),
+        )
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:
         from targets.process.service_folder import ServiceDirectory

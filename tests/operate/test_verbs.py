@@ -25,7 +25,7 @@ def run(tmp_path, monkeypatch, capsys):
 
 
 GOOD = "config:\n  serviceName: web\n  models: ['m:1']\n"
-VERBS = ("outputs", "status", "logs", "idle", "check")
+VERBS = ("outputs", "status", "logs", "dashboard", "idle", "check")
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -42,9 +42,16 @@ def test_an_encrypted_variable_is_told_as_the_preview_tells_it(run, verb):
     assert "environment.variables.TOKEN: is encrypted, and only primaryKey, secondaryKey and imagePassword" in told
 
 
-@pytest.mark.parametrize("verb", ["status", "logs"])
+@pytest.mark.parametrize("verb", ["status", "logs", "dashboard"])
 def test_a_service_that_is_not_deployed_is_told(run, verb):
     assert run(verb, GOOD) == (1, "", "service 'web' is not deployed on this machine; make up does it\n")
+
+
+def test_the_dashboard_of_a_cluster_is_grafanas(run):
+    code, _, told = run("dashboard", GOOD + "  deployment: {target: node-pool}\n")
+    assert (code, told.count("\n")) == (1, 1)
+    assert told.startswith("target node-pool: the dashboard shows services of this machine; on a cluster, ")
+    assert "nodePool.monitoring" in told
 
 
 def test_a_stack_without_outputs_is_told(run):

@@ -1,19 +1,30 @@
 """Alert rules for the Prometheus operator, on metrics that Triton and Envoy export."""
 
 from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names, manifest
-from targets.node_pool.objects.queries import error_ratio, failure_ratio, queue_ms
+from targets.node_pool.objects.queries import (
+    LIMITED,
+    NOT_GRANTED,
+    NOT_KNOWN,
+    answers,
+    error_ratio,
+    failure_ratio,
+    queue_ms,
+    ratio_of_clients,
+)
 from targets.node_pool.rendering import Manifest, Options
 
 __all__ = ["alerts"]
 
 _ERRORS = 0.05
+_REFUSALS = 0.05
+_STRANGERS = 0.1  # a second: one wrong key now and then is nobody's alarm
 
 
 def alerts(options: Options) -> list[Manifest]:
     """Render a PrometheusRule; nothing where `nodePool.monitoring.alerts` is not set."""
     if not options.pool.monitoring.alerts:
         return []
-    rules = [*_front_door_rules(options), *(_triton_rules(options) if options.triton else [])]
+    rules = [*_front_door_rules(options), *_client_rules(options), *(_triton_rules(options) if options.triton else [])]
     return [
         manifest(
             options,
@@ -62,6 +73,41 @@ def _front_door_rules(options: Options) -> list[Manifest]:
             )
         )
     return rules
+
+
+def _client_rules(options: Options) -> list[Manifest]:
+    """Make the rules over who may ask, and how much; none where the service asks for no key."""
+    if not options.settings.deployment.auth_enabled:
+        return []
+    envoy, service = Names.of(options).metrics_of(FRONT_DOOR), options.settings.service_name
+    part = f"more than {_REFUSALS:.0%} of its requests"
+    return [
+        _rule(
+            options,
+            "TritonServingUnknownClients",
+            f"{answers(envoy, statuses=NOT_KNOWN)} > {_STRANGERS}",
+            "10m",
+            "warning",
+            f"{service} refuses more than {60 * _STRANGERS:g} requests a minute whose key, token or certificate it "
+            "does not know (401).",
+        ),
+        _rule(
+            options,
+            "TritonServingNotGranted",
+            f"{ratio_of_clients(envoy, NOT_GRANTED)} > {_REFUSALS}",
+            "10m",
+            "warning",
+            f"Client {{{{ $labels.client }}}} of {service} asks for what it is not granted (403) in {part}.",
+        ),
+        _rule(
+            options,
+            "TritonServingQuota",
+            f"{ratio_of_clients(envoy, LIMITED)} > {_REFUSALS}",
+            "10m",
+            "warning",
+            f"Client {{{{ $labels.client }}}} of {service} asks for more than its limit (429) in {part}.",
+        ),
+    ]
 
 
 def _triton_rules(options: Options) -> list[Manifest]:

@@ -1,6 +1,7 @@
 """Autoscaling and monitoring: rendered when enabled, and asking for what Triton and Envoy export."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -128,7 +129,7 @@ def test_service_monitors_find_a_service_with_the_port_they_name(rendered):
 @pytest.mark.parametrize("shape", ["triton", "triton and scorer"])
 def test_alerts_name_the_service_and_last_before_they_ring(rendered, shape):
     (group,) = rendered(shape=shape, pool={"monitoring": {"alerts": True}}).one("PrometheusRule")["spec"]["groups"]
-    assert len(group["rules"]) == 5
+    assert len(group["rules"]) == 8
     for rule in group["rules"]:
         assert "triton-webservice" in rule["annotations"]["summary"]
         assert rule["for"].endswith("m")
@@ -143,7 +144,46 @@ def test_a_service_that_may_scale_to_zero_does_not_alert_on_having_no_replica(re
 def test_the_dashboards_panels_do_not_overlap(rendered):
     found = rendered(pool={"monitoring": {"dashboard": True}}).one("ConfigMap", "-dashboard")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    panels = json.loads(found["data"]["triton-webservice-dashboard.json"])["panels"]
+    *panels, row = json.loads(found["data"]["triton-webservice-dashboard.json"])["panels"]
+    panels += [row, *row["panels"]]
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
     assert len(set(places)) == len(places) > 9
-    assert all(target["expr"] for panel in panels for target in panel["targets"])
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(target["expr"] for panel in panels if panel is not row for target in panel["targets"])
+
+
+def test_each_client_has_a_row_of_the_dashboard(rendered):
+    found = rendered(pool={"monitoring": {"dashboard": True}}).one("ConfigMap", "-dashboard")
+    dashboard = json.loads(found["data"]["triton-webservice-dashboard.json"])
+    variable = next(each for each in dashboard["templating"]["list"] if each["name"] == "client")
+    assert re.fullmatch(
+        r'label_values\(envoy_front_door_requests\{.*,client!~"-\|"\}, client\)', variable["query"]["query"]
+    )
+    row = dashboard["panels"][-1]
+    assert (row["type"], row["repeat"], row["collapsed"]) == ("row", "client", True)
+    assert all('client="$client"' in target["expr"] for panel in row["panels"] for target in panel["targets"])
+
+
+def test_alerts_tell_who_is_unknown_who_asks_too_much_and_who_asks_for_what_is_not_granted(rendered):
+    (group,) = rendered(pool={"monitoring": {"alerts": True}}).one("PrometheusRule")["spec"]["groups"]
+    rules = {rule["alert"]: rule for rule in group["rules"]}
+    door = 'namespace="default",pod=~"triton-webservice-front-door-[0-9a-z]+-[0-9a-z]+"'
+    assert rules["TritonServingUnknownClients"]["expr"] == (
+        f'sum (rate(envoy_front_door_requests{{{door},status=~"401"}}[2m]) '
+        f'or rate(envoy_front_door_requests{{{door},grpc_status=~"UNAUTHENTICATED"}}[2m])) > 0.1'
+    )
+    known = f'{door},client!~"-|"'
+    for alert, http, grpc in (("NotGranted", "403", "PERMISSION_DENIED"), ("Quota", "429", "RESOURCE_EXHAUSTED")):
+        assert rules[f"TritonServing{alert}"]["expr"] == (
+            f'sum by (client) (rate(envoy_front_door_requests{{{known},status=~"{http}"}}[2m]) '
+            f'or rate(envoy_front_door_requests{{{known},grpc_status=~"{grpc}"}}[2m])) '
+            f"/ clamp_min(sum by (client) (rate(envoy_front_door_requests{{{known}}}[2m])), 1e-9) > 0.05"
+        )
+        assert "Client {{ $labels.client }}" in rules[f"TritonServing{alert}"]["annotations"]["summary"]
+
+
+def test_without_keys_there_are_no_clients_to_watch(rendered):
+    found = rendered(deployment={"authEnabled": False}, pool={"monitoring": {"dashboard": True, "alerts": True}})
+    dashboard = json.loads(found.one("ConfigMap", "-dashboard")["data"]["triton-webservice-dashboard.json"])
+    assert all(panel["type"] != "row" for panel in dashboard["panels"])
+    assert "429" not in json.dumps(found.one("PrometheusRule"))
