@@ -84,16 +84,16 @@ class Issuer:
         text = self._text({"alg": "RS256", "kid": kid} | (head or {}), claims)
         return f"{text}.{_packed(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
-    def unsigned(self) -> str:
-        """A token of the algorithm `none`."""
-        return self._text({"alg": "none"}, {}) + "."
+    def unsigned(self, algorithm: str = "none", **claims: Any) -> str:
+        """A token without a signature, of the algorithm `none` or of another spelling of it."""
+        return self._text({"alg": algorithm}, claims) + "."
 
-    def signed_with_the_public_key(self) -> str:
+    def signed_with_the_public_key(self, encoding: serialization.Encoding, **claims: Any) -> str:
         """A token whose HS256 signature has the public key as its secret."""
         ((kid, key),) = self._keys.items()
-        text = self._text({"alg": "HS256", "kid": kid}, {})
-        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return f"{text}.{_packed(hmac.digest(pem, text.encode(), hashlib.sha256))}"
+        text = self._text({"alg": "HS256", "kid": kid}, claims)
+        secret = key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return f"{text}.{_packed(hmac.digest(secret, text.encode(), hashlib.sha256))}"
 
     def close(self) -> None:
         self.answers.set()
