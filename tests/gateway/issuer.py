@@ -33,7 +33,7 @@ def _number(value: int) -> str:
 class Issuer:
     """An HTTP server whose `/keys` are a JWKS; `fetches` counts who asked."""
 
-    def __init__(self, certified: Path | None = None) -> None:
+    def __init__(self, certified: Path | None = None, host: str = "127.0.0.1") -> None:
         self.fetches = 0
         self.answers = threading.Event()
         self.answers.set()
@@ -55,13 +55,14 @@ class Issuer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer((host, 0), Handler)
         self.jwks_uri = f"http://127.0.0.1:{self._server.server_address[1]}/keys"
         if certified is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certified)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            self.jwks_uri = f"https://localhost:{self._server.server_address[1]}/keys"
+            name = "localhost" if host == "127.0.0.1" else host
+            self.jwks_uri = f"https://{name}:{self._server.server_address[1]}/keys"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def rotate(self) -> None:
@@ -108,9 +109,9 @@ class Issuer:
 
 
 @contextmanager
-def issuing(certified: Path | None = None) -> Iterator[Issuer]:
-    """An issuer that runs, with TLS where it has a certificate and its key in a file."""
-    issuer = Issuer(certified)
+def issuing(certified: Path | None = None, host: str = "127.0.0.1") -> Iterator[Issuer]:
+    """An issuer that runs at an address of this machine, with TLS where it has a certificate and its key in a file."""
+    issuer = Issuer(certified, host)
     try:
         yield issuer
     finally:
