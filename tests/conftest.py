@@ -15,6 +15,7 @@ LONGEST = (
     "engine/test_remote_components.py",
     "e2e/test_new_stack.py",
     "e2e/test_clients.py",
+    "e2e/test_documents.py",
     "engine/test_failures.py",
     "examples/test_examples.py",
     "e2e/test_moves.py",
