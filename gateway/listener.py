@@ -26,6 +26,7 @@ NO_CLIENTS_CLAIMS = "its claims are those of no client"
 TOLD = ("Jwt is expired", "Jwt not yet valid", "Jwt verification fails", "Jwt payload", "Audiences in Jwt", "Jwks ")
 """How those reasons of Envoy's begin that help a client. Of no token, or another issuer's, it has nothing useful."""
 HOW_TO_SEND_THE_KEY = "the key or token is missing or wrong; send yours as 'Authorization: Bearer <key>'"
+HOW_TO_PROVE = "the key, token or certificate is missing or wrong; send a key or token as 'Authorization: Bearer <key>'"
 
 CONNECTION_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -184,12 +185,13 @@ def _gunzip() -> dict[str, Any]:
 def _local_replies(options: Options) -> dict[str, Any]:
     """Give JSON bodies to the answers that Envoy gives itself; Envoy uses the first mapper that fits."""
     not_ready = "the service is not ready: no model server answers; try again in a few seconds"
+    unknown = HOW_TO_PROVE if options.client_authority else HOW_TO_SEND_THE_KEY
     mappers = [
         *([] if options.health_path is None else _health_replies()),
         {"filter": _refused_by_the_guard()},
         *_refused_tokens(options),
-        _unauthorized(_both(_status(403), _sent_a_token()), INVALID_TOKEN),
-        _unauthorized(_status(403), 'Bearer realm="service"'),
+        _unauthorized(_both(_status(403), _sent_a_token()), INVALID_TOKEN, unknown),
+        _unauthorized(_status(403), 'Bearer realm="service"', unknown),
         _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
         _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
         _mapper(_flags("UO"), "the service is overloaded; try again in a few seconds", {"Retry-After": "1"}),
@@ -233,7 +235,7 @@ def _refused_tokens(options: Options) -> list[dict[str, Any]]:
     ]
 
 
-def _unauthorized(match: dict[str, Any], challenge: str, error: str = HOW_TO_SEND_THE_KEY) -> dict[str, Any]:
+def _unauthorized(match: dict[str, Any], challenge: str, error: str) -> dict[str, Any]:
     return {**_mapper(match, error, {"WWW-Authenticate": challenge}), "status_code": 401}
 
 
