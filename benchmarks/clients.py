@@ -21,6 +21,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
+from typing import Any
 
 import psutil
 
@@ -69,7 +70,8 @@ def kinds() -> dict[str, tuple[Client, ...]]:
 
 
 @contextmanager
-def _running(name: str, folder: Path, command: list[str]) -> Iterator[psutil.Process]:
+def running(name: str, folder: Path, command: list[str]) -> Iterator[psutil.Process]:
+    """Run a command while the block does; its output goes to a file of the folder."""
     with (folder / f"{name}.log").open("wb") as log:
         process = Popen(command, env={"PATH": os.defpath}, stdout=log, stderr=log)
         try:
@@ -80,26 +82,34 @@ def _running(name: str, folder: Path, command: list[str]) -> Iterator[psutil.Pro
 
 
 @contextmanager
-def _door(name: str, folder: Path, upstream: int, clients: Sequence[Client]) -> Iterator[Door]:
+def front_door(
+    name: str, folder: Path, upstream: int, clients: Sequence[Client] = (), **settings: Any
+) -> Iterator[Door]:
+    """Run a front door before the server at a port of this machine; `settings` are those of `Options`."""
     port, stats = free_ports(2)
     address = loopback(upstream)
     directory = folder / name
     triton = Triton(http=address, grpc=address, metrics=address)
     options = Options(
-        Upstreams(triton), str(directory), listen=loopback(port), stats=loopback(stats), clients=tuple(clients)
+        Upstreams(triton),
+        str(directory),
+        listen=loopback(port),
+        stats=loopback(stats),
+        clients=tuple(clients),
+        **settings,
     )
     own, keys = Keys(make_key(), make_key()), {client.name: Keys(make_key(), make_key()) for client in clients}
     rendered = envoy_files.render(options) | envoy_files.render_keys(own, clients, keys)
     envoy_folder.install(directory, rendered)
     admin = Admin(options.admin_socket)
-    with _running(name, folder, envoy_command.command(f"{directory}/bootstrap.json")) as process:
+    with running(name, folder, envoy_command.command(f"{directory}/bootstrap.json")) as process:
         admin.await_ready(30)
         key = keys[clients[-1].name].primary if clients else own.primary
         yield Door(f"http://127.0.0.1:{port}{PATH}", key, process)
 
 
 @contextmanager
-def _answering(folder: Path) -> Iterator[int]:
+def answering(folder: Path) -> Iterator[int]:
     """Run an Envoy that answers every request by itself, and give its port."""
     (port,) = free_ports(1)
     types = "type.googleapis.com/envoy.extensions.filters.http"
@@ -115,7 +125,7 @@ def _answering(folder: Path) -> Iterator[int]:
     bootstrap = {"static_resources": {"listeners": [{"name": "all", "address": address, "filter_chains": [chain]}]}}
     file = folder / "answering.json"
     file.write_text(json.dumps(bootstrap))
-    with _running("answering", folder, envoy_command.command(str(file))):
+    with running("answering", folder, envoy_command.command(str(file))):
         time.sleep(2)
         yield port
 
@@ -145,10 +155,10 @@ def main() -> None:
         folder = Path(temporary)
         body = folder / "body"
         body.write_text('{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}]}')
-        upstream = stack.enter_context(_answering(folder))
-        plain = stack.enter_context(_door("plain", folder, upstream, ()))
+        upstream = stack.enter_context(answering(folder))
+        plain = stack.enter_context(front_door("plain", folder, upstream, ()))
         doors = {
-            kind: stack.enter_context(_door(f"door-{number}", folder, upstream, clients))
+            kind: stack.enter_context(front_door(f"door-{number}", folder, upstream, clients))
             for number, (kind, clients) in enumerate(kinds().items())
         }
         found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in doors}

@@ -30,7 +30,7 @@ from targets.process.service_folder import Generation
 from targets.process.specification import ServiceSpec
 from targets.served import ServedBundle
 
-__all__ = ["KEY", "Machinery", "Server", "build_environment", "build_peer"]
+__all__ = ["KEY", "Machinery", "Server", "bare_envoy", "build_environment", "build_peer"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(__file__).with_name("scripts")
@@ -184,7 +184,7 @@ class Machinery:
         """Envoy as a proxy and nothing else, before Triton: what the front door is measured against."""
         (port,) = free_ports(1)
         file = self.folder / "bare-envoy.json"
-        file.write_text(json.dumps(_bare(port, self.triton_port)))
+        file.write_text(json.dumps(bare_envoy(port, self.triton_port)))
         server = self.start(
             "bare-envoy", envoy_command.command(str(file)), {"PATH": os.defpath}, f"http://127.0.0.1:{port}"
         )
@@ -214,8 +214,8 @@ class Machinery:
         raise RuntimeError(f"{server.name} did not start ({url}):\n{log[-3000:]}")
 
 
-def _bare(port: int, upstream: int) -> dict[str, Any]:
-    """Envoy's configuration with one listener, one route and one cluster, and an answer of its own at `/static`."""
+def bare_envoy(port: int, upstream: int) -> dict[str, Any]:
+    """Configure Envoy with one listener, one route and one cluster, and an answer of its own at `/static`."""
 
     def address(number: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": number}}

@@ -89,12 +89,18 @@ def _by_token(issuer: Issuer, client: Client) -> dict[str, Any]:
     for name, value in client.jwt.claims.items():
         word = {"string_match": {"safe_regex": {"regex": rf"(?:.* )?{re.escape(value)}(?: .*)?"}}}
         in_list = {"list_match": {"one_of": {"string_match": {"exact": value}}}}
-        claims.append(_claim(issuer, name, {"or_match": {"value_matchers": [word, in_list]}}))
+        either = {"or_match": {"value_matchers": [word, in_list]}}
+        spelled = _claim(issuer, name, either)
+        path = name.split(".")
+        # Some issuers nest their claims (`realm_access.roles`), and others have names with dots (those of URLs).
+        nested = len(path) > 1 and all(path)
+        claims.append({"or_matcher": {"predicate": [spelled, _claim(issuer, path, either)]}} if nested else spelled)
     return claims[0] if len(claims) == 1 else {"and_matcher": {"predicate": claims}}
 
 
-def _claim(issuer: Issuer, name: str, value: dict[str, Any]) -> dict[str, Any]:
-    path = [{"key": issuer.name}, {"key": name}]
+def _claim(issuer: Issuer, name: str | list[str], value: dict[str, Any]) -> dict[str, Any]:
+    names = [name] if isinstance(name, str) else name
+    path = [{"key": issuer.name}, *({"key": key} for key in names)]
     source = {"@type": f"{_INPUTS}.network.v3.DynamicMetadataInput", "filter": TOKENS, "path": path}
     match = {"@type": f"{_MATCHERS}.metadata.v3.Metadata", "value": value}
     return {

@@ -35,6 +35,11 @@ class Issuer:
     clients: tuple[str, ...]
 
     @property
+    def refusal(self) -> str:
+        """Name the metadata that has why a token is refused."""
+        return f"refusal-{self.name}"
+
+    @property
     def cluster(self) -> str:
         """Name the cluster that fetches the keys."""
         return f"issuer-{self.name}"
@@ -54,7 +59,7 @@ def issuers(clients: Sequence[Client]) -> list[Issuer]:
 
 
 def token_filter(known: Sequence[Issuer]) -> dict[str, Any]:
-    """Make the filter that verifies tokens. It refuses nobody: it leaves the claims of a valid token in metadata."""
+    """Make the filter that verifies tokens. It refuses nobody: it leaves the claims in metadata, or why not."""
     providers = {issuer.name: _provider(issuer) for issuer in known}
     any_of: list[dict[str, Any]] = [{"provider_name": name} for name in providers]
     rule = {
@@ -81,6 +86,7 @@ def _provider(issuer: Issuer) -> dict[str, Any]:
         "audiences": [jwt.audience],
         "forward": True,  # `identities` looks at the header too; the route removes it
         "payload_in_metadata": issuer.name,
+        "failed_status_in_metadata": issuer.refusal,
         "clock_skew_seconds": SKEW_SECONDS,
         "require_expiration": True,
         "from_headers": [{"name": "authorization", "value_prefix": f"{scheme} "} for scheme in SCHEMES],

@@ -144,6 +144,8 @@ local CLIENTS = {
   "^{\"error\":\"failed to parse the request JSON buffer",
   "^{\"error\":\"Unable to parse '",
   "^{\"error\":\"Unable to set '",
+  "^{\"error\":\"Expected JSON object for keyword: '",
+  "^{\"error\":\"attempt to ", -- read the JSON as something that it is not
 }
 
 function envoy_on_response(handle)

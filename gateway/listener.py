@@ -12,6 +12,7 @@ from gateway.door_metrics import door_metrics
 from gateway.front_door_options import Options
 from gateway.grants import grants_filter
 from gateway.identities import FILTER_TYPE
+from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import issuers, token_filter
 from gateway.request_guard import GUARD, REFUSED, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
@@ -21,7 +22,12 @@ KEYS = "keys"
 KEYS_FILE = "keys.json"
 TLS_FILE = "tls.json"
 CERTIFICATE = "front_door"
+INVALID_TOKEN = 'Bearer realm="service", error="invalid_token"'
+NO_CLIENTS_CLAIMS = "its claims are those of no client"
+TOLD = ("Jwt is expired", "Jwt not yet valid", "Jwt verification fails", "Jwt payload", "Audiences in Jwt", "Jwks ")
+"""How those reasons of Envoy's begin that help a client. Of no token, or another issuer's, it has nothing useful."""
 HOW_TO_SEND_THE_KEY = "the key or token is missing or wrong; send yours as 'Authorization: Bearer <key>'"
+HOW_TO_PROVE = "the key, token or certificate is missing or wrong; send a key or token as 'Authorization: Bearer <key>'"
 
 CONNECTION_MANAGER = (
     "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -180,11 +186,13 @@ def _gunzip() -> dict[str, Any]:
 def _local_replies(options: Options) -> dict[str, Any]:
     """Give JSON bodies to the answers that Envoy gives itself; Envoy uses the first mapper that fits."""
     not_ready = "the service is not ready: no model server answers; try again in a few seconds"
+    unknown = HOW_TO_PROVE if options.client_authority else HOW_TO_SEND_THE_KEY
     mappers = [
         *([] if options.health_path is None else _health_replies()),
         {"filter": _refused_by_the_guard()},
-        _unauthorized(_both(_status(403), _sent_a_token()), 'Bearer realm="service", error="invalid_token"'),
-        _unauthorized(_status(403), 'Bearer realm="service"'),
+        *_refused_tokens(options),
+        _unauthorized(_both(_status(403), _sent_a_token()), INVALID_TOKEN, unknown),
+        _unauthorized(_status(403), 'Bearer realm="service"', unknown),
         _mapper(_status(429), "too many requests; slow down and try again", {"Retry-After": "1"}),
         _mapper(_status(413), f"the request body is larger than the limit of {options.max_request_bytes} bytes"),
         _mapper(_flags("UO"), "the service is overloaded; try again in a few seconds", {"Retry-After": "1"}),
@@ -210,8 +218,26 @@ def _mapper(match: dict[str, Any], error: str, headers: dict[str, str] | None = 
     return mapper
 
 
-def _unauthorized(match: dict[str, Any], challenge: str) -> dict[str, Any]:
-    return {**_mapper(match, HOW_TO_SEND_THE_KEY, {"WWW-Authenticate": challenge}), "status_code": 401}
+def _refused_tokens(options: Options) -> list[dict[str, Any]]:
+    """Say why a known issuer's token is refused: it is valid, but its claims are no client's; or Envoy's words."""
+    known = issuers(options.clients)
+    reasons: list[tuple[list[str], dict[str, Any], str]]
+    reasons = [([issuer.name, "iss"], {"present_match": True}, NO_CLIENTS_CLAIMS) for issuer in known]
+    told = {"or_match": {"value_matchers": [{"string_match": {"prefix": words}} for words in TOLD]}}
+    for issuer in known:
+        reasons.append(([issuer.refusal, "message"], told, f"%DYNAMIC_METADATA({TOKENS}:{issuer.refusal}:message)%"))
+    return [
+        _unauthorized(
+            _both(_status(403), _metadata(TOKENS, path, value)),
+            f'{INVALID_TOKEN}, error_description="{reason}"',
+            f"the token is refused: {reason}",
+        )
+        for path, value, reason in reasons
+    ]
+
+
+def _unauthorized(match: dict[str, Any], challenge: str, error: str) -> dict[str, Any]:
+    return {**_mapper(match, error, {"WWW-Authenticate": challenge}), "status_code": 401}
 
 
 def _both(*filters: dict[str, Any]) -> dict[str, Any]:
@@ -231,7 +257,11 @@ def _status(code: int) -> dict[str, Any]:
 
 
 def _refused_by_the_guard() -> dict[str, Any]:
-    matcher = {"filter": GUARD, "path": [{"key": REFUSED}], "value": {"bool_match": True}}
+    return _metadata(GUARD, [REFUSED], {"bool_match": True})
+
+
+def _metadata(namespace: str, path: list[str], value: dict[str, Any]) -> dict[str, Any]:
+    matcher = {"filter": namespace, "path": [{"key": key} for key in path], "value": value}
     return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
 
 

@@ -72,6 +72,10 @@ def attacks(tensor: str = "x", columns: int = 13) -> Iterator[Attack]:
     yield Attack("a large form in capitals", large, {"Content-Type": "Application/X-WWW-Form-URLEncoded; charset=x"})
     yield Attack("a form that is none", b"=&%zz" * 100_000, FORM)
 
+    for verb in ("generate", "generate_stream"):
+        yield Attack(f"{verb} with parameters that are a list", b'{"parameters": [null, null]}', verb=verb)
+        yield Attack(f"{verb} of a list", b"[null, null]", verb=verb)
+
     for name, malformed in MALFORMED.items():
         yield Attack(name, malformed.replace(b"x", tensor.encode()))
 

@@ -16,6 +16,7 @@ LONGEST = (
     "e2e/test_new_stack.py",
     "e2e/test_clients.py",
     "e2e/test_dashboard.py",
+    "e2e/test_documents.py",
     "engine/test_failures.py",
     "examples/test_examples.py",
     "e2e/test_moves.py",

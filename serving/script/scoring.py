@@ -45,6 +45,9 @@ _NO_INPUT = (
     "werkzeug.sansio.response",
     "werkzeug.wrappers.response",
 )
+# What numpy and pandas raise, called from here, for values that are not of the declared type.
+_READS_INPUT = ("inference_schema.schema_decorators", "_deserialize_input_argument")
+_OF_A_SCHEMA = (TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 class ScoringTimeout(BaseException):
@@ -197,7 +200,7 @@ class Scorer:
             logger.warning("run() could not follow its input: %s", error)
             return self._answer(call, 400, error_body(inputs.TOO_DEEP), failed=False)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        if isinstance(error, ValueError) and not _is_of_no_input(error):
+        if _rejects_input(error):
             reason = " ".join(str(error).split())[:REJECTION_LIMIT]
             self.row.add("run_rejections")
             logger.warning("run() rejected its input: %s", text)
@@ -344,11 +347,13 @@ def _took(seconds: float) -> tuple[str, str]:
     return "x-ms-run-fn-exec-ms", f"{seconds * 1000:.3f}"
 
 
-def _is_of_no_input(error: BaseException) -> bool:
-    """Tell whether an exception comes from code that does not read the input."""
+def _rejects_input(error: BaseException) -> bool:
+    """Tell whether an exception says that the input is wrong: a ValueError, or an error of `@input_schema`'s types."""
+    functions = []
     frame = error.__traceback__
     while frame is not None:
-        if str(frame.tb_frame.f_globals.get("__name__", "")).startswith(_NO_INPUT):
-            return True
+        functions.append((str(frame.tb_frame.f_globals.get("__name__", "")), frame.tb_frame.f_code.co_name))
         frame = frame.tb_next
-    return False
+    if isinstance(error, ValueError):
+        return not any(module.startswith(_NO_INPUT) for module, _ in functions)
+    return isinstance(error, _OF_A_SCHEMA) and _READS_INPUT in functions

@@ -16,6 +16,7 @@ from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
 from settings import load
+from settings.clients import door_clients
 from settings.stack_reader import file_of
 from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.lifecycle import Times
@@ -52,7 +53,9 @@ class Service:
         self.kube, self.cluster = Kube(), Cluster()
         self.namespace, self.name, self.keys = namespace, name, Keys(make_key(), make_key())
         self.model = "digits"  # that answers when the service does
-        self._envoy, self._folder, self._scorer = envoy, folder, scorer
+        self._envoy, self.folder, self._scorer = envoy, folder, scorer
+        self.clients: list[dict[str, Any]] = []  # as settings have them
+        self.client_keys: dict[str, Keys] = {}
         self.manifests: list[Manifest] = []
         self.needs = Needs()
         shutil.copytree(DIGITS, folder / "models" / "triton" / "digits", dirs_exist_ok=True)
@@ -71,10 +74,12 @@ class Service:
                 "frontDoor": {"image": self._envoy, "onPool": True, "cpuCores": 0.1},
             },
             **({"entryScript": "score.py"} if self._scorer else {}),
+            **({"clients": self.clients} if self.clients else {}),
         }
-        keys = render_keys(self.keys)[KEYS_FILE]
+        settings = load(tree, subject=file_of("test"), project=self.folder)
+        keys = render_keys(self.keys, door_clients(settings.clients), self.client_keys)[KEYS_FILE]
         return Options(
-            settings=load(tree, subject=file_of("test"), project=self._folder),
+            settings=settings,
             triton=True,
             scorer=self._scorer,
             owner="organization/tests/test",

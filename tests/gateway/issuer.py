@@ -33,7 +33,7 @@ def _number(value: int) -> str:
 class Issuer:
     """An HTTP server whose `/keys` are a JWKS; `fetches` counts who asked."""
 
-    def __init__(self, certified: Path | None = None) -> None:
+    def __init__(self, certified: Path | None = None, host: str = "127.0.0.1") -> None:
         self.fetches = 0
         self.answers = threading.Event()
         self.answers.set()
@@ -55,13 +55,14 @@ class Issuer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = http.server.ThreadingHTTPServer((host, 0), Handler)
         self.jwks_uri = f"http://127.0.0.1:{self._server.server_address[1]}/keys"
         if certified is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certified)
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            self.jwks_uri = f"https://localhost:{self._server.server_address[1]}/keys"
+            name = "localhost" if host == "127.0.0.1" else host
+            self.jwks_uri = f"https://{name}:{self._server.server_address[1]}/keys"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def rotate(self) -> None:
@@ -84,16 +85,16 @@ class Issuer:
         text = self._text({"alg": "RS256", "kid": kid} | (head or {}), claims)
         return f"{text}.{_packed(key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
-    def unsigned(self) -> str:
-        """A token of the algorithm `none`."""
-        return self._text({"alg": "none"}, {}) + "."
+    def unsigned(self, algorithm: str = "none", **claims: Any) -> str:
+        """A token without a signature, of the algorithm `none` or of another spelling of it."""
+        return self._text({"alg": algorithm}, claims) + "."
 
-    def signed_with_the_public_key(self) -> str:
+    def signed_with_the_public_key(self, encoding: serialization.Encoding, **claims: Any) -> str:
         """A token whose HS256 signature has the public key as its secret."""
         ((kid, key),) = self._keys.items()
-        text = self._text({"alg": "HS256", "kid": kid}, {})
-        pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return f"{text}.{_packed(hmac.digest(pem, text.encode(), hashlib.sha256))}"
+        text = self._text({"alg": "HS256", "kid": kid}, claims)
+        secret = key.public_key().public_bytes(encoding, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return f"{text}.{_packed(hmac.digest(secret, text.encode(), hashlib.sha256))}"
 
     def close(self) -> None:
         self.answers.set()
@@ -108,9 +109,9 @@ class Issuer:
 
 
 @contextmanager
-def issuing(certified: Path | None = None) -> Iterator[Issuer]:
-    """An issuer that runs, with TLS where it has a certificate and its key in a file."""
-    issuer = Issuer(certified)
+def issuing(certified: Path | None = None, host: str = "127.0.0.1") -> Iterator[Issuer]:
+    """An issuer that runs at an address of this machine, with TLS where it has a certificate and its key in a file."""
+    issuer = Issuer(certified, host)
     try:
         yield issuer
     finally:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.x509.oid import NameOID
 
+from gateway.clients import Certificate, Client, Jwt
 from gateway.front_door_options import Upstreams
 from settings.clients import ClientSettings, door_clients
+from tests.certificates import Authority
 from tests.examples.page import Page
 from tests.gateway.conftest import Answer, Gateway, Upstream, running, triton_of
+from tests.gateway.issuer import URL, issuing
+from tests.gateway.test_tls import certificate, trusting
+from tests.waiting import eventually
 
 PAGE = Page("clients.md")
 
@@ -34,7 +42,7 @@ def quoted(answer: Answer) -> bool:
     """Whether the page has the status, the challenge and the error of an answer."""
     challenge = answer.headers.get("www-authenticate", "")
     lines = [f"HTTP/1.1 {answer.status} ", json.dumps(answer.json(), separators=(",", ":"))]
-    lines += [f"www-authenticate: {challenge}"] if challenge else [f"retry-after: {answer.headers['retry-after']}"]
+    lines += [f"www-authenticate: {challenge}\n"] if challenge else [f"retry-after: {answer.headers['retry-after']}"]
     return all(line in PAGE.text for line in lines)
 
 
@@ -45,6 +53,44 @@ def test_refusals_are_quoted_as_they_are(door: Gateway) -> None:
     assert quoted(door.ask("GET", "/v2", key="wrong-wrong-wrong-wrong"))
     answers = [door.ask("POST", "/v2/models/digits/infer", b"{}", key=key) for _ in range(40)]
     assert quoted(next(answer for answer in answers if answer.status == 429))
+
+
+def test_tokens_are_answered_as_the_page_says(tmp_path: Path, scorer_echo: Upstream) -> None:
+    with issuing() as issuer:
+        jwt = declared("nightly").jwt
+        assert jwt is not None
+        known = Jwt(issuer=URL, audience=jwt.audience, jwks_uri=issuer.jwks_uri, claims=jwt.claims)
+        with running(
+            tmp_path, Upstreams(scorer=scorer_echo.address), clients=(Client(name="nightly", jwt=known),)
+        ) as door:
+
+            def ask(**claims: object) -> Answer:
+                headers = {"Authorization": f"Bearer {issuer.token(**claims)}"}
+                return door.ask("POST", "/score", b"{}", headers, key=None)
+
+            eventually(lambda: ask(roles="scorer").status == 200)
+            assert quoted(ask(roles="scorer", exp=int(time.time()) - 86400))
+            assert quoted(ask(roles="reader"))
+
+
+def test_certificates_are_answered_as_the_page_says(tmp_path: Path, scorer_echo: Upstream) -> None:
+    certified = declared("edge").certificate
+    assert certified is not None
+    authority = Authority(tmp_path / "authority")
+    edge = Client(name="edge", certificate=Certificate(ca=authority.pem, subject=certified.subject))
+    tls = certificate(tmp_path / "tls", "door")
+    with running(tmp_path / "door", Upstreams(scorer=scorer_echo.address), tls=tls, clients=(edge,)) as door:
+
+        def ask(name: str) -> Answer:
+            context = trusting(tmp_path / "tls")
+            context.load_cert_chain(
+                authority.issue((NameOID.ORGANIZATION_NAME, "Example"), (NameOID.COMMON_NAME, name))
+            )
+            with contextlib.closing(door.connect(context)) as connection:
+                return door.ask("POST", "/score", b"{}", key=None, connection=connection)
+
+        assert ask("edge").status == 200
+        assert quoted(ask("other"))
 
 
 def test_the_settings_of_each_kind_of_client_are_settings() -> None:

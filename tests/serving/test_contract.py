@@ -252,6 +252,13 @@ SCHEMA_CASES = [
     Case("no JSON", content='{"data": [', headers=JSON),
     Case("no object", content="[1]", headers=JSON),
     Case(
+        "values of another type",
+        content='{"data": [[{}, 2]]}',
+        headers=JSON,
+        differs="inference-schema's TypeError is the client's error too",
+        ours={"status": 400, "x-ms-run-function-failed": "False"},
+    ),
+    Case(
         "values of another shape",
         content='{"data": "x"}',
         headers=JSON,
