@@ -1,5 +1,7 @@
 """The order in which test files begin: the longest first, so that no worker is left alone with one at the end."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,8 +85,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{case:<32} {tally}")
 
 
-def pytest_configure() -> None:
-    """Refuse an order that names a file which is not there."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an order that names a file which is not there, and give the engine's commands a place for their keys."""
+    if "KEPT_KEYS" not in os.environ:  # a worker has its controller's
+        keys = tempfile.TemporaryDirectory()
+        config.add_cleanup(keys.cleanup)
+        os.environ["KEPT_KEYS"] = keys.name
     if missing := [name for name in LONGEST if not (HERE / name).is_file()]:
         raise pytest.UsageError(f"{__file__}: LONGEST names {', '.join(missing)}; expected files of {HERE}")
 

@@ -20,6 +20,7 @@ import yaml
 from targets.machine.ports import free_ports
 from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
+from tests.engine_path import engine_path
 
 SOURCE = Path(__file__).resolve().parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")
@@ -56,7 +57,7 @@ class Project:
             "PULUMI_BACKEND_URL": f"file://{root}/.var/backend",
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase for tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PYTHONPATH": str(root),
+            "PYTHONPATH": engine_path(root),
         }
         (root / ".var" / "backend").mkdir(parents=True)
         self.settings: dict[str, Any] = {
