@@ -248,13 +248,18 @@ class Hammer:
 
 
 @contextmanager
-def hammering(ask: Callable[[httpx.Client], str | None], make: Callable[[], httpx.Client]) -> Iterator[Hammer]:
-    """Ask over and over from two clients while the block runs; `ask` says what is wrong with an answer, if anything."""
+def hammering(
+    ask: Callable[[httpx.Client], str | None], make: Callable[[], httpx.Client], *, pause: float = 0
+) -> Iterator[Hammer]:
+    """Ask over and over from two clients while the block runs, with a pause of seconds between two questions.
+
+    `ask` says what is wrong with an answer, if anything.
+    """
     seen, over, lock = Hammer(), threading.Event(), threading.Lock()
 
     def client() -> None:
         with make() as asking:
-            while not over.is_set():
+            while not over.wait(pause):
                 try:
                     wrong = ask(asking)
                 except httpx.HTTPError as error:
