@@ -23,7 +23,7 @@ from targets.process.supervisor import Supervisor
 from tests.engine_path import engine_path
 
 SOURCE = Path(__file__).resolve().parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")
+LEFT_OUT = shutil.ignore_patterns(".*", "tests", "benchmarks", "docs")  # byte code goes along, or each copy compiles it
 SECONDS = 240
 
 
