@@ -1,4 +1,7 @@
-"""Derive a golden inference from an ONNX model: run it with ONNX Runtime on the CPU, on seeded random input."""
+"""Derive a golden inference from an ONNX model: run it with ONNX Runtime on the CPU, on seeded random input.
+
+`RULES` of `manifest_models` counts the versions of the rules in this module.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,6 @@ from bundle.bundle_types import ANY_SIZE, Fed, Golden, Model, Tensor
 from bundle.onnx_session import LoadError, load_session
 from bundle.random_tensors import Array, random_values, to_json
 from bundle.reshaping import client_shape, model_shape
-
-RULES = 2
-"""The version of the rules in this module: the registry derives a golden inference of another version again."""
 
 SEED = 20201
 SIZES = (1, 2, 4, 16, 64, 224)

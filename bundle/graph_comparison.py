@@ -10,12 +10,14 @@ The rules are those of its `ValidateInputs`, `ValidateOutputs`, `CompareDimsSupp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bundle.bundle_types import ANY_SIZE, Tensor
 from bundle.model_config import ModelConfig, configured, datatype_of
-from bundle.onnx_graph import Graph, GraphTensor
 from bundle.problems import listed, nearest
+
+if TYPE_CHECKING:  # `onnx` takes long to import
+    from bundle.onnx_graph import Graph, GraphTensor
 
 DEFAULT_MAX_BATCH_SIZE = 4
 """Triton's `default-max-batch-size`: for a graph that can batch, where the configuration sets no size."""

@@ -7,13 +7,17 @@ from typing import Any
 
 from bundle.bundle_types import Bundle, Model
 from bundle.frameworks import ONNXRUNTIME
-from bundle.golden_derivation import RULES, NotDerivable, derive
 
-__all__ = ["are_current", "tells", "told"]
+__all__ = ["RULES", "are_current", "tells", "told"]
+
+RULES = 2
+"""The version of the rules in `golden_derivation`: the registry derives a golden inference of another version again."""
 
 
 def told(model: Model, bundle: Bundle) -> dict[str, Any]:
     """Describe a model for its version's manifest, with its own golden inference or a derived one."""
+    from bundle.golden_derivation import NotDerivable, derive  # takes long to import, and few commands register a model
+
     document: dict[str, Any] = {**model.to_json(), "goldenReason": None, "goldenRules": RULES}
     if model.golden is None:
         if model.backend != ONNXRUNTIME or model.model_file is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import text_format
-from tritonclient.grpc import model_config_pb2
 
+from bundle.config_messages import model_config_pb2
 from bundle.problems import listed, nearest
 
 CONFIG_FILE = "config.pbtxt"

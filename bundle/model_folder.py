@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundle.bundle_types import BundleFile, Model
 from bundle.config_rules import backend_problems, config_problems, incomplete_problems
@@ -17,15 +18,15 @@ from bundle.label_files import label_notes, unix_lines
 from bundle.model_config import CONFIG_FILE, ConfigError, ModelConfig, instance_kinds, parse_config
 from bundle.model_file import find_model_file, unrecognised
 from bundle.named_files import environment_problems, named_file_problems
-from bundle.onnx_backend import batching_note, unserved_problems
-from bundle.onnx_graph import Graph, GraphError, read_graph
-from bundle.onnx_graph_rules import PROCESS, graph_target_problems, load_problems
 from bundle.problems import listed, nearest
 from bundle.python_model import PythonModelError, read_python_model
 from bundle.runtimes import Runtime
 from bundle.sequence_batcher import read_sequences
 from bundle.shell_names import folder_problems, has_execution_environment
 from bundle.version_folders import absent_versions, find_versions, loaded_versions
+
+if TYPE_CHECKING:  # `onnx` takes long to import: whoever checks no ONNX model goes without
+    from bundle.onnx_graph import Graph
 
 _STUB = "triton_python_backend_stub"
 
@@ -216,6 +217,8 @@ def _check_versions(
                 (found.problems if error.certain else found.notes).append(f"{model_file}: {error}")
                 completes = True
         elif framework.backend == ONNXRUNTIME:
+            from bundle.onnx_graph import GraphError, read_graph
+
             try:
                 graph = read_graph(tree.files[model_file])
             except GraphError as error:
@@ -235,6 +238,8 @@ def _check_versions(
         found.model = replace(found.model, inputs=(), outputs=())
     _read_labels(tree, folder, found.model, found)
     if graph is not None and model_file is not None and not found.problems:
+        from bundle.onnx_backend import batching_note
+
         size = found.model.max_batch_size
         found.notes.extend(batching_note(config, tree.files[model_file], size, model_file, target))
     for version in loaded:
@@ -254,6 +259,9 @@ def _check_versions(
 def _graph_problems(
     tree: Tree, graph: Graph, target: str, runtime: Runtime | None, model_file: str, found: ModelFolder
 ) -> list[str]:
+    from bundle.onnx_backend import unserved_problems
+    from bundle.onnx_graph_rules import PROCESS, graph_target_problems, load_problems
+
     config = found.config
     problems = list(graph_target_problems(graph, config, target, runtime, tree.files[model_file], model_file))
     if target == PROCESS:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bundle.model_config import ModelConfig
-from bundle.onnx_graph import Graph
+
+if TYPE_CHECKING:  # `onnx` takes long to import
+    from bundle.onnx_graph import Graph
 
 
 class Limits(NamedTuple):

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2
-
+from bundle.config_messages import model_config_pb2
 from bundle.model_config import ModelConfig, configured, datatype_of
 from bundle.problems import listed, nearest
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tritonclient.grpc import model_config_pb2
-
 from bundle.bundle_types import Fed, Sequences
+from bundle.config_messages import model_config_pb2
 from bundle.model_config import ModelConfig, datatype_of
 
 CORRELATION_ID = 1_414_678_867

@@ -1,5 +1,7 @@
 """The order in which test files begin: the longest first, so that no worker is left alone with one at the end."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -21,19 +23,22 @@ LONGEST = (
     "examples/test_examples.py",
     "e2e/test_moves.py",
     "examples/test_your_model.py",
+    "targets/process/test_steps.py",
     "serving/test_answers_under_load.py",
     "engine/test_interchange.py",
     "targets/node_pool/test_previews.py",
     "engine/test_operations.py",
     "serving/test_command_line.py",
+    "operate/test_make.py",
+    "targets/process/test_rollout.py",
+    "targets/process/test_gates.py",
+    "gateway/test_traffic_shares.py",
+    "bundle/test_good_models.py",
     "serving/proving/test_prover.py",
     "serving/proving/test_performance.py",
     "serving/test_limits.py",
     "serving/test_lifecycle.py",
     "targets/process/test_supervisor.py",
-    "targets/process/test_steps.py",
-    "targets/process/test_gates.py",
-    "targets/process/test_rollout.py",
     "targets/process/test_revival.py",
     "targets/process/test_troubleshooting.py",
     "targets/process/test_onnxruntime_backend.py",
@@ -54,9 +59,10 @@ LONGEST = (
     "engine/test_kills.py",
     "consumer/test_own_stack.py",
     "targets/report/test_page.py",
-    "operate/test_make.py",
     "components/test_node_pool_service.py",
     "targets/process/test_laid_out_models.py",
+    "gateway/test_access_log.py",
+    "gateway/test_generations.py",
     "bundle/test_reshaping.py",
     "targets/test_fourth_target.py",
     "gateway/test_grpc_grants.py",
@@ -86,8 +92,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{case:<32} {tally}")
 
 
-def pytest_configure() -> None:
-    """Refuse an order that names a file which is not there."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an order that names a file which is not there, and give the engine's commands a place for their keys."""
+    if "KEPT_KEYS" not in os.environ:  # a worker has its controller's
+        keys = tempfile.TemporaryDirectory()
+        config.add_cleanup(keys.cleanup)
+        os.environ["KEPT_KEYS"] = keys.name
     if missing := [name for name in LONGEST if not (HERE / name).is_file()]:
         raise pytest.UsageError(f"{__file__}: LONGEST names {', '.join(missing)}; expected files of {HERE}")
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import pulumi
 
+import bundle.onnx_backend  # what the check of a bundle would import while the engine waits
+import bundle.onnx_graph_rules  # noqa: F401
 from bundle.layout import ANY_TARGET, check_bundle
 from bundle.manifest_models import are_current
 from bundle.probe_questions import without_golden

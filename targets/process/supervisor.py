@@ -4,6 +4,7 @@ One supervisord per service keeps the service's processes running and rotates th
 `programs/`; adding or removing one leaves the others alone. See supervisord's "Configuration File" and "XML-RPC API".
 """
 
+import math
 import os
 import re
 import shlex
@@ -18,7 +19,7 @@ import psutil
 from supervisor.xmlrpc import SupervisorTransport
 
 from common.atomic_files import write_whole
-from common.waiting import wait_until
+from common.waiting import shielded, wait_until
 from targets.errors import ServiceError
 from targets.process import family
 from targets.process.service_folder import ServiceDirectory
@@ -27,6 +28,7 @@ __all__ = ["Process", "Supervisor", "check_path"]
 
 LAUNCH = Path(__file__).with_name("launch.py")
 _ANSWER_SECONDS = 30
+_ENDED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")  # what supervisord calls a process that does not run
 STOP_SECONDS = 90  # a supervisor waits for its programs, and Triton for its requests
 
 # What processes may inherit of the environment in which `up` runs: nothing that holds a secret.
@@ -207,11 +209,17 @@ class Supervisor:
         if name not in self.processes():
             return
         try:
-            self._call("stopProcess", name)
+            self._call("stopProcess", name, False)  # were it to wait, supervisord would use up a processor meanwhile
         except xmlrpc.client.Fault as fault:
             if not fault.faultString.startswith(("NOT_RUNNING", "BAD_NAME")):
                 raise
+        with shielded():
+            wait_until(lambda: self._has_ended(name), seconds=math.inf, every=0.1)
         self._call("removeProcessGroup", name)
+
+    def _has_ended(self, name: str) -> bool:
+        process = self.processes().get(name)
+        return process is None or process.state in _ENDED
 
     def restart(self, name: str) -> None:
         """Start a program again that has given up or stopped; a running one is left alone."""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine_path import engine_path
+
 ROOT = Path(__file__).parents[2]
 KEY = "k3y-of-the-service"
 EMBEDDED: tuple[str, ...] = (sys.executable, "-m", "engine")
@@ -138,4 +140,5 @@ def _environment(folder: Path) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "correct horse",
         "PULUMI_HOME": str(folder / "home"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PYTHONPATH": engine_path(),
     }

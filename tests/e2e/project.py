@@ -20,9 +20,10 @@ import yaml
 from targets.machine.ports import free_ports
 from targets.process.service_folder import Record, ServiceDirectory
 from targets.process.supervisor import Supervisor
+from tests.engine_path import engine_path
 
 SOURCE = Path(__file__).resolve().parents[2]
-LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "tests", "benchmarks", "docs")
+LEFT_OUT = shutil.ignore_patterns(".*", "tests", "benchmarks", "docs")  # byte code goes along, or each copy compiles it
 SECONDS = 240
 
 
@@ -56,7 +57,7 @@ class Project:
             "PULUMI_BACKEND_URL": f"file://{root}/.var/backend",
             "PULUMI_CONFIG_PASSPHRASE": "a passphrase for tests",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PYTHONPATH": str(root),
+            "PYTHONPATH": engine_path(root),
         }
         (root / ".var" / "backend").mkdir(parents=True)
         self.settings: dict[str, Any] = {
@@ -247,13 +248,18 @@ class Hammer:
 
 
 @contextmanager
-def hammering(ask: Callable[[httpx.Client], str | None], make: Callable[[], httpx.Client]) -> Iterator[Hammer]:
-    """Ask over and over from two clients while the block runs; `ask` says what is wrong with an answer, if anything."""
+def hammering(
+    ask: Callable[[httpx.Client], str | None], make: Callable[[], httpx.Client], *, pause: float = 0
+) -> Iterator[Hammer]:
+    """Ask over and over from two clients while the block runs, with a pause of seconds between two questions.
+
+    `ask` says what is wrong with an answer, if anything.
+    """
     seen, over, lock = Hammer(), threading.Event(), threading.Lock()
 
     def client() -> None:
         with make() as asking:
-            while not over.is_set():
+            while not over.wait(pause):
                 try:
                     wrong = ask(asking)
                 except httpx.HTTPError as error:

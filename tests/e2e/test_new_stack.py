@@ -3,12 +3,11 @@
 import json
 import pickle
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import httpx
 import pytest
-import sklearn
-from sklearn.linear_model import LogisticRegression
 
 from tests import onnx_models
 from tests.built_environments import keep_alone
@@ -60,10 +59,12 @@ def test_an_onnx_file_is_checked_deployed_and_called(made: Project, tmp_path: Pa
 
 
 def test_a_pickle_is_asked_in_its_own_environment(made: Project, tmp_path: Path) -> None:
+    from sklearn.linear_model import LogisticRegression  # here: every worker imports this file, one runs it
+
     classifier = LogisticRegression().fit([[0.0, 0.0], [1.0, 1.0]], ["low", "high"])
     (tmp_path / "steps.pkl").write_bytes(pickle.dumps(classifier))
     checked = new(made, "steps", tmp_path / "steps.pkl")
     assert "score.py is ready; its golden request right" in checked
-    assert f"scikit-learn=={sklearn.__version__}" in (made.root / "stacks" / "Pulumi.steps.yaml").read_text()
+    assert f"scikit-learn=={version('scikit-learn')}" in (made.root / "stacks" / "Pulumi.steps.yaml").read_text()
     golden = json.loads((made.root / "scripts" / "steps" / "score.golden.json").read_text())
     assert set(golden["response"]["predictions"]) <= {"low", "high"}

@@ -65,7 +65,7 @@ def test_a_changed_model_rolls_out_and_no_request_fails(service):
     digits = service.root / "models" / "triton" / "digits"
     shutil.copytree(digits / "1", digits / "2")
     before = service.record.current
-    with hammering(infer, service.client) as seen:
+    with hammering(infer, service.client, pause=0.01) as seen:
         text = service.up()
     assert seen.answers > 50
     assert seen.wrong == []

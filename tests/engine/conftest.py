@@ -18,6 +18,7 @@ import yaml
 from engine.state.checkpoint import STACK_TYPE, write_checkpoint, write_deployment
 from engine.state.crypto import Crypter
 from engine.state.session import Session
+from tests.engine_path import engine_path
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +46,7 @@ class Stack:
         self.environment = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": engine_path(ROOT),
             "PULUMI_BACKEND_URL": f"file://{folder}/backend",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_HOME": str(folder / "home"),

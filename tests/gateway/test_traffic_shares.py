@@ -101,6 +101,11 @@ def counted(gateway: Gateway, path: str, requests: int) -> Counter[str]:
         return Counter(name for names in pool.map(ask, range(4)) for name in names)
 
 
+def enough_for(weight: int) -> int:
+    """How many requests tell a weight to three percent: so many that these are four standard deviations."""
+    return 2 * weight * (100 - weight)
+
+
 @contextlib.contextmanager
 def channel(gateway: Gateway) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(f"127.0.0.1:{gateway.options.listen.port}") as opened:
@@ -114,10 +119,11 @@ def key(gateway: Gateway) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("weight", [10, 50])
 def test_a_weight_is_the_share_of_requests_on_kept_connections(shares: Shares, weight: int) -> None:
     shares.set(weight=weight)
+    requests = enough_for(weight)
     for path in ("/score", "/v2/models/digits/infer"):
-        servers = counted(shares.gateway, path, 5000)
-        assert servers.total() == 5000
-        assert servers["new"] / 50 == pytest.approx(weight, abs=3)
+        servers = counted(shares.gateway, path, requests)
+        assert servers.total() == requests
+        assert 100 * servers["new"] / requests == pytest.approx(weight, abs=3)
 
 
 @pytest.mark.parametrize("weight", [10, 50])
@@ -126,8 +132,9 @@ def test_each_call_on_one_grpc_connection_is_weighted(shares: Shares, weight: in
         infer = opened.unary_unary(INFER)
         assert infer(b"{}", metadata=key(shares.gateway)) == b"old"
         shares.set(weight=weight)
-        answers = Counter(infer(b"{}", metadata=key(shares.gateway)) for _ in range(5000))
-        assert answers[b"new"] / 50 == pytest.approx(weight, abs=3)
+        requests = enough_for(weight)
+        answers = Counter(infer(b"{}", metadata=key(shares.gateway)) for _ in range(requests))
+        assert 100 * answers[b"new"] / requests == pytest.approx(weight, abs=3)
         ready = opened.unary_unary(READY)
         assert {ready(b"", metadata=key(shares.gateway)) for _ in range(30)} == {b"old"}
 

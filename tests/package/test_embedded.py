@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from targets.machine.ports import free_ports
+from tests.engine_path import engine_path
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = Path("examples/package/python")
@@ -36,7 +37,7 @@ class Program:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
         self._environment = {
             **kept,
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent / "sdk")]),
+            "PYTHONPATH": engine_path(ROOT, Path(__file__).parent / "sdk"),
             "PULUMI_BACKEND_URL": f"file://{folder}",
             "PULUMI_CONFIG_PASSPHRASE": "of the test",
         }

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.engine_path import engine_path
+
 ROOT = Path(__file__).parents[2]
 HOSTS = {"python": "python", "typescript": "nodejs", "yaml": "yaml"}
 PLUGINS = {"docker": "pulumi-docker", "kubernetes": "pulumi-kubernetes"}
@@ -49,7 +51,7 @@ class Program:
 
     def embedded(self, *command: str) -> str:
         """Run a verb of the embedded engine, with the SDK that the CLI generated."""
-        paths = os.pathsep.join([str(ROOT), str(self.folder / "sdks" / "triton")])
+        paths = engine_path(ROOT, self.folder / "sdks" / "triton")
         return self._run([sys.executable, "-m", "engine", *command], {**self._environment, "PYTHONPATH": paths})
 
     def _run(self, command: list[str], environment: dict[str, str]) -> str:

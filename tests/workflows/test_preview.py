@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.engine_path import engine_path
+
 ROOT = Path(__file__).parents[2]
 CLI = shutil.which("pulumi")
 PASSPHRASE = "of the team"
@@ -51,7 +53,7 @@ class Checkout:
         self.environment = {
             **kept,
             "PATH": f"{pulumi.parent}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": engine_path(ROOT),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "GITHUB_STEP_SUMMARY": str(folder / "summary"),

@@ -6,29 +6,26 @@ import json
 import pickle
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
 import pytest
-import sklearn
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import MultinomialNB
-from sklearn.pipeline import make_pipeline
-from sklearn.svm import SVC
 
 from operate.new.ask_pickle import main
 from operate.new.pickle_text import pickle_text
 from operate.new.pickles import packages_of
 
 ROWS, CLASSES = np.random.default_rng(1).random((20, 3)), ["low", "high"] * 10
-SKLEARN = f"scikit-learn=={sklearn.__version__}"
+SKLEARN = f"scikit-learn=={version('scikit-learn')}"
 
 
 @pytest.fixture
 def classifier() -> Any:
+    from sklearn.linear_model import LogisticRegression  # here: every worker imports this file, one runs it
+
     return LogisticRegression().fit(ROWS, CLASSES)
 
 
@@ -70,10 +67,16 @@ def test_a_classifier_of_numbers_answers_with_classes_and_probabilities(tmp_path
 
 
 def test_a_classifier_without_probabilities_answers_with_classes(tmp_path: Path) -> None:
+    from sklearn.svm import SVC
+
     assert asked(tmp_path, SVC().fit(ROWS, CLASSES))["response"].keys() == {"predictions"}
 
 
 def test_a_classifier_of_texts_is_asked_texts(tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+    from sklearn.pipeline import make_pipeline
+
     found = asked(tmp_path, make_pipeline(CountVectorizer(), MultinomialNB()).fit(["a red fox", "old"], [0, 1]))
     assert found["kind"] == "texts"
     assert found["response"]["predictions"] == [0, 1]

@@ -61,15 +61,15 @@ class Door:
         return httpx.post(f"http://127.0.0.1:{self.port}/score", json={}, headers=headers, timeout=30)
 
     @contextmanager
-    def hammered(self) -> Iterator[list[str]]:
-        """Answers of a client that asks all the time."""
+    def hammered(self, pause: float = 0.01) -> Iterator[list[str]]:
+        """Answers of a client that pauses for seconds after each, and leaves the servers most of the processors."""
         answers: list[str] = []
         stop = threading.Event()
 
         def ask() -> None:
             headers = {"Authorization": f"Bearer {KEY}"}
             with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30) as client:
-                while not stop.is_set():
+                while not stop.wait(pause):
                     try:
                         answers.append(client.post("/score", json={}).text)
                     except httpx.HTTPError as error:

@@ -84,11 +84,12 @@ def door(service: Service) -> Door:
 
 
 @contextmanager
-def clients(door: Door, number: int = 4) -> Iterator[list[str]]:
-    """Collect the answers of several clients until the block ends."""
+def clients(door: Door, number: int = 4, *, counted: bool = False) -> Iterator[list[str]]:
+    """Collect the answers of several clients until the block ends: more of them where shares are `counted`."""
     answers: list[str] = []
     with ExitStack() as running:
-        theirs = [running.enter_context(door.hammered()) for _ in range(number)]
+        pause = 0.003 if counted else 0.01
+        theirs = [running.enter_context(door.hammered(pause)) for _ in range(number)]
         yield answers
     answers += [answer for mine in theirs for answer in mine]
 
@@ -108,7 +109,7 @@ def said(answers: list[str]) -> set[str]:
 
 
 def test_a_good_version_goes_through_its_steps_and_no_request_is_lost(service: Service, door: Door) -> None:
-    with clients(door) as answers:
+    with clients(door, counted=True) as answers:
         service.up(NEW, rollout=judged({"mirror": 50}, {"setWeight": 20}, {"setWeight": 60}))
     assert said(answers) == {'"old"', '"new"'}
     record = record_of(service)
@@ -189,7 +190,7 @@ def test_a_static_canary_stays_is_raised_promoted_and_taken_back(service: Servic
         return found
 
     def measured() -> float:
-        with clients(door) as answers:
+        with clients(door, counted=True) as answers:
             time.sleep(2)  # of requests
         assert said(answers) <= {'"old"', '"new"'}
         return share_of(answers)
@@ -257,7 +258,7 @@ def test_a_killed_envoy_comes_back_with_the_shares_of_its_step(service: Service,
     service.up(NEW, rollout=plan(canary_traffic_percent=50))
     os.kill(door.pid, signal.SIGKILL)
     eventually(lambda: door.ask().status_code == 200, seconds=20, ignoring=(Exception,))
-    with clients(door) as answers:
+    with clients(door, counted=True) as answers:
         time.sleep(1)  # of requests
     assert share_of(answers) == pytest.approx(0.5, abs=0.1)
 

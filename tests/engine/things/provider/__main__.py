@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime import rpc
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from engine.providers.proto import provider_pb2, provider_pb2_grpc  # the SDK takes longer to import than most tests
+
+from engine_pulumi_proto import plugin_pb2  # type: ignore[import-not-found]  # isort: skip
 
 OBJECTS = Path("objects")
 
@@ -99,8 +101,14 @@ class Things(provider_pb2_grpc.ResourceProviderServicer):
 
 
 def read(properties: struct_pb2.Struct) -> dict[str, Any]:
-    """The properties, with whole numbers as ints and unknowns as themselves."""
-    return dict(rpc.deserialize_properties(properties, True))
+    """The properties as plain values; what is null is left out."""
+    return {name: plain(value) for name, value in properties.items() if value is not None}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, struct_pb2.Struct):
+        return read(value)
+    return [plain(item) for item in value] if isinstance(value, struct_pb2.ListValue) else value
 
 
 def struct(properties: dict[str, Any]) -> struct_pb2.Struct:
