@@ -74,6 +74,7 @@ class Settings:
     triton_url: str | None
     triton_models: tuple[tuple[str, str], ...]
     triton_wait: int
+    traces_url: str | None
     collection: Collection | None
 
     @property
@@ -195,6 +196,7 @@ VARIABLES: dict[str, Variable] = {
     "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
     "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probing.probe`, whose models the script needs"),
     "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
+    "TRACES_URL": Variable(None, _text, "the URL of a collector, such as http://127.0.0.1:4318/v1/traces"),
     "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
     "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
     "COLLECT_SAMPLE": Variable("1.0", _share, "a share of the requests, above 0 and up to 1"),
@@ -261,6 +263,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         triton_url=url or probed_url,
         triton_models=values["TRITON_MODELS"] or models,
         triton_wait=values["TRITON_WAIT_SECONDS"],
+        traces_url=values["TRACES_URL"],
         collection=_collection(values),
     )
 
