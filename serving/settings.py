@@ -6,6 +6,7 @@ see the same values, and each value comes from one place.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping, MutableMapping
@@ -227,6 +228,11 @@ def read(environment: MutableMapping[str, str]) -> Settings:
             problems.append(
                 f"{name}: expected {variable.expected}, received {text!r}. Correct the environment variable."
             )
+    if values.get("TRACES_URL") is not None and not _can_trace():
+        problems.append(
+            "TRACES_URL: expected the packages opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http, which traces "
+            "need. Install them, or remove the environment variable."
+        )
     if problems:
         raise SettingsError(problems)
     app_root = Path(values["AML_APP_ROOT"] or Path.cwd()).absolute()
@@ -266,6 +272,16 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         traces_url=values["TRACES_URL"],
         collection=_collection(values),
     )
+
+
+def _can_trace() -> bool:
+    """Tell whether the packages of `serving.spans` are installed."""
+    try:
+        return all(
+            importlib.util.find_spec(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
+        )
+    except ModuleNotFoundError:
+        return False
 
 
 def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -45,11 +46,11 @@ def passed_on(gateway: Gateway, path: str, sent: str | None = None) -> str | Non
 
 def test_without_traces_no_line_of_any_file_differs() -> None:
     upstreams = Upstreams(Triton(loopback(8000), loopback(8001), loopback(8002)), loopback(5001))
-    options = {"upstreams": upstreams, "directory": "/gateway", "access_log": True, "candidate": Candidate(upstreams)}
-    without = envoy_files.render(Options(**options))
+    options = Options(upstreams, "/gateway", access_log=True, candidate=Candidate(upstreams))
+    without = envoy_files.render(options)
     of_traces = ("tracing", "opentelemetry", "only_with_a_trace", "collector")
     assert not [(name, word) for name, text in without.items() for word in of_traces if word in text]
-    having = envoy_files.render(Options(**options, traces=Traces(url="http://c:4318/v1/traces", service="web")))
+    having = envoy_files.render(replace(options, traces=Traces(url="http://c:4318/v1/traces", service="web")))
     changed = {name for name, text in having.items() if text != without.get(name)}
     assert changed == {"listeners.json", "clusters.json", "routes.json"}, "Envoy would have to start anew"
     filtered = {

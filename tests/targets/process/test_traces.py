@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
 import statistics
 import time
@@ -17,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc
+from pydantic import SecretStr
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
@@ -35,10 +37,12 @@ from targets.process import service as whole_service
 from targets.process.service_folder import ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
+from targets.role import Role
 from targets.served import EntryScript
 from tests.built_environments import kept
 from tests.otlp_sink import Sink, Span, collector
 from tests.targets.process.conftest import OWNER, PROJECT, registered
+from tests.waiting import eventually
 
 KEY = make_key()
 MEASUREMENTS = np.ones((1, 13), np.float32)
@@ -143,10 +147,10 @@ class Traced:
         front_door.apply(
             FrontDoorSpec(
                 **common,
-                shape=("triton", "scorer"),
+                shape=(Role.TRITON, Role.SCORER),
                 opening=Opening(port=self.port, access_log=True),
-                primary_key=KEY,
-                secondary_key=make_key(),
+                primary_key=SecretStr(KEY),
+                secondary_key=SecretStr(make_key()),
                 traces=traces_of(given, "web"),
             )
         )
@@ -263,6 +267,24 @@ def test_an_inference_over_http_and_over_grpc_has_one_trace(traced: Traced) -> N
     assert spans["POST grpc_infer"].parent == parent
     assert spans["POST grpc_infer"].attributes["grpc.status_code"] == "0"
     check_times(spans, ("InferRequest", "POST grpc_infer"), ("wine", "InferRequest"), ("compute", "wine"))
+
+    trace, parent, headers = sampled()
+    answers: queue.Queue[Any] = queue.Queue()
+    client.start_stream(lambda result, error: answers.put(error), headers={**headers, "authorization": f"Bearer {KEY}"})
+    for _ in range(2):
+        client.async_stream_infer("wine", [tensor])
+    assert [answers.get(timeout=30) for _ in range(2)] == [None, None]
+    client.stop_stream()
+    stream = traced.sink.trace(trace, "POST grpc_stream_infer", *TRITONS)["POST grpc_stream_infer"]
+    eventually(lambda: [span.parent for span in traced.sink.of(trace)].count(stream.id) == 2)
+
+
+def test_a_preloaded_script_has_traces_too(traced: Traced) -> None:
+    traced.up("sync", WORKER_PRELOAD="true", WORKER_COUNT="2")
+    for _ in range(4):
+        trace, _, headers = sampled()
+        assert traced.score(**headers).status_code == 200
+        assert len(traced.sink.trace(trace, *SCORED)) == len(SCORED)
 
 
 def test_the_door_decides_also_against_the_flag_that_triton_ignores(traced: Traced) -> None:
