@@ -2,10 +2,10 @@
 
     .venv/bin/python -m benchmarks.traces --rounds 7 --seconds 4
 
-Each is a front door, an entry script that calls Triton, and Triton, with the variables that a stack gives them; a server
-takes all spans and forgets them. Prints, for requests to the script and to Triton, the processor time that the three take
-for one, the throughput, and p50: medians, and the medians of the rounds' ratios to the service without traces with their
-range.
+Each is a front door, an entry script that calls Triton, and Triton, with the variables that a stack gives them; a
+server takes all spans and forgets them. Prints, for requests to the script and to Triton, the processor time that the
+three take for one, the throughput, and p50: medians, and the medians of the rounds' ratios to the service without
+traces with their range.
 """
 
 from __future__ import annotations
@@ -151,8 +151,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=PROJECT / ".var") as temporary:
         folder = Path(temporary)
         paths = {"/score": folder / "scored", f"/v2/models/{DIGITS.name}/infer": folder / "inferred"}
-        for file, body in zip(paths.values(), (DIGITS.scoring_json(), DIGITS.triton_json()), strict=True):
-            file.write_bytes(body)
+        for file, content in zip(paths.values(), (DIGITS.scoring_json(), DIGITS.triton_json()), strict=True):
+            file.write_bytes(content)
         repository = folder / "models" / "triton"
         version = repository / DIGITS.name / "1"
         version.mkdir(parents=True)

@@ -163,6 +163,10 @@ def _function(value: str) -> str:
     return value
 
 
+_FOR_TRACES = {
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+}
 _PORT = Variable(None, _whole(1, 65535), "a port from 1 to 65535")
 _TRUE_OR_FALSE = "'true' or 'false'"
 
@@ -230,8 +234,8 @@ def read(environment: MutableMapping[str, str]) -> Settings:
             )
     if values.get("TRACES_URL") is not None and not _can_trace():
         problems.append(
-            "TRACES_URL: expected the packages opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http, which traces "
-            "need. Install them, or remove the environment variable."
+            f"TRACES_URL: traces need the packages {' and '.join(_FOR_TRACES)}. Install them, or remove the environment "
+            "variable."
         )
     if problems:
         raise SettingsError(problems)
@@ -277,9 +281,7 @@ def read(environment: MutableMapping[str, str]) -> Settings:
 def _can_trace() -> bool:
     """Tell whether the packages of `serving.spans` are installed."""
     try:
-        return all(
-            importlib.util.find_spec(name) for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
-        )
+        return all(importlib.util.find_spec(module) for module in _FOR_TRACES.values())
     except ModuleNotFoundError:
         return False
 
