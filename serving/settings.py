@@ -234,8 +234,8 @@ def read(environment: MutableMapping[str, str]) -> Settings:
             )
     if values.get("TRACES_URL") is not None and not _can_trace():
         problems.append(
-            f"TRACES_URL: traces need the packages {' and '.join(_FOR_TRACES)}. Install them, or remove the environment "
-            "variable."
+            f"TRACES_URL: traces need the packages {' and '.join(_FOR_TRACES)}. Install them, or remove the "
+            "environment variable."
         )
     if problems:
         raise SettingsError(problems)

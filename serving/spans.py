@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from serving.script.call import Call
 
-EXPORT_SECONDS = 2
+EXPORT_SECONDS = 5
 """How long the collector may take for a batch of spans; a worker that ends waits for its last one."""
 _EVERY_MILLISECONDS = 2000
 _QUEUE = 2048

@@ -35,7 +35,7 @@ EXIT_TIMEOUT_SECONDS = 20
 # Whoever stops a program waits this much longer than the program itself: otherwise a race would end in SIGKILL.
 _STOP_MARGIN_SECONDS = 10
 # A Triton that stops waits so long for a collector that hangs.
-_SPANS_TIMEOUT, _SPANS_SECONDS = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 2
+_SPANS_TIMEOUT, _SPANS_SECONDS = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 5
 _NAME = "service.name"
 _RARELY = 2**31 - 1
 

@@ -50,7 +50,8 @@ class Sink:
 
     def trace(self, trace: str, *names: str) -> dict[str, Span]:
         """Wait for a trace that has spans of all these names, and give its spans by name."""
-        eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, seconds=30)
+        what = f"spans {', '.join(names)}"
+        eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, what, seconds=90)
         return {span.name: span for span in self.of(trace)}
 
     def of(self, trace: str) -> list[Span]:

@@ -44,10 +44,10 @@ from tests.otlp_sink import Sink, Span, collector
 from tests.targets.process.conftest import OWNER, PROJECT, registered
 from tests.waiting import eventually
 
-KEY = make_key()
+KEY, OTHER_KEY = make_key(), make_key()
 MEASUREMENTS = np.ones((1, 13), np.float32)
 SERVER, CLIENT = 2, 3  # kinds of spans
-EXPORT_SECONDS = 2  # the least time limit of an export
+EXPORT_SECONDS = 5  # the least time limit of an export
 TRITONS = {"InferRequest", "wine", "compute"}
 
 SCRIPTS = {
@@ -119,41 +119,48 @@ class Traced:
     variables: dict[str, str]
 
     def up(self, script: str, **variables: str) -> None:
-        """Serve a script, and open the front door, with these variables beside the collector's address."""
+        """Serve a script with these variables beside those of every test, and open the front door."""
         source = self.folder / "source"
         source.mkdir(exist_ok=True)
         (source / "score.py").write_text(dedent(SCRIPTS[script]))
-        given = {"OTEL_EXPORTER_OTLP_ENDPOINT": self.sink.url, **self.variables, **variables}
-        common: dict[str, Any] = {
+        models = check_layout(self.folder / "models", target="process")
+        spec = ServiceSpec(
+            **self._common,
+            bundles=(registered(Registry(str(self.folder / "registry")), models, "Multi"),),
+            environment_path=self.environment.path,
+            environment_digest=self.environment.digest,
+            variables=self._given(variables),
+            entry_script=EntryScript(source_directory=source, file="score.py", digest=digest_of(source)),
+            rollout=RolloutPlan(deadline_seconds=240, drain_seconds=5),
+        )
+        rollout.apply(spec, print)
+        self.open_door(**variables)
+
+    def open_door(self, **variables: str) -> None:
+        """Open the front door as these variables say; the sampler's are for it alone."""
+        front_door.apply(
+            FrontDoorSpec(
+                **self._common,
+                shape=(Role.TRITON, Role.SCORER),
+                opening=Opening(port=self.port, access_log=True),
+                primary_key=SecretStr(KEY),
+                secondary_key=SecretStr(OTHER_KEY),
+                traces=traces_of(self._given(variables), "web"),
+            )
+        )
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        return {
             "service_name": "web",
             "owner": OWNER,
             "state_directory": self.folder / "state",
             "limits": Limits(),
             "resources": Resources(),
         }
-        models = check_layout(self.folder / "models", target="process")
-        rollout.apply(
-            ServiceSpec(
-                **common,
-                bundles=(registered(Registry(str(self.folder / "registry")), models, "Multi"),),
-                environment_path=self.environment.path,
-                environment_digest=self.environment.digest,
-                variables=given,
-                entry_script=EntryScript(source_directory=source, file="score.py", digest=digest_of(source)),
-                rollout=RolloutPlan(deadline_seconds=60, drain_seconds=5),
-            ),
-            print,
-        )
-        front_door.apply(
-            FrontDoorSpec(
-                **common,
-                shape=(Role.TRITON, Role.SCORER),
-                opening=Opening(port=self.port, access_log=True),
-                primary_key=SecretStr(KEY),
-                secondary_key=SecretStr(make_key()),
-                traces=traces_of(given, "web"),
-            )
-        )
+
+    def _given(self, variables: dict[str, str]) -> dict[str, str]:
+        return {"OTEL_EXPORTER_OTLP_ENDPOINT": self.sink.url, **self.variables, **variables}
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         sent = {"Authorization": f"Bearer {KEY}", **headers}
@@ -279,16 +286,9 @@ def test_an_inference_over_http_and_over_grpc_has_one_trace(traced: Traced) -> N
     eventually(lambda: [span.parent for span in traced.sink.of(trace)].count(stream.id) == 2)
 
 
-def test_a_preloaded_script_has_traces_too(traced: Traced) -> None:
-    traced.up("sync", WORKER_PRELOAD="true", WORKER_COUNT="2")
-    for _ in range(4):
-        trace, _, headers = sampled()
-        assert traced.score(**headers).status_code == 200
-        assert len(traced.sink.trace(trace, *SCORED)) == len(SCORED)
-
-
 def test_the_door_decides_also_against_the_flag_that_triton_ignores(traced: Traced) -> None:
-    traced.up("sync", OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0")
+    traced.up("async")
+    traced.open_door(OTEL_TRACES_SAMPLER="parentbased_traceidratio", OTEL_TRACES_SAMPLER_ARG="0")
     before = len(traced.sink.spans)
     unsampled, chosen = uuid4().hex, sampled()
     for ask in (traced.infer, traced.score):
@@ -304,7 +304,8 @@ def test_the_door_decides_also_against_the_flag_that_triton_ignores(traced: Trac
 
 
 def test_with_traceidratio_no_client_decides(traced: Traced) -> None:
-    traced.up("sync", OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.5")
+    traced.up("async")
+    traced.open_door(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.5")
     before = len(traced.sink.spans)
     traces = [sampled() for _ in range(60)]
     for _trace, _parent, headers in traces:
@@ -326,7 +327,7 @@ def _await_all(traced: Traced) -> None:
 
 
 def test_only_inference_has_traces_and_each_line_of_the_log_its_trace_id(traced: Traced) -> None:
-    traced.up("sync")
+    traced.up("async")
     before = len(traced.sink.spans)
     authorized = {"Authorization": f"Bearer {KEY}"}
     for path in ("/", "/v2", "/v2/health/ready", "/v2/models/wine", "/swagger.json", "/nothing"):
@@ -344,7 +345,7 @@ def test_only_inference_has_traces_and_each_line_of_the_log_its_trace_id(traced:
 
 
 def test_a_refused_request_has_the_doors_span_alone(traced: Traced) -> None:
-    traced.up("sync")
+    traced.up("async")
     trace, parent, headers = sampled()
     answer = httpx.post(f"http://127.0.0.1:{traced.port}/score", json={}, headers=headers, timeout=10)
     assert answer.status_code == 401
@@ -352,6 +353,14 @@ def test_a_refused_request_has_the_doors_span_alone(traced: Traced) -> None:
     assert [span.name for span in traced.sink.of(trace)] == ["POST score"]
     assert spans["POST score"].parent == parent
     assert spans["POST score"].attributes["http.status_code"] == "401"
+
+
+def test_a_preloaded_script_has_traces_too(traced: Traced) -> None:
+    traced.up("sync", WORKER_PRELOAD="true", WORKER_COUNT="2")
+    for _ in range(4):
+        trace, _, headers = sampled()
+        assert traced.score(**headers).status_code == 200
+        assert len(traced.sink.trace(trace, *SCORED)) == len(SCORED)
 
 
 @pytest.mark.parametrize(("script", "trouble"), [("sync", "hanging"), ("async", "down")])
@@ -364,7 +373,7 @@ def test_a_collector_in_trouble_costs_no_request_and_no_stop(traced: Traced, scr
         broken = replace(traced, sink=sink if trouble == "hanging" else Sink(f"http://127.0.0.1:{closed}"))
         broken.up(script)
         took = []
-        until = time.monotonic() + 8  # beyond the first exports and their time limits
+        until = time.monotonic() + 12  # beyond the first exports and their time limits
         while time.monotonic() < until:
             for ask in (broken.infer, broken.score):
                 began = time.perf_counter()
