@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from gateway import otel_variables
 from gateway.otel_variables import Traces, mistakes, traces_of
+from gateway.traces import TRACED
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "traces.md"
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 URL = "http://collector:4318/v1/traces"
@@ -93,3 +100,17 @@ def test_every_mistake_is_told_at_once() -> None:
 
 def test_a_process_of_this_machine_reaches_a_collector_on_it() -> None:
     assert not list(mistakes({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, in_container=False))
+
+
+def test_the_page_names_every_sampler_and_every_variable() -> None:
+    page, source = PAGE.read_text(), Path(otel_variables.__file__).read_text()
+    told = [
+        text for text in re.findall(r'"(OTEL_[A-Z_]+)"', source) if not text.endswith(("HEADERS", "TRACES_PROTOCOL"))
+    ]
+    assert [name for name in told if f"`{name}" not in page and f" {name}:" not in page] == []
+    (samplers,) = [said for _, said in mistakes(ENDPOINT | {SAMPLER: "?"}, in_container=False)]
+    names = samplers.removeprefix("expected one of ").split(", ")
+    assert [name for name in names if f"| `{name}`" not in page] == []
+    for line in re.findall(r"^\| `(POST \w+`.*?) \|", page, re.MULTILINE):
+        spans = [name.removeprefix("POST ") for name in re.findall(r"POST \w+", line)]
+        assert set(spans) <= TRACED
