@@ -52,11 +52,12 @@ class Wheel(_Data):
 
 
 class Curated(_Data):
-    """A curated environment: an image, pinned pip packages and variables."""
+    """A curated environment: an image, pinned pip packages, those that traces need, and variables."""
 
     name: str
     image: Image
     packages: tuple[str, ...]
+    traces: tuple[str, ...]
     variables: dict[str, str]
     wheel: Wheel
 

@@ -135,7 +135,9 @@ class AccessLine(_Line):
         description="`x-request-id` as the client chose it, cut off after 128 bytes; otherwise the front door makes one"
     )
     trace_id: Annotated[str | None, Operator(f"%DYNAMIC_METADATA({FACTS}:traceId)%")] = Field(
-        pattern="^[0-9a-f]{32}$", description="of the client's `traceparent`; null where it sent none"
+        pattern="^[0-9a-f]{32}$",
+        description="of the client's `traceparent`; null where it sent none. With [traces](traces.md) each request of "
+        "every route has one",
     )
 
 
@@ -148,6 +150,8 @@ def access_log(options: Options) -> list[dict[str, Any]]:
     if not options.access_log:
         return []
     fields = _format(AccessLine)
+    if options.traces is not None:
+        fields["traceId"] = "%TRACE_ID%"
     return [
         _log(options, _identified("allowed", otherwise=False), fields),
         _log(options, _identified("denied", otherwise=True), fields | {"client": ""}),
@@ -175,12 +179,14 @@ def facts(options: Options) -> list[dict[str, Any]]:
     """
     if not options.access_log:
         return []
-    trace = [_rule("traceparent", "traceId", _TRACEPARENT)]
     model = [_rule(":path", "model", _MODEL), _rule(":path", "version", _VERSION)]
-    return [
-        {"name": FACTS, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": trace}},
-        {"name": MODEL, "disabled": True, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": model}},
+    filters = [
+        {"name": MODEL, "disabled": True, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": model}}
     ]
+    if options.traces is None:  # otherwise Envoy's tracer knows it
+        trace = [_rule("traceparent", "traceId", _TRACEPARENT)]
+        filters.insert(0, {"name": FACTS, "typed_config": {"@type": _HEADERS_TO_METADATA, "request_rules": trace}})
+    return filters
 
 
 def generation(number: str) -> dict[str, Any]:

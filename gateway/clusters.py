@@ -17,11 +17,13 @@ from gateway.front_door_options import (
 )
 from gateway.issuers import issuer_clusters, issuers
 from gateway.routes import seconds
+from gateway.traces import collector_cluster, only_with_a_trace
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTION_BUFFER = 1024 * 1024
 _COPIES = 128
 _MEASURED = frozenset((*INFERENCE, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE)))
+_TRITON = frozenset(name for name in _MEASURED if name.startswith("triton"))
 
 
 def endpoints_file(cluster: str) -> str:
@@ -30,9 +32,10 @@ def endpoints_file(cluster: str) -> str:
 
 
 def clusters(options: Options) -> list[dict[str, Any]]:
-    """Make the `Cluster` messages of all servers that take clients' requests, and of the issuers of clients' tokens."""
+    """Make the `Cluster` messages of the servers behind the door, of clients' issuers and of the collector of spans."""
     serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
-    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots)
+    collector = [] if options.traces is None else [collector_cluster(options.traces)]
+    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots) + collector
 
 
 def endpoints(
@@ -117,6 +120,8 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
             }
         },
     }
+    if options.traces is not None and name in _TRITON:
+        cluster["typed_extension_protocol_options"][_HTTP_OPTIONS]["http_filters"] = only_with_a_trace()
     if name in _MEASURED:
         # The endpoints' counters know errors of gRPC, which HTTP answers with status 200.
         cluster["track_cluster_stats"] = {"per_endpoint_stats": True}

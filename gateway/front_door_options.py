@@ -9,6 +9,7 @@ from typing import Literal
 
 from gateway.clients import DEFAULT, Client
 from gateway.cors_filter import check_origin
+from gateway.otel_variables import Traces
 
 UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
 MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
@@ -208,6 +209,7 @@ class Options:
         clients: Clients with a name of their own, who need `auth_enabled`. Their keys come with the others'.
         trusted_roots: Path of the certificates that Envoy's machine trusts, for the issuers of tokens.
         access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
+        traces: Which requests have a trace, and where their spans go. None: no request has one.
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
@@ -236,6 +238,7 @@ class Options:
     clients: tuple[Client, ...] = ()
     trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
     access_log: bool = False
+    traces: Traces | None = None
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:

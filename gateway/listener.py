@@ -16,6 +16,7 @@ from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import issuers, token_filter
 from gateway.request_guard import GUARD, REFUSED, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
+from gateway.traces import tracing
 
 FRONT_DOOR = "front_door"
 KEYS = "keys"
@@ -75,6 +76,7 @@ def _connection_manager(options: Options) -> dict[str, Any]:
         "http_filters": _http_filters(options),
         "local_reply_config": _local_replies(options),
         "access_log": [*access_log(options), *door_metrics(options)],
+        **({"tracing": tracing(options.traces)} if options.traces is not None else {}),
         # Clients are untrusted: Envoy drops their x-envoy-* headers (retries, timeouts) and records their address.
         "use_remote_address": True,
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},

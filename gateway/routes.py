@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway import access_log, client_limits, cors_filter, grants, request_guard
+from gateway import access_log, client_limits, cors_filter, grants, request_guard, traces
 from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
 from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
 
@@ -83,6 +83,8 @@ def route_configuration(options: Options) -> dict[str, Any]:
             },
         }
     )
+    if options.traces is not None:
+        traces.leave_out_others(routes)
     filters: dict[str, Any] = {}
     host: dict[str, Any] = {
         "name": "service",

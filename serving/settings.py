@@ -6,6 +6,7 @@ see the same values, and each value comes from one place.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping, MutableMapping
@@ -74,6 +75,7 @@ class Settings:
     triton_url: str | None
     triton_models: tuple[tuple[str, str], ...]
     triton_wait: int
+    traces_url: str | None
     collection: Collection | None
 
     @property
@@ -161,6 +163,10 @@ def _function(value: str) -> str:
     return value
 
 
+_FOR_TRACES = {
+    "opentelemetry-sdk": "opentelemetry.sdk",
+    "opentelemetry-exporter-otlp-proto-http": "opentelemetry.exporter.otlp.proto.http",
+}
 _PORT = Variable(None, _whole(1, 65535), "a port from 1 to 65535")
 _TRUE_OR_FALSE = "'true' or 'false'"
 
@@ -195,6 +201,7 @@ VARIABLES: dict[str, Variable] = {
     "TRITON_MODELS": Variable("", _models, "the models that the script needs, such as 'digits:1,bidaf-9:2'"),
     "TRITON_PROBE_FILE": Variable(None, _text, "a file of `serving.probing.probe`, whose models the script needs"),
     "TRITON_WAIT_SECONDS": Variable("120", _whole(0), "a number of seconds"),
+    "TRACES_URL": Variable(None, _text, "the URL of a collector, such as http://127.0.0.1:4318/v1/traces"),
     "COLLECT_URL": Variable(None, _text, "a folder, or a URL that fsspec knows"),
     "COLLECT_FORMAT": Variable("jsonl", _one_of("jsonl", "parquet"), "'jsonl' or 'parquet'"),
     "COLLECT_SAMPLE": Variable("1.0", _share, "a share of the requests, above 0 and up to 1"),
@@ -225,6 +232,11 @@ def read(environment: MutableMapping[str, str]) -> Settings:
             problems.append(
                 f"{name}: expected {variable.expected}, received {text!r}. Correct the environment variable."
             )
+    if values.get("TRACES_URL") is not None and not _can_trace():
+        problems.append(
+            f"TRACES_URL: traces need the packages {' and '.join(_FOR_TRACES)}. Install them, or remove the "
+            "environment variable."
+        )
     if problems:
         raise SettingsError(problems)
     app_root = Path(values["AML_APP_ROOT"] or Path.cwd()).absolute()
@@ -261,8 +273,17 @@ def read(environment: MutableMapping[str, str]) -> Settings:
         triton_url=url or probed_url,
         triton_models=values["TRITON_MODELS"] or models,
         triton_wait=values["TRITON_WAIT_SECONDS"],
+        traces_url=values["TRACES_URL"],
         collection=_collection(values),
     )
+
+
+def _can_trace() -> bool:
+    """Tell whether the packages of `serving.spans` are installed."""
+    try:
+        return all(importlib.util.find_spec(module) for module in _FOR_TRACES.values())
+    except ModuleNotFoundError:
+        return False
 
 
 def _probed(file: str | None) -> tuple[str | None, tuple[tuple[str, str], ...]]:

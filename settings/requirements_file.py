@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+from environment import curated_clone
+from gateway.otel_variables import traces_of
 from settings.schema import Environment
 
 __all__ = ["RequirementLine", "pip_packages", "read_requirements"]
@@ -61,15 +64,19 @@ def read_requirements(file: Path) -> list[RequirementLine]:
 def pip_packages(declared: Environment) -> list[str]:
     """List an environment's packages: the requirements of its file, and then the other pip packages.
 
-    pip does the same with `pip install -r requirements.txt nltk`: it takes both, and so they must agree.
+    pip does the same with `pip install -r requirements.txt nltk`: it takes both, and so they must agree. Where the
+    variables ask for traces, those that the entry script server needs for them follow, unless they are there.
 
     Args:
         declared: The settings of an environment, which the rules have passed.
     """
-    if declared.requirements_file is None:
-        return declared.pip_packages
-    lines = read_requirements(Path(declared.requirements_file))
-    return [*(line.text for line in lines), *declared.pip_packages]
+    lines = [] if declared.requirements_file is None else read_requirements(Path(declared.requirements_file))
+    asked = [*(line.text for line in lines), *declared.pip_packages]
+    if traces_of(declared.variables, declared.name) is None:
+        return asked
+    names = {canonicalize_name(Requirement(package).name) for package in asked}
+    needed = curated_clone.Environment.get(declared.clone or declared.name).curated.traces
+    return [*asked, *(package for package in needed if canonicalize_name(Requirement(package).name) not in names)]
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

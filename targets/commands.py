@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from gateway.otel_variables import SERVICE_NAME, Traces, traces_of
 from serving.command import KEEPER, RELOADABLE, SERVER
 from settings.service_groups import Limits, RolloutPlan
 
@@ -33,6 +34,10 @@ __all__ = [
 EXIT_TIMEOUT_SECONDS = 20
 # Whoever stops a program waits this much longer than the program itself: otherwise a race would end in SIGKILL.
 _STOP_MARGIN_SECONDS = 10
+# A Triton that stops waits so long for a collector that hangs.
+_SPANS_TIMEOUT, _SPANS_SECONDS = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 5
+_NAME = "service.name"
+_RARELY = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,11 @@ class Service:
     limits: Limits
     rollout: RolloutPlan
     variables: Mapping[str, str]
+
+    @property
+    def traces(self) -> Traces | None:
+        """Which requests have a trace, as the user's variables say."""
+        return traces_of(self.variables, self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +88,7 @@ def triton_command(
     server: str = "tritonserver",
     listening: Listening = Listening(),
     exit_timeout: int = EXIT_TIMEOUT_SECONDS,
+    traces: Traces | None = None,
     options: Iterable[str] = (),
 ) -> list[Any]:
     """Compute Triton's command line. It stays up when a model does not load, so that the probe can say why.
@@ -87,6 +98,7 @@ def triton_command(
         server: The program.
         listening: Where it listens.
         exit_timeout: How many seconds it waits for requests under way when it is told to stop.
+        traces: Which requests have a trace, and where their spans go.
         options: What else it needs in its place.
 
     Returns:
@@ -98,6 +110,7 @@ def triton_command(
         *listening.arguments(),
         "--exit-on-error=false",
         f"--exit-timeout-secs={exit_timeout}",
+        *(_tracing(traces) if traces is not None else ()),
         *options,
         *RELOADABLE,
     ]
@@ -115,7 +128,8 @@ def scorer_command(*, python: str = "python", host: str = "0.0.0.0", port: int =
 
 def triton_variables(service: Service) -> dict[str, str]:
     """Compute Triton's environment variables, the user's included."""
-    return {**_threads(service), **service.variables}
+    traces = {_SPANS_TIMEOUT: f"{_SPANS_SECONDS}s"} if service.traces is not None else {}
+    return {**_threads(service), **service.variables, **traces}
 
 
 def scorer_variables(service: Service, *, triton_probe: str = "") -> dict[str, str]:
@@ -133,6 +147,7 @@ def scorer_variables(service: Service, *, triton_probe: str = "") -> dict[str, s
         "GRACEFUL_TIMEOUT": str(service.rollout.graceful_seconds),
         **({"TRITON_PROBE_FILE": triton_probe} if triton_probe else {}),
         **service.variables,
+        **_spans(service.traces),
     }
 
 
@@ -142,6 +157,25 @@ def in_container(variables: Mapping[str, str], service: Service, *, gpus: int) -
     no_gpus = {} if gpus else {"NVIDIA_VISIBLE_DEVICES": "void"}
     needed = {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", **_threads(service), **no_gpus}
     return {**needed, **variables, **no_gpus}
+
+
+def _tracing(traces: Traces) -> list[str]:
+    """Make Triton trace the requests that carry a `traceparent`, of which the front door decides, and no other."""
+    settings = (
+        "mode=opentelemetry",
+        "level=TIMESTAMPS",  # of tensors, never
+        "count=0",
+        f"rate={_RARELY}",
+        f"opentelemetry,url={traces.url}",
+        f"opentelemetry,resource={_NAME}={traces.name_of('triton')}",
+    )
+    return [f"--trace-config={setting}" for setting in settings]
+
+
+def _spans(traces: Traces | None) -> dict[str, str]:
+    if traces is None:
+        return {}
+    return {"TRACES_URL": traces.url, SERVICE_NAME: traces.name_of("scorer")}
 
 
 def stop_seconds(seconds: int) -> int:

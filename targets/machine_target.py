@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gateway.cors_filter import VARIABLE, origins
+from gateway.otel_variables import traces_of
 from settings.clients import door_clients
 from settings.schema import Settings
 from targets.declared_script import entry_script
@@ -99,6 +100,8 @@ class MachineTarget(ABC):
         }
         if allowed := origins(settings.environment.variables.get(VARIABLE, "")):
             fields["cors_origins"] = list(allowed)
+        if traces := traces_of(settings.environment.variables, settings.service_name):
+            fields["traces"] = traces.model_dump(mode="json", by_alias=True)
         if settings.clients:
             clients = door_clients(settings.clients)
             fields["clients"] = [client.model_dump(mode="json", by_alias=True, exclude_none=True) for client in clients]

@@ -15,6 +15,7 @@ LONGEST = (
     "e2e/test_versions.py",
     "e2e/test_life.py",
     "engine/test_remote_components.py",
+    "targets/process/test_traces.py",
     "e2e/test_new_stack.py",
     "e2e/test_clients.py",
     "e2e/test_dashboard.py",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serving.http.client_contract import Ids
 from serving.http.http1 import Request
+
+if TYPE_CHECKING:
+    from serving.spans import Trace, TritonCall
 
 
 class Call:
@@ -27,6 +33,7 @@ class Call:
         "run_seconds",
         "since",
         "started",
+        "trace",
         "triton_seconds",
     )
 
@@ -45,6 +52,7 @@ class Call:
         self.has_expired = False
         self.triton_seconds = 0.0
         self.ids: Ids | None = None
+        self.trace: Trace | None = None  # where the front door has chosen the request for one
         self.arguments: dict[str, Any] = {}
 
 
@@ -55,6 +63,34 @@ def request_id() -> str:
     """Give the id of the current request; an empty string outside of one."""
     call = current_call.get()
     return call.ids.request if call is not None and call.ids is not None else ""
+
+
+def begin_triton_call(model: str) -> TritonCall | None:
+    """Begin the span of a call of Triton; None where the current request has no trace."""
+    call = current_call.get()
+    return None if call is None or call.trace is None else call.trace.call(model)
+
+
+@contextlib.contextmanager
+def triton_call(model: str) -> Iterator[dict[str, str]]:
+    """Count a call of Triton for the current request, and give it a span where the request has a trace.
+
+    Yields:
+        The headers of HTTP, or the metadata of gRPC, that the call carries to Triton.
+    """
+    span = begin_triton_call(model)
+    started = time.perf_counter()
+    try:
+        yield {} if span is None else span.headers
+    except BaseException as error:
+        if span is not None:
+            span.end(error)
+        raise
+    else:
+        if span is not None:
+            span.end()
+    finally:
+        add_triton_seconds(time.perf_counter() - started)
 
 
 def add_triton_seconds(seconds: float) -> None:

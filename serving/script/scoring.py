@@ -79,6 +79,11 @@ class Scorer:
         self._operations = Operations(settings, scoreboard, row)
         self._cors_origins = settings.cors_origins
         self._server_version = http1.SERVER_NAME if settings.send_server_version else ""
+        self._spans = None
+        if settings.traces_url is not None:
+            from serving.spans import spans_to
+
+            self._spans = spans_to(settings.traces_url)
 
     def begin(self, call: Call) -> bytes | None:
         """Make the answer where the script is not needed for it; None once `call.arguments` are ready for run()."""
@@ -124,6 +129,8 @@ class Scorer:
         current_call.set(call)
         call.started = call.since = time.perf_counter()
         self.row.observe("queue", call.started - call.received)
+        if self._spans is not None:
+            self._spans.start(call)
 
     def give_up(self, call: Call) -> bytes:
         """Make the answer to a call whose run() did not get its turn."""
@@ -166,6 +173,8 @@ class Scorer:
         """
         if not stream.is_open:
             return self.fail(call, error)
+        if call.trace is not None:
+            call.trace.fail(error)
         is_late = isinstance(error, ScoringTimeout)
         self.row.add("run_timeouts" if is_late else "run_failures")
         reason = (
@@ -182,6 +191,8 @@ class Scorer:
 
     def fail(self, call: Call, error: BaseException) -> bytes:
         """Make the answer to a call whose run() raised `error`."""
+        if call.trace is not None:
+            call.trace.fail(error)
         self._end(call)
         try:
             return self._fail(call, error)
@@ -231,6 +242,8 @@ class Scorer:
         self.row.observe("run", call.run_seconds)
         if call.triton_seconds:
             self.row.observe("triton", call.triton_seconds)
+        if call.trace is not None:
+            call.trace.end_run()
         return call.run_seconds
 
     def _other(self, call: Call, path: str) -> bytes:
@@ -286,6 +299,8 @@ class Scorer:
             all_headers += cors.headers(request, self._cors_origins)
         seconds = time.perf_counter() - call.received
         self.row.count_status(status)
+        if call.trace is not None:
+            call.trace.answer(status)
         if self._sampler is not None and call.started and call.ids is not None and _is_recorded(request):
             content = request.body if request.method != "GET" else request.query.encode()
             check = CHECK_HEADER in request.headers

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -17,7 +16,7 @@ import numpy as np
 import orjson
 
 from serving.errors import ServingError
-from serving.script.call import add_triton_seconds, request_id
+from serving.script.call import request_id, triton_call
 from serving.triton.connection import Connections
 
 TIMEOUT_SECONDS = 60.0
@@ -123,11 +122,8 @@ class Triton:
         header["inputs"] = [description for description, _ in tensors]
         prefix = orjson.dumps(header)
         path = f"/v2/models/{quote(model, safe='')}" + (f"/versions/{version}" if version != "" else "") + "/infer"
-        started = time.perf_counter()
-        try:
-            answer = await self._connections.post(path, prefix, b"".join([content for _, content in tensors]))
-        finally:
-            add_triton_seconds(time.perf_counter() - started)
+        with triton_call(model) as headers:
+            answer = await self._connections.post(path, prefix, b"".join([content for _, content in tensors]), headers)
         body = answer.body
         if answer.status != 200:
             raise TritonError(answer.status, _reason(body))

@@ -8,6 +8,7 @@ more processor time: 0.17 ms for a request with aiohttp, 0.12 ms with this one. 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -50,21 +51,23 @@ class Connections:
         self._timeout = timeout
         self._idle: list[_Connection] = []
 
-    async def post(self, path: str, header: bytes, body: bytes) -> Answer:
+    async def post(self, path: str, header: bytes, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Send a POST, and wait for its answer.
 
         Args:
             path: the path in Triton's protocol.
             header: the JSON of the request.
             body: the binary tensors behind it.
+            headers: further headers of HTTP.
 
         Raises:
             ConnectionError: Triton cannot be reached, or closes the connection.
             TimeoutError: Triton does not answer in time.
         """
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         head = (
             f"POST {self._prefix}{path} HTTP/1.1\r\nHost: {self._authority}\r\nAccept-Encoding: identity\r\n"
-            f"{HEADER_LENGTH}: {len(header)}\r\nContent-Length: {len(header) + len(body)}\r\n\r\n"
+            f"{HEADER_LENGTH}: {len(header)}\r\nContent-Length: {len(header) + len(body)}\r\n{more}\r\n"
         )
         connection = self._idle.pop() if self._idle else await self._connect()
         try:

@@ -4,6 +4,7 @@
   by another thread, it hangs. Here every thread has a pool of its own, with room for every request.
 - The id of the current request becomes the id of the inference, where the script gives none: Triton logs it.
 - The time that a request waits for Triton goes into the metrics, and meanwhile another run() may have its turn.
+- Where the request has a trace, the call has a span, below which Triton hangs its own.
 - The system itself says whether an idle connection is still open. gevent's select() takes a good part of the whole
   request's time for that, and knows no file descriptor above 1023.
 """
@@ -20,12 +21,14 @@ from types import ModuleType
 from typing import Any
 
 from serving.script import import_hooks
-from serving.script.call import add_triton_seconds, request_id
+from serving.script.call import add_triton_seconds, begin_triton_call, request_id, triton_call
 from serving.settings import Settings
 from serving.workers import turns
 
 # Where `request_id` stands among the arguments of infer(), `self` included.
 _ID_POSITION = 5
+# The attribute of an `InferAsyncRequest` that holds its open span.
+_SPAN = "_serving_span"
 
 
 def install(settings: Settings) -> None:
@@ -106,13 +109,26 @@ def _hook(client_class: Any, name: str) -> None:
 
     @functools.wraps(original)
     def call(*arguments: Any, **options: Any) -> Any:
+        span = getattr(arguments[0], _SPAN, None)  # of the request whose result is asked for
         if infers:
             _add_id(arguments, options)
+            span = begin_triton_call(_model_of(arguments, options))
+            if span is not None:
+                _add_headers(options, span.headers)
         # False where another of these methods calls this one.
         has_left = turns.leave()
         started = time.perf_counter()
         try:
-            return original(*arguments, **options)
+            answer = original(*arguments, **options)
+            if span is not None and name == "async_infer":
+                setattr(answer, _SPAN, span)
+            elif span is not None:
+                span.end()
+            return answer
+        except BaseException as error:
+            if span is not None:
+                span.end(error)
+            raise
         finally:
             if infers or has_left:
                 add_triton_seconds(time.perf_counter() - started)
@@ -128,11 +144,9 @@ def _hook_async_infer(module: Any) -> None:
     @functools.wraps(original)
     async def infer(*arguments: Any, **options: Any) -> Any:
         _add_id(arguments, options)
-        started = time.perf_counter()
-        try:
+        with triton_call(_model_of(arguments, options)) as headers:
+            _add_headers(options, headers)
             return await original(*arguments, **options)
-        finally:
-            add_triton_seconds(time.perf_counter() - started)
 
     module.InferenceServerClient.infer = infer
 
@@ -140,3 +154,12 @@ def _hook_async_infer(module: Any) -> None:
 def _add_id(arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
     if len(arguments) <= _ID_POSITION and not options.get("request_id"):
         options["request_id"] = request_id()
+
+
+def _model_of(arguments: tuple[Any, ...], options: dict[str, Any]) -> str:
+    return str(arguments[1] if len(arguments) > 1 else options.get("model_name", ""))
+
+
+def _add_headers(options: dict[str, Any], headers: dict[str, str]) -> None:
+    if headers:
+        options["headers"] = {**headers, **(options.get("headers") or {})}

@@ -17,6 +17,7 @@ from settings.rules.rollout import rollout_rules
 from settings.rules.script import script_rules
 from settings.rules.texts import text_rules
 from settings.rules.this_machine import machine_rules
+from settings.rules.traces import trace_rules
 from settings.rules.variables import variable_rules
 from settings.schema import Settings
 
@@ -37,6 +38,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *model_rules(settings, bundles),
         *environment_rules(settings.environment),
         *variable_rules(settings),
+        *trace_rules(settings),
         *script_rules(settings, bundles),
         *certificate_rules(settings),
         *protection_rules(settings, secret),

@@ -133,7 +133,7 @@ def _network(spec: ServiceSpec, name: str) -> Container:
 
 def _triton(spec: ServiceSpec, name: str, holder: str) -> Container:
     share = 1 - spec.scorer_share if spec.scorer else 1.0
-    command = [*commands.keeper_command(), *commands.triton_command(spec.repositories)]
+    command = [*commands.keeper_command(), *commands.triton_command(spec.repositories, traces=spec.told.traces)]
     body = _body(spec, command, commands.triton_variables(spec.told), gpus=spec.resources.gpu_cores)
     body["HostConfig"] |= _limits(spec, share) | {"NetworkMode": f"container:{holder}"}
     # The Python backend passes tensors through shared memory, which counts as the container's memory.

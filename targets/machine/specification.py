@@ -10,6 +10,7 @@ from gateway import envoy_files
 from gateway.clients import Client
 from gateway.front_door_options import Options, memory_for
 from gateway.keys import Keys
+from gateway.otel_variables import Traces
 from settings.service_groups import Limits, Opening, Resources, RolloutPlan
 from targets import commands
 from targets.door_options import door_options
@@ -67,6 +68,7 @@ class FrontDoorSpec(Part):
     key_file: str = ""
     cors_origins: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
+    traces: Traces | None = None
     client_keys: dict[str, SecretStr] = {}
 
     def options(self, **place: Any) -> Options:
@@ -77,6 +79,7 @@ class FrontDoorSpec(Part):
             clients=self.clients,
             memory_bytes=self.envoy_memory,
             cors_origins=self.cors_origins,
+            traces=self.traces,
             **place,
         )
 

@@ -79,6 +79,7 @@ def triton(
         [str(bundle.path / "triton") for bundle in spec.triton_bundles],
         server=str(server.server),
         listening=listening,
+        traces=spec.told.traces,
         options=[
             f"--backend-directory={server.backend_directory}",
             f"--cache-directory={server.cache_directory}",

@@ -262,3 +262,29 @@ def test_what_a_user_sets_wins_everywhere_but_where_a_place_would_not_work(
     for roles in (_process(), _docker(), _node_pool(tmp_path / "again")):
         found = roles["scorer"].variables
         assert (found["SERVICE_NAME"], found["GRACEFUL_TIMEOUT"], found["WORKER_COUNT"]) == ("theirs", "7", "4")
+
+
+def test_traces_are_the_same_everywhere_and_nowhere_unless_asked_for(
+    started: dict[str, dict[str, Started]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = [word for roles in started.values() for program in roles.values() for word in program.command]
+    assert not [word for word in words if "trace" in word]
+    monkeypatch.setitem(USERS, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setitem(USERS, "OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
+    monkeypatch.setitem(USERS, "OTEL_TRACES_SAMPLER_ARG", "0.01")
+    url = "http://collector:4318/v1/traces"
+    for target in (_process(), _docker(), _node_pool(tmp_path / "traced")):
+        triton, scorer = target["triton"], target["scorer"]
+        assert [word for word in triton.command if "trace" in word] == [
+            "--trace-config=mode=opentelemetry",
+            "--trace-config=level=TIMESTAMPS",
+            "--trace-config=count=0",  # of its own accord, Triton traces no request
+            "--trace-config=rate=2147483647",
+            f"--trace-config=opentelemetry,url={url}",
+            "--trace-config=opentelemetry,resource=service.name=web-triton",
+        ]
+        assert scorer.variables["TRACES_URL"] == url
+        assert scorer.variables["OTEL_SERVICE_NAME"] == "web-scorer"
+        assert "TRACES_URL" not in triton.variables
+        for program in (triton, scorer):
+            assert program.variables["OTEL_TRACES_SAMPLER_ARG"] == "0.01"

@@ -9,6 +9,7 @@ from gateway.cors_filter import VARIABLE, origins
 from gateway.front_door_options import Address, Tls, Triton, Upstreams
 from gateway.front_door_options import Options as GatewayOptions
 from gateway.listener import CONNECTION_MANAGER
+from gateway.otel_variables import traces_of
 from settings.clients import door_clients
 from targets.door_options import door_options
 from targets.node_pool.object_names import FRONT_DOOR_PORT, STATISTICS_PORT, Names
@@ -62,6 +63,7 @@ def gateway_options(options: Options) -> GatewayOptions:
         idle_seconds=620,  # longer than load balancers keep connections for their next request, Google's for 600 s
         memory_bytes=doors.memory_mb * 2**20,
         cors_origins=origins(settings.environment.variables.get(VARIABLE, "")),
+        traces=traces_of(settings.environment.variables, settings.service_name),
     )
 
 

@@ -68,7 +68,9 @@ def _triton(options: Options) -> dict[str, Any]:
     container = _container(options, Role.TRITON, triton_share(options), commands.triton_variables(service))
     container["command"] = commands.keeper_command()
     # No gateway has drained it: it waits for as long as requests may take.
-    container["args"] = commands.triton_command(options.contents.repositories, exit_timeout=times.triton_exit)
+    container["args"] = commands.triton_command(
+        options.contents.repositories, exit_timeout=times.triton_exit, traces=service.traces
+    )
     container["ports"] = [
         {"name": "http", "containerPort": TRITON_HTTP_PORT},
         {"name": "grpc", "containerPort": TRITON_GRPC_PORT},

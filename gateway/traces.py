@@ -1,0 +1,150 @@
+"""Envoy's part of traces: it decides which requests have one, makes the first span, and sends its spans away.
+
+    request ─► Envoy: a trace? ─┬─ yes ─► `traceparent` ...-01 ─► scorer, Triton: their spans
+                                └─ no ──► `traceparent` ...-00 ─► scorer; none ─► Triton
+
+Triton makes spans for each request with a `traceparent`, whatever its sampled flag says. So Envoy takes the header of
+a request without a trace away on its way to Triton.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.clients import NAME
+from gateway.otel_variables import MILLION, Traces
+
+COLLECTOR = "collector"
+"""The cluster of the server that spans go to."""
+TRACED = frozenset(("score", "infer", "generate", "generate_stream", "grpc_infer", "grpc_stream_infer"))
+"""The routes whose requests may have a trace: those of inference."""
+
+
+_EXPORT_SECONDS = 5
+_EXPORTS = 32
+# What Envoy itself writes into a request with a trace.
+_SAMPLED = "00-[0-9a-f]{32}-[0-9a-f]{16}-01"
+
+_EXTENSIONS = "type.googleapis.com/envoy.extensions"
+_TRACERS = f"{_EXTENSIONS}.tracers.opentelemetry"
+
+
+def tracing(traces: Traces) -> dict[str, Any]:
+    """Make the tracing of the front door's connection manager."""
+    return {
+        "provider": {
+            "name": "envoy.tracers.opentelemetry",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
+                "http_service": {
+                    "http_uri": {"uri": traces.url, "cluster": COLLECTOR, "timeout": f"{_EXPORT_SECONDS}s"}
+                },
+                "service_name": traces.name_of("door"),
+                **({"resource_detectors": [_resource(traces)]} if traces.attributes else {}),
+                "sampler": _sampler(traces),
+            },
+        },
+        "operation": "%REQUEST_HEADER(:METHOD)% %ROUTE_NAME%",
+        # By default a span has the query string, which may be a script's input.
+        "custom_tags": [
+            {"tag": "http.url", "value": "%PATH(NQ:PATH):512%"},
+            {"tag": "client", "value": NAME},
+            {"tag": "generation", "value": "%UPSTREAM_METADATA(service:generation)%"},
+        ],
+    }
+
+
+def leave_out_others(routes: list[dict[str, Any]]) -> None:
+    """Give no trace to requests of other routes than those of inference: health, metadata, unknown paths."""
+    for route in routes:
+        if route.get("name") not in TRACED:
+            route["tracing"] = {"overall_sampling": {"numerator": 0}}
+
+
+def collector_cluster(traces: Traces) -> dict[str, Any]:
+    """Make the cluster of the collector. Spans that it does not take in time are lost; no request waits for it."""
+    parts = urlsplit(traces.url)
+    socket = {"address": parts.hostname, "port_value": parts.port or 80}
+    endpoint = {"endpoint": {"address": {"socket_address": socket}}}
+    limits = {"max_connections": _EXPORTS, "max_pending_requests": _EXPORTS, "max_requests": _EXPORTS}
+    return {
+        "name": COLLECTOR,
+        "type": "STRICT_DNS",
+        "dns_lookup_family": "ALL",
+        "connect_timeout": f"{_EXPORT_SECONDS}s",
+        "circuit_breakers": {"thresholds": [limits]},
+        "load_assignment": {"cluster_name": COLLECTOR, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def only_with_a_trace() -> list[dict[str, Any]]:
+    """Make the filters of a cluster of Triton: a request without a trace keeps no `traceparent`."""
+    matched = {
+        "single_predicate": {
+            "input": {
+                "name": "traceparent",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+                    "header_name": "traceparent",
+                },
+            },
+            "value_match": {"safe_regex": {"google_re2": {}, "regex": _SAMPLED}},
+        }
+    }
+    keep = {
+        "name": "keep",
+        "typed_config": {"@type": f"{_EXTENSIONS}.filters.common.matcher.action.v3.SkipFilter"},
+    }
+    removed = [{"remove": "traceparent"}, {"remove": "tracestate"}]
+    mutation = {
+        "name": "remove",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": {"request_mutations": removed},
+        },
+    }
+    matcher = {
+        "name": "only_with_a_trace",
+        "typed_config": {
+            "@type": f"{_EXTENSIONS}.common.matching.v3.ExtensionWithMatcher",
+            "xds_matcher": {
+                "matcher_list": {"matchers": [{"predicate": matched, "on_match": {"action": keep}}]},
+            },
+            "extension_config": mutation,
+        },
+    }
+    codec = {
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {"@type": f"{_EXTENSIONS}.filters.http.upstream_codec.v3.UpstreamCodec"},
+    }
+    return [matcher, codec]
+
+
+def _resource(traces: Traces) -> dict[str, Any]:
+    return {
+        "name": "envoy.tracers.opentelemetry.resource_detectors.static_config",
+        "typed_config": {
+            "@type": f"{_TRACERS}.resource_detectors.v3.StaticConfigResourceDetectorConfig",
+            "attributes": traces.attributes,
+        },
+    }
+
+
+def _sampler(traces: Traces) -> dict[str, Any]:
+    # Of a million, where all are meant, Envoy's ratio would leave some out.
+    if traces.millionth == MILLION:
+        sampler = _named_sampler("always_on", "AlwaysOnSamplerConfig", {})
+    else:
+        share = {"sampling_percentage": {"numerator": traces.millionth, "denominator": "MILLION"}}
+        sampler = _named_sampler("trace_id_ratio_based", "TraceIdRatioBasedSamplerConfig", share)
+    if not traces.follows_client:
+        return sampler
+    return _named_sampler("parent_based", "ParentBasedSamplerConfig", {"wrapped_sampler": sampler})
+
+
+def _named_sampler(name: str, message: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": f"envoy.tracers.opentelemetry.samplers.{name}",
+        "typed_config": {"@type": f"{_TRACERS}.samplers.v3.{message}", **fields},
+    }
