@@ -12,16 +12,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
-from serving.command import KEEPER, RELOADABLE, SERVER
+from environment.image_layout import RECORDER_PORT, SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from serving.command import KEEPER, RECORDER, RELOADABLE, SERVER
 from settings.service_groups import Limits, RolloutPlan
 
 __all__ = [
     "EXIT_TIMEOUT_SECONDS",
+    "RECORDER_MEMORY_MB",
     "Listening",
     "Service",
     "in_container",
     "keeper_command",
+    "recorder_command",
+    "recorder_variables",
     "scorer_command",
     "scorer_variables",
     "stop_seconds",
@@ -33,6 +36,8 @@ __all__ = [
 EXIT_TIMEOUT_SECONDS = 20
 # Whoever stops a program waits this much longer than the program itself: otherwise a race would end in SIGKILL.
 _STOP_MARGIN_SECONDS = 10
+RECORDER_MEMORY_MB = 256
+"""The most that a recorder may use: its queue, a file that it makes, and Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +118,13 @@ def scorer_command(*, python: str = "python", host: str = "0.0.0.0", port: int =
     return [python, *SERVER, f"--host={host}", f"--port={port}"]
 
 
+def recorder_command(
+    megabytes: int, *, python: str = "python", host: str = "0.0.0.0", port: int = RECORDER_PORT
+) -> list[str]:
+    """Compute the recorder's command line; it keeps so many megabytes."""
+    return [python, *RECORDER, f"--host={host}", f"--port={port}", f"--megabytes={megabytes}"]
+
+
 def triton_variables(service: Service) -> dict[str, str]:
     """Compute Triton's environment variables, the user's included."""
     return {**_threads(service), **service.variables}
@@ -134,6 +146,11 @@ def scorer_variables(service: Service, *, triton_probe: str = "") -> dict[str, s
         **({"TRITON_PROBE_FILE": triton_probe} if triton_probe else {}),
         **service.variables,
     }
+
+
+def recorder_variables(service: Service) -> dict[str, str]:
+    """Compute the recorder's environment variables, the user's included: they say where it writes, and how."""
+    return {"SERVICE_NAME": service.name, **service.variables}
 
 
 def in_container(variables: Mapping[str, str], service: Service, *, gpus: int) -> dict[str, str]:

@@ -14,8 +14,17 @@ _DAY = "date="
 def file_name(service: str, number: int, suffix: str) -> str:
     """Name a file that is written now, the `number`th of this process."""
     written = datetime.now(timezone.utc).strftime("%H%M%S%f")
-    named = "".join(letter if letter.isalnum() else "-" for letter in service)
-    return f"{named}-{socket.gethostname()}-{written}-{number}.{suffix}"
+    return f"{plain(service)}-{socket.gethostname()}-{written}-{number}.{suffix}"
+
+
+def plain(service: str) -> str:
+    """Write a service's name as a part of a path."""
+    return "".join(letter if letter.isalnum() else "-" for letter in service)
+
+
+def requests_folder(service: str) -> str:
+    """Name the folder of what the recorder writes of a service, below COLLECT_URL."""
+    return f"requests/{plain(service)}"
 
 
 def day_folder(day: str) -> str:

@@ -28,7 +28,7 @@ from serving.triton.tensors import LENGTH_HEADER
 
 GRPC_PATH = "/inference.GRPCInferenceService/ModelInfer"
 GRPC = "application/grpc"
-_HTTP_PATH = re.compile(r"/v2/models/[^/]+(/versions/[0-9]+)?/(infer|generate)")
+HTTP_PATH = re.compile(r"/v2/models/[\w.~%!$&'()*+,=:@-]+(/versions/[0-9]+)?/(infer|generate)", re.ASCII)
 _PREFIX_BYTES = 5  # of a message of gRPC: whether it is compressed, and its length
 _LENGTH = LENGTH_HEADER.lower()
 _MOST_CHARACTERS = 200
@@ -60,7 +60,7 @@ class Copied:
         """
         path, headers = request.target.partition(b"?")[0].decode("latin-1"), request.headers
         of_grpc = path == GRPC_PATH
-        if request.method != "POST" or not (of_grpc or _HTTP_PATH.fullmatch(path)):
+        if request.method != "POST" or not (of_grpc or HTTP_PATH.fullmatch(path)):
             raise NoRequestError(f"{request.method} {path[:_MOST_CHARACTERS]!r} is no request to a model")
         head = headers.get(_LENGTH, "")
         if head and not (head.isdecimal() and int(head) <= len(request.body)):

@@ -5,16 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from serving.collection.file_name import is_day_folder, written_at
+from serving.collection.file_name import is_day_folder, requests_folder, written_at
 from serving.collection.store import Store
 
-_FOLDER = "requests"
 _MOST_FILES = 1000  # a folder of very many small files takes long to read
-
-
-def folder_of(service: str) -> str:
-    """Name the folder of a service's recorded requests, below COLLECT_URL."""
-    return f"{_FOLDER}/{service}"
 
 
 class RollingStore(Store):
@@ -31,7 +25,7 @@ class RollingStore(Store):
         Raises:
             SettingsError: fsspec does not know the URL, or lacks a package for it.
         """
-        super().__init__(url, max_bytes, folder_of(service))
+        super().__init__(url, max_bytes, requests_folder(service))
 
     def _make_room(self, day: str, folder: str, size: int) -> None:
         """Remove the oldest files until there is room for another one."""

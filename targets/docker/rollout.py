@@ -267,6 +267,7 @@ class _Rollout:
             run=prover.runner(self.engine, self.spec, number, self.folder.root / "prover"),
             progress=self.progress,
             record=recorder.prove,
+            records=self.spec.recorded_megabytes is not None,
         ).judge()
 
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
