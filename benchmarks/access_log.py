@@ -47,7 +47,7 @@ stderr_logfile = {folder}/envoy.log
 """
 
 
-def _server(machinery: Machinery) -> int:
+def server_that_answers_at_once(machinery: Machinery) -> int:
     """Start an Envoy that answers every request itself; gives its port."""
     (port,) = free_ports(1)
     filters = "type.googleapis.com/envoy.extensions.filters"
@@ -118,7 +118,7 @@ def main() -> None:
         body = folder / "body"
         body.write_bytes(BODY)
         with Machinery(folder, unused, Path()) as machinery:
-            server = _server(machinery)
+            server = server_that_answers_at_once(machinery)
             doors = {logged: _door(machinery, server, access_log=logged) for logged in (True, False)}
             found: list[tuple[dict[str, float], dict[str, float]]] = []
             for turn in range(-1, arguments.rounds):

@@ -19,6 +19,7 @@ from settings.service_groups import Limits, RolloutPlan
 __all__ = [
     "EXIT_TIMEOUT_SECONDS",
     "RECORDER_MEMORY_MB",
+    "RECORDER_STOP_SECONDS",
     "Listening",
     "Service",
     "in_container",
@@ -38,6 +39,8 @@ EXIT_TIMEOUT_SECONDS = 20
 _STOP_MARGIN_SECONDS = 10
 RECORDER_MEMORY_MB = 256
 """The most that a recorder may use: its queue, a file that it makes, and Python."""
+RECORDER_STOP_SECONDS = 15
+"""It writes what it has when it is told to stop, for 10 s at most."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from settings.variable_names import COLLECT
 __all__ = ["recording_rules"]
 
 _PATH = "deployment.recordRequests"
-_TARGETS = (Target.PROCESS,)
+_TARGETS = (Target.PROCESS, Target.DOCKER)
 
 
 def recording_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:

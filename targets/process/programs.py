@@ -157,6 +157,7 @@ def recorder(spec: ServiceSpec, generation: Generation, *, directory: Path, sour
         directory=directory,
         variables=variables,
         memory_mb=commands.RECORDER_MEMORY_MB,
+        stop_seconds=commands.RECORDER_STOP_SECONDS,
     )
 
 
