@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.recorder --rounds 9 --seconds 4
 
 Both doors are before one Triton with the model `digits`, and with `--at-once` before a server that answers at once. The
-recorder writes to a folder. Prints throughput, p50 and processor time: medians, and the medians of the rounds' differences
-and ratios with their range.
+recorder writes to a folder. Prints throughput, p50 and processor time: medians, and the medians of the rounds'
+differences and ratios with their range.
 """
 
 from __future__ import annotations

@@ -1,16 +1,15 @@
-"""Rules over the recorder: it has requests to record, a place for them, and a target that runs it."""
+"""Rules over the recorder: it has requests to record, and a place for them."""
 
 from collections.abc import Iterator, Sequence
 
 from settings.errors import Mistake
 from settings.rules.models import BundleRead
-from settings.schema import Settings, Target
+from settings.schema import Settings
 from settings.variable_names import COLLECT
 
 __all__ = ["recording_rules"]
 
 _PATH = "deployment.recordRequests"
-_TARGETS = (Target.PROCESS, Target.DOCKER)
 
 
 def recording_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
@@ -22,12 +21,6 @@ def recording_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterat
     """
     if settings.deployment.record_requests is None:
         return
-    if settings.deployment.target not in _TARGETS:
-        yield Mistake(
-            path=_PATH,
-            expected=f"is for the target {' and '.join(repr(target.value) for target in _TARGETS)} for now; leave it "
-            "out",
-        )
     if not settings.environment.variables.get(COLLECT):
         yield Mistake(
             path=_PATH,
