@@ -30,7 +30,13 @@ _SUBSCRIPTIONS = {
     TLS_FILE: f"sds.{CERTIFICATE}",
 }
 _OPERATIONS = ("triton_operations", "triton_grpc_operations", "triton_metrics", "scorer_operations")
-_CLUSTERS = (*INFERENCE, *_OPERATIONS, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE))
+_CLUSTERS = (
+    *INFERENCE,
+    *_OPERATIONS,
+    RECORDER,
+    *map(candidate_cluster, INFERENCE),
+    *map(mirror_cluster, INFERENCE),
+)
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
