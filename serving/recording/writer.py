@@ -21,6 +21,12 @@ logger = logging.getLogger("azmlinfsrv")
 
 QUEUE_BYTES = 32 << 20
 _QUEUE_LENGTH = 10_000
+_WHY = {
+    "dropped_busy": "came too fast",
+    "dropped_large": "were too large",
+    "dropped_unread": "were no whole request to a model",
+    "collection_dropped": "could not be written, or the hook failed",
+}
 _FILES_IN_ALL = 8  # so that there are older ones to drop when the limit is reached
 
 
@@ -110,16 +116,10 @@ class Writer(threading.Thread):
     @property
     def dropped(self) -> int:
         """How many requests were dropped."""
-        return sum(count for name, count in self.counts.by_name.copy().items() if "dropped" in name)
+        return sum(self.counts.by_name[name] for name in _WHY)
 
     @property
     def reasons(self) -> str:
         """Why requests were dropped since the start, for people."""
-        words = {
-            "dropped_busy": "came too fast",
-            "dropped_large": "were too large",
-            "dropped_unread": "were no whole request to a model",
-            "collection_dropped": "could not be written, or the hook failed",
-        }
         counts = self.counts.by_name
-        return "since the start: " + ", ".join(f"{counts[name]} {why}" for name, why in words.items() if counts[name])
+        return "since the start: " + ", ".join(f"{counts[name]} {why}" for name, why in _WHY.items() if counts[name])
