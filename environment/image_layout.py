@@ -18,11 +18,12 @@ SOURCE = f"{SERVICE}/source"
 PROBE_TRITON = f"{SERVICE}/probe/triton.json"
 PROBE_SCORER = f"{SERVICE}/probe/scorer.json"
 
-# Ports inside a container or a pod, Triton's own defaults and Azure's for the scorer.
+# Ports inside a container or a pod, Triton's own defaults, Azure's for the scorer, and the recorder's.
 TRITON_HTTP_PORT = 8000
 TRITON_GRPC_PORT = 8001
 TRITON_METRICS_PORT = 8002
 SCORER_PORT = 5001
+RECORDER_PORT = 8003
 
 
 def repository(name: str, version: int) -> str:

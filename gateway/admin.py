@@ -14,7 +14,7 @@ from common.waiting import wait_until
 from gateway.clusters import endpoints_file
 from gateway.envoy_files import SECRET_FILES
 from gateway.envoy_log import Log
-from gateway.front_door_options import INFERENCE, Upstreams, candidate_cluster, mirror_cluster
+from gateway.front_door_options import INFERENCE, RECORDER, Upstreams, candidate_cluster, mirror_cluster
 from gateway.generation_figures import FIGURES_QUERY, Snapshot
 from gateway.listener import CERTIFICATE, FRONT_DOOR, KEYS, KEYS_FILE, TLS_FILE
 from gateway.routes import ROUTES
@@ -30,7 +30,13 @@ _SUBSCRIPTIONS = {
     TLS_FILE: f"sds.{CERTIFICATE}",
 }
 _OPERATIONS = ("triton_operations", "triton_grpc_operations", "triton_metrics", "scorer_operations")
-_CLUSTERS = (*INFERENCE, *_OPERATIONS, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE))
+_CLUSTERS = (
+    *INFERENCE,
+    *_OPERATIONS,
+    RECORDER,
+    *map(candidate_cluster, INFERENCE),
+    *map(mirror_cluster, INFERENCE),
+)
 _SUBSCRIPTIONS |= {endpoints_file(cluster): f"cluster.{cluster}" for cluster in _CLUSTERS}
 
 
@@ -139,6 +145,7 @@ class Admin:
         wanted = {
             (named, address.host, address.port)
             for cluster, address in upstreams.by_cluster().items()
+            if cluster != RECORDER
             for named in (cluster, candidate_cluster(cluster))
         }
         total = 0

@@ -8,6 +8,7 @@ from typing import Any
 from gateway import access_log
 from gateway.front_door_options import (
     INFERENCE,
+    RECORDER,
     Address,
     Candidate,
     Options,
@@ -22,6 +23,7 @@ from gateway.traces import collector_cluster, only_with_a_trace
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _CONNECTION_BUFFER = 1024 * 1024
 _COPIES = 128
+_RECORDER_SECONDS = 5
 _MEASURED = frozenset((*INFERENCE, *map(candidate_cluster, INFERENCE), *map(mirror_cluster, INFERENCE)))
 _TRITON = frozenset(name for name in _MEASURED if name.startswith("triton"))
 
@@ -76,13 +78,14 @@ def _by_cluster(servers: Upstreams | Candidate) -> dict[str, tuple[Address, str]
 def copies(options: Options) -> int:
     """Return how many copies of requests may be under way in a cluster: Envoy drops further ones.
 
-    Envoy holds a copy until the candidate has read it. A quarter of its memory may go to those that hang.
+    Envoy holds a copy until the candidate or the recorder has read it. A quarter of its memory may go to those that
+    hang.
     """
     return max(2, min(_COPIES, options.memory_bytes // 4 // options.max_request_bytes))
 
 
 def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
-    mirrors = name in map(mirror_cluster, INFERENCE)
+    mirrors = name == RECORDER or name in map(mirror_cluster, INFERENCE)
     limit = copies(options) if mirrors else options.max_concurrent_requests
     protocol: dict[str, Any] = (
         {"http2_protocol_options": {}} if name.startswith("triton_grpc") else {"http_protocol_options": {}}
@@ -91,8 +94,9 @@ def _cluster(options: Options, name: str, address: Address) -> dict[str, Any]:
     if name == "scorer_operations":
         common["max_requests_per_connection"] = 1
     if mirrors:
-        # Nobody waits for the answer to a copy, so a silent candidate must not hold it for long.
-        common["max_stream_duration"] = seconds(options.timeout_seconds)
+        # Nobody waits for the answer to a copy, so whoever is silent must not hold it for long.
+        longest = _RECORDER_SECONDS if name == RECORDER else options.timeout_seconds
+        common["max_stream_duration"] = seconds(longest)
     cluster: dict[str, Any] = {
         "name": name,
         # A copy that waits for its connection makes the client wait: connections are bounded less than copies are.

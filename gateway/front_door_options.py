@@ -77,10 +77,14 @@ class Triton:
 
 @dataclass(frozen=True)
 class Upstreams:
-    """The servers behind the front door: Triton, the scorer, or both; `generation` is theirs, "" where nobody knows."""
+    """The servers behind the front door: Triton, the scorer, or both; `generation` is theirs, "" where nobody knows.
+
+    `recorder` gets copies of requests to Triton (`Options.recorded`), over HTTP/1.1 those of gRPC too.
+    """
 
     triton: Triton | None = None
     scorer: Address | None = None
+    recorder: Address | None = None
     generation: str = ""
 
     def __post_init__(self) -> None:
@@ -103,9 +107,17 @@ class Upstreams:
         if self.scorer is not None:
             clusters["scorer"] = self.scorer
             clusters["scorer_operations"] = self.scorer
+        if self.recorder is not None:
+            clusters[RECORDER] = self.recorder
         return clusters
 
+    @property
+    def kinds(self) -> set[str]:
+        """The names of the clusters that answer clients: all but the recorder's."""
+        return set(self.by_cluster()) - {RECORDER}
 
+
+RECORDER = "recorder"
 INFERENCE = ("triton", "triton_grpc", "scorer")
 
 
@@ -211,6 +223,7 @@ class Options:
         access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
         traces: Which requests have a trace, and where their spans go. None: no request has one.
         requests_per_second: Inference requests that one Envoy lets through; more get 429. None: no limit.
+        recorded: Share of the requests to Triton of which the recorder gets a copy, where there is a recorder.
         upstream_idle_seconds: How long an unused connection to an upstream is kept. Must be shorter than the
             keep-alive timeout of the upstream: otherwise requests meet connections that are just being closed.
     """
@@ -239,6 +252,7 @@ class Options:
     trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
     access_log: bool = False
     traces: Traces | None = None
+    recorded: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.secrets_directory:
@@ -263,6 +277,8 @@ class Options:
                 raise ValueError(f"{name}: {value} is not above 0")
             if value > most:
                 raise ValueError(f"{name}: {value} is above {most}, the most that Envoy takes")
+        if not 0 <= self.recorded <= 1:
+            raise ValueError(f"recorded: {self.recorded} is no share; expected 0 to 1")
         for origin in self.cors_origins:
             check_origin(origin)
         for address in (self.listen, self.stats):
@@ -271,7 +287,7 @@ class Options:
         if self.listen == self.stats:
             raise ValueError(f"stats: {self.stats.host}:{self.stats.port} is the front door's own address")
         if self.candidate is not None:
-            serving, new = set(self.upstreams.by_cluster()), set(self.candidate.upstreams.by_cluster())
+            serving, new = self.upstreams.kinds, self.candidate.upstreams.kinds
             if serving != new:
                 raise ValueError(
                     f"candidate: its clusters are {sorted(new)}, those of the serving generation {sorted(serving)}; "

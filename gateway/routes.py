@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway import access_log, client_limits, cors_filter, grants, request_guard, traces
 from gateway.clients import NAME, NAME_HEADER, NAME_SPELLINGS
-from gateway.front_door_options import MIRRORED, Options, candidate_cluster, mirror_cluster
+from gateway.front_door_options import MIRRORED, RECORDER, Options, candidate_cluster, mirror_cluster
 
 ROUTES = "front_door"
 BODY_LIMIT = "body_size_limit"
@@ -32,6 +32,9 @@ _GRPC_READS = (
     "ModelConfig",
     "ModelStatistics",
 )
+
+_MILLION = 1_000_000
+_CREDENTIALS = ("authorization", "proxy-authorization", "cookie")
 
 _FILTER_OFF = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
 _FILTER_ON = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
@@ -143,8 +146,18 @@ def _triton_routes(options: Options) -> list[dict[str, Any]]:
             "match": {**_regex(rf"{_MODEL}/(infer|generate|generate_stream)"), "headers": [packed]},
             "direct_response": {"status": 415, "body": {"inline_string": words}},
         },
-        _route(options, "infer", _regex(rf"{_MODEL}/infer"), "triton", "POST", guarded=request_guard.INFER),
-        _route(options, "generate", _regex(rf"{_MODEL}/generate"), "triton", "POST", guarded=request_guard.GENERATE),
+        _route(
+            options, "infer", _regex(rf"{_MODEL}/infer"), "triton", "POST", guarded=request_guard.INFER, recorded=True
+        ),
+        _route(
+            options,
+            "generate",
+            _regex(rf"{_MODEL}/generate"),
+            "triton",
+            "POST",
+            guarded=request_guard.GENERATE,
+            recorded=True,
+        ),
         _route(
             options,
             "generate_stream",
@@ -194,7 +207,7 @@ def _grpc_routes(options: Options) -> list[dict[str, Any]]:
     }
     return [
         refused,
-        grpc("grpc_infer", {"path": f"/{GRPC_SERVICE}/ModelInfer"}),
+        grpc("grpc_infer", {"path": f"/{GRPC_SERVICE}/ModelInfer"}, recorded=True),
         grpc(
             "grpc_stream_infer",
             {"path": f"/{GRPC_SERVICE}/ModelStreamInfer"},
@@ -216,6 +229,7 @@ def _route(
     streamed: bool = False,
     endless: bool = False,
     guarded: str = "",
+    recorded: bool = False,
 ) -> dict[str, Any]:
     """Make one route.
 
@@ -229,6 +243,7 @@ def _route(
         streamed: Whether the timeout bounds the silence between parts and not the whole answer.
         endless: Whether the request is a stream too, whose end nobody waits for.
         guarded: The guard's script that checks the bodies.
+        recorded: Whether the recorder gets copies of a sample of the requests.
     """
     if methods:
         exact = {"exact": methods[0]} if len(methods) == 1 else {"safe_regex": {"regex": "|".join(methods)}}
@@ -244,6 +259,8 @@ def _route(
             "idle_timeout": seconds(timeout if streamed else timeout + 5),
         },
     }
+    if recorded and options.recorded and options.upstreams.recorder is not None:
+        route["route"].setdefault("request_mirror_policies", []).append(_to_recorder(options.recorded))
     filters: dict[str, Any] = {}
     if not limited:
         filters |= _uncounted(options)
@@ -291,6 +308,16 @@ def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
         return {"cluster": candidate_cluster(cluster)}
     weights = {cluster: 100 - candidate.weight, candidate_cluster(cluster): candidate.weight}
     return {"weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in weights.items()]}}
+
+
+def _to_recorder(share: float) -> dict[str, Any]:
+    """Make the policy that sends the recorder copies, without what may prove who the client is."""
+    numerator = max(1, round(share * _MILLION))
+    return {
+        "cluster": RECORDER,
+        "runtime_fraction": {"default_value": {"numerator": numerator, "denominator": "MILLION"}},
+        "request_headers_mutations": [{"remove": name} for name in _CREDENTIALS],
+    }
 
 
 def _retry_policy() -> dict[str, Any]:

@@ -12,8 +12,9 @@ _START = (
     "from serving.__main__ import start; start()"
 )
 SERVER = ("-c", _START)
-# The probe and the keeper read no variable of Python's.
+# These read no variable of Python's.
 PROBE = ("-I", "-m", "serving.probing.probe")
 KEEPER = ("-I", "-m", "serving.keeping.keeper")
+RECORDER = ("-I", "-m", "serving.recording")
 # Triton loads every model at the start, and again when `serving.keeping.keeper` asks for it, because its process died.
 RELOADABLE = ("--model-control-mode=explicit", "--load-model=*")

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveI
 from pydantic.config import JsonDict
 
 from settings.group import Group
+from settings.recording import RecordRequests
 from settings.rollout_gates import Performance, Replay
 from settings.rollout_steps import Analysis, Step
 
@@ -95,6 +96,10 @@ class Opening(Group):
     access_log: bool = Field(
         default=False,
         description="write a line of JSON for each request, see logs.md; the front door takes about 12 % more CPU then",
+    )
+    record_requests: RecordRequests | None = Field(
+        default=None,
+        description="record a sample of the requests to Triton, for the replay of a later version, see new-version.md",
     )
 
     @property

@@ -12,17 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from environment.image_layout import RECORDER_PORT, SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway.otel_variables import SERVICE_NAME, Traces, traces_of
-from serving.command import KEEPER, RELOADABLE, SERVER
+from serving.command import KEEPER, RECORDER, RELOADABLE, SERVER
 from settings.service_groups import Limits, RolloutPlan
 
 __all__ = [
     "EXIT_TIMEOUT_SECONDS",
+    "RECORDER_MEMORY_MB",
+    "RECORDER_STOP_SECONDS",
     "Listening",
     "Service",
     "in_container",
     "keeper_command",
+    "recorder_command",
+    "recorder_variables",
     "scorer_command",
     "scorer_variables",
     "stop_seconds",
@@ -38,6 +42,10 @@ _STOP_MARGIN_SECONDS = 10
 _SPANS_TIMEOUT, _SPANS_SECONDS = "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", 5
 _NAME = "service.name"
 _RARELY = 2**31 - 1
+RECORDER_MEMORY_MB = 256
+"""The most that a recorder may use: its queue, a file that it makes, and Python."""
+RECORDER_STOP_SECONDS = 15
+"""It writes what it has when it is told to stop, for 10 s at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +134,13 @@ def scorer_command(*, python: str = "python", host: str = "0.0.0.0", port: int =
     return [python, *SERVER, f"--host={host}", f"--port={port}"]
 
 
+def recorder_command(
+    megabytes: int, *, python: str = "python", host: str = "0.0.0.0", port: int = RECORDER_PORT
+) -> list[str]:
+    """Compute the recorder's command line; it keeps so many megabytes."""
+    return [python, *RECORDER, f"--host={host}", f"--port={port}", f"--megabytes={megabytes}"]
+
+
 def triton_variables(service: Service) -> dict[str, str]:
     """Compute Triton's environment variables, the user's included."""
     traces = {_SPANS_TIMEOUT: f"{_SPANS_SECONDS}s"} if service.traces is not None else {}
@@ -149,6 +164,11 @@ def scorer_variables(service: Service, *, triton_probe: str = "") -> dict[str, s
         **service.variables,
         **_spans(service.traces),
     }
+
+
+def recorder_variables(service: Service) -> dict[str, str]:
+    """Compute the recorder's environment variables, the user's included: they say where it writes, and how."""
+    return {"SERVICE_NAME": service.name, **service.variables}
 
 
 def in_container(variables: Mapping[str, str], service: Service, *, gpus: int) -> dict[str, str]:

@@ -27,6 +27,7 @@ def door_options(
         **place,
         auth_enabled=opening.auth_enabled,
         access_log=opening.access_log,
+        recorded=opening.record_requests.sample if opening.record_requests else 0.0,
         timeout_seconds=limits.scoring_seconds,
         max_request_bytes=limits.max_request_bytes,
         requests_per_second=_part(rate, doors),

@@ -86,6 +86,8 @@ class MachineTarget(ABC):
             "limits": settings.deployment.limits,
             "rollout": settings.deployment.rollout_plan,
         }
+        if settings.deployment.record_requests is not None:
+            fields["recorded_megabytes"] = settings.deployment.record_requests.max_megabytes
         if "entry_script" in self.service.specification.model_fields:
             fields["entry_script"] = entry_script(settings)
         return fields

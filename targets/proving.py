@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.proving.plan import Collected, Performance, Plan, Replay, Request, Servers
+from serving.proving.plan import Collected, Performance, Plan, Replay, Request, Server, Servers
 from serving.proving.verdict import Verdict
 from serving.proving.wire import FormError, read, write
 from serving.triton.tensors import LENGTH_HEADER, encode
@@ -68,6 +68,7 @@ class Proof:
         rollout: The gates.
         service_name: The service's name.
         variables: The environment's variables, which say where requests are recorded.
+        records: Whether the service has a recorder of requests to Triton.
         new: The generation that has no traffic yet.
         old: The generation that has the traffic; None where there is none to compare with.
         front_door_metrics: Where Envoy tells how production fares; None where it does not run.
@@ -85,6 +86,7 @@ class Proof:
     run: Run
     progress: Callable[[str], None]
     record: Callable[[Verdict], object] = lambda verdict: None
+    records: bool = False
 
     def judge(self) -> None:
         """Prove the new generation.
@@ -113,7 +115,7 @@ class Proof:
         collected, requests = self._collected(), self._requests()
         if old is not None:
             requests = [request for request in requests if self._known_to(old, request)]
-            collected = collected if old.servers.scorer else None
+            collected = self._collected(old)
             if not requests and not collected:  # it serves other things
                 old, requests, collected = None, self._requests(), self._collected()
         if old is None:
@@ -141,11 +143,14 @@ class Proof:
             ).gates_seconds,
         )
 
-    def _collected(self) -> Collected | None:
-        url = self.variables.get(COLLECT, "")
-        if not url or self.new.servers.scorer is None:
+    def _collected(self, old: Side | None = None) -> Collected | None:
+        """Say where requests to the servers are recorded that the new generation has, and the old one too."""
+        url, sides = self.variables.get(COLLECT, ""), [self.new, *([old] if old else ())]
+        recorded: tuple[Server, ...] = ("scorer", "triton") if self.records else ("scorer",)
+        servers = tuple(server for server in recorded if all(getattr(side.servers, server) for side in sides))
+        if not url or not servers:
             return None
-        return Collected(url=url, service=self.variables.get("SERVICE_NAME") or self.service_name)
+        return Collected(url=url, service=self.variables.get("SERVICE_NAME") or self.service_name, servers=servers)
 
     def _requests(self) -> list[Request]:
         """Give the golden requests that the new generation's probe asks."""

@@ -9,7 +9,7 @@ class Role(str, Enum):
     """A program's part in a service; its text is in names, labels, files and URLs.
 
     `NETWORK` holds what the programs of one generation share where they run in containers. `PROVER` runs while a
-    generation proves itself.
+    generation proves itself. `RECORDER` gets copies of requests, and answers no client.
     """
 
     NETWORK = "network"
@@ -17,6 +17,7 @@ class Role(str, Enum):
     SCORER = "scorer"
     FRONT_DOOR = "front-door"
     PROVER = "prover"
+    RECORDER = "recorder"
 
     def __str__(self) -> str:
         return self.value

@@ -16,29 +16,19 @@ A file holds the records of COLLECT_SECONDS, or 8 MiB, and appears when it is co
 
 from __future__ import annotations
 
-import base64
-import importlib
-import logging
 import signal
 import socket
-import sys
 import time
-from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from serving.collection import file_format
-from serving.collection.file_format import Document
+from serving.collection.batch import FILE_BYTES, Batch, as_text, hook
+from serving.collection.file_format import Document, form
 from serving.collection.sampling import Record
-from serving.collection.store import DayIsFull, Store, shown
+from serving.collection.store import Store
 from serving.front.scoreboard import Row
-from serving.settings import Collection, Settings, SettingsError
+from serving.settings import Collection, Settings
 
-logger = logging.getLogger("azmlinfsrv")
-
-FILE_BYTES = 8 << 20
 _MESSAGE_BYTES = 1 << 20
-
-Redact = Callable[[Document], Document | None]
 
 
 class Collector:
@@ -60,13 +50,13 @@ class Collector:
         self._collection = collection
         self._source = source
         self._row = row
-        self._store = Store(collection.url, collection.max_day_bytes)
-        self._form = file_format.form(collection.format)
-        self._redact = _hook(collection.redact, settings)
-        self._held = 0
-        self._buffered_bytes = 0
-        self._day = ""
-        self._number = 0
+        self._batch = Batch(
+            Store(collection.url, collection.max_day_bytes),
+            form(collection.format),
+            hook(collection.redact, settings.app_root),
+            row,
+            settings.service_name,
+        )
 
     def run(self) -> None:
         """Write until every worker and the master have closed their end of the channel."""
@@ -83,67 +73,14 @@ class Collector:
             except TimeoutError:
                 message = None
             if message:
-                self._add(message)
+                record = Record.unpack(message)
+                self._batch.add(_document(record, self._settings), record.time, len(message))
             is_due = time.monotonic() - written >= self._collection.seconds
-            if message == b"" or is_due or self._buffered_bytes >= FILE_BYTES:
-                self._write()
+            if message == b"" or is_due or self._batch.bytes >= FILE_BYTES:
+                self._batch.write()
                 written = time.monotonic()
             if message == b"":
                 return
-
-    def _add(self, message: bytes) -> None:
-        record = Record.unpack(message)
-        day = datetime.fromtimestamp(record.time, timezone.utc).date().isoformat()
-        if day != self._day:
-            self._write()
-            self._day = day
-        try:
-            document: object = self._redact(_document(record, self._settings))
-            if document is None:
-                return
-            if not isinstance(document, dict):
-                raise TypeError(f"expected a dict or None from the hook, received {type(document).__name__}")
-            self._form.add(document)
-        except BaseException as error:  # a hook's sys.exit() must not end this process
-            self._drop([error])
-            return
-        self._held += 1
-        self._row.set("collection_held", self._held)
-        self._buffered_bytes += len(message)
-
-    def _write(self) -> None:
-        held, self._held, self._buffered_bytes = self._held, 0, 0
-        if not held:
-            return
-        written = 0
-        try:
-            content, problems = self._form.take()
-            self._drop(problems)
-            held -= len(problems)
-            if held:
-                self._store.write(self._day, self._name(), content)
-            written = held
-        except DayIsFull:
-            logger.warning("COLLECT_MAX_DAY_BYTES is reached: records of %s are dropped", self._day)
-        except Exception as error:
-            url = self._collection.url
-            reason = f"{type(error).__name__}: {error}".replace(url, shown(url))
-            logger.error("Data collection cannot write to %s: %s", shown(url), shown(reason))
-        self._row.add("collected", written)
-        self._row.add("collection_dropped", held - written)
-        self._row.set("collection_held", 0)
-
-    def _drop(self, problems: Sequence[BaseException]) -> None:
-        """Count records that the file's format cannot hold, or for which the hook failed."""
-        for error in problems:
-            logger.error("A record cannot be collected, and is dropped: %s: %s", type(error).__name__, error)
-        self._row.add("collection_dropped", len(problems))
-
-    def _name(self) -> str:
-        self._number += 1
-        started = datetime.now(timezone.utc).strftime("%H%M%S%f")
-        service = "".join(letter if letter.isalnum() else "-" for letter in self._settings.service_name)
-        return f"{service}-{socket.gethostname()}-{started}-{self._number}.{self._form.suffix}"
 
 
 def _document(record: Record, settings: Settings) -> Document:
@@ -161,27 +98,6 @@ def _document(record: Record, settings: Settings) -> Document:
         "inputBytes": record.input_bytes,
         "outputBytes": record.output_bytes,
     }
-    document["input"], document["inputEncoding"] = _text(record.input, record.input_bytes)
-    document["output"], document["outputEncoding"] = _text(record.output, record.output_bytes)
+    document["input"], document["inputEncoding"] = as_text(record.input, record.input_bytes)
+    document["output"], document["outputEncoding"] = as_text(record.output, record.output_bytes)
     return document
-
-
-def _text(content: bytes, full_bytes: int) -> tuple[str, str]:
-    try:
-        return content.decode(), "utf-8"
-    except UnicodeDecodeError as error:
-        if len(content) < full_bytes and error.start >= len(content) - 3:
-            return content[: error.start].decode(), "utf-8"  # cut in the middle of a character
-        return base64.b64encode(content).decode(), "base64"
-
-
-def _hook(name: str | None, settings: Settings) -> Redact:
-    """Import the function `module:function` of AML_APP_ROOT; without a name, give one that changes nothing."""
-    if name is None:
-        return lambda document: document
-    sys.path.append(str(settings.app_root))
-    module, _, function = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
-    except Exception as error:
-        raise SettingsError([f"COLLECT_REDACT: cannot import {name!r}: {type(error).__name__}: {error}"]) from error

@@ -13,6 +13,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from serving.collection.file_name import day_folder
 from serving.errors import ServingError
 from serving.settings import SettingsError
 
@@ -24,19 +25,21 @@ class DayIsFull(ServingError):
 class Store:
     """Writes into the folders of COLLECT_URL."""
 
-    def __init__(self, url: str, max_day_bytes: int) -> None:
+    def __init__(self, url: str, max_bytes: int, below: str = "") -> None:
         """Prepare; the first `write` opens the store, because its clients survive no fork.
 
         Args:
             url: a folder of this machine, or a URL that fsspec knows.
-            max_day_bytes: the limit for the folder of a day.
+            max_bytes: the limit for the folder of a day.
+            below: a folder below the URL, which holds the days' folders.
 
         Raises:
             SettingsError: fsspec does not know the URL, or lacks a package for it.
         """
         _check_url(url)
-        self._url = url
-        self._max_day_bytes = max_day_bytes
+        self.url = url
+        self._max_bytes = max_bytes
+        self._below = below
         self._files: Any = None
         self._root = ""
         self._day = ""
@@ -55,14 +58,10 @@ class Store:
             Exception: the store's own, where it cannot write.
         """
         if self._files is None:
-            files, root = fsspec.core.url_to_fs(self._url)
-            self._files, self._root = files, root.rstrip("/")
-        folder = f"{self._root}/date={day}"
-        if day != self._day:
-            self._day_bytes = self._written_in(folder)
-            self._day = day
-        if self._day_bytes + len(content) > self._max_day_bytes:
-            raise DayIsFull
+            files, root = fsspec.core.url_to_fs(self.url)
+            self._files, self._root = files, "/".join(filter(None, (root.rstrip("/"), self._below)))
+        folder = f"{self._root}/{day_folder(day)}"
+        self._make_room(day, folder, len(content))
         self._files.makedirs(folder, exist_ok=True)
         if isinstance(self._files, LocalFileSystem):
             _write_local(folder, name, content)
@@ -70,6 +69,18 @@ class Store:
             with self._files.transaction, self._files.open(f"{folder}/{name}", "wb") as file:
                 file.write(content)
         self._day_bytes += len(content)
+
+    def _make_room(self, day: str, folder: str, size: int) -> None:
+        """Refuse what would exceed the limit of a day.
+
+        Raises:
+            DayIsFull: the folder of the day would hold more than its limit.
+        """
+        if day != self._day:
+            self._day_bytes = self._written_in(folder)
+            self._day = day
+        if self._day_bytes + size > self._max_bytes:
+            raise DayIsFull
 
     def _written_in(self, folder: str) -> int:
         try:

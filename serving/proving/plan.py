@@ -43,15 +43,17 @@ class Request:
     """So many bytes of the body are JSON, and binary tensors follow; None where there are none."""
 
     recorded: bytes | None = None
-    """The answer as the collection recorded it, after its redaction; None for a golden request."""
+    """The answer as the collection recorded it, after its redaction, empty where it records none; None for a golden
+    request."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """Where a service's recorded requests are."""
+    """Where a service's recorded requests are, and to which of its servers those are that are wanted."""
 
     url: str
     service: str
+    servers: tuple[Server, ...] = ("scorer",)
 
 
 @dataclass(frozen=True)

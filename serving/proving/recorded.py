@@ -1,4 +1,8 @@
-"""The newest recorded requests of a service: what data collection wrote, see `serving.collection.collector`."""
+"""The newest recorded requests of a service.
+
+Data collection wrote those to the scorer (`serving.collection.collector`), the recorder those to Triton
+(`serving.recording.copied`).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,18 @@ import base64
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, zip_longest
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 import fsspec
 import orjson
 
+from serving.collection.file_name import is_day_folder, last, requests_folder, written_at
 from serving.collection.store import shown
-from serving.proving.plan import Collected, Request
+from serving.proving import grpc_request
+from serving.proving.plan import Collected, Request, Server
+from serving.recording.copied import GRPC_PATH, HTTP_PATH
 
 _T = TypeVar("_T")
 
@@ -62,7 +70,9 @@ class Records:
 
 
 def newest(collected: Collected, most: int) -> Records:
-    """Read the newest requests that can be sent again: whole ones of clients, which were answered.
+    """Read the newest requests that can be sent again: whole ones of clients, which the scorer answered.
+
+    Those to the scorer and those to Triton take turns.
 
     Args:
         collected: Where they are, and whose.
@@ -73,41 +83,55 @@ def newest(collected: Collected, most: int) -> Records:
     """
     found = Records()
     try:
-        for record in _records(collected.url, found):
-            try:
-                if not _is_wanted(record, collected.service):
-                    continue
-                request = _request(record)
-            except _Changed as error:
-                found.changed += 1
-                found.example = found.example or str(error)
-                continue
-            if request is None:
-                found.incomplete += 1
-            else:
-                found.requests.append(request)
-            if len(found.requests) == most:
-                break
+        of_each = [_requests(collected, server, most, found) for server in collected.servers]
+        in_turns = chain.from_iterable(zip_longest(*of_each))
+        found.requests = [request for request in in_turns if request is not None][:most]
     except Exception as error:
         reason = shown(f"{error}".replace(collected.url, shown(collected.url)))
         raise RecordsError(f"{shown(collected.url)} cannot be read: {type(error).__name__}: {reason}") from None
     return found
 
 
+def _requests(collected: Collected, server: Server, most: int, found: Records) -> list[Request]:
+    """Read the newest requests to one server."""
+    requests: list[Request] = []
+    below = requests_folder(collected.service) if server == "triton" else ""
+    read = _to_triton if server == "triton" else _to_scorer
+    for record in _records(collected.url, below, found):
+        if len(requests) == most:
+            break
+        try:
+            if not _is_of_client(record, collected.service):
+                continue
+            if server == "scorer" and not 200 <= _given(record, "status", int) < 400:
+                continue
+            request = read(record)
+        except _Changed as error:
+            found.changed += 1
+            found.example = found.example or str(error)
+            continue
+        if request is None:
+            found.incomplete += 1
+        else:
+            requests.append(request)
+    return requests
+
+
 class _Changed(Exception):
     """A record has another form than the collection writes; the text names what is wrong, and shows no value."""
 
 
-def _records(url: str, found: Records) -> Iterator[Any]:
+def _records(url: str, below: str, found: Records) -> Iterator[Any]:
     """Read records, the newest file's first and of each file the newest first."""
     files, root = fsspec.core.url_to_fs(url)
+    folder = f"{root.rstrip('/')}/{below}" if below else root
     try:
-        folders = [path for path in files.ls(root, detail=False) if _name(path).startswith("date=")]
+        folders = [path for path in files.ls(folder, detail=False) if is_day_folder(path)]
     except FileNotFoundError:
         return
-    for folder in sorted(folders, key=_name, reverse=True):
-        for path in sorted(files.ls(folder, detail=False), key=_written_at, reverse=True):
-            if _name(path).startswith("."):
+    for day in sorted(folders, key=last, reverse=True):
+        for path in sorted(files.ls(day, detail=False), key=written_at, reverse=True):
+            if last(path).startswith("."):
                 continue
             if path.endswith(".jsonl"):
                 with files.open(path, "rb") as file:
@@ -129,18 +153,41 @@ def _line(line: bytes) -> Any:
         return None
 
 
-def _is_wanted(record: Any, service: str) -> bool:
-    """Tell whether a record is one of the service's clients, who got an answer."""
+def _is_of_client(record: Any, service: str) -> bool:
+    """Tell whether a record is one of the service's clients."""
     if not isinstance(record, dict):
         raise _Changed("one that is no object")
-    if _given(record, "service", str) != service or record.get("check"):
-        return False
-    return 200 <= _given(record, "status", int) < 400
+    return _given(record, "service", str) == service and not record.get("check")
 
 
-def _request(record: dict[str, Any]) -> Request | None:
-    content = _content(record, "input")
-    if content is None or len(content) != _given(record, "inputBytes", int):
+def _to_triton(record: dict[str, Any]) -> Request | None:
+    content = _whole(record)
+    if content is None:
+        return None
+    path, head, name = _given(record, "path", str), record.get("headBytes"), _id(record)
+    if path == GRPC_PATH:
+        try:
+            return grpc_request.request(content, name)
+        except grpc_request.MessageError:
+            raise _Changed("one whose input is no message of ModelInfer") from None
+    if not HTTP_PATH.fullmatch(path):
+        raise _Changed("one whose path is none of a model")
+    if head is not None and not 0 <= _given(record, "headBytes", int) <= len(content):
+        raise _Changed("one whose headBytes is no part of the input")
+    return Request(
+        id=name,
+        to="triton",
+        path=path,
+        body=content,
+        content_type=_JSON if head is None else _OCTETS,
+        head_bytes=head,
+        recorded=b"",
+    )
+
+
+def _to_scorer(record: dict[str, Any]) -> Request | None:
+    content = _whole(record)
+    if content is None:
         return None
     is_text = record["inputEncoding"] == "utf-8"
     method = record.get("method") or "POST"
@@ -150,7 +197,7 @@ def _request(record: dict[str, Any]) -> Request | None:
         if not (isinstance(text, str) and text.isascii() and text.isprintable()):
             raise _Changed(f"one whose {name} is no text of a header")
     return Request(
-        id=str(record.get("clientRequestId") or record.get("requestId") or "?"),
+        id=_id(record),
         to="scorer",
         method=method,
         path=f"/score?{quote(content, safe=_QUERY)}" if query and content else "/score",
@@ -158,6 +205,16 @@ def _request(record: dict[str, Any]) -> Request | None:
         body=b"" if query else content,
         recorded=_output(record),
     )
+
+
+def _whole(record: dict[str, Any]) -> bytes | None:
+    """Read the body of a request; None where it was cut or redacted."""
+    content = _content(record, "input")
+    return content if content is not None and len(content) == _given(record, "inputBytes", int) else None
+
+
+def _id(record: dict[str, Any]) -> str:
+    return str(record.get("clientRequestId") or record.get("requestId") or "?")
 
 
 def _output(record: dict[str, Any]) -> bytes:
@@ -186,13 +243,3 @@ def _given(record: dict[str, Any], name: str, kind: type[_T]) -> _T:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise _Changed(f"one whose {name} is {'missing' if value is None else f'no {_NAMES[kind]}'}")
     return value
-
-
-def _name(path: str) -> str:
-    return path.rstrip("/").rpartition("/")[2]
-
-
-def _written_at(path: str) -> tuple[str, int]:
-    """Give the time and the number in `<service>-<host>-<time>-<number>.<suffix>`."""
-    parts = _name(path).rpartition(".")[0].rsplit("-", 2)
-    return (parts[1], int(parts[2])) if len(parts) == 3 and parts[2].isdigit() else ("", 0)

@@ -69,6 +69,8 @@ def replay(
             return None
         if old.failed and new.failed:
             return _Compared(request, failed=True)
+        if request.to == "triton" and old.status >= 400 and new.status >= 400:  # the recorder sees no answers
+            return _Compared(request, failed=True)
         found = differing(request, old, new)
         if found and not new.failed:
             again = sent(clients[0], request)

@@ -13,6 +13,7 @@ from settings.rules.models import model_rules, read_bundles
 from settings.rules.node_pool import node_pool_rules
 from settings.rules.places import place_rules
 from settings.rules.protection import protection_rules
+from settings.rules.recording import recording_rules
 from settings.rules.rollout import rollout_rules
 from settings.rules.script import script_rules
 from settings.rules.texts import text_rules
@@ -48,5 +49,6 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *gpu_rules(settings, bundles),
         *image_rules(settings, secret),
         *node_pool_rules(settings),
+        *recording_rules(settings, bundles),
         *rollout_rules(settings, bundles),
     ]

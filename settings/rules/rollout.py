@@ -129,6 +129,8 @@ def _something_to_send(settings: Settings, bundles: Sequence[BundleRead]) -> boo
         return True
     if any(model.get("golden") for bundle in bundles if bundle.by_triton for model in bundle.models):
         return True
+    if settings.deployment.record_requests is not None:
+        return True
     if settings.entry_script is None:
         return False
     if settings.environment.variables.get(COLLECT):

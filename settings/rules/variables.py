@@ -10,9 +10,11 @@ from settings.variable_names import COLLECT, folder_of
 
 __all__ = ["variable_rules"]
 
+_OF_COLLECTION = "COLLECT_"
+
 
 def variable_rules(settings: Settings) -> Iterator[Mistake]:
-    """Yield names that no variable can have, and variables with which the entry script server would not start."""
+    """Yield names that no variable can have, and variables with which the scorer or the recorder would not start."""
     for name, value in settings.environment.variables.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             yield Mistake(
@@ -20,7 +22,8 @@ def variable_rules(settings: Settings) -> Iterator[Mistake]:
                 expected="is no name of an environment variable; expected letters, digits and '_', no digit first",
             )
         variable = VARIABLES.get(name)
-        if settings.entry_script is None or variable is None or not value:
+        of_recorder = settings.deployment.record_requests is not None and name.startswith(_OF_COLLECTION)
+        if variable is None or not value or not (settings.entry_script or of_recorder):
             continue
         expected = ""
         try:

@@ -1,9 +1,9 @@
 """The containers of a generation, as the Docker Engine API's "create a container" takes them. Pure.
 
-A generation is up to three containers that share one network namespace, as the containers of a Kubernetes pod do: one
-that only holds it (what Kubernetes calls the pause container), Triton, and the entry script server, which finds Triton
-on localhost:8000. The namespace must not be Triton's own: a Triton that is restarted would come back in a new one, and
-leave the scorer in the old.
+A generation is up to four containers that share one network namespace, as the containers of a Kubernetes pod do: one
+that only holds it (what Kubernetes calls the pause container), Triton, the entry script server, which finds Triton on
+localhost:8000, and the recorder. The namespace must not be Triton's own: a Triton that is restarted would come back in
+a new one, and leave the scorer in the old.
 """
 
 import hashlib
@@ -120,6 +120,8 @@ def _containers(spec: ServiceSpec, number: int) -> list[Container]:
         containers.append(_triton(spec, f"{spec.service_name}-{number}-triton", holder))
     if spec.scorer:
         containers.append(_scorer(spec, f"{spec.service_name}-{number}-scorer", holder))
+    if spec.has_recorder:
+        containers.append(_recorder(spec, f"{spec.service_name}-{number}-recorder", holder))
     return containers
 
 
@@ -152,6 +154,16 @@ def _scorer(spec: ServiceSpec, name: str, holder: str) -> Container:
     stop_seconds = commands.stop_seconds(spec.rollout.graceful_seconds)
     body |= {"StopTimeout": stop_seconds, "Healthcheck": _health(Role.SCORER, spec)}
     return Container(name, Role.SCORER, body)
+
+
+def _recorder(spec: ServiceSpec, name: str, holder: str) -> Container:
+    command = commands.recorder_command(spec.recorded_megabytes or 0)
+    body = _body(spec, command, commands.recorder_variables(spec.told))
+    memory = commands.RECORDER_MEMORY_MB * _MIB
+    limits = {"NanoCpus": 10**9, "Memory": memory, "MemorySwap": memory}
+    body["HostConfig"] |= limits | {"NetworkMode": f"container:{holder}"}
+    body["StopTimeout"] = commands.RECORDER_STOP_SECONDS
+    return Container(name, Role.RECORDER, body)
 
 
 def _body(

@@ -32,6 +32,9 @@ _POLL_SECONDS = 0.05
 HOOK = "nvidia-container-runtime-hook"
 
 
+_STOP_ORDER = (Role.FRONT_DOOR, Role.PROVER, Role.RECORDER, Role.SCORER, Role.TRITON, Role.NETWORK)
+
+
 @dataclass(frozen=True)
 class Found:
     """A container of a service as the engine knows it."""
@@ -50,7 +53,7 @@ class Found:
     @property
     def stop_rank(self) -> int:
         """Containers stop by this, the scorer before its Triton: one idle connection of a client makes Triton wait."""
-        return (Role.FRONT_DOOR, Role.PROVER, Role.SCORER, Role.TRITON, Role.NETWORK).index(self.role)
+        return _STOP_ORDER.index(self.role)
 
     @property
     def state(self) -> str:

@@ -54,9 +54,14 @@ def apply(spec: FrontDoorSpec) -> int:
             record.model_copy(update={"door_owner": spec.owner, "port": door.port, "stats_port": stats_port})
         )
         _take_over(spec, engine)
-        wanted = traffic.upstreams(spec.shape, holder.address, record.generation)
+        wanted = traffic.upstreams(_shape(spec), holder.address, record.generation)
         _open(spec, folder, engine, options(spec, wanted, _candidate(spec, record, found)), stats_port)
         return stats_port
+
+
+def _shape(spec: FrontDoorSpec) -> tuple[Role, ...]:
+    """List who is behind the front door, the recorder too."""
+    return (*spec.shape, *([Role.RECORDER] if spec.opening.record_requests is not None else ()))
 
 
 def _take_over(spec: FrontDoorSpec, engine: Engine) -> None:

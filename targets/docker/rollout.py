@@ -220,7 +220,7 @@ class _Rollout:
     @property
     def _shape(self) -> list[Role | None]:
         """The servers of the generation that has the traffic."""
-        return [c.role for c in self.old if c.role in PROBES]
+        return [c.role for c in self.old if c.role in PROBES or c.role == Role.RECORDER]
 
     def _serving_address(self) -> str:
         """The address of the recorded generation; "" where it does not run."""
@@ -269,9 +269,12 @@ class _Rollout:
             run=prover.runner(self.engine, self.spec, number, self.folder.root / "prover"),
             progress=self.progress,
             record=recorder.prove,
+            records=self.spec.recorded_megabytes is not None,
         ).judge()
 
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
+        if container.role == Role.RECORDER and self.engine.exit_of(container.name) is not None:
+            raise ServiceError(explain(self.engine, container, "", self.folder.logs))
         if container.role not in PROBES:
             return
         seconds = max(1.0, deadline - time.monotonic())
@@ -339,7 +342,8 @@ class _Rollout:
                 self.engine.restart(container.name)
         for role, container in by_role.items():
             seconds = self.spec.rollout.deadline_seconds
-            self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
+            if role in PROBES:
+                self.engine.run(container.name, probe_command(role, wait=seconds), seconds)
         serving = traffic.upstreams(tuple(by_role), self._address(holder.name), self.record.generation)
         traffic.send_to(self.folder, serving)
         traffic.share(self.folder).close(serving)  # of a candidate that was beside it when it stopped

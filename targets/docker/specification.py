@@ -38,8 +38,14 @@ class ServiceSpec(specification.ServiceSpec):
 
     @property
     def shape(self) -> tuple[Role, ...]:
-        """Who serves: Triton, the scorer or both."""
-        return Role.serving(triton=self.triton, scorer=self.scorer)
+        """Who serves: Triton, the scorer or both; and the recorder, which gets copies."""
+        recorder = (Role.RECORDER,) if self.has_recorder else ()
+        return (*Role.serving(triton=self.triton, scorer=self.scorer), *recorder)
+
+    @property
+    def has_recorder(self) -> bool:
+        """Whether requests to Triton are recorded."""
+        return self.triton and self.recorded_megabytes is not None
 
 
 class FrontDoorSpec(specification.FrontDoorSpec):

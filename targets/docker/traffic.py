@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from environment.image_layout import RECORDER_PORT, SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway import envoy_files, envoy_folder
 from gateway.front_door_options import Address, Triton, Upstreams
 from gateway.traffic_share import Share
@@ -22,7 +22,8 @@ def upstreams(shape: Collection[Role | None], address: str, generation: int) -> 
             metrics=Address(address, TRITON_METRICS_PORT),
         )
     scorer = Address(address, SCORER_PORT) if Role.SCORER in shape else None
-    return Upstreams(triton=triton, scorer=scorer, generation=str(generation))
+    recorder = Address(address, RECORDER_PORT) if Role.RECORDER in shape else None
+    return Upstreams(triton=triton, scorer=scorer, recorder=recorder, generation=str(generation))
 
 
 def share(folder: Folder) -> Share:

@@ -20,7 +20,10 @@ __all__ = ["FrontDoorSpec", "ServiceSpec", "client_key_names"]
 
 
 class ServiceSpec(Part):
-    """A service to run; `variables` are the entry script's environment variables."""
+    """A service to run; `variables` are the entry script's environment variables.
+
+    `recorded_megabytes` is what the recorder keeps of requests to Triton; None where there is no recorder.
+    """
 
     service_name: str
     owner: str
@@ -30,6 +33,7 @@ class ServiceSpec(Part):
     resources: Resources
     limits: Limits
     rollout: RolloutPlan
+    recorded_megabytes: int | None = None
 
     @property
     def told(self) -> commands.Service:

@@ -95,6 +95,12 @@ class Options:
         return self.settings.deployment.rollout_plan
 
     @property
+    def recorded_megabytes(self) -> int | None:
+        """What each recorder may keep of requests to Triton; None where there is no recorder."""
+        recording = self.opening.record_requests
+        return recording.max_megabytes if self.triton and recording is not None else None
+
+    @property
     def main_container(self) -> str:
         """The container that a replica's pod exists for."""
         return str(Role.SCORER if self.scorer else Role.TRITON)

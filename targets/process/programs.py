@@ -11,7 +11,7 @@ from targets import commands
 from targets.process.service_folder import Generation
 from targets.process.specification import ServiceSpec
 
-__all__ = ["Launch", "prover", "scorer", "triton"]
+__all__ = ["Launch", "prover", "recorder", "scorer", "triton"]
 
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "SSL_CERT_FILE")
 _LOOPBACK = "127.0.0.1"
@@ -138,6 +138,30 @@ def scorer(
     )
 
 
+def recorder(spec: ServiceSpec, generation: Generation, *, directory: Path, source_directory: Path) -> Launch:
+    """Describe the recorder on loopback; the function of COLLECT_REDACT may be in the script's folder."""
+    script = spec.entry_script
+    variables = {
+        **_inherited(),
+        **service_version([(bundle.name, bundle.version) for bundle in spec.bundles]),
+        **commands.recorder_variables(spec.told),
+        "PATH": _path(spec),
+        **(script_variables(source_directory, script.file) if script is not None else {}),
+    }
+    return Launch(
+        command=commands.recorder_command(
+            spec.recorded_megabytes or 0,
+            python=str(spec.environment_path / "bin" / "python"),
+            host=_LOOPBACK,
+            port=_port(generation.recorder),
+        ),
+        directory=directory,
+        variables=variables,
+        memory_mb=commands.RECORDER_MEMORY_MB,
+        stop_seconds=commands.RECORDER_STOP_SECONDS,
+    )
+
+
 def prover(spec: ServiceSpec, *, directory: Path) -> Launch:
     """Describe the prover, which gets the id of the process that starts it as one more word.
 
@@ -150,7 +174,7 @@ def prover(spec: ServiceSpec, *, directory: Path) -> Launch:
 
 def _port(chosen: int | None) -> int:
     if chosen is None:
-        raise ValueError("a generation without Triton has no port of its")
+        raise ValueError("a generation without such a program has no port of its")
     return chosen
 
 

@@ -183,6 +183,7 @@ class _Rollout:
             run=partial(prover.run, launch, self._log(f"prover-{new.number}")),
             progress=self.progress,
             record=recorder.prove,
+            records=self.spec.recorded_megabytes is not None,
         ).judge()
 
     def _side(self, generation: Generation) -> Side:
@@ -265,8 +266,9 @@ class _Rollout:
         spec = self.spec
         last = self.record.current if beside is None else None
         with_triton, with_script = bool(spec.triton_bundles), spec.entry_script is not None
+        with_recorder = with_triton and spec.recorded_megabytes is not None
         remembered = (last.triton_http, last.triton_grpc, last.triton_metrics, last.scorer) if last else ()
-        ports = free_ports(3 * with_triton + with_script, preferred=remembered)
+        ports = free_ports(3 * with_triton + with_script + with_recorder, preferred=remembered)
         generation = Generation(number=number, digest=spec.digest)
         if with_triton:
             http, grpc, metrics = (ports.pop(0) for _ in range(3))
@@ -275,6 +277,8 @@ class _Rollout:
             )
         if with_script:
             generation = generation.model_copy(update={"scorer": ports.pop(0)})
+        if with_recorder:
+            generation = generation.model_copy(update={"recorder": ports.pop(0)})
 
         folder = self.directory.generation(number)
         folder.mkdir(parents=True)
@@ -299,6 +303,9 @@ class _Rollout:
                 probe=folder / "probe.json",
             )
             write_whole(folder / f"{Role.SCORER}.json", launch.to_json(), mode=0o600)
+        if with_recorder:
+            launch = programs.recorder(spec, generation, directory=folder, source_directory=folder / "source")
+            write_whole(folder / f"{Role.RECORDER}.json", launch.to_json(), mode=0o600)
         write_whole(folder / "probe.json", probe_file(spec, generation), mode=0o600)
         return generation
 
@@ -343,7 +350,7 @@ class _Rollout:
         """Remove what a killed rollout left: programs and folders of generations without traffic."""
         kept = {name for generation in keep if generation for name in generation.programs}
         for name in sorted(self.supervisor.processes()):
-            if name.startswith((f"{Role.TRITON}-", f"{Role.SCORER}-")) and name not in kept:
+            if name.startswith((f"{Role.TRITON}-", f"{Role.SCORER}-", f"{Role.RECORDER}-")) and name not in kept:
                 self.supervisor.remove(name)
         for number in self.directory.generation_numbers():
             if number not in {generation.number for generation in keep if generation}:

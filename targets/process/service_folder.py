@@ -39,17 +39,19 @@ class Generation(BaseModel):
     triton_grpc: int | None = None
     triton_metrics: int | None = None
     scorer: int | None = None
+    recorder: int | None = None
 
     @property
     def ports(self) -> set[int]:
         """The ports that this generation's processes listen on."""
-        return {p for p in (self.triton_http, self.triton_grpc, self.triton_metrics, self.scorer) if p is not None}
+        ports = (self.triton_http, self.triton_grpc, self.triton_metrics, self.scorer, self.recorder)
+        return {port for port in ports if port is not None}
 
     @property
     def programs(self) -> list[str]:
         """The supervisor's names of this generation's processes, in the order in which they start."""
         roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)
-        return [f"{role}-{self.number}" for role in roles]
+        return [f"{role}-{self.number}" for role in (*roles, *([Role.RECORDER] if self.recorder else ()))]
 
 
 class Record(DoorRecord):

@@ -33,6 +33,8 @@ class ServiceSpec(specification.ServiceSpec):
     def digest(self) -> str:
         """SHA-256 of what a running generation depends on: a rollout is due when it changes."""
         running = self.model_dump(mode="json", exclude=_RESTARTS_NOTHING)
+        if self.recorded_megabytes is None:  # a service without a recorder is what it was before there were any
+            del running["recorded_megabytes"]
         return hashlib.sha256(json.dumps(running, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -52,6 +52,7 @@ def _processes(directory: ServiceDirectory, record: Record) -> Table:
         if found is not None:
             ports[f"triton-{found.number}"] = [found.triton_http, found.triton_grpc, found.triton_metrics]
             ports[f"scorer-{found.number}"] = [found.scorer]
+            ports[f"recorder-{found.number}"] = [found.recorder]
     for name, process in sorted(Supervisor(directory).processes().items()):
         since, memory = _life(process.pid)
         shown = ", ".join(str(port) for port in ports.get(name, ()) if port)

@@ -21,6 +21,7 @@ def upstreams(generation: Generation) -> Upstreams:
     return Upstreams(
         triton=triton,
         scorer=loopback(generation.scorer) if generation.scorer else None,
+        recorder=loopback(generation.recorder) if generation.recorder else None,
         generation=str(generation.number),
     )
 

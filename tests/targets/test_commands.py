@@ -26,7 +26,8 @@ from targets.process.specification import ServiceSpec as ProcessSpec
 
 PROJECT = Path(__file__).resolve().parents[2]
 CORES, MEGABYTES, TIMEOUT_MS, DRAIN = 3, 200, 90_000, 45
-USERS = {"STRESS": "1", "AZUREML_LOG_LEVEL": "DEBUG"}
+RECORDED = 300
+USERS = {"STRESS": "1", "AZUREML_LOG_LEVEL": "DEBUG", "COLLECT_URL": "s3://bucket/collected"}
 OTHERS = ("docker", "node-pool")
 BUNDLES = [("digits", 2), ("bert", 7)]
 
@@ -95,13 +96,15 @@ def _process() -> dict[str, Started]:
         limits=Limits(scoring_timeout_ms=TIMEOUT_MS, max_request_megabytes=MEGABYTES),
         rollout=RolloutPlan(drain_seconds=DRAIN),
         variables={**Environment.get("AzureML-Triton").variables, **USERS},
+        recorded_megabytes=RECORDED,
     )
-    generation = Generation(number=1, digest="d", triton_http=1, triton_grpc=2, triton_metrics=3, scorer=4)
+    generation = Generation(number=1, digest="d", triton_http=1, triton_grpc=2, triton_metrics=3, scorer=4, recorder=5)
     launches = {
         "triton": programs.triton(spec, generation, directory=Path("/g"), shared_memory="s-"),
         "scorer": programs.scorer(
             spec, generation, source_directory=Path("/g"), model_directory=Path("/m"), probe=Path("/g/probe.json")
         ),
+        "recorder": programs.recorder(spec, generation, directory=Path("/g"), source_directory=Path("/g/source")),
     }
     return {name: Started(launch.command, launch.variables) for name, launch in launches.items()}
 
@@ -137,6 +140,7 @@ def _docker() -> dict[str, Started]:
         limits=Limits(scoring_timeout_ms=TIMEOUT_MS, max_request_megabytes=MEGABYTES),
         rollout=RolloutPlan(drain_seconds=DRAIN),
         variables=USERS,
+        recorded_megabytes=RECORDED,
     )
     bodies = {container.role: container.body for container in docker.generation(spec, 1)}
     return {
@@ -144,7 +148,7 @@ def _docker() -> dict[str, Started]:
             _without_keeper([*bodies[role]["Entrypoint"], *bodies[role]["Cmd"]]),
             _image() | dict(entry.split("=", 1) for entry in bodies[role]["Env"]),
         )
-        for role in ("triton", "scorer")
+        for role in ("triton", "scorer", "recorder")
     }
 
 
@@ -165,6 +169,7 @@ def _node_pool(project: Path) -> dict[str, Started]:
             "cpuCores": CORES,
             "scoringTimeoutMs": TIMEOUT_MS,
             "maxRequestMegabytes": MEGABYTES,
+            "recordRequests": {"maxMegabytes": RECORDED},
             "rollout": {"drainSeconds": DRAIN},
         },
         "nodePool": {
@@ -186,7 +191,7 @@ def _node_pool(project: Path) -> dict[str, Started]:
     )
     return {
         container["name"]: Started(
-            _without_keeper([*container["command"], *container["args"]]),
+            _without_keeper([*container["command"], *container.get("args", [])]),
             _image() | {variable["name"]: variable["value"] for variable in container["env"]},
         )
         for container in (*pod["initContainers"], *pod["containers"])
@@ -221,6 +226,21 @@ def test_the_scorer_is_told_the_same_everywhere(started: dict[str, dict[str, Sta
 
 
 @pytest.mark.parametrize("other", OTHERS)
+def test_the_recorder_is_told_the_same_everywhere(started: dict[str, dict[str, Started]], other: str) -> None:
+    told = _alike(started["process"]["recorder"].variables)
+    found = {name: text for name, text in _alike(started[other]["recorder"].variables).items() if name in told}
+    assert found == told
+    assert told == {
+        **USERS,
+        "WORKER_COUNT": "1",
+        "SERVICE_NAME": "web",
+        "SERVICE_VERSION": "digits:2,bert:7",
+        "AZUREML_ENTRY_SCRIPT": "score.py",
+    }
+    assert started[other]["recorder"].options["--megabytes"] == str(RECORDED)
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_triton_is_told_the_same_everywhere(started: dict[str, dict[str, Started]], other: str) -> None:
     of_the_image = {"AZUREML_ENTRY_SCRIPT", "SERVICE_VERSION"}  # whose containers are both Triton's and the scorer's
     found = _alike(started[other]["triton"].variables)
@@ -229,7 +249,7 @@ def test_triton_is_told_the_same_everywhere(started: dict[str, dict[str, Started
     )
 
 
-@pytest.mark.parametrize("role", ["triton", "scorer"])
+@pytest.mark.parametrize("role", ["triton", "scorer", "recorder"])
 @pytest.mark.parametrize("other", OTHERS)
 def test_commands_differ_in_what_is_named_alone(started: dict[str, dict[str, Started]], other: str, role: str) -> None:
     here, there = started["process"][role].options, started[other][role].options

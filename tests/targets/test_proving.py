@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from serving.proving import plan as asked_of
-from serving.proving.plan import Plan
+from serving.proving.plan import Collected, Plan
 from serving.proving.wire import read, write
 from settings import Settings
 from settings.rollout_gates import Performance, Replay
@@ -206,3 +206,14 @@ def test_a_golden_inference_of_16_bit_floats_is_sent_as_binary_data() -> None:
     assert request.head_bytes is not None
     assert json.loads(request.body[: request.head_bytes])["inputs"][0]["parameters"] == {"binary_data_size": 2}
     assert request.content_type == "application/octet-stream"
+
+
+def test_requests_to_triton_are_sent_where_there_is_a_recorder_of_them() -> None:
+    variables = {"COLLECT_URL": "/c"}
+    plan = proof(variables=variables, records=True).plan()
+    assert plan is not None
+    assert plan.collected == Collected("/c", "web", ("scorer", "triton"))
+    triton = side(2, "m", servers=Servers(triton="http://t"))
+    alone = proof(variables=variables, records=True, new=triton).plan()
+    assert alone is not None
+    assert alone.collected == Collected("/c", "web", ("triton",))

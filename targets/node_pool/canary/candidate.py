@@ -13,6 +13,7 @@ from targets.node_pool.object_names import CANDIDATE, GENERATION_ANNOTATION, Nam
 from targets.node_pool.rendering import Manifest
 from targets.node_pool.rollout import Rollout, RolloutError, await_gone, await_rollout
 from targets.node_pool.service import await_measured
+from targets.role import Role
 
 __all__ = ["Candidate", "Live", "remove_candidate"]
 
@@ -25,7 +26,7 @@ class Live:
         generation: The digest of what its pods are, "" where nobody wrote it down.
         number: Kubernetes' number of it.
         ready: How many replicas are ready.
-        servers: The names of a pod's containers.
+        servers: The names of a pod's containers that answer clients.
     """
 
     generation: str
@@ -49,9 +50,10 @@ class Live:
 
 
 def servers(deployment: Manifest) -> frozenset[str]:
-    """Name the containers of a Deployment's pods."""
+    """Name the containers of a Deployment's pods that answer clients."""
     pod = deployment["spec"]["template"]["spec"]
-    return frozenset(one["name"] for one in [*pod.get("initContainers", []), *pod["containers"]])
+    names = {one["name"] for one in [*pod.get("initContainers", []), *pod["containers"]]}
+    return frozenset(names - {str(Role.RECORDER)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +80,7 @@ class Candidate:
 
     @property
     def servers(self) -> frozenset[str]:
-        """Name the containers of its pods."""
+        """Name the containers of its pods that answer clients."""
         return servers(self.objects[-1])
 
     def live(self) -> Live | None:

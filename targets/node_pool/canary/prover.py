@@ -22,7 +22,7 @@ from targets.proving import PROVER as ARGUMENTS
 from targets.proving import Outcome, Servers, Side
 from targets.role import Role
 
-__all__ = ["Prover", "variables"]
+__all__ = ["Prover", "records_requests", "variables"]
 
 _PLAN, _PLAN_FILE = "/run/plan", "plan.json"
 _MOST_BYTES = 1_000_000  # what Kubernetes takes in one Secret
@@ -157,6 +157,11 @@ class Prover:
 def variables(deployment: Manifest) -> dict[str, str]:
     """Give the variables of a Deployment's main container, which say where requests are recorded."""
     return {one["name"]: one.get("value", "") for one in _main(deployment).get("env", ())}
+
+
+def records_requests(deployment: Manifest) -> bool:
+    """Tell whether a Deployment's pods have a recorder."""
+    return str(Role.RECORDER) in _containers(deployment)
 
 
 def _main(deployment: Manifest) -> Manifest:

@@ -25,7 +25,7 @@ from targets.errors import ServiceError
 from targets.node_pool.canary.candidate import Candidate, Live
 from targets.node_pool.canary.envoys import Envoys
 from targets.node_pool.canary.portion import Portion
-from targets.node_pool.canary.prover import Prover, variables
+from targets.node_pool.canary.prover import Prover, records_requests, variables
 from targets.node_pool.canary.shares import DoorShares
 from targets.node_pool.cluster.cluster_client import Cluster, ClusterError
 from targets.node_pool.object_names import CANDIDATE, REPLICA, Names
@@ -183,6 +183,7 @@ class CanaryRollout:
             run=partial(prover.prove, deployment),
             progress=self.say,
             record=recorder.prove,
+            records=records_requests(deployment),
         ).judge()
 
     def _check(self, old: Live) -> None:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from environment.image_layout import RECORDER_PORT, SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from gateway import envoy_files
 from gateway.cors_filter import VARIABLE, origins
 from gateway.front_door_options import Address, Tls, Triton, Upstreams
@@ -51,7 +51,12 @@ def gateway_options(options: Options) -> GatewayOptions:
         options.opening,
         clients=door_clients(settings.clients),
         doors=doors.num_replicas,
-        upstreams=upstreams(Names.of(options).replicas, triton=options.triton, scorer=options.scorer),
+        upstreams=upstreams(
+            Names.of(options).replicas,
+            triton=options.triton,
+            scorer=options.scorer,
+            recorder=options.recorded_megabytes is not None,
+        ),
         directory=CONFIGURATION_FOLDER,
         secrets_directory=KEYS_FOLDER,
         discovery="dns",
@@ -67,7 +72,7 @@ def gateway_options(options: Options) -> GatewayOptions:
     )
 
 
-def upstreams(host: str, *, triton: bool, scorer: bool) -> Upstreams:
+def upstreams(host: str, *, triton: bool, scorer: bool, recorder: bool = False) -> Upstreams:
     """Give the servers behind a headless Service.
 
     Its name is short: the pods' own search path knows the cluster's domain.
@@ -77,7 +82,11 @@ def upstreams(host: str, *, triton: bool, scorer: bool) -> Upstreams:
         if triton
         else None
     )
-    return Upstreams(triton=served, scorer=Address(host, SCORER_PORT) if scorer else None)
+    return Upstreams(
+        triton=served,
+        scorer=Address(host, SCORER_PORT) if scorer else None,
+        recorder=Address(host, RECORDER_PORT) if recorder else None,
+    )
 
 
 def _drain_listener() -> dict[str, Any]:

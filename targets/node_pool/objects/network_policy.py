@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
+from environment.image_layout import RECORDER_PORT, SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from targets.node_pool.object_names import (
     CANDIDATE,
     FRONT_DOOR,
@@ -30,6 +30,7 @@ def replica_policy(options: Options, component: str) -> Manifest:
     envoy = {"podSelector": {"matchLabels": names.selector(FRONT_DOOR)}}
     served = [TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT] if options.triton else []
     served += [SCORER_PORT] if options.scorer else []
+    served += [RECORDER_PORT] if options.recorded_megabytes is not None else []
     replica_rules = [_allow(served, envoy)]
     # The scorer's metrics share their port with requests: it is open to nobody unless somebody is to scrape it.
     scraped = [TRITON_METRICS_PORT] * options.triton

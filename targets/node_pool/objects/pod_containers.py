@@ -1,9 +1,10 @@
-"""The containers of a replica: Triton, and the entry script's server that finds it on localhost:8000."""
+"""The containers of a replica: Triton, the entry script's server that finds it on localhost:8000, and the recorder."""
 
 from typing import Any
 
 from environment.image_layout import (
     PROBE_TRITON,
+    RECORDER_PORT,
     SCORER_PORT,
     TRITON_GRPC_PORT,
     TRITON_HTTP_PORT,
@@ -15,6 +16,7 @@ from targets.node_pool.objects.resources import (
     Share,
     downloads_gb,
     mebibytes,
+    recorder_share,
     replica_memory_mb,
     scorer_share,
     shared_memory_mb,
@@ -37,13 +39,13 @@ def replica_containers(options: Options) -> dict[str, Any]:
 
     Beside a scorer, Triton is a sidecar in Kubernetes' sense, an init container that keeps running: the scorer starts
     once Triton passed its gate, so a script's init() may call it, and stops before Triton does, so no request under way
-    loses its models.
+    loses its models. The recorder is a sidecar too, without a probe: a replica serves whether or not it is well.
     """
-    if not options.scorer:
-        return {"containers": [_triton(options)]}
-    if not options.triton:
-        return {"containers": [_scorer(options)]}
-    return {"initContainers": [{**_triton(options), "restartPolicy": "Always"}], "containers": [_scorer(options)]}
+    sidecars = [_recorder(options)] if options.recorded_megabytes is not None else []
+    main = _scorer(options) if options.scorer else _triton(options)
+    if options.scorer and options.triton:
+        sidecars.append({**_triton(options), "restartPolicy": "Always"})
+    return {**({"initContainers": sidecars} if sidecars else {}), "containers": [main]}
 
 
 def replica_volumes(options: Options) -> list[dict[str, Any]]:
@@ -91,6 +93,14 @@ def _scorer(options: Options) -> dict[str, Any]:
     container["ports"] = [{"name": "score", "containerPort": SCORER_PORT}]
     container["lifecycle"] = times.pre_stop_hook
     return {**container, **scorer_probes(times)}
+
+
+def _recorder(options: Options) -> dict[str, Any]:
+    share = recorder_share(options)
+    container = _container(options, Role.RECORDER, share, commands.recorder_variables(_told(options, share)))
+    container["command"] = commands.recorder_command(options.recorded_megabytes or 0)
+    container["ports"] = [{"name": "record", "containerPort": RECORDER_PORT}]
+    return {**container, "restartPolicy": "Always"}
 
 
 def _told(options: Options, share: Share) -> commands.Service:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from targets.commands import RECORDER_MEMORY_MB
 from targets.node_pool.rendering import Options
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "downloads_gb",
     "front_door_share",
     "mebibytes",
+    "recorder_share",
     "replica_memory_mb",
     "scorer_share",
     "shared_memory_mb",
@@ -80,6 +82,18 @@ def front_door_share(options: Options) -> Share:
         cpu_limit=door.cpu_cores,
         memory_mb=door.memory_mb,
         memory_limit_mb=door.memory_mb,
+        gpus=0,
+        gpu_resource=options.pool.gpu_resource,
+    )
+
+
+def recorder_share(options: Options) -> Share:
+    """Give what a replica's recorder asks for and may use, beside the replica's own."""
+    return Share(
+        cpu=0.05,
+        cpu_limit=0.5,
+        memory_mb=RECORDER_MEMORY_MB,
+        memory_limit_mb=RECORDER_MEMORY_MB,
         gpus=0,
         gpu_resource=options.pool.gpu_resource,
     )

@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from environment.image_layout import SCORER_PORT, TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT, USER
+from environment.image_layout import (
+    RECORDER_PORT,
+    SCORER_PORT,
+    TRITON_GRPC_PORT,
+    TRITON_HTTP_PORT,
+    TRITON_METRICS_PORT,
+    USER,
+)
 from targets.node_pool.lifecycle import Times
 from targets.node_pool.object_names import REPLICA, Names, manifest
 from targets.node_pool.objects.image_pull import image_pull, pull_secrets
@@ -61,6 +68,8 @@ def headless_service(options: Options, component: str) -> Manifest:
         ]
     if options.scorer:
         ports.append({"name": "score", "port": SCORER_PORT, "targetPort": SCORER_PORT})
+    if options.recorded_megabytes is not None:
+        ports.append({"name": "record", "port": RECORDER_PORT, "targetPort": RECORDER_PORT})
     spec = {"clusterIP": "None", "selector": names.selector(component), "ports": ports}
     return manifest(options, "v1", "Service", names.headless(component), component, spec=spec)
 

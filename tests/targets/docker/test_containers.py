@@ -113,3 +113,24 @@ def test_a_new_version_of_the_project_that_renders_other_containers_makes_a_new_
     before = digest_of(spec())
     monkeypatch.setattr("targets.commands.RELOADABLE", ("--model-control-mode=none",))
     assert digest_of(spec()) != before
+
+
+def test_the_recorder_is_there_where_requests_to_triton_are_recorded() -> None:
+    assert "recorder" not in rendered()
+    assert "recorder" not in rendered(recorded_megabytes=100, repositories=())
+    container = rendered(recorded_megabytes=100, variables={"COLLECT_URL": "s3://bucket"})["recorder"]
+    host = container.body["HostConfig"]
+    assert container.name == "web-3-recorder"
+    assert (host["NetworkMode"], host["Memory"]) == ("container:web-3-network", 256 * 2**20)
+    assert container.body["Entrypoint"] + container.body["Cmd"] == [
+        *("python", "-I", "-m", "serving.recording"),
+        *("--host=0.0.0.0", "--port=8003", "--megabytes=100"),
+    ]
+    assert (environment(container)["SERVICE_NAME"], environment(container)["COLLECT_URL"]) == ("web", "s3://bucket")
+    assert "DeviceRequests" not in host
+
+
+def test_a_recorder_is_another_generation_and_no_recorder_is_none() -> None:
+    assert digest_of(spec(recorded_megabytes=100)) != digest_of(spec())
+    assert digest_of(spec(recorded_megabytes=100)) != digest_of(spec(recorded_megabytes=200))
+    assert digest_of(spec(recorded_megabytes=None)) == digest_of(spec())
