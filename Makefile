@@ -195,9 +195,9 @@ $(POLICY_PACK)/.done: policies/requirements.txt $(VENV)/.program
 policy-pack: setup ## install what Pulumi's CLI runs the policy pack with (--policy-pack policies)
 	@$(LOCKED) $(MAKE) --no-print-directory $(POLICY_PACK)/.done
 
-# Three workers a processor: tests wait for servers to start and to end. `tests/conftest.py` says which files begin.
+# Two workers a processor: tests wait for servers to start and to end. `tests/conftest.py` says which files begin.
 test: setup-dev policy-pack ## run the tests that need nothing but this machine
-	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) * 3)) --maxprocesses 6 --dist loadfile --no-loadscope-reorder
+	@$(PYTHON) -m pytest tests --numprocesses $$(($$(nproc) * 2)) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-docker: setup-dev ## run the tests that need a Docker engine (DOCKER_HOST)
 	@$(PYTHON) -m pytest tests/docker
