@@ -142,7 +142,8 @@ end
 -- Triton answers 500 to most bodies that it cannot read. These words say that the mistake is the client's.
 local CLIENTS = {
   "^{\"error\":\"failed to parse the request JSON buffer",
-  "^{\"error\":\"Unable to parse '",
+  "^{\"error\":\"failed to get request params",
+  "^{\"error\":\"Unable to parse ",
   "^{\"error\":\"Unable to set '",
   "^{\"error\":\"Expected JSON object for keyword: '",
   "^{\"error\":\"attempt to ", -- read the JSON as something that it is not

@@ -72,6 +72,7 @@ def attacks(tensor: str = "x", columns: int = 13) -> Iterator[Attack]:
     yield Attack("a large form in capitals", large, {"Content-Type": "Application/X-WWW-Form-URLEncoded; charset=x"})
     yield Attack("a form that is none", b"=&%zz" * 100_000, FORM)
 
+    yield Attack("parameters that are a list", inference(tensor, [1, columns], row, parameters=[None]))
     for verb in ("generate", "generate_stream"):
         yield Attack(f"{verb} with parameters that are a list", b'{"parameters": [null, null]}', verb=verb)
         yield Attack(f"{verb} of a list", b"[null, null]", verb=verb)
@@ -92,6 +93,7 @@ MALFORMED = {
     "a shape of fractions": b'{"inputs": [{"name": "x", "shape": [1.0, 13], "datatype": "FP32", "data": [1]}]}',
     "too few values": b'{"inputs": [{"name": "x", "shape": [1, 13], "datatype": "FP32", "data": [1]}]}',
     "values that are text": b'{"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": ["a"]}]}',
+    "texts that are none": b'{"inputs": [{"name": "x", "shape": [1, 1], "datatype": "BYTES", "data": [null]}]}',
     "no shape": b'{"inputs": [{"name": "x", "datatype": "FP32", "data": [1]}]}',
     "no type": b'{"inputs": [{"name": "x", "shape": [1, 1], "data": [1]}]}',
     "outputs that are no list": b'{"inputs": [], "outputs": 3}',

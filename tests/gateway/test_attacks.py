@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
@@ -19,6 +21,28 @@ COLUMNS = 13
 PATH = "/v2/models/measurements"
 ROW = [1.0] * COLUMNS
 LIMIT = 8 * attacks.MEBIBYTE
+ODD = (None, True, -1, 1.5, 2**64, "a", [], [None], {}, {"a": None})
+SEQUENCE = {"sequence_id": 1, "sequence_start": True, "priority": 1, "timeout": 1, "x": 1}
+MEMORY = {"shared_memory_region": "a", "shared_memory_offset": 0, "shared_memory_byte_size": 1}
+REQUESTS = {
+    "infer": {
+        "id": "a",
+        "inputs": [
+            {
+                "name": "x",
+                "shape": [1, COLUMNS],
+                "datatype": "FP32",
+                "data": ROW,
+                "parameters": {"binary_data_size": 1},
+            },
+            {"name": "x", "shape": [1, 1], "datatype": "BYTES", "data": ["a"], "parameters": MEMORY},
+        ],
+        "outputs": [{"name": "y", "parameters": {"classification": 1, "binary_data": False, **MEMORY}}],
+        "parameters": {"binary_data_output": False, **SEQUENCE},
+    },
+    "generate": {"id": "a", "x": ROW, "parameters": SEQUENCE},
+}
+"""Requests with whatever they may have, each part of which takes other types in turn."""
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +72,25 @@ def test_one_request_does_not_end_the_service(door: Gateway, triton: Triton, att
     assert answer.json()["error"]
     assert serves(door)
     assert triton.process.poll() is None
+
+
+def changed(part: Any) -> Iterator[Any]:
+    """A JSON value with one of its parts at a time in another type."""
+    yield from ODD
+    items = part.items() if isinstance(part, dict) else enumerate(part[:2]) if isinstance(part, list) else ()
+    for key, inner in items:
+        for other in changed(inner):
+            copy = part.copy()
+            copy[key] = other
+            yield copy
+
+
+@pytest.mark.parametrize("verb", ["infer", "generate"])
+def test_a_part_of_another_type_is_no_error_of_the_server(door: Gateway, verb: str) -> None:
+    for body in changed(REQUESTS[verb]):
+        answer = door.ask("POST", f"{PATH}/{verb}", json.dumps(body).encode())
+        assert answer.status < 500, (body, answer.body)
+    assert serves(door)
 
 
 @pytest.mark.parametrize("shape", [[10**9, COLUMNS], [2**62, COLUMNS], [2**62, 4], [-1, COLUMNS], [-1, -COLUMNS]])
