@@ -87,7 +87,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
         }
     )
     if options.traces is not None:
-        traces.leave_out_others(routes)
+        traces.trace_inference(routes)
     filters: dict[str, Any] = {}
     host: dict[str, Any] = {
         "name": "service",
