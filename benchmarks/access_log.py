@@ -47,8 +47,8 @@ stderr_logfile = {folder}/envoy.log
 """
 
 
-def answering_server(machinery: Machinery) -> int:
-    """Start an Envoy that answers every request itself; gives its port."""
+def answering_server(machinery: Machinery) -> Server:
+    """Start an Envoy that answers every request itself."""
     (port,) = free_ports(1)
     filters = "type.googleapis.com/envoy.extensions.filters"
     answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "{}"}}}
@@ -65,8 +65,9 @@ def answering_server(machinery: Machinery) -> int:
     file = machinery.folder / "server.json"
     file.write_text(json.dumps({"static_resources": {"listeners": [listener]}}))
     url = f"http://127.0.0.1:{port}"
-    machinery.await_ready(url, machinery.start("server", envoy_command.command(str(file)), {"PATH": os.defpath}, url))
-    return port
+    server = machinery.start("server", envoy_command.command(str(file)), {"PATH": os.defpath}, url)
+    machinery.await_ready(url, server)
+    return server
 
 
 def _door(machinery: Machinery, server: int, *, access_log: bool) -> Server:
@@ -118,8 +119,8 @@ def main() -> None:
         body = folder / "body"
         body.write_bytes(BODY)
         with Machinery(folder, unused, Path()) as machinery:
-            server = answering_server(machinery)
-            doors = {logged: _door(machinery, server, access_log=logged) for logged in (True, False)}
+            port = answering_server(machinery).port
+            doors = {logged: _door(machinery, port, access_log=logged) for logged in (True, False)}
             found: list[tuple[dict[str, float], dict[str, float]]] = []
             for turn in range(-1, arguments.rounds):
                 order = (True, False) if turn % 2 else (False, True)

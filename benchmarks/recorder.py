@@ -31,7 +31,7 @@ MEGABYTES = 100
 Round = dict[str, float]
 
 
-def _recorder(machinery: Machinery) -> tuple[Server, int]:
+def _recorder(machinery: Machinery) -> Server:
     (port,) = free_ports(1)
     python = str(machinery.ours.path / "bin" / "python")
     variables = {"PATH": os.defpath, "COLLECT_URL": str(machinery.folder / "collected"), "SERVICE_NAME": "benchmark"}
@@ -39,7 +39,7 @@ def _recorder(machinery: Machinery) -> tuple[Server, int]:
     command = recorder_command(MEGABYTES, python=python, host="127.0.0.1", port=port)
     server = machinery.start("recorder", command, variables, url)
     machinery.await_ready(url, server)
-    return server, port
+    return server
 
 
 def _door(machinery: Machinery, triton: int, recorder: int, sample: float) -> Server:
@@ -61,17 +61,19 @@ def _door(machinery: Machinery, triton: int, recorder: int, sample: float) -> Se
     return door
 
 
-def _measure(door: Server, recorder: Server, body: Path, arguments: argparse.Namespace) -> Round:
+def _measure(door: Server, recorder: Server, triton: Server, body: Path, arguments: argparse.Namespace) -> Round:
     request = load.Request(f"{door.url}/v2/models/{DIGITS.name}/infer", body, HEADERS)
-    before, recorded = door.cpu_seconds(), recorder.cpu_seconds()
+    parts = {"the front door": door, "the recorder": recorder, "the model server": triton}
+    before = {name: part.cpu_seconds() for name, part in parts.items()}
     done = load.run(request, concurrency=arguments.concurrency, seconds=arguments.seconds)
     if done.refused or done.broken or not done.requests:
         raise RuntimeError(f"{done.refused} refused, {done.broken} broken of {done.requests}; try more seconds")
+    taken = {name: 1e6 * (part.cpu_seconds() - before[name]) / done.requests for name, part in parts.items()}
     return {
         "requests per second": done.requests / done.seconds,
         "p50, ms": done.p50_ms,
-        "processor time of the front door per request, us": 1e6 * (door.cpu_seconds() - before) / done.requests,
-        "processor time of the recorder per request, us": 1e6 * (recorder.cpu_seconds() - recorded) / done.requests,
+        "processor time of all per request, us": sum(taken.values()),
+        **{f"processor time of {name} per request, us": time for name, time in taken.items()},
     }
 
 
@@ -93,14 +95,14 @@ def main() -> None:
                 triton = answering_server(machinery)
             else:
                 write_repository(folder / "triton")
-                machinery.start_triton(folder / "triton", [DIGITS])
-                triton = machinery.triton_port
-            recorder, port = _recorder(machinery)
-            doors = {sample: _door(machinery, triton, port, sample) for sample in (arguments.sample, 0.0)}
+                triton = machinery.start_triton(folder / "triton", [DIGITS])
+            recorder = _recorder(machinery)
+            ports = triton.port, recorder.port
+            doors = {sample: _door(machinery, *ports, sample) for sample in (arguments.sample, 0.0)}
             found: list[tuple[Round, Round]] = []
             for turn in range(-1, arguments.rounds):
                 order = list(doors) if turn % 2 else list(doors)[::-1]
-                measured = {sample: _measure(doors[sample], recorder, body, arguments) for sample in order}
+                measured = {sample: _measure(doors[sample], recorder, triton, body, arguments) for sample in order}
                 if turn >= 0:  # the first one warms up
                     found.append((measured[arguments.sample], measured[0.0]))
     for what in found[0][0]:
@@ -111,7 +113,7 @@ def main() -> None:
             f"{statistics.median(apart):,.3g} ({min(apart):,.3g} to {max(apart):,.3g})",
             end="",
         )
-        if without and "recorder" not in what:
+        if without and "of the recorder" not in what:
             ratios = [recorded[what] / bare[what] for recorded, bare in found]
             print(f"; ratio {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})", end="")
         print()

@@ -47,6 +47,11 @@ class Server:
     url: str
     process: psutil.Process
 
+    @property
+    def port(self) -> int:
+        """The port of its URL."""
+        return int(self.url.rpartition(":")[2])
+
     @cached_property
     def _family(self) -> list[psutil.Process]:
         """It and its descendants, once it serves: to look them up again costs more than what is measured."""

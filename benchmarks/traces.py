@@ -158,7 +158,7 @@ def main() -> None:
         version.mkdir(parents=True)
         shutil.copy(DIGITS.file, version / "model.onnx")
         with Machinery(folder, environment, Path()) as machinery:
-            collector = answering_server(machinery)
+            collector = answering_server(machinery).port
             services = {kind: _service(machinery, repository, share, collector) for kind, share in KINDS.items()}
             for path, body in paths.items():
                 _compare(services, path, body, arguments)

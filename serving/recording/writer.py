@@ -6,10 +6,9 @@ offer ──► queue (bounded) ──► redaction ──► a batch ──► 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 
 from serving.collection.batch import FILE_BYTES, Batch, hook
 from serving.collection.file_format import form
@@ -21,6 +20,8 @@ logger = logging.getLogger("azmlinfsrv")
 
 QUEUE_BYTES = 32 << 20
 _QUEUE_LENGTH = 10_000
+_SOON_BYTES = QUEUE_BYTES // 4
+_LOOK_SECONDS = 0.2
 _WHY = {
     "dropped_busy": "came too fast",
     "dropped_large": "were too large",
@@ -71,40 +72,51 @@ class Writer(threading.Thread):
             self.counts,
             settings.service_name,
         )
-        self._queue: queue.SimpleQueue[Copied | None] = queue.SimpleQueue()
+        self._queue: deque[Copied] = deque()
         self._offered = self._taken = 0  # bytes; a thread writes each
+        self._wake = threading.Event()
+        self._stopping = False
         self._told = 0
 
     def offer(self, copied: Copied) -> None:
         """Take a request, or drop it where too many wait. It returns at once."""
-        if self._offered - self._taken > QUEUE_BYTES or self._queue.qsize() >= _QUEUE_LENGTH:
+        waiting = self._offered - self._taken
+        if waiting > QUEUE_BYTES or len(self._queue) >= _QUEUE_LENGTH:
             self.counts.add("dropped_busy", 1)
             return
         self._offered += len(copied.body)
-        self._queue.put(copied)
+        self._queue.append(copied)
+        if waiting > _SOON_BYTES:
+            self._wake.set()
 
     def stop(self, seconds: float) -> None:
         """Write what was offered, and wait so many seconds for that."""
-        self._queue.put(None)
+        self._stopping = True
+        self._wake.set()
         self.join(seconds)
 
     def run(self) -> None:
         """Write until the end is told."""
         due = time.monotonic() + self._seconds
-        while True:
-            try:
-                copied = self._queue.get(timeout=max(0.0, due - time.monotonic()))
-            except queue.Empty:
-                pass
-            else:
-                if copied is None:
-                    break
-                self._taken += len(copied.body)
-                self._batch.add(copied.document(self._settings), copied.time, len(copied.body))
-            if self._batch.bytes >= self._file_bytes or time.monotonic() >= due:
+        while not self._stopping:
+            # To wake for each request would cost more than to write it.
+            self._wake.wait(_LOOK_SECONDS)
+            self._wake.clear()
+            self._take()
+            if time.monotonic() >= due:
                 self._write()
                 due = time.monotonic() + self._seconds
+        self._take()
         self._write()
+
+    def _take(self) -> None:
+        """Take what waits, and write the files that are full."""
+        while self._queue:
+            copied = self._queue.popleft()
+            self._batch.add(copied.document(self._settings), copied.time, len(copied.body))
+            self._taken += len(copied.body)
+            if self._batch.bytes >= self._file_bytes:
+                self._write()
 
     def _write(self) -> None:
         self._batch.write()
