@@ -22,6 +22,7 @@ class Outcome(str, Enum):
     PASSED = "passed"
     REFUSED = "refused"
     TOO_FEW_REQUESTS = "too few requests"
+    NO_FIGURES = "no figures"
     FAILED = "failed"
     CANCELLED = "cancelled"
     STAYS = "stays at its share"

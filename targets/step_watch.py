@@ -61,7 +61,7 @@ class StepWatch:
                 door = self._doors.setdefault(name, _Door(Snapshot() if self._began else found))
                 if door.look(found):
                     self.notes.append(f"{name} started anew meanwhile: its last seconds before are not counted")
-            self._began = True
+            self._began, self._problem = True, ""
             self._looks += 1
         except AdminError as error:  # its supervisor starts it again
             self._problem = str(error)
@@ -75,10 +75,15 @@ class StepWatch:
         if self._cold is not None:
             self._divide(seen.serving, self._new(seen))
 
+    def sees(self) -> bool:
+        """Look, and tell whether that worked."""
+        self.look()
+        return not self.blind
+
     @property
     def blind(self) -> str:
-        """Why nothing is known of the step: no Envoy told its figures since it began. "" where one did."""
-        return self._problem if self._looks < _TWO_LOOKS else ""
+        """Why it is not known what happened until now: the last look failed. "" where it is known."""
+        return self._problem or ("" if self._looks >= _TWO_LOOKS else "it was asked too seldom")
 
     @property
     def is_settled(self) -> bool:

@@ -59,7 +59,7 @@ def reason(record: RolloutRecord) -> tuple[str, str]:
     The error of a refusal has the tables that the report has too, so its first line is enough.
     """
     first, _, rest = record.why.strip().partition("\n")
-    refused = record.outcome in (Outcome.REFUSED, Outcome.TOO_FEW_REQUESTS)
+    refused = record.outcome in (Outcome.REFUSED, Outcome.TOO_FEW_REQUESTS, Outcome.NO_FIGURES)
     return first, "" if refused else rest
 
 

@@ -209,10 +209,23 @@ def test_a_version_may_be_slower_by_what_a_busy_machine_delays(step: str, millis
             go(doors, {step: 50}, maxSlowdown=1.2)
 
 
-def test_front_doors_that_tell_nothing_are_not_taken_for_clients_that_ask_nothing() -> None:
-    doors = Doors(serving(figures(200), figures(100)), fail_at=tuple(range(2, 200)))
-    with pytest.raises(RefusedError, match=r"no front door told what generation 2 did \(envoy: no answer\)"):
-        go(doors, {"setWeight": 50}, p95Ms=50)
+@pytest.mark.parametrize("first", [2, 6])
+def test_front_doors_that_tell_nothing_let_no_version_pass(first: int) -> None:
+    doors = Doors(serving(figures(200), figures(100)), fail_at=tuple(range(first, 200)))
+    records: list[StepRecord] = []
+    with pytest.raises(RefusedError, match=r"does not tell what generation 2 does \(envoy: no answer\)"):
+        go(doors, {"setWeight": 50}, records=records, p95Ms=50)
+    assert records[-1].outcome is Outcome.NO_FIGURES
+
+
+def test_front_doors_may_be_silent_for_a_while() -> None:
+    doors = Doors(serving(figures(200), figures(100)), fail_at=(5, 6, 31, 32, 33))
+    assert go(doors, {"setWeight": 50}, p95Ms=50)[0].outcome is Outcome.PASSED
+
+
+def test_the_last_requests_of_the_old_version_are_not_compared_with() -> None:
+    step = go(Doors(serving(figures(2), figures(100, milliseconds=90))), {"setWeight": 100}, maxSlowdown=1.2)[0]
+    assert "slowdown of p95" not in [figure.name for figure in step.figures]
 
 
 def drawn(seed: int, count: int, factor: float) -> Figures:
