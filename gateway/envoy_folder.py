@@ -57,8 +57,8 @@ def replace(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     return changed
 
 
-def install(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
-    """Write the whole set of rendered files, and delete files of an earlier set that the new set lacks.
+def exchange(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
+    """Write rendered files, clusters.json among them, and leave the others alone.
 
     A cluster that goes away stays until the new routes are in use, so that Envoy never has a route to a missing
     cluster. Arguments, result and errors are those of `replace`.
@@ -68,12 +68,27 @@ def install(directory: Path, files: Mapping[str, str], admin: Admin | None = Non
     if clusters.exists():
         steps["clusters.json"] = _with_clusters_of(clusters.read_text(), files["clusters.json"])
     changed = replace(directory, steps, admin)
-    changed += replace(directory, {"clusters.json": files["clusters.json"]}, admin)
+    return changed + replace(directory, {"clusters.json": files["clusters.json"]}, admin)
+
+
+def install(directory: Path, files: Mapping[str, str], admin: Admin | None = None) -> list[str]:
+    """Write the whole set of rendered files as `exchange` does, and delete files of an earlier set that it lacks."""
+    changed = exchange(directory, files, admin)
     for path in directory.glob("*.json"):
         if _rank(path.name)[0] < len(_ORDER) and path.name not in files:
             path.unlink()
             changed.append(path.name)
     return list(dict.fromkeys(changed))
+
+
+def has_clusters_of(directory: Path, files: Mapping[str, str]) -> bool:
+    """Tell whether the folder's clusters have the names that those of rendered files have."""
+    path = directory / "clusters.json"
+    return path.exists() and _cluster_names(path.read_text()) == _cluster_names(files["clusters.json"])
+
+
+def _cluster_names(clusters: str) -> set[str]:
+    return {cluster["name"] for cluster in json.loads(clusters)["resources"]}
 
 
 def _rank(name: str, order: tuple[str, ...] = _ORDER) -> tuple[int, str]:
@@ -92,7 +107,7 @@ def _names(keys: str) -> set[str]:
 def _with_clusters_of(old_text: str, new_text: str) -> str:
     """Return the new clusters together with the old ones that the new ones lack."""
     old, new = json.loads(old_text), json.loads(new_text)
-    names = {cluster["name"] for cluster in new["resources"]}
+    names = _cluster_names(new_text)
     kept = [cluster for cluster in old["resources"] if cluster["name"] not in names]
     if not kept:
         return new_text

@@ -22,11 +22,11 @@ SHARE = "OTEL_TRACES_SAMPLER_ARG"
 ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 SERVICE_NAME = "OTEL_SERVICE_NAME"
 
-
 MILLION = 1_000_000
 _PATH = "/v1/traces"
 _RATIO, _PARENT = "traceidratio", "parentbased_"
 _SAMPLERS = ("always_on", "always_off", _RATIO)
+_ALONE = "where the script alone sends spans, set OTEL_TRACES_EXPORTER to 'none' and make its exporter in code"
 _ALL_SAMPLERS = (*_SAMPLERS, *(_PARENT + name for name in _SAMPLERS))
 
 
@@ -87,14 +87,17 @@ def mistakes(variables: Mapping[str, str], *, in_container: bool) -> Iterator[tu
     if problem := _wrong_with(url, in_container=in_container):
         yield name, problem
     for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
-        if variables.get(name, "http/protobuf") != "http/protobuf":
-            yield name, "expected 'http/protobuf': Triton sends spans over HTTP alone, to the collector's port 4318"
+        if (variables.get(name) or "http/protobuf") != "http/protobuf":
+            yield (
+                name,
+                f"expected 'http/protobuf': Triton sends spans over HTTP alone, to the collector's port 4318; {_ALONE}",
+            )
     for name in ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"):
         if variables.get(name):
             yield (
                 name,
                 "no header is sent along with spans, and the state would show it; run an OpenTelemetry Collector "
-                "beside the service, which adds it when it sends them on",
+                f"beside the service, which adds it when it sends them on; {_ALONE}",
             )
     propagators = variables.get("OTEL_PROPAGATORS") or "tracecontext"
     if "tracecontext" not in [text.strip() for text in propagators.split(",")]:

@@ -68,6 +68,7 @@ def collector_cluster(traces: Traces) -> dict[str, Any]:
     return {
         "name": COLLECTOR,
         "type": "STRICT_DNS",
+        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
         "dns_lookup_family": "ALL",
         "connect_timeout": f"{_EXPORT_SECONDS}s",
         "circuit_breakers": {"thresholds": [limits]},

@@ -76,13 +76,18 @@ class Share:
             envoy_folder.replace(self.directory, envoy_files.render_routes(options), self._running())
 
     def close(self, serving: Upstreams) -> None:
-        """End the share: the serving generation answers everything. The endpoints of `serving` must be in place."""
+        """End the share: the serving generation answers everything. The endpoints of `serving` must be in place.
+
+        Without a share it does something only where `serving` has other servers than Envoy knows, a recorder say.
+        """
         options = self._options(serving, None)
-        if options is None or not self.is_open:
+        if options is None:
             return
-        running, files = self._running(), envoy_files.render(options)
-        for name in ("routes.json", "clusters.json"):
-            envoy_folder.replace(self.directory, {name: files[name]}, running)
+        files = envoy_files.render(options)
+        if not self.is_open and envoy_folder.has_clusters_of(self.directory, files):
+            return
+        ended = {name: files[name] for name in ("routes.json", "clusters.json")}
+        envoy_folder.exchange(self.directory, ended, self._running())
         for path in self.directory.glob("endpoints.*.json"):
             if path.name not in files:
                 path.unlink()

@@ -28,6 +28,7 @@ EXPORT_SECONDS = 5
 """How long the collector may take for a batch of spans; a worker that ends waits for its last one."""
 _EVERY_MILLISECONDS = 2000
 _QUEUE = 2048
+_BATCH = 512
 _SAMPLED = "1"  # the last digit of a `traceparent` as the front door writes it
 _NO_CONTEXT = Context()
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -41,7 +42,14 @@ class Spans:
         provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF))
         exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS)
         provider.add_span_processor(
-            BatchSpanProcessor(exporter, max_queue_size=_QUEUE, schedule_delay_millis=_EVERY_MILLISECONDS)
+            # All of them, so that no variable of the SDK's own (OTEL_BSP_...) makes a sum that it refuses.
+            BatchSpanProcessor(
+                exporter,
+                max_queue_size=_QUEUE,
+                schedule_delay_millis=_EVERY_MILLISECONDS,
+                max_export_batch_size=_BATCH,
+                export_timeout_millis=EXPORT_SECONDS * 1000,
+            )
         )
         self._tracer = provider.get_tracer("entry-script-server")
         if not isinstance(trace.get_tracer_provider(), TracerProvider):  # the script may have one of its own

@@ -93,6 +93,18 @@ def test_a_variable_with_which_no_trace_can_be_had_is_told(variables: dict[str, 
     assert expected in said
 
 
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    assert not list(mistakes(ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": ""}, in_container=True))
+
+
+def test_a_script_that_sends_spans_by_itself_has_a_way_out() -> None:
+    alone = {"OTEL_EXPORTER_OTLP_HEADERS": "api-key=x", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    told = list(mistakes(ENDPOINT | alone, in_container=True))
+    assert len(told) == 2
+    assert all("set OTEL_TRACES_EXPORTER to 'none'" in said for _, said in told)
+    assert not list(mistakes(ENDPOINT | alone | {"OTEL_TRACES_EXPORTER": "none"}, in_container=True))
+
+
 def test_every_mistake_is_told_at_once() -> None:
     variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", SAMPLER: "some", "OTEL_RESOURCE_ATTRIBUTES": "a,b"}
     assert len(list(mistakes(ENDPOINT | variables, in_container=False))) == 4

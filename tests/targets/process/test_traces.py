@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import queue
 import shutil
-import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -384,6 +383,6 @@ def test_a_collector_in_trouble_costs_no_request_and_no_stop(traced: Traced, scr
                 took.append(time.perf_counter() - began)
         assert trouble == "down" or sink.asked, "nobody has tried to send a span"
         Supervisor(service).stop()
-    assert statistics.quantiles(took, n=10)[-1] < EXPORT_SECONDS
+    assert max(took) < EXPORT_SECONDS
     said = (service.logs / "supervisord.log").read_text()
     assert "SIGKILL" not in said, f"a program did not end in time: {said}"
