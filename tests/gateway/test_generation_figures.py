@@ -19,6 +19,7 @@ from gateway.front_door_options import Candidate, Triton, Upstreams, loopback
 from gateway.generation_figures import FIGURES_PATH, FIGURES_QUERY, Figures, FiguresError, Snapshot, total
 from tests.gateway.conftest import Gateway, Upstream, running
 from tests.gateway.test_traffic_shares import INFER, channel, key
+from tests.waiting import eventually
 
 PLANTED = 20  # one request in so many fails, and one is slow
 
@@ -140,8 +141,15 @@ def test_errors_of_grpc_are_errors_and_a_clients_mistake_is_none(
             body = {0: b"INTERNAL", 1: b"UNAVAILABLE", 2: b"INVALID_ARGUMENT"}.get(turn % 20, b"")
             with contextlib.suppress(grpc.RpcError):
                 infer(body, metadata=key(measured.gateway))
-    found: Figures = getattr(measured.snapshot().since(before), role)
-    assert (found.requests + found.dropped, found.errors) == (100, 10)
+
+    def found() -> Figures:
+        figures: Figures = getattr(measured.snapshot().since(before), role)
+        return figures
+
+    # A copy may be under way when its original is answered, and Envoy drops some of a machine that is busy.
+    eventually(lambda: found().requests + found().dropped == 100 and found().errors + found().dropped >= 10)
+    assert 0 < found().errors <= 10
+    assert role == "mirror" or (found().dropped, found().errors) == (0, 10)
 
 
 def test_the_admin_socket_gives_the_same_and_the_path_takes_no_query(measured: Measured) -> None:
