@@ -83,3 +83,4 @@ def test_envoy_copies_a_sample_to_it_and_a_new_sample_is_no_new_pod() -> None:
     assert clusters["recorder"]["type"] == "STRICT_DNS"
     assert pod(one) == pod(other)
     assert "recorder" not in "".join(gateway_files(options("aks-gpu-triton", None)).values())
+    assert recorded.pop("terminationGracePeriodSeconds") == without.pop("terminationGracePeriodSeconds") + 15
