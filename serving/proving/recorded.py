@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 _NAMES: dict[type, str] = {str: "text", int: "whole number"}
 _OCTETS = "application/octet-stream"
 _JSON = "application/json"
+_PATH = string.punctuation.replace("?", "")  # what stands in a path as its client wrote it: Triton decodes none
 _QUERY = "/?:@!$&'()*+,;=%~"  # what stands in a query as it is (RFC 3986)
 
 
@@ -181,7 +183,7 @@ def _to_triton(record: dict[str, Any]) -> Request | None:
     return Request(
         id=name,
         to="triton",
-        path=path,
+        path=quote(path, safe=_PATH, encoding="latin-1", errors="replace"),
         body=content,
         content_type=_JSON if head is None else _OCTETS,
         head_bytes=head,

@@ -14,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.routes import _SEGMENT
 from serving.flags import BAD_ARGUMENTS
+from serving.recording.copied import HTTP_PATH
 from tests.recorder import Recorder, recorder
 from tests.waiting import eventually
 
@@ -72,6 +74,16 @@ def test_what_is_no_whole_request_to_a_model_is_counted(
         sent(running)
         assert len(running.await_records(1)) == 1
         assert running.counts == {"written": 1, "dropped": 1}
+
+
+def test_a_path_is_recorded_as_its_client_wrote_it(tmp_path: Path) -> None:
+    # Not imported there: the front door's code is no part of a service's environment.
+    assert _SEGMENT in HTTP_PATH.pattern
+    path = """/v2/models/a[b]{c}|%20"'<>^`/versions/2/generate"""
+    with recorder(tmp_path) as running, socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(f"POST {path}?a=b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        (record,) = running.await_records(1)
+    assert record["path"] == path
 
 
 def test_broken_json_is_recorded_as_it_is(tmp_path: Path) -> None:

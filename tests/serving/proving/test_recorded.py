@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from serving.collection.file_format import form
 from serving.collection.store import Store
-from serving.proving.plan import Collected
+from serving.proving.client import Client
+from serving.proving.plan import Collected, Servers
 from serving.proving.recorded import Records, newest
 from serving.recording.copied import GRPC_PATH
-from tests.serving.proving.trial import LOAD, REPLAY, good, perturbed, proved, refused
+from tests.serving.proving.trial import LOAD, REPLAY, good, perturbed, proved, refused, server
 
 
 def record(x: int, **changed: Any) -> dict[str, Any]:
@@ -126,6 +127,20 @@ def test_a_broken_message_of_grpc_is_told_as_the_clients(tmp_path: Path) -> None
     found = to_triton(tmp_path, broken, broken, {})
     assert len(found.requests) == 1
     assert list(found.notes()) == ["2 calls of gRPC are left out: they are no request with tensors"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/v2/models/a[b]{c}|%20/infer", "/v2/models/a[b]{c}|%20/infer"),
+        ("/v2/models/a b\n\x7f\xe9\u20ac/infer", "/v2/models/a%20b%0A%7F%E9%3F/infer"),
+    ],
+)
+def test_a_path_is_sent_as_it_was_but_for_what_no_client_can_send(path: str, sent: str, tmp_path: Path) -> None:
+    (request,) = to_triton(tmp_path, {"path": path}).requests
+    assert request.path == sent
+    with server(good) as address:
+        assert Client(Servers(triton=address), 10).send(request).status == 200
 
 
 JSON_VALUES = st.recursive(
