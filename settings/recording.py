@@ -14,5 +14,6 @@ class RecordRequests(Group):
     max_megabytes: PositiveInt = Field(
         default=100,
         ge=16,
-        description="of all files together; the oldest go first. A request larger than a sixteenth of it is left out",
+        description="of all files together; the oldest go first. A request larger than a sixteenth of it, or than "
+        "8 MB, is left out",
     )

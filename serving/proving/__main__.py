@@ -12,6 +12,7 @@ import threading
 import time
 
 from serving.proving.client import Client
+from serving.proving.load import answered
 from serving.proving.performance import performance
 from serving.proving.plan import Plan, PlanError, Request
 from serving.proving.production import Production
@@ -23,6 +24,7 @@ from serving.proving.wire import FormError, read, write
 _REQUEST_SECONDS = 60.0
 _MARGIN_SECONDS = 5.0
 _LOAD_SECONDS = 25.0  # beside four times those of the load: for the last answers
+_ASKING_SHARE = 1 / 8  # of these seconds: to find the recorded requests that are refused
 _MOST_TO_LOAD = 200
 
 
@@ -66,8 +68,28 @@ def prove(plan: Plan) -> Verdict:
         seconds = min(for_load, end - time.monotonic())
         timeout = _request_seconds(seconds)
         clients = Client(plan.old, timeout) if plan.old else None, Client(plan.new, timeout)
-        performance(wanted, requests[:_MOST_TO_LOAD], clients, verdict, production, seconds=seconds, say=_say)
+        requests = _to_load(plan, requests[:_MOST_TO_LOAD], clients, verdict, seconds * _ASKING_SHARE)
+        seconds = min(for_load, end - time.monotonic())
+        if requests:
+            performance(wanted, requests, clients, verdict, production, seconds=seconds, say=_say)
     return verdict
+
+
+def _to_load(
+    plan: Plan, requests: list[Request], clients: tuple[Client | None, Client], verdict: Verdict, seconds: float
+) -> list[Request]:
+    """Choose what the load sends: no recorded request that is refused, whose answer would come very fast."""
+    old, new = clients
+    left = answered(old or new, requests, seconds=seconds, serves=old is not None)
+    if refused := len(requests) - len(left):
+        who = "the version that serves fails to answer them" if old else "the version refuses them"
+        verdict.notes.append(f"{refused} requests are left out of the load: {who}")
+    if not left and plan.requests:
+        verdict.notes.append("no recorded request is left for the load: golden requests are sent")
+    left = left or list(plan.requests)
+    if not left:
+        verdict.notes.append("performance had nothing to send: no recorded request is left, and none is golden")
+    return left
 
 
 def _request_seconds(seconds: float) -> float:

@@ -7,10 +7,13 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from serving.proving.client import Client
 from serving.proving.plan import Request
+
+_AT_ONCE = 4
 
 
 @dataclass
@@ -60,6 +63,28 @@ def together(blocks: Sequence[Block]) -> Block:
         late=sum(block.late for block in blocks),
         busy=sum(block.busy for block in blocks),
     )
+
+
+def answered(client: Client, requests: Sequence[Request], *, seconds: float, serves: bool) -> list[Request]:
+    """Leave out the recorded requests to Triton that a generation refuses: their answers were not recorded.
+
+    Args:
+        client: Sends each of them once.
+        requests: These, and others, which stay.
+        seconds: How long; a request that is not answered until then stays.
+        serves: Whether the generation has the traffic. What another fails to answer stays: the load is to show that.
+    """
+    end = time.monotonic() + seconds
+
+    def stays(request: Request) -> bool:
+        left = end - time.monotonic()
+        if request.to != "triton" or request.recorded is None or left <= 0:
+            return True
+        answer = client.send(request, left)
+        return answer.status < 400 or (answer.failed and not serves)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return [request for request, is_kept in zip(requests, pool.map(stays, requests), strict=True) if is_kept]
 
 
 def load(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import importlib
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
@@ -28,6 +29,7 @@ _T = TypeVar("_T")
 _NAMES: dict[type, str] = {str: "text", int: "whole number"}
 _OCTETS = "application/octet-stream"
 _JSON = "application/json"
+_PATH = string.punctuation.replace("?", "")  # what stands in a path as its client wrote it: Triton decodes none
 _QUERY = "/?:@!$&'()*+,;=%~"  # what stands in a query as it is (RFC 3986)
 
 
@@ -44,6 +46,7 @@ class Records:
         incomplete: How many records were cut, or lack the body that a redaction took.
         changed: How many have another form than the collection writes.
         example: What is wrong with one of these.
+        broken_calls: How many calls of gRPC are no request with tensors.
         has_unread_parquet: Whether there are Parquet files, and no `pyarrow` to read them.
     """
 
@@ -51,6 +54,7 @@ class Records:
     incomplete: int = 0
     changed: int = 0
     example: str = ""
+    broken_calls: int = 0
     has_unread_parquet: bool = False
 
     def notes(self) -> Iterator[str]:
@@ -62,6 +66,8 @@ class Records:
                 f"{self.changed} records are left out: COLLECT_REDACT, or somebody else, changed their form, as "
                 f"{self.example}"
             )
+        if self.broken_calls:
+            yield f"{self.broken_calls} calls of gRPC are left out: they are no request with tensors"
         if self.has_unread_parquet:
             yield (
                 "the recorded requests are in Parquet files, and this environment cannot read them: add pyarrow<20 "
@@ -109,6 +115,9 @@ def _requests(collected: Collected, server: Server, most: int, found: Records) -
         except _Changed as error:
             found.changed += 1
             found.example = found.example or str(error)
+            continue
+        except grpc_request.MessageError:  # a client sent it so: nobody reads a message before Triton does
+            found.broken_calls += 1
             continue
         if request is None:
             found.incomplete += 1
@@ -166,10 +175,7 @@ def _to_triton(record: dict[str, Any]) -> Request | None:
         return None
     path, head, name = _given(record, "path", str), record.get("headBytes"), _id(record)
     if path == GRPC_PATH:
-        try:
-            return grpc_request.request(content, name)
-        except grpc_request.MessageError:
-            raise _Changed("one whose input is no message of ModelInfer") from None
+        return grpc_request.request(content, name)
     if not HTTP_PATH.fullmatch(path):
         raise _Changed("one whose path is none of a model")
     if head is not None and not 0 <= _given(record, "headBytes", int) <= len(content):
@@ -177,7 +183,7 @@ def _to_triton(record: dict[str, Any]) -> Request | None:
     return Request(
         id=name,
         to="triton",
-        path=path,
+        path=quote(path, safe=_PATH, encoding="latin-1", errors="replace"),
         body=content,
         content_type=_JSON if head is None else _OCTETS,
         head_bytes=head,

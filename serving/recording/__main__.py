@@ -25,8 +25,9 @@ from serving.recording.writer import Writer
 from serving.settings import SettingsError
 
 _VARIABLES = ("AML_APP_ROOT", "AZUREML_LOG_LEVEL", "SERVICE_NAME", "SERVICE_VERSION")
-_LARGEST = 16
-"""A request may have this part of the limit of all files."""
+_LARGEST_PART = 16
+_LARGEST = 8 << 20
+"""A request may have this part of the limit of all files, and so many bytes: the recorder's memory is bounded."""
 _STOP_SECONDS = 10
 
 
@@ -47,7 +48,7 @@ def main() -> int:
     loop = uvloop.new_event_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, loop.stop)
-    intake = Intake(writer, max_bytes // _LARGEST)
+    intake = Intake(writer, min(max_bytes // _LARGEST_PART, _LARGEST))
     try:
         server = loop.run_until_complete(loop.create_server(intake.connection, arguments.host, arguments.port))
     except OSError as error:

@@ -28,7 +28,7 @@ from serving.triton.tensors import LENGTH_HEADER
 
 GRPC_PATH = "/inference.GRPCInferenceService/ModelInfer"
 GRPC = "application/grpc"
-HTTP_PATH = re.compile(r"/v2/models/[\w.~%!$&'()*+,=:@-]+(/versions/[0-9]+)?/(infer|generate)", re.ASCII)
+HTTP_PATH = re.compile(r"/v2/models/[^/;?#\\]+(/versions/[0-9]+)?/(infer|generate)")  # as the front door serves it
 _PREFIX_BYTES = 5  # of a message of gRPC: whether it is compressed, and its length
 _LENGTH = LENGTH_HEADER.lower()
 _MOST_CHARACTERS = 200

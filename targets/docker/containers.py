@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environment.image_layout import PROBE_SCORER, PROBE_TRITON
+from environment.image_layout import PROBE_SCORER, PROBE_TRITON, RECORDER_PORT
 from serving.command import PROBE
 from targets import commands
 from targets.docker.specification import ServiceSpec
@@ -28,6 +28,7 @@ __all__ = [
     "digest_of",
     "generation",
     "hardened",
+    "listening_command",
     "probe_command",
     "prover",
 ]
@@ -36,6 +37,17 @@ PREFIX = "triton-serving"
 PLAN_FILE = "plan.json"
 _PLAN = "/plan"  # where the prover's container has the folder of the plan
 _MIB = 1024 * 1024
+_LISTENS = """
+import socket, sys, time
+port, end = int(sys.argv[1]), time.monotonic() + float(sys.argv[2])
+while True:
+    try:
+        sys.exit(socket.create_connection(("127.0.0.1", port), 1).close())
+    except OSError as error:
+        if time.monotonic() > end:
+            sys.exit(f"the recorder does not listen: {error}")
+        time.sleep(0.1)
+"""
 _SECOND = 1_000_000_000  # the API's durations are in nanoseconds
 
 
@@ -206,6 +218,11 @@ def _gpus(count: int) -> dict[str, Any]:
     """Ask for GPUs as `docker run --gpus COUNT` does."""
     request = {"Driver": "", "Count": count, "DeviceIDs": None, "Capabilities": [["gpu"]], "Options": {}}
     return {"DeviceRequests": [request]} if count else {}
+
+
+def listening_command(seconds: float) -> list[str]:
+    """Give the command that waits so many seconds, in the recorder's container, until the recorder listens."""
+    return ["python", "-c", _LISTENS, str(RECORDER_PORT), f"{seconds:.0f}"]
 
 
 def probe_command(role: Role, *, wait: float = 0, timeout: float = 0) -> list[str]:

@@ -20,7 +20,7 @@ from common.waiting import shielded
 from environment.dockerfile import LABELS
 from settings.schema import Target
 from targets.docker import prover, traffic
-from targets.docker.containers import PROBES, Container, digest_of, generation, probe_command
+from targets.docker.containers import PROBES, Container, digest_of, generation, listening_command, probe_command
 from targets.docker.engine import Engine, Found
 from targets.docker.failure import explain
 from targets.docker.service_folder import Folder, Record
@@ -152,11 +152,11 @@ class _Rollout:
         if self.spec.rollout.canary_traffic_percent == 0:
             return False
         wanted = generation(self.spec, record.candidate)
-        if {container.name for container in wanted} != {found.name for found in self.candidate if found.running}:
+        running = {found.name for found in self.candidate if found.running and found.role != Role.RECORDER}
+        if {container.name for container in wanted if container.role != Role.RECORDER} != running:
             return False
         try:
-            for container in wanted:
-                self._await_ready(container, time.monotonic() + _PATIENCE_SECONDS)
+            self._await_servers(wanted, _PATIENCE_SECONDS)
         except ServiceError as error:
             self.progress(f"generation {record.candidate} is not well: {error}")
             return False
@@ -272,14 +272,21 @@ class _Rollout:
             records=self.spec.recorded_megabytes is not None,
         ).judge()
 
+    def _await_servers(self, containers: list[Container], seconds: float) -> None:
+        """Wait for a generation that served before, of each server so long; its recorder decides nothing."""
+        for container in containers:
+            if container.role != Role.RECORDER:
+                self._await_ready(container, time.monotonic() + seconds)
+
     def _await_ready(self, container: Container, deadline: float, timeout: float = 0) -> None:
-        if container.role == Role.RECORDER and self.engine.exit_of(container.name) is not None:
-            raise ServiceError(explain(self.engine, container, "", self.folder.logs))
-        if container.role not in PROBES:
+        if container.role == Role.NETWORK:
             return
         seconds = max(1.0, deadline - time.monotonic())
-        try:
+        if container.role == Role.RECORDER:
+            command = listening_command(seconds)
+        else:
             command = probe_command(container.role, wait=seconds, timeout=timeout)
+        try:
             code, said = self.engine.run(container.name, command, seconds)
         except ServiceError as error:  # it ended before anything could be asked
             code, said = None, str(error)
@@ -316,8 +323,7 @@ class _Rollout:
             return False
         try:
             self._revive()
-            for container in wanted:
-                self._await_ready(container, time.monotonic() + self.spec.rollout.deadline_seconds)
+            self._await_servers(wanted, self.spec.rollout.deadline_seconds)
         except ServiceError as error:
             self.progress(f"generation {self.record.generation} did not come back: {error}")
             return False

@@ -5,6 +5,7 @@ A pod that ends goes through these, in this order; the grace period holds them a
     preStop     it serves on, while the last caches of the cluster's DNS forget its address
     drain       its server finishes the requests that it has
     Triton      exits, after its own timeout at the latest (with clients still connected it takes the whole of it)
+    recorder    writes what it has
     margin      for the kernel and the kubelet; without it the race between two equal timeouts ends in SIGKILL
 """
 
@@ -14,6 +15,7 @@ from typing import Any
 
 from environment.image_layout import PROBE_SCORER, PROBE_TRITON, SCORER_PORT, TRITON_HTTP_PORT
 from serving.command import PROBE
+from targets.commands import RECORDER_STOP_SECONDS
 from targets.node_pool.rendering import Options
 
 __all__ = ["Times", "scorer_probes", "triton_probes"]
@@ -45,13 +47,14 @@ class Times:
         drain = options.rollout.graceful_seconds
         scorer_drain = drain if options.scorer else 0
         triton_exit = drain if options.triton else 0
+        recorder = RECORDER_STOP_SECONDS if options.recorded_megabytes is not None else 0
         return cls(
             startup=options.rollout.deadline_seconds,
             provision=provision,
             pre_stop=pre_stop,
             drain=drain,
             triton_exit=triton_exit,
-            grace=pre_stop + scorer_drain + triton_exit + _MARGIN_SECONDS,
+            grace=pre_stop + scorer_drain + triton_exit + recorder + _MARGIN_SECONDS,
             scoring=options.limits.scoring_seconds,
         )
 

@@ -15,6 +15,7 @@ from common.waiting import wait_until
 from serving.probing import probe
 from serving.probing.judging import Problem
 from targets.errors import ServiceError
+from targets.machine.ports import is_listening
 from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import Supervisor
@@ -85,11 +86,25 @@ class GenerationProbe:
             )
         ]
 
-    def wait(self, seconds: float, progress: Callable[[str], None], timeout: float = probe.INFER_TIMEOUT) -> None:
-        """Wait until nothing is wrong; a golden answer may take `timeout`, what the front door gives to a request.
+    def wait(
+        self,
+        seconds: float,
+        progress: Callable[[str], None],
+        timeout: float = probe.INFER_TIMEOUT,
+        *,
+        is_new: bool = False,
+    ) -> None:
+        """Wait until nothing is wrong.
 
-        Raises `ServiceError` when `seconds` are over, and at once when waiting is of no use: a process died or a model
-        did not load. The error has the reason in Triton's or the script's own words.
+        Args:
+            seconds: How long.
+            progress: Is told what is awaited.
+            timeout: How long a golden answer may take: what the front door gives to a request.
+            is_new: Whether the generation never served. Its recorder must listen; that of another decides nothing.
+
+        Raises:
+            ServiceError: The time is over, or waiting is of no use: a process died or a model did not load. The error
+                has the reason in Triton's or the script's own words.
         """
         deadline = time.monotonic() + seconds
         first_pids: dict[str, int] = {}
@@ -98,9 +113,11 @@ class GenerationProbe:
         def is_ready() -> bool:
             nonlocal texts
             problems = self.problems(max(1.0, min(timeout, deadline - time.monotonic())))
+            if is_new and not problems:
+                problems = self._recorder_problems()
             if not problems:
                 return True
-            self._check_alive(first_pids)
+            self._check_alive(self._generation.programs if is_new else self._generation.servers, first_pids)
             told, texts = texts, "\n".join(problem.text for problem in problems)
             if any(problem.final for problem in problems):
                 raise ServiceError("\n".join([texts, *self._refusals()]))
@@ -111,14 +128,20 @@ class GenerationProbe:
         if not wait_until(is_ready, seconds=seconds, every=POLL_SECONDS):
             raise ServiceError(f"not ready within {seconds:g} s:\n{texts}")
 
+    def _recorder_problems(self) -> list[Problem]:
+        port = self._generation.recorder
+        if port is None or is_listening(port):
+            return []
+        return [Problem(f"recorder: nobody listens at 127.0.0.1:{port}")]
+
     def _refusals(self) -> list[str]:
         """Triton's words for models that it refused unread, which its repository index does not have."""
         logs = [self._log(name) for name in self._generation.programs if name.startswith(f"{Role.TRITON}-")]
         return [f"  {words}" for log in logs if log.is_file() for words in refusals(_lines(log))]
 
-    def _check_alive(self, first_pids: dict[str, int]) -> None:
+    def _check_alive(self, programs: list[str], first_pids: dict[str, int]) -> None:
         processes = self._supervisor.processes()
-        for name in self._generation.programs:
+        for name in programs:
             process = processes.get(name)
             died = process is None or process.state in ("BACKOFF", "EXITED", "FATAL")
             if process is not None and process.pid:

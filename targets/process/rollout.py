@@ -108,7 +108,7 @@ class _Rollout:
                         self.progress(f"stopping generation {old.number} first (rollout.strategy is 'recreate')")
                         self._stop(old)
                     self._start(new)
-                    self._await_ready(new)
+                    self._await_ready(new, is_new=True)
                     self._prove(new, recorder, beside=old if healthy and surge else None)
                 if old is not None and not healthy:
                     note_no_shares(self.spec.rollout, old.number, self.progress)
@@ -325,15 +325,18 @@ class _Rollout:
                 )
 
     def _age(self, generation: Generation) -> int:
-        """For how many seconds the whole of a generation has run."""
+        """For how many seconds all servers of a generation have run."""
         processes = self.supervisor.processes()
-        return min((processes[name].seconds for name in generation.programs if name in processes), default=0)
+        return min((processes[name].seconds for name in generation.servers if name in processes), default=0)
 
-    def _await_ready(self, generation: Generation, seconds: float | None = None, *, told: str | None = None) -> None:
+    def _await_ready(
+        self, generation: Generation, seconds: float | None = None, *, is_new: bool = False, told: str | None = None
+    ) -> None:
         """Wait until a generation is ready, and tell how long it took, or in other words that it is."""
         probe = GenerationProbe(self.supervisor, generation, self.directory, log=self._log)
         started = time.monotonic()
-        probe.wait(seconds or self.spec.rollout.deadline_seconds, self.progress, self.spec.limits.scoring_seconds)
+        seconds = seconds or self.spec.rollout.deadline_seconds
+        probe.wait(seconds, self.progress, self.spec.limits.scoring_seconds, is_new=is_new)
         told = told or f"is ready after {time.monotonic() - started:.1f} s"
         self.progress(f"generation {generation.number} {told}")
 

@@ -48,10 +48,15 @@ class Generation(BaseModel):
         return {port for port in ports if port is not None}
 
     @property
+    def servers(self) -> list[str]:
+        """The supervisor's names of the processes that answer clients, in the order in which they start."""
+        roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)
+        return [f"{role}-{self.number}" for role in roles]
+
+    @property
     def programs(self) -> list[str]:
         """The supervisor's names of this generation's processes, in the order in which they start."""
-        roles = Role.serving(triton=self.triton_http is not None, scorer=self.scorer is not None)
-        return [f"{role}-{self.number}" for role in (*roles, *([Role.RECORDER] if self.recorder else ()))]
+        return [*self.servers, *([f"{Role.RECORDER}-{self.number}"] if self.recorder else ())]
 
 
 class Record(DoorRecord):

@@ -14,7 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.routes import _SEGMENT
 from serving.flags import BAD_ARGUMENTS
+from serving.recording.copied import HTTP_PATH
 from tests.recorder import Recorder, recorder
 from tests.waiting import eventually
 
@@ -74,6 +76,16 @@ def test_what_is_no_whole_request_to_a_model_is_counted(
         assert running.counts == {"written": 1, "dropped": 1}
 
 
+def test_a_path_is_recorded_as_its_client_wrote_it(tmp_path: Path) -> None:
+    # Not imported there: the front door's code is no part of a service's environment.
+    assert _SEGMENT in HTTP_PATH.pattern
+    path = """/v2/models/a[b]{c}|%20"'<>^`/versions/2/generate"""
+    with recorder(tmp_path) as running, socket.create_connection(("127.0.0.1", running.port)) as connection:
+        connection.sendall(f"POST {path}?a=b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        (record,) = running.await_records(1)
+    assert record["path"] == path
+
+
 def test_broken_json_is_recorded_as_it_is(tmp_path: Path) -> None:
     with recorder(tmp_path) as running:
         sent(running, b'{"inputs": [')
@@ -98,15 +110,23 @@ def test_one_that_is_too_large_is_refused_at_once(tmp_path: Path) -> None:
         assert running.counts == {"written": 1, "dropped": 2}
 
 
+def test_however_large_the_files_may_be_a_request_has_8_mb(tmp_path: Path) -> None:
+    with recorder(tmp_path, megabytes=800) as running:
+        assert sent(running, b"x" * (8 << 20)) == 200
+        assert sent(running, b"x" * ((8 << 20) + 1)) == 413
+        running.await_records(1)
+        assert running.counts == {"written": 1, "dropped": 1}
+
+
 def test_half_requests_hold_no_more_than_the_recorder_may(tmp_path: Path) -> None:
-    with recorder(tmp_path, megabytes=400) as running:  # 25 MiB for each, 32 MiB for all
-        head = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n".encode()
-        connections = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(4)]
+    with recorder(tmp_path, megabytes=400) as running:  # 8 MiB for each, 32 MiB for all
+        head = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nContent-Length: 8000000\r\n\r\n".encode()
+        connections = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(6)]
         try:
             for connection in connections:
                 connection.settimeout(5)
                 with contextlib.suppress(OSError):
-                    connection.sendall(head + b"x" * 15_000_000)
+                    connection.sendall(head + b"x" * 7_500_000)
             eventually(lambda: running.counts["dropped"] == 2)
         finally:
             for connection in connections:

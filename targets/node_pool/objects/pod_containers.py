@@ -10,6 +10,7 @@ from environment.image_layout import (
     TRITON_HTTP_PORT,
     TRITON_METRICS_PORT,
 )
+from serving.flags import BAD_ARGUMENTS
 from targets import commands
 from targets.node_pool.lifecycle import Times, scorer_probes, triton_probes
 from targets.node_pool.objects.resources import (
@@ -32,6 +33,17 @@ _SHM = "shared-memory"
 _SCRATCH = "scratch"
 _CREDENTIALS = "credentials"
 _CREDENTIALS_FOLDER = "/etc/credentials"
+# Starts its arguments, and again a second after they end; SIGTERM goes to them, and their end is awaited. Where they
+# cannot use their settings (status 1 of the first start), it ends, and so the rollout fails.
+_KEEP_RUNNING = f"""
+trap 'kill -TERM $!; wait $!; exit 0' TERM
+"$@" & wait $!
+[ $? -ne {BAD_ARGUMENTS} ] || exit {BAD_ARGUMENTS}
+while :; do
+    sleep 1 & wait $!
+    "$@" & wait $!
+done
+"""
 
 
 def replica_containers(options: Options) -> dict[str, Any]:
@@ -39,7 +51,8 @@ def replica_containers(options: Options) -> dict[str, Any]:
 
     Beside a scorer, Triton is a sidecar in Kubernetes' sense, an init container that keeps running: the scorer starts
     once Triton passed its gate, so a script's init() may call it, and stops before Triton does, so no request under way
-    loses its models. The recorder is a sidecar too, without a probe: a replica serves whether or not it is well.
+    loses its models. The recorder is a sidecar too, without a probe. Because a pod is ready only while its sidecars
+    run, the recorder's container does not end with the recorder: a replica serves whether or not that is well.
     """
     sidecars = [_recorder(options)] if options.recorded_megabytes is not None else []
     main = _scorer(options) if options.scorer else _triton(options)
@@ -98,7 +111,8 @@ def _scorer(options: Options) -> dict[str, Any]:
 def _recorder(options: Options) -> dict[str, Any]:
     share = recorder_share(options)
     container = _container(options, Role.RECORDER, share, commands.recorder_variables(_told(options, share)))
-    container["command"] = commands.recorder_command(options.recorded_megabytes or 0)
+    command = commands.recorder_command(options.recorded_megabytes or 0)
+    container["command"] = ["sh", "-c", _KEEP_RUNNING, Role.RECORDER.value, *command]
     container["ports"] = [{"name": "record", "containerPort": RECORDER_PORT}]
     return {**container, "restartPolicy": "Always"}
 

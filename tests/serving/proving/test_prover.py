@@ -6,13 +6,17 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from serving.proving import __main__ as proving
 from serving.proving.client import Client
-from serving.proving.plan import Request, Servers
+from serving.proving.load import answered
+from serving.proving.plan import Collected, Performance, Plan, Request, Servers
+from serving.proving.recorded import Records
 from tests.serving.proving.trial import (
     LOAD,
     REPLAY,
@@ -26,6 +30,7 @@ from tests.serving.proving.trial import (
     proved,
     prover,
     refused,
+    server,
     slow,
 )
 
@@ -95,6 +100,58 @@ def test_requests_that_both_versions_fail_to_answer_are_left_out() -> None:
     assert verdict["figures"][0]["new"] == 1
     assert verdict["notes"] == ["2 requests are left out: both versions fail to answer them"]
     assert refused(proved(failing_by_input, failing_by_input, replay=REPLAY, requests=golden(0, 1, 2))) == []
+
+
+def to_triton(*values: int) -> list[Request]:
+    bodies = [json.dumps({"x": x}).encode() for x in values]
+    return [Request(f"t{body.decode()}", "triton", "/v2/models/m/infer", body, recorded=b"") for body in bodies]
+
+
+@pytest.mark.parametrize(("serves", "left"), [(True, [3]), (False, [2, 3])])
+def test_the_load_sends_no_recorded_request_that_is_refused(
+    serves: bool, left: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(value: Any, number: int) -> tuple[int, Any]:
+        return {0: 400, 1: 404, 2: 500}.get(value["x"], 200), {}
+
+    monkeypatch.setattr(proving, "newest", lambda *_: Records(to_triton(0, 1, 2, 3)))
+    loaded: list[Sequence[Request]] = []
+    monkeypatch.setattr(proving, "performance", lambda _, requests, *__, **___: loaded.append(requests))
+    with server(refusing) as address:
+        servers = Servers(triton=address)
+        plan = Plan(
+            old=servers if serves else None,
+            new=servers,
+            requests=(),
+            collected=Collected("file:///nowhere", "web", ("triton",)),
+            replay=None,
+            performance=Performance(concurrency=1, seconds=1),
+            front_door_metrics=None,
+            timeout_seconds=30,
+        )
+        verdict = proving.prove(plan)
+        assert loaded == [to_triton(*left)]
+        who = "the version that serves fails to answer them" if serves else "the version refuses them"
+        assert verdict.notes == [f"{4 - len(left)} requests are left out of the load: {who}"]
+        monkeypatch.setattr(proving, "newest", lambda *_: Records(to_triton(0, 1)))
+        verdict = proving.prove(plan)
+    assert len(loaded) == 1
+    assert verdict.notes[1:] == ["performance had nothing to send: no recorded request is left, and none is golden"]
+
+
+def test_to_find_refused_requests_takes_no_longer_than_it_may() -> None:
+    released = threading.Event()
+
+    def hanging(value: Any, number: int) -> tuple[int, Any]:
+        released.wait(60)
+        return 400, {}
+
+    with server(hanging) as address:
+        client, requests = Client(Servers(triton=address), 60), to_triton(*range(40))
+        began = time.monotonic()
+        assert answered(client, requests, seconds=0.5, serves=True) == requests
+        assert time.monotonic() - began < 3
+        released.set()
 
 
 def test_an_answer_that_is_json_in_a_text_is_compared_within_the_tolerance() -> None:

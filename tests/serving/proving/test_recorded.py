@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from serving.collection.file_format import form
 from serving.collection.store import Store
-from serving.proving.plan import Collected
-from serving.proving.recorded import newest
-from tests.serving.proving.trial import LOAD, REPLAY, good, perturbed, proved, refused
+from serving.proving.client import Client
+from serving.proving.plan import Collected, Servers
+from serving.proving.recorded import Records, newest
+from serving.recording.copied import GRPC_PATH
+from tests.serving.proving.trial import LOAD, REPLAY, good, perturbed, proved, refused, server
 
 
 def record(x: int, **changed: Any) -> dict[str, Any]:
@@ -78,10 +80,10 @@ def test_without_records_the_golden_requests_are_sent(tmp_path: Path) -> None:
     assert verdict["notes"] == ["no request is recorded yet: golden requests are sent"]
 
 
-def written(folder: Path, name: str, *records: Any) -> dict[str, str]:
+def written(folder: Path, name: str, *records: Any, below: str = ".") -> dict[str, str]:
     """Write records as a file of the collection, whatever their form."""
-    file = folder / "date=2026-11-28" / name
-    file.parent.mkdir(exist_ok=True)
+    file = folder / below / "date=2026-11-28" / name
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(f"{one if isinstance(one, str) else json.dumps(one)}\n" for one in records))
     return {"url": str(folder), "service": "web"}
 
@@ -111,6 +113,34 @@ def test_a_record_of_another_form_is_left_out_and_counted(changed: Any, example:
     assert verdict["notes"] == [
         f"1 records are left out: COLLECT_REDACT, or somebody else, changed their form, as {example}"
     ]
+
+
+def to_triton(folder: Path, *changed: dict[str, Any]) -> Records:
+    """Read records of requests to Triton that differ from a good one."""
+    whole = record(1, path="/v2/models/m/infer", headBytes=None)
+    written(folder, "web-h-1-1.jsonl", *({**whole, **change} for change in changed), below="requests/web")
+    return newest(Collected(str(folder), "web", ("triton",)), 9)
+
+
+def test_a_broken_message_of_grpc_is_told_as_the_clients(tmp_path: Path) -> None:
+    broken = {"path": GRPC_PATH, "input": "no", "inputBytes": 2}
+    found = to_triton(tmp_path, broken, broken, {})
+    assert len(found.requests) == 1
+    assert list(found.notes()) == ["2 calls of gRPC are left out: they are no request with tensors"]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"),
+    [
+        ("/v2/models/a[b]{c}|%20/infer", "/v2/models/a[b]{c}|%20/infer"),
+        ("/v2/models/a b\n\x7f\xe9\u20ac/infer", "/v2/models/a%20b%0A%7F%E9%3F/infer"),
+    ],
+)
+def test_a_path_is_sent_as_it_was_but_for_what_no_client_can_send(path: str, sent: str, tmp_path: Path) -> None:
+    (request,) = to_triton(tmp_path, {"path": path}).requests
+    assert request.path == sent
+    with server(good) as address:
+        assert Client(Servers(triton=address), 10).send(request).status == 200
 
 
 JSON_VALUES = st.recursive(

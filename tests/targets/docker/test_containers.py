@@ -1,12 +1,15 @@
 """The containers that a declaration becomes, as the engine's API takes them."""
 
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from settings.service_groups import Limits, Resources, RolloutPlan
-from targets.docker.containers import Container, digest_of, generation
+from targets.docker.containers import Container, digest_of, generation, listening_command
 from targets.docker.specification import ServiceSpec
 
 
@@ -128,6 +131,17 @@ def test_the_recorder_is_there_where_requests_to_triton_are_recorded() -> None:
     ]
     assert (environment(container)["SERVICE_NAME"], environment(container)["COLLECT_URL"]) == ("web", "s3://bucket")
     assert "DeviceRequests" not in host
+
+
+def test_the_recorder_is_awaited_until_it_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        python, *rest = listening_command(0.2)
+        assert (python, rest[2]) == ("python", "8003")
+        rest[2] = str(server.getsockname()[1])
+        assert subprocess.run([sys.executable, *rest], check=False).returncode == 0
+    ended = subprocess.run([sys.executable, *rest], check=False, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("the recorder does not listen: ")
 
 
 def test_a_recorder_is_another_generation_and_no_recorder_is_none() -> None:

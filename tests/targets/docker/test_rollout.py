@@ -198,6 +198,34 @@ def test_a_canary_that_is_ill_does_not_get_all_of_the_traffic(engine: Engine, tm
     assert any(line.startswith("generation 2 has no share of the traffic any more") for line in said)
 
 
+def test_a_new_generations_recorder_must_listen(engine: Engine, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def probe(name: str) -> tuple[int | None, str]:
+        asked.append(name)
+        return (1, "the recorder does not listen") if name == "web-1-recorder" else (0, "")
+
+    engine.probe = probe
+    with pytest.raises(ServiceError, match="the recorder does not listen"):
+        rollout.apply(declared(tmp_path, recorded_megabytes=100), print)
+    assert asked == ["web-1-triton", "web-1-scorer", "web-1-recorder"]
+    assert not engine.there
+
+
+def test_the_recorder_of_a_generation_that_served_before_decides_nothing(engine: Engine, tmp_path: Path) -> None:
+    recorded = {"recorded_megabytes": 100}
+    rollout.apply(declared(tmp_path, **recorded), print)
+    door_of(tmp_path)
+    changed = {"resources": Resources(memory_gb=2), **recorded}
+    rollout.apply(declared(tmp_path, rollout=canary(), **changed), print)
+    engine.probe = lambda name: (1, "ended") if name.endswith("recorder") else (0, "")
+    engine.stop("web-1-recorder")
+    engine.stop("web-2-recorder")
+    assert rollout.apply(declared(tmp_path, rollout=canary(), **changed), print).candidate == 2
+    assert rollout.apply(declared(tmp_path, rollout=canary(None), **changed), print).generation == 2
+    assert rollout.apply(declared(tmp_path, rollout=canary(None), **changed), print).generation == 2
+
+
 def test_a_canarys_share_does_not_outlive_it_where_the_old_generation_was_stopped(
     engine: Engine, tmp_path: Path
 ) -> None:

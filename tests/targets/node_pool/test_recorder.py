@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from targets.node_pool.canary.candidate import servers
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.rendering import Contents, Options
+from tests.waiting import eventually
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -52,11 +57,60 @@ def test_it_is_a_sidecar_without_a_probe_that_answers_no_client(stack: str) -> N
     assert "recorder" not in servers(rendered(given, "Deployment")[0])
 
 
+def kept_running(program: str) -> subprocess.Popen[bytes]:
+    """Run the container's command with a program of Python in the recorder's place."""
+    containers = pod(options("aks-gpu", RecordRequests()))["initContainers"]
+    command = next(one for one in containers if one["name"] == "recorder")["command"]
+    return subprocess.Popen([*command[: command.index("python")], sys.executable, "-c", program])
+
+
+def test_its_container_starts_it_again_and_passes_sigterm_on(tmp_path: Path) -> None:
+    program = f"""
+import os, pathlib, signal, sys, time
+folder = pathlib.Path({str(tmp_path)!r})
+
+def end(*_):
+    time.sleep(0.3)
+    (folder / "ended").touch()
+    sys.exit()
+
+(folder / f"start-{{os.getpid()}}").touch()
+if len(list(folder.glob("start-*"))) < 3:
+    os.kill(os.getpid(), signal.SIGKILL)
+signal.signal(signal.SIGTERM, end)
+(folder / "ready").touch()
+time.sleep(60)
+"""
+    with kept_running(program) as container:
+        eventually((tmp_path / "ready").exists)
+        container.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert container.wait(10) == 0
+        assert time.monotonic() - began < 1
+    assert (tmp_path / "ended").exists()
+    assert len(list(tmp_path.glob("start-*"))) == 3
+
+
+def test_its_container_ends_at_once_while_it_waits_to_start_it_again(tmp_path: Path) -> None:
+    file = tmp_path / "started"
+    with kept_running(f"open({str(file)!r}, 'x')") as container:
+        eventually(file.exists)
+        time.sleep(0.2)
+        container.send_signal(signal.SIGTERM)
+        assert container.wait(0.5) == 0
+
+
+def test_settings_that_it_cannot_use_end_its_container() -> None:
+    with kept_running("import sys; sys.exit(1)") as container:
+        assert container.wait(10) == 1
+
+
 @pytest.mark.parametrize("stack", ["aks-gpu", "aks-gpu-triton"])
-def test_it_changes_nothing_else_of_a_pod(stack: str) -> None:
+def test_it_changes_of_a_pod_the_time_to_end_alone(stack: str) -> None:
     without, recorded = pod(options(stack, None)), pod(options(stack, RecordRequests()))
     others = [one for one in recorded.pop("initContainers") if one["name"] != "recorder"]
     assert others == without.pop("initContainers", [])
+    assert recorded.pop("terminationGracePeriodSeconds") == without.pop("terminationGracePeriodSeconds") + 15
     assert recorded == without
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from gateway.keys import make_key
+from serving.probing.judging import Problem
 from settings.recording import RecordRequests
 from settings.rollout_gates import Replay
 from settings.service_groups import Limits, Opening, Resources, RolloutPlan
@@ -26,9 +28,10 @@ from targets.errors import ServiceError
 from targets.machine.ports import free_ports
 from targets.machine.specification import FrontDoorSpec
 from targets.process import front_door, rollout, service
+from targets.process.generation_probe import GenerationProbe
 from targets.process.service_folder import Generation, ServiceDirectory
 from targets.process.specification import ServiceSpec
-from targets.process.supervisor import Supervisor
+from targets.process.supervisor import Process, Supervisor
 from tests.targets.process.conftest import OWNER, PROJECT, spec_of_triton
 from tests.waiting import eventually
 
@@ -206,3 +209,52 @@ def test_a_hook_that_is_not_there_is_told_by_up(wine: Wine, tmp_path: Path) -> N
     variables = {"COLLECT_URL": str(wine.collected), "COLLECT_REDACT": "nowhere:hide"}
     with pytest.raises(ServiceError, match=r"recorder-1 ended before it was ready[^$]*cannot import 'nowhere:hide'"):
         wine.up(models(tmp_path / "good"), variables=variables)
+
+
+class Programs(Supervisor):
+    """A supervisor that says of each program what a test says."""
+
+    def __init__(self, **states: str) -> None:
+        self.states = states
+
+    def processes(self) -> dict[str, Process]:
+        named = {role.replace("_", "-"): state for role, state in self.states.items()}
+        return {
+            name: Process(name, state, pid=number + 1, seconds=9) for number, (name, state) in enumerate(named.items())
+        }
+
+
+@pytest.fixture
+def wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Wait for a generation whose servers are ready, and whose recorder's program has a state."""
+    monkeypatch.setattr(GenerationProbe, "problems", lambda *_: [])
+    directory = ServiceDirectory.of(tmp_path, "web")
+    directory.generation(1).mkdir(parents=True)
+    (directory.generation(1) / "probe.json").write_text("{}")
+    (tmp_path / "recorder-1").write_text("cannot import 'nowhere:hide'\n")
+
+    def wait(port: int, state: str, *, is_new: bool) -> None:
+        generation = Generation(number=1, digest="d", triton_http=1, recorder=port)
+        programs = Programs(triton_1="RUNNING", recorder_1=state)
+        probe = GenerationProbe(programs, generation, directory, log=lambda name: tmp_path / name)
+        probe.wait(0.5, lambda _: None, is_new=is_new)
+
+    return wait
+
+
+def test_a_new_generation_waits_for_its_recorder_to_listen(wait: Callable[..., None]) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(ServiceError, match=f"not ready within 0.5 s:\\nrecorder: nobody listens at 127.0.0.1:{port}"):
+        wait(port, "RUNNING", is_new=True)
+    with pytest.raises(ServiceError, match=r"recorder-1 ended before it was ready[^$]*cannot import 'nowhere:hide'"):
+        wait(port, "BACKOFF", is_new=True)
+    with socket.create_server(("127.0.0.1", port)):
+        wait(port, "RUNNING", is_new=True)
+
+
+def test_the_recorder_of_a_generation_that_served_before_decides_nothing(
+    wait: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = iter([[Problem("triton: busy")], []])
+    monkeypatch.setattr(GenerationProbe, "problems", lambda *_: next(once))
+    wait(free_ports(1)[0], "BACKOFF", is_new=False)
