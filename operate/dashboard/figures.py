@@ -75,7 +75,7 @@ class Figures:
     Attributes:
         requests: Each outcome, a second.
         statuses: Requests a second by status.
-        latency: p50, p95 and p99 of the inference requests that a server answered, in milliseconds.
+        latency: p50, p95 and p99 of the inference requests that were sent to a server, in milliseconds.
         active: Requests under way.
         routes: Each route with its requests a second, in all, and latencies.
         clients: Each client with its outcomes a second, and its requests in all.
