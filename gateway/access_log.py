@@ -101,14 +101,14 @@ class AccessLine(_Line):
         max_length=32, description="the model's version, where the path names one"
     )
     generation: Annotated[str | None, Operator(f"%UPSTREAM_METADATA({ENDPOINT}:{GENERATION})%")] = Field(
-        description="the service's generation that answered; null on a node pool, where `upstream` is the pod's address"
+        description="that of the server in `upstream`; null on a node pool, where `upstream` is the pod's address"
     )
     cluster: Annotated[str | None, Operator("%UPSTREAM_CLUSTER_RAW%")] = Field(
         description="the kind of server to which the route leads: `triton`, `triton_grpc`, `scorer`, ...; those of a "
         "candidate end in `-candidate`, all others are the serving generation's"
     )
     upstream: Annotated[str | None, Operator("%UPSTREAM_HOST%")] = Field(
-        description="the address of the server that got the request; null where none did"
+        description="the address of the server that was tried last, also where it did not answer; null where none was"
     )
     attempts: Annotated[NonNegativeInt | None, Operator("%UPSTREAM_REQUEST_ATTEMPT_COUNT%")] = Field(
         description="how many times it was sent: again only where the server cannot have seen it"

@@ -4,7 +4,8 @@
     envoy_front_door_milliseconds{route, generation}                        how long, a histogram
 
 An access logger of Envoy's that writes statistics counts them, so requests that the front door refuses count too. A
-label without a value is empty: no server answered, or the call is no gRPC. An unknown client is `clients.NONE`.
+label without a value is empty: no server was tried, or the call is no gRPC. An unknown client is `clients.NONE`. The
+generation is that of the server that was tried last, also where it did not answer.
 
 No label has a text that a client may choose: there are as many series as declared clients, generations, routes and
 statuses make, and no more than `_MOST`. Envoy forgets a series to which nothing was added for `FORGOTTEN_SECONDS`, such

@@ -6,7 +6,9 @@ They go through the front door, with a key that stays in this process.
 from __future__ import annotations
 
 import base64
+import codecs
 import json
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from pydantic import SecretStr
 
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
+from common.errors import UserError
 from serving.probing.judging import Answer, Problem, golden_problems, model_path, score_problems
 from serving.triton.tensors import decode, encode
 from settings import Settings
@@ -32,8 +35,11 @@ __all__ = ["Asking", "Golden", "Outputs"]
 Outputs = Mapping[str, Any]
 DEFAULT = "default"
 _METHODS = ("GET", "POST")
+_MOST_BYTES = 8 * 1024 * 1024
 _SHOWN_BYTES = 256 * 1024
 _SHOWN_HEADERS = ("content-type", "x-request-id", "retry-after", "www-authenticate")
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error)
+"""What reading an answer raises that is not what it says it is."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,16 @@ class Golden:
         }
 
 
+@dataclass(frozen=True)
+class _Received:
+    """An answer as far as it was read: `cut` where there was more, or where it broke off."""
+
+    answer: Answer
+    reason: str
+    seconds: float
+    cut: bool
+
+
 class Asking:
     """What may be asked of a service, and the keys to ask with.
 
@@ -82,12 +98,20 @@ class Asking:
 
     def __init__(self, settings: Settings, read: Callable[[], Outputs], door: Callable[[], OpenDoor]) -> None:
         self._settings, self._read, self._door = settings, read, door
-        self._outputs = read()
-        self._golden = {golden.name: golden for golden in _goldens(settings, self._outputs)}
+        self._outputs: Outputs = {}
+        self._golden: Mapping[str, Golden] = {}
+        self._refresh()
 
     def shown(self) -> dict[str, Any]:
-        """Give what the form offers; no key is among it."""
-        own = self._outputs.get("clientKeys") or {}
+        """Give what the form offers as of now; no key is among it.
+
+        Raises:
+            UserError: The outputs or the golden request cannot be read.
+        """
+        self._refresh()
+        # The form has no certificate to show.
+        certified = {client.name for client in self._settings.clients if client.certificate is not None}
+        own = [name for name in self._outputs.get("clientKeys") or () if name not in certified]
         return {
             "service": self._settings.service_name,
             "golden": [golden.shown for golden in self._golden.values()],
@@ -103,34 +127,34 @@ class Asking:
                 `client` is the client by whose key it goes.
 
         Raises:
-            ServiceError: There is no such request or client, or the front door does not answer.
+            UserError: There is no such request or client, it cannot be sent, or the front door does not answer.
         """
         golden = None
-        name = str(asked.get("client") or DEFAULT)
         if asked.get("golden"):
-            golden = self._golden.get(str(asked["golden"]))
-            if golden is None:
-                raise ServiceError("this golden request is not there any more; load the page anew")
+            golden = self._golden_named(str(asked["golden"]))
             method, path, headers, body = "POST", golden.path, dict(golden.headers), golden.body
         else:
             method, path = str(asked.get("method", "POST")), str(asked.get("path", ""))
             if method not in _METHODS or not path.startswith("/"):
                 raise ServiceError(f"expected {' or '.join(_METHODS)}, and a path that starts with '/'")
-            body = str(asked.get("body", "")).encode() if method == "POST" else b""
+            body = _encoded(str(asked.get("body", ""))) if method == "POST" else b""
             headers = {"Content-Type": str(asked.get("contentType") or "application/json")} if body else {}
-        answer, took = self._send(name, method, path, headers, body)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:  # the key may be another one by now
-            self._outputs = self._read()
-            answer, took = self._send(name, method, path, headers, body)
-        received = Answer(answer.status_code, answer.content, dict(answer.headers))
+        name = str(asked.get("client") or DEFAULT)
+        key = self._key(name)
+        received = self._send(key, method, path, headers, body)
+        if received.answer.status == httpx.codes.UNAUTHORIZED:
+            newer = self._newer_key(name, key)
+            if newer != key:  # or the request would run twice where the script itself says 401
+                received = self._send(newer, method, path, headers, body)
+        answer = received.answer
         return {
-            "status": answer.status_code,
-            "reason": answer.reason_phrase,
-            "milliseconds": took * 1000,
+            "status": answer.status,
+            "reason": received.reason,
+            "milliseconds": received.seconds * 1000,
             "headers": {name: answer.headers[name] for name in _SHOWN_HEADERS if name in answer.headers},
-            "body": _readable(received),
-            "bytes": len(answer.content),
-            "wrong": None if golden is None else [problem.text for problem in golden.judge(received)],
+            "body": _readable(answer, received.cut),
+            "bytes": len(answer.body),
+            "wrong": None if golden is None else _wrong(golden, received),
         }
 
     def description(self) -> dict[str, Any]:
@@ -139,44 +163,80 @@ class Asking:
         Raises:
             ServiceError: There is none.
         """
-        answer, _ = self._send(DEFAULT, "GET", "/swagger.json?version=3", {}, b"")
-        if answer.status_code != httpx.codes.OK:
-            raise ServiceError(
-                f"/swagger.json answers {answer.status_code}; an entry script has a description, and Triton none"
-            )
-        document: dict[str, Any] = answer.json()
+        received = self._send(self._key(DEFAULT), "GET", "/swagger.json?version=3", {}, b"")
+        status, body = received.answer.status, received.answer.body
+        if status != httpx.codes.OK:
+            raise ServiceError(f"/swagger.json answers {status}; an entry script has a description, and Triton none")
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise ServiceError(f"/swagger.json answers with other than a JSON object of {_MOST_BYTES} bytes at most")
         return document
 
-    def _send(
-        self, name: str, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[httpx.Response, float]:
+    def _refresh(self) -> None:
+        """Read the outputs and the golden requests, which the newest `make up` made."""
+        outputs = self._read()
+        self._golden = {golden.name: golden for golden in _goldens(self._settings, outputs)}
+        self._outputs = outputs
+
+    def _golden_named(self, name: str) -> Golden:
+        if name not in self._golden:
+            self._refresh()
+        golden = self._golden.get(name)
+        if golden is None:
+            raise ServiceError("this golden request is not there any more; load the page anew")
+        return golden
+
+    def _send(self, key: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Received:
         try:
-            with client(self._question(name)) as asking:
+            with client(self._question(key)) as asking:
                 began = time.perf_counter()
-                answer = asking.request(method, path, headers=dict(headers), content=body or None)
-                return answer, time.perf_counter() - began
+                with asking.stream(method, path, headers=dict(headers), content=body or None) as found:
+                    content, cut = _content(found, self._settings.deployment.limits.scoring_seconds)
+                    answer = Answer(found.status_code, content, dict(found.headers))
+                    return _Received(answer, found.reason_phrase, time.perf_counter() - began, cut)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise ServiceError(f"the front door cannot be asked: {error}") from None
 
-    def _question(self, name: str) -> Question:
+    def _question(self, key: str) -> Question:
         settings = self._settings
         scheme = "https" if settings.tls else "http"
         return Question(
             url=f"{scheme}://127.0.0.1:{self._door().port}",
             server_name=server_name(settings),
-            key=SecretStr(self._key(name) if settings.deployment.auth_enabled else ""),
+            key=SecretStr(key),
             certificate=str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
             bundles=(),
             timeout_seconds=settings.deployment.limits.scoring_seconds,
         )
 
     def _key(self, name: str) -> str:
+        if not self._settings.deployment.auth_enabled:
+            return ""
+        if self._known_key(name) is None:
+            self._refresh()
+        key = self._known_key(name)
+        if key is None:
+            raise ServiceError("this client has no key of its own; load the page anew")
+        return key
+
+    def _known_key(self, name: str) -> str | None:
         if name == DEFAULT:
             return str(self._outputs.get("primaryKey", ""))
         keys = (self._outputs.get("clientKeys") or {}).get(name)
-        if keys is None:
-            raise ServiceError("this client has no key of its own; load the page anew")
-        return str(keys["primary"])
+        return None if keys is None else str(keys["primary"])
+
+    def _newer_key(self, name: str, key: str) -> str:
+        """Give the client's key as of now; the one that it had where there is no other, or none can be read."""
+        if not self._settings.deployment.auth_enabled:
+            return key
+        try:
+            self._refresh()
+        except (UserError, OSError, ValueError):
+            return key
+        return self._known_key(name) or key
 
 
 def _goldens(settings: Settings, outputs: Outputs) -> Iterator[Golden]:
@@ -220,16 +280,53 @@ def _model(model: Mapping[str, Any]) -> Golden:
     )
 
 
-def _readable(answer: Answer) -> str:
-    """Write an answer for people: JSON indented, binary tensors as numbers, and what is no text as its size."""
+def _encoded(body: str) -> bytes:
     try:
-        text = json.dumps(json.loads(answer.body), indent=2)
-    except ValueError:
+        return body.encode()
+    except UnicodeEncodeError as error:
+        raise ServiceError(
+            f"character {error.start + 1} of the body is half of one (\\u{ord(body[error.start]):04x}), which UTF-8 "
+            "cannot write; expected whole characters"
+        ) from None
+
+
+def _content(answer: httpx.Response, seconds: float) -> tuple[bytes, bool]:
+    """Read an answer's body, and tell whether there was more: a script may answer in parts without an end."""
+    content, until = bytearray(), time.perf_counter() + seconds
+    try:
+        for part in answer.iter_bytes():
+            content += part
+            if len(content) > _MOST_BYTES or time.perf_counter() > until:
+                return bytes(content[:_MOST_BYTES]), True
+    except httpx.HTTPError:  # it broke off
+        if not content:
+            raise
+        return bytes(content), True
+    return bytes(content), False
+
+
+def _wrong(golden: Golden, received: _Received) -> list[str]:
+    if received.cut:
+        return ["the answer is cut off, so nobody can say whether it is right"]
+    try:
+        return [problem.text for problem in golden.judge(received.answer)]
+    except _UNREADABLE as error:
+        return [f"the answer cannot be read ({type(error).__name__})"]
+
+
+def _readable(answer: Answer, cut: bool) -> str:
+    """Write an answer for people: JSON indented, binary tensors as numbers, and what is no text as its size."""
+    text = _text(answer, cut)
+    return text[:_SHOWN_BYTES] + "\n(cut off here)" if cut or len(text) > _SHOWN_BYTES else text
+
+
+def _text(answer: Answer, cut: bool) -> str:
+    for read in (lambda: json.loads(answer.body), lambda: decode(answer.headers, answer.body)):
         try:
-            text = json.dumps(decode(answer.headers, answer.body), indent=2)
-        except (ValueError, KeyError, TypeError):
-            try:
-                text = answer.body.decode()
-            except UnicodeDecodeError:
-                return f"({len(answer.body)} bytes that are no text)"
-    return text if len(text) <= _SHOWN_BYTES else text[:_SHOWN_BYTES] + "\n(cut off here)"
+            return json.dumps(read(), indent=2)
+        except _UNREADABLE:
+            continue
+    try:
+        return codecs.utf_8_decode(answer.body, "strict", not cut)[0]
+    except UnicodeDecodeError:
+        return f"({len(answer.body)} bytes that are no text)"

@@ -75,7 +75,7 @@ class Figures:
     Attributes:
         requests: Each outcome, a second.
         statuses: Requests a second by status.
-        latency: p50, p95 and p99 of the inference requests that a server answered, in milliseconds.
+        latency: p50, p95 and p99 of the inference requests that were sent to a server, in milliseconds.
         active: Requests under way.
         routes: Each route with its requests a second, in all, and latencies.
         clients: Each client with its outcomes a second, and its requests in all.
@@ -94,7 +94,11 @@ class Figures:
 
 
 def figures(now: Samples, before: Samples) -> Figures:
-    """Compute the figures of the time between two moments; what is "in all" is since the start of Envoy or Triton."""
+    """Compute the figures of the time between two moments.
+
+    What is "in all" is since the start of Envoy or Triton. Envoy forgets a series to which nothing was added for long,
+    and later counts it anew.
+    """
     added = now.since(before)
     seconds = max(added.seconds, 1e-9)
     statuses: dict[str, float] = {}
@@ -111,7 +115,7 @@ def figures(now: Samples, before: Samples) -> Figures:
         routes=_routes(now, added, seconds),
         clients=_clients(now, added, seconds),
         generations=_generations(now, added, seconds),
-        models=_models(now, added, seconds),
+        models=_models(now, before, added, seconds),
     )
 
 
@@ -198,10 +202,12 @@ def _generations(now: Samples, added: Samples, seconds: float) -> list[dict[str,
     return sorted(rows, key=lambda row: row["generation"].rjust(9, "0"), reverse=True)
 
 
-def _models(now: Samples, added: Samples, seconds: float) -> list[dict[str, Any]]:
+def _models(now: Samples, before: Samples, added: Samples, seconds: float) -> list[dict[str, Any]]:
     of = "model", "version"
     waiting = now.by("nv_inference_pending_request_count", *of)
-    new = {metric: added.by(f"nv_inference_{metric}", *of) for metric in _TRITON}
+    # A Triton that did not answer before has added nothing: its models' series are there from the start.
+    seen = bool(before.of("nv_inference_request_success"))
+    new = {metric: added.by(f"nv_inference_{metric}", *of) if seen else {} for metric in _TRITON}
     rows = []
     for key, found in now.by("nv_inference_request_success", *of).items():
         count = {metric: _sum(groups.get(key, ())) for metric, groups in new.items()}

@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             asked = json.loads(self.rfile.read(length))
-        except ValueError:
+        except (ValueError, RecursionError):
             asked = None
         if not isinstance(asked, dict):
             self._say(HTTPStatus.BAD_REQUEST, "expected a JSON object")
@@ -156,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
             content = json.dumps(made()).encode()
         except UserError as error:
             self._say(HTTPStatus.BAD_GATEWAY, redacted(str(error)))
+            return
+        except Exception as error:  # services answer with what they like, and the page waits for an answer
+            self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"the answer cannot be shown ({type(error).__name__})")
             return
         self._send(HTTPStatus.OK, "application/json", content)
 

@@ -22,6 +22,7 @@ __all__ = ["Watch", "read_metrics"]
 EVERY_SECONDS = 2.0
 KEPT = 150
 WINDOW_SECONDS = 30.0
+_NO_METRICS = (ValueError, IndexError)  # what the parser raises
 # Envoy has thousands of statistics, and is asked for those that the page shows.
 _SHOWN = r"^(front_door\.(requests|milliseconds)|http\.front_door\.downstream_rq_active$)"
 
@@ -45,7 +46,9 @@ def read_metrics(port: int) -> tuple[str, str]:
     address = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=address, trust_env=False, timeout=5) as client:
         try:
-            envoy = client.get("/stats/prometheus", params={"usedonly": "", "filter": _SHOWN})
+            # Without `usedonly`: Envoy marks a series unused long before it forgets it. Hidden meanwhile, the series
+            # would come back with all that it ever counted, as if that were new.
+            envoy = client.get("/stats/prometheus", params={"filter": _SHOWN})
             envoy.raise_for_status()
         except httpx.HTTPError as error:
             raise ServiceError(
@@ -78,10 +81,10 @@ class Watch:
         """Read the metrics once.
 
         Raises:
-            ServiceError: The service is gone, or its front door does not answer.
+            ServiceError: The service is gone, or its front door does not answer with metrics.
         """
         door = self._door()
-        samples = Samples.read(time.monotonic(), *read_metrics(door.statistics_port))
+        samples = _samples(door.statistics_port)
         before = self._samples[-1] if self._samples else samples
         step = figures(samples, before)
         window = figures(samples, self._samples[0] if self._samples else samples)
@@ -108,6 +111,22 @@ class Watch:
         while not self._over.wait(EVERY_SECONDS):
             try:
                 self.look()
-            except (UserError, ValueError) as error:
+            except Exception as error:  # the next look may see again
+                problem = str(error) if isinstance(error, UserError) else f"the metrics cannot be read: {error!r}"
                 with self._lock:
-                    self._shown = {**self._shown, "problem": str(error)}
+                    self._shown = {**self._shown, "problem": problem}
+
+
+def _samples(port: int) -> Samples:
+    now = time.monotonic()
+    envoy, served = read_metrics(port)
+    try:
+        return Samples.read(now, envoy, served)
+    except _NO_METRICS:
+        pass  # without Triton, an entry script answers at /metrics, with what it likes
+    try:
+        return Samples.read(now, envoy)
+    except _NO_METRICS:
+        raise ServiceError(
+            f"http://127.0.0.1:{port}/stats/prometheus answers with other than metrics; see `make status`"
+        ) from None

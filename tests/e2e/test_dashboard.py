@@ -266,7 +266,8 @@ def test_without_the_whole_address_the_page_says_so(browser: Browser, address: s
 
 
 def test_ctrl_c_ends_it_without_a_word_too_many(deployed: Project) -> None:
-    with dashboard(deployed, free_ports(1)[0]) as (started, _):
+    with dashboard(deployed, free_ports(1)[0]) as (started, line):
+        assert httpx.get(line.split()[1]).status_code == 200  # it has said what it says
         os.killpg(started.pid, signal.SIGINT)
         assert started.wait(20) == 0
         assert started.stdout is not None

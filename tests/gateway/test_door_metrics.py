@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+from threading import Event
 
 import grpc
 import pytest
@@ -18,6 +19,7 @@ from gateway.clients import Client
 from gateway.door_metrics import MILLISECONDS, REQUESTS
 from gateway.front_door_options import Candidate, Triton, Upstreams, loopback
 from gateway.keys import make_key
+from targets.machine.ports import free_ports
 from tests.gateway.conftest import Gateway, Upstream, running, triton_of
 from tests.waiting import eventually
 
@@ -120,6 +122,46 @@ def test_statuses_of_grpc_count_where_http_says_200(tmp_path: Path, echo: Upstre
             ("slow", "", "200", "RESOURCE_EXHAUSTED"): 1,
         }
     triton.stop(0).wait(5)
+
+
+class _Stream(grpc.GenericRpcHandler):
+    """Gives a message back, and then says nothing for long."""
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        return grpc.stream_stream_rpc_method_handler(self._answers)
+
+    def _answers(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        yield next(messages)
+        over = Event()
+        context.add_callback(over.set)
+        over.wait(20)
+
+
+def test_a_stream_of_grpc_that_its_client_cancels_has_no_status_that_tells_it(tmp_path: Path, echo: Upstream) -> None:
+    triton = grpc.server(ThreadPoolExecutor(2), handlers=[_Stream()])
+    upstreams = Upstreams(Triton(echo.address, loopback(triton.add_insecure_port("127.0.0.1:0")), echo.address))
+    triton.start()
+    more = Event()
+    with (
+        running(tmp_path, upstreams) as gateway,
+        grpc.insecure_channel(f"127.0.0.1:{gateway.options.listen.port}") as channel,
+    ):
+        infer = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        key = [("authorization", f"Bearer {gateway.keys.primary}")]
+        answers = infer(chain([b"x"], iter(more.wait, True)), metadata=key, timeout=20)
+        next(answers)
+        answers.cancel()
+        assert requests(gateway, 1) == {("default", "", "200", "UNKNOWN"): 1}
+        more.set()
+    triton.stop(0).wait(5)
+
+
+def test_where_a_server_does_not_answer_its_generation_counts(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    with running(tmp_path, Upstreams(scorer=loopback(port), generation="7")) as gateway:
+        assert gateway.ask("POST", "/score", b"{}").status == 503
+        assert requests(gateway, 1) == {("default", "7", "503", ""): 1}
+        eventually(lambda: samples(gateway, f"{MILLISECONDS}_count") == {("score", "7"): 1})
 
 
 def test_both_generations_of_a_rollout_count_for_themselves(

@@ -4,12 +4,11 @@ from targets.node_pool.object_names import FRONT_DOOR, REPLICA, Names, manifest
 from targets.node_pool.objects.queries import (
     LIMITED,
     NOT_GRANTED,
-    NOT_KNOWN,
-    answers,
     error_ratio,
     failure_ratio,
     queue_ms,
     ratio_of_clients,
+    strangers,
 )
 from targets.node_pool.rendering import Manifest, Options
 
@@ -85,7 +84,7 @@ def _client_rules(options: Options) -> list[Manifest]:
         _rule(
             options,
             "TritonServingUnknownClients",
-            f"{answers(envoy, statuses=NOT_KNOWN)} > {_STRANGERS}",
+            f"{strangers(envoy)} > {_STRANGERS}",
             "10m",
             "warning",
             f"{service} refuses more than {60 * _STRANGERS:g} requests a minute whose key, token or certificate it "
@@ -97,7 +96,8 @@ def _client_rules(options: Options) -> list[Manifest]:
             f"{ratio_of_clients(envoy, NOT_GRANTED)} > {_REFUSALS}",
             "10m",
             "warning",
-            f"Client {{{{ $labels.client }}}} of {service} asks for what it is not granted (403) in {part}.",
+            f"Client {{{{ $labels.client }}}} of {service} gets 403 for {part}: the front door does not grant "
+            "them, or the script refuses them.",
         ),
         _rule(
             options,
@@ -105,7 +105,8 @@ def _client_rules(options: Options) -> list[Manifest]:
             f"{ratio_of_clients(envoy, LIMITED)} > {_REFUSALS}",
             "10m",
             "warning",
-            f"Client {{{{ $labels.client }}}} of {service} asks for more than its limit (429) in {part}.",
+            f"Client {{{{ $labels.client }}}} of {service} gets 429 for {part}: they are above its limit or that "
+            "of all clients, or the script's server is full.",
         ),
     ]
 

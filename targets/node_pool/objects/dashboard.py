@@ -10,13 +10,13 @@ from targets.node_pool.objects.queries import (
     FRONT_DOOR_PREFIX,
     LIMITED,
     NOT_GRANTED,
-    NOT_KNOWN,
     RATE_WINDOW,
     answers,
     error_ratio,
     failure_ratio,
     known_clients,
     queue_ms,
+    strangers,
 )
 from targets.node_pool.rendering import Manifest, Options
 
@@ -89,7 +89,7 @@ def _clients_row(options: Options, top: int) -> dict[str, Any]:
     )
     panels = [
         _panel("$client: answers a second, by status", "reqps", (by_status, "{{status}} {{grpc_status}}")),
-        _panel("$client: refused, a second", "reqps", (refused, "403: not granted"), (limited, "429: over its limit")),
+        _panel("$client: refused, a second", "reqps", (refused, "403: not granted"), (limited, "429: over a limit")),
         _panel("$client: failed, a second", "reqps", (failed, "5xx")),
     ]
     _place(panels, top + 1)
@@ -113,7 +113,7 @@ def _front_door_panels(options: Options) -> list[dict[str, Any]]:
     middle = f"histogram_quantile(0.5, sum by (le) (rate({seconds}[{RATE_WINDOW}])))"
     served = f'{envoy},envoy_cluster_name=~"(triton|triton_grpc|scorer)(-candidate)?"'
     shares = f"sum by (envoy_cluster_name) (rate(envoy_cluster_upstream_rq_completed{{{served}}}[{RATE_WINDOW}]))"
-    unknown, known = answers(envoy, statuses=NOT_KNOWN), answers(known_clients(envoy), "client")
+    unknown, known = strangers(envoy), answers(known_clients(envoy), "client")
     healthy = f"max by (envoy_cluster_name) (envoy_cluster_membership_healthy{{{envoy}}})"
     return [
         _panel("Answers a second, by class", "reqps", (by_class, "{{envoy_response_code_class}}xx")),

@@ -22,6 +22,7 @@ __all__ = [
     "known_clients",
     "queue_ms",
     "ratio_of_clients",
+    "strangers",
     "waking_requests",
 ]
 
@@ -47,6 +48,14 @@ def queue_ms(selector: str, by: str) -> str:
 def known_clients(selector: str) -> str:
     """Select the requests that clients sent whom the front door knows."""
     return f'{selector},client!~"{NONE}|"'
+
+
+def strangers(selector: str) -> str:
+    """Query the requests a second that the front door refuses because it does not know the client.
+
+    A 401 of the script goes to a client that the front door knows.
+    """
+    return answers(f'{selector},client="{NONE}"', statuses=NOT_KNOWN)
 
 
 def answers(selector: str, by: str = "", statuses: Statuses | None = None) -> str:

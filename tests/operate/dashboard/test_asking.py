@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,27 @@ from settings import read_stack_file
 from targets.contract import OpenDoor
 from targets.errors import ServiceError
 
+DEEP = b"[" * 100_000
+TENSOR = b'{"outputs": [{"name": "y", "datatype": "BYTES", "parameters": {"binary_data_size": 6}}]}'
+NO_PARAMETERS = b'{"outputs": [{"name": "y", "parameters": null}]}'
+BODIES = {
+    "/binary": b"\xff\xfe",
+    "/long": b"x" * 400_000,
+    "/huge": b"x" * 9_000_000,
+    "/deep": DEEP,
+    "/truncated": TENSOR + b"\xff\x00",
+    "/no-parameters": NO_PARAMETERS + b"\xff\xfe",
+}
+JSON_PART = {"/truncated": TENSOR, "/no-parameters": NO_PARAMETERS}
+
 
 class Door(BaseHTTPRequestHandler):
     """Takes the key "new" alone, and answers what it was asked."""
 
+    asked: list[str] = []
+
     def do_POST(self) -> None:
+        self.asked.append(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         known = self.headers["Authorization"] == "Bearer new"
         said = {
@@ -29,18 +48,21 @@ class Door(BaseHTTPRequestHandler):
             "type": self.headers["Content-Type"],
             "body": body.decode(errors="replace"),
         }
-        content = (
-            b"\xff\xfe"
-            if self.path == "/binary"
-            else b"x" * 400_000
-            if self.path == "/long"
-            else json.dumps(said).encode()
-        )
+        content = BODIES.get(self.path, json.dumps(said).encode())
         self.send_response(200 if known else 401)
         self.send_header("X-Request-Id", "order-7")
         self.send_header("Set-Cookie", "not shown")
+        if self.path in JSON_PART:
+            self.send_header("Inference-Header-Content-Length", str(len(JSON_PART[self.path])))
+        if self.path == "/broken":
+            self.send_header("Content-Length", "1000")
         self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(content)
+            while self.path == "/endless":
+                self.wfile.write("ü".encode()[:1])
+                time.sleep(0.05)
+                self.wfile.write("ü".encode()[1:])
 
     do_GET = do_POST
 
@@ -49,6 +71,7 @@ class Door(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def port() -> Iterator[int]:
+    Door.asked.clear()
     with HTTPServer(("127.0.0.1", 0), Door) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_port
@@ -57,7 +80,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def make(tmp_path: Path, port: int) -> Any:
-    """Make what asks, with the outputs that are read one after the other."""
+    """Make what asks, with the outputs that are read one after the other, the last again and again."""
     (tmp_path / "Pulumi.yaml").write_text("name: triton-serving\nruntime: python\n")
     (tmp_path / "stacks").mkdir()
     (tmp_path / "scripts").mkdir()
@@ -68,11 +91,20 @@ def make(tmp_path: Path, port: int) -> Any:
         "config:\n  serviceName: web\n  models: ['m:1']\n  entryScript: score.py\n  sourceDirectory: scripts\n"
         f"  registry: {tmp_path}/registry\n"
     )
-    settings = read_stack_file(tmp_path, "mine", form_alone=True)
+    file = tmp_path / "stacks" / "Pulumi.mine.yaml"
 
-    def made(*outputs: dict[str, Any]) -> Asking:
-        read = iter(outputs)
-        return Asking(settings, lambda: next(read), lambda: OpenDoor(port=port, statistics_port=1, serving=1))
+    def made(*outputs: dict[str, Any] | Exception, more: str = "") -> Asking:
+        file.write_text(file.read_text() + more)
+        settings = read_stack_file(tmp_path, "mine", form_alone=True)
+        read = chain(outputs, repeat(outputs[-1]))
+
+        def one() -> dict[str, Any]:
+            found = next(read)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        return Asking(settings, one, lambda: OpenDoor(port=port, statistics_port=1, serving=1))
 
     return made
 
@@ -87,6 +119,33 @@ def test_it_offers_what_is_golden_and_the_clients_and_no_key(make: Any) -> None:
     assert (golden["name"], golden["path"], golden["contentType"]) == ("/score", "/score", "image/png")
     assert (golden["body"], golden["bytes"]) == (None, 5)  # no text, so the form cannot show it
     assert "other" not in json.dumps(shown)
+
+
+def test_after_an_update_it_offers_what_is_there_then(make: Any, tmp_path: Path) -> None:
+    asking = make({"primaryKey": "new"}, NEW | {"swaggerUri": "http://..."})
+    (tmp_path / "scripts" / "score.golden.json").write_text('{"request": {"row": 7}, "response": 1}')
+    shown = asking.shown()
+    assert (shown["clients"], shown["described"]) == (["default", "checkout"], True)
+    assert shown["golden"][0]["body"] == '{"row": 7}'
+
+
+def test_what_an_update_made_may_be_asked_by_a_page_that_was_loaded_before(make: Any, tmp_path: Path) -> None:
+    file = tmp_path / "scripts" / "score.golden.json"
+    golden = file.read_text()
+    file.unlink()
+    asking = make({"primaryKey": "new"}, {"primaryKey": "new", "clientKeys": {"late": {"primary": "new"}}})
+    assert asking.ask({"method": "GET", "path": "/", "client": "late"})["status"] == 200
+    file.write_text(golden)
+    assert asking.ask({"golden": "/score"})["status"] == 200
+
+
+def test_clients_with_a_certificate_are_not_offered(make: Any, tmp_path: Path) -> None:
+    certified = (
+        f"  clients: [{{name: checkout}}, {{name: edge, certificate: {{caFile: {tmp_path}/ca, subject: CN=edge, "
+        "withKey: true}}]\n"
+    )
+    both = NEW | {"clientKeys": {"checkout": {"primary": "new"}, "edge": {"primary": "new"}}}
+    assert make(both, more=certified).shown()["clients"] == ["default", "checkout"]
 
 
 def test_ones_own_request_goes_as_it_was_written(make: Any) -> None:
@@ -115,6 +174,20 @@ def test_a_key_that_was_rotated_meanwhile_is_read_anew(make: Any) -> None:
         asking.ask({"method": "GET", "path": "/", "client": "nobody"})
 
 
+@pytest.mark.parametrize(
+    ("outputs", "more"),
+    [
+        (({"primaryKey": "old"},), ""),
+        (({"primaryKey": "old"}, ServiceError("gone")), ""),
+        (({"primaryKey": "old"}, NEW), "  deployment: {authEnabled: false}\n"),
+    ],
+    ids=["the same key", "no key to read", "no key asked"],
+)
+def test_a_request_that_is_refused_is_sent_once(make: Any, outputs: tuple[Any, ...], more: str) -> None:
+    answer = make(*outputs, more=more).ask({"method": "POST", "path": "/score", "body": "{}"})
+    assert (answer["status"], Door.asked) == (401, ["/score"])
+
+
 def test_a_golden_answer_is_judged(make: Any) -> None:
     answer = make(NEW).ask({"golden": "/score"})
     assert answer["status"] == 200
@@ -130,6 +203,60 @@ def test_an_answer_that_is_long_or_no_text_is_shown_as_far_as_it_can_be(make: An
     assert long["bytes"] == 400_000
     assert long["body"].endswith("(cut off here)")
     assert len(long["body"]) < 300_000
+
+
+def test_an_answer_is_read_as_far_as_it_is_shown(make: Any) -> None:
+    huge = make(NEW).ask({"method": "GET", "path": "/huge"})
+    assert huge["bytes"] == 8 * 1024 * 1024
+    assert huge["body"].endswith("x\n(cut off here)")
+
+
+def test_an_answer_without_an_end_is_cut_off(make: Any) -> None:
+    began = time.monotonic()
+    endless = make(NEW, more="  deployment: {scoringTimeoutMs: 1000}\n").ask({"method": "GET", "path": "/endless"})
+    assert time.monotonic() - began < 10
+    assert endless["status"] == 200
+    assert endless["body"].rstrip("ü").startswith('{"method"')
+    assert endless["body"].endswith("ü\n(cut off here)")
+
+
+def test_an_answer_that_broke_off_is_shown_as_far_as_it_came(make: Any) -> None:
+    broken = make(NEW).ask({"method": "GET", "path": "/broken"})
+    assert (broken["status"], broken["body"].endswith("\n(cut off here)")) == (200, True)
+
+
+def test_a_golden_answer_that_is_cut_off_is_not_judged(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BODIES, "/score", b"x" * 9_000_000)
+    assert make(NEW).ask({"golden": "/score"})["wrong"] == [
+        "the answer is cut off, so nobody can say whether it is right"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/deep", "/truncated", "/no-parameters"])
+def test_an_answer_that_is_not_what_it_says_is_shown(make: Any, path: str) -> None:
+    answer = make(NEW).ask({"method": "GET", "path": path})
+    assert answer["status"] == 200
+    assert answer["body"]
+
+
+def test_a_golden_answer_that_cannot_be_read_is_not_right(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BODIES, "/score", DEEP)
+    (wrong,) = make(NEW).ask({"golden": "/score"})["wrong"]
+    assert "(RecursionError)" in wrong
+
+
+def test_a_body_of_half_a_character_is_told(make: Any) -> None:
+    with pytest.raises(ServiceError, match=r"character 2 of the body is half of one \(\\ud800\).*expected whole"):
+        make(NEW).ask({"path": "/", "body": "x\ud800"})
+
+
+def test_a_description_that_is_no_json_is_told(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for body in (b"<html>", DEEP, b"[]"):
+        monkeypatch.setitem(BODIES, "/swagger.json?version=3", body)
+        with pytest.raises(ServiceError, match=r"/swagger.json answers with other than a JSON object"):
+            make(NEW).description()
 
 
 def test_a_front_door_that_does_not_answer_is_told(make: Any, port: int) -> None:

@@ -129,6 +129,12 @@ def test_a_server_that_began_anew_counts_from_zero():
     assert buckets == [100, 100, 100]  # also of the bucket that did not go back
 
 
+def test_a_triton_that_did_not_answer_before_counts_from_what_it_has():
+    without = "\n".join(line for line in BEFORE.splitlines() if "nv_inference" not in line)
+    (wine,) = figures(Samples.read(12.0, NOW), Samples.read(2.0, without)).models
+    assert (wine["requests"], wine["rate"], wine["failed"], wine["queue"]) == (120, 0, 0, None)
+
+
 @pytest.mark.parametrize(
     ("status", "grpc", "name"),
     [

@@ -20,10 +20,16 @@ def _refuse() -> None:
     raise ServiceError("the service of https://user:word@example.org is gone")
 
 
+def _fail() -> None:
+    raise RecursionError("key")
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server(
-        0, {"/figures": lambda: {"figure": 1}, "/requests": _refuse}, lambda asked: {"asked": asked}
+        0,
+        {"/figures": lambda: {"figure": 1}, "/requests": _refuse, "/description": _fail},
+        lambda asked: {"asked": asked},
     ) as started:
         threading.Thread(target=started.serve_forever, daemon=True).start()
         yield started
@@ -108,6 +114,7 @@ def test_others_are_refused(server: Server, headers: dict[str, str], path: str, 
         ("/ask", b"", {"Content_Length": "99999999999"}, 413),
         ("/ask", b"{", {}, 400),
         ("/ask", b"[]", {}, 400),
+        ("/ask", b"[" * 100_000, {}, 400),
     ],
 )
 def test_what_cannot_be_answered_is_told(
@@ -129,6 +136,13 @@ def test_no_browser_is_told_that_another_site_may_ask(server: Server) -> None:
 def test_an_error_for_people_is_their_answer_without_credentials(server: Server) -> None:
     status, said, _ = ask(server, "/requests")
     assert (status, "word" in said["error"], "is gone" in said["error"]) == (502, False, True)
+
+
+def test_an_error_for_nobody_is_an_answer_too_and_no_traceback(
+    server: Server, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(server, "/description")[:2] == (500, {"error": "the answer cannot be shown (RecursionError)"})
+    assert capfd.readouterr().err == ""
 
 
 def test_a_port_that_is_taken_is_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -36,8 +37,8 @@ class Envoy(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def envoy(port: int) -> Iterator[None]:
-    with HTTPServer(("127.0.0.1", port), Envoy) as server:
+def envoy(port: int, handler: type[Envoy] = Envoy) -> Iterator[None]:
+    with HTTPServer(("127.0.0.1", port), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield
         server.shutdown()
@@ -64,6 +65,93 @@ def test_it_tells_of_a_service_that_does_not_answer_and_goes_on_when_it_does(mon
             doors[0] = OpenDoor(port=1, statistics_port=second, serving=4, shares=("generation 4 has 100 %",))
             eventually(lambda: watching.shown()["problem"] == "")
             assert (watching.shown()["serving"], watching.shown()["shares"]) == (4, ("generation 4 has 100 %",))
+    finally:
+        watching.stop()
+
+
+def test_a_series_that_envoy_marks_as_unused_is_no_news_when_it_counts_again() -> None:
+    """Envoy marks a series at each of its sweeps, until the next request; what it leaves out then comes back whole."""
+
+    class Marking(Envoy):
+        texts = iter(("1000", "1000", "1001"))
+        looks = 0
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if self.path.startswith("/stats/prometheus?"):
+                Marking.looks += 1
+                count = next(self.texts)
+                if self.looks != 2 or "usedonly" not in self.path:
+                    name = "envoy_front_door_requests"
+                    self.wfile.write(f'# TYPE {name} counter\n{name}{{client="a",status="200"}} {count}\n'.encode())
+
+    (port,) = free_ports(1)
+    watching = Watch(lambda: OpenDoor(port=1, statistics_port=port, serving=1))
+    with envoy(port, Marking):
+        before = time.monotonic()
+        for _ in range(3):
+            watching.look()
+            time.sleep(0.1)
+        seconds = time.monotonic() - before
+    newest = watching.shown()["points"][-1]
+    assert 0 < newest["requests"]["answered"] * seconds < 100
+
+
+class Script(Envoy):
+    """Answers at /metrics as an entry script does where there is no Triton."""
+
+    def do_GET(self) -> None:
+        if self.path.startswith("/stats/prometheus?"):
+            super().do_GET()
+        else:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"message": "scored"}')
+
+
+def test_what_a_script_answers_in_place_of_triton_is_no_metrics() -> None:
+    (port,) = free_ports(1)
+    watching = Watch(lambda: OpenDoor(port=1, statistics_port=port, serving=1))
+    with envoy(port, Script):
+        watching.look()
+    shown = watching.shown()
+    assert (shown["models"], shown["problem"], len(shown["clients"])) == ([], "", 1)
+
+
+def test_another_server_at_the_port_is_told() -> None:
+    class Other(Envoy):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+    (port,) = free_ports(1)
+    with (
+        envoy(port, Other),
+        pytest.raises(ServiceError, match=f"127.0.0.1:{port}/stats/prometheus answers with other than metrics"),
+    ):
+        Watch(lambda: OpenDoor(port=1, statistics_port=port, serving=1)).look()
+
+
+@pytest.mark.parametrize("wrong", [OSError("no file"), KeyError("port"), ValueError()])
+def test_whatever_goes_wrong_the_watch_tells_it_and_goes_on(monkeypatch: pytest.MonkeyPatch, wrong: Exception) -> None:
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.05)
+    (port,) = free_ports(1)
+    broken = [wrong]
+
+    def door() -> OpenDoor:
+        if broken:
+            raise broken[0]
+        return OpenDoor(port=1, statistics_port=port, serving=1)
+
+    watching = Watch(door)
+    watching.start()
+    try:
+        eventually(lambda: "the metrics cannot be read: " + type(wrong).__name__ in watching.shown().get("problem", ""))
+        broken.clear()
+        with envoy(port):
+            eventually(lambda: watching.shown()["problem"] == "")
     finally:
         watching.stop()
 

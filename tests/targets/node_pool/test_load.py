@@ -162,6 +162,9 @@ def test_each_client_has_a_row_of_the_dashboard(rendered):
     row = dashboard["panels"][-1]
     assert (row["type"], row["repeat"], row["collapsed"]) == ("row", "client", True)
     assert all('client="$client"' in target["expr"] for panel in row["panels"] for target in panel["targets"])
+    by_client = next(panel for panel in dashboard["panels"] if panel["title"] == "Answers a second, by client")
+    (unknown,) = (each["expr"] for each in by_client["targets"] if each["legendFormat"] == "unknown (401)")
+    assert unknown.count(',client="-",') == 2  # a script's 401 is a known client's
 
 
 def test_alerts_tell_who_is_unknown_who_asks_too_much_and_who_asks_for_what_is_not_granted(rendered):
@@ -169,8 +172,8 @@ def test_alerts_tell_who_is_unknown_who_asks_too_much_and_who_asks_for_what_is_n
     rules = {rule["alert"]: rule for rule in group["rules"]}
     door = 'namespace="default",pod=~"triton-webservice-front-door-[0-9a-z]+-[0-9a-z]+"'
     assert rules["TritonServingUnknownClients"]["expr"] == (
-        f'sum (rate(envoy_front_door_requests{{{door},status=~"401"}}[2m]) '
-        f'or rate(envoy_front_door_requests{{{door},grpc_status=~"UNAUTHENTICATED"}}[2m])) > 0.1'
+        f'sum (rate(envoy_front_door_requests{{{door},client="-",status=~"401"}}[2m]) '
+        f'or rate(envoy_front_door_requests{{{door},client="-",grpc_status=~"UNAUTHENTICATED"}}[2m])) > 0.1'
     )
     known = f'{door},client!~"-|"'
     for alert, http, grpc in (("NotGranted", "403", "PERMISSION_DENIED"), ("Quota", "429", "RESOURCE_EXHAUSTED")):
