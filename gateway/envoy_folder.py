@@ -105,12 +105,14 @@ def _names(keys: str) -> set[str]:
 
 
 def _with_clusters_of(old_text: str, new_text: str) -> str:
-    """Return the new clusters together with the old ones that the new ones lack."""
+    """Return the new clusters together with the old ones that the new ones lack; the old text where that is all."""
     old, new = json.loads(old_text), json.loads(new_text)
     names = _cluster_names(new_text)
     kept = [cluster for cluster in old["resources"] if cluster["name"] not in names]
     if not kept:
         return new_text
+    if all(cluster in old["resources"] for cluster in new["resources"]):
+        return old_text
     new["resources"] += kept
     new["version_info"] += "+" + old["version_info"]
     return json.dumps(new, indent=2) + "\n"
