@@ -110,7 +110,7 @@ class Canary:
         if outcome is Outcome.PASSED:
             self.progress(f"{called} passed: {_counted(new)}")
             return
-        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, new, watch)))
+        raise RefusedError("\n".join(self._refusal(called, step, outcome, figures, watch)))
 
     def _note(
         self, step: Step, started: datetime, watch: StepWatch, outcome: Outcome, figures: tuple[Figure, ...]
@@ -137,7 +137,6 @@ class Canary:
         step: Step,
         outcome: Outcome,
         figures: tuple[Figure, ...],
-        new: Figures,
         watch: StepWatch,
     ) -> Iterator[str]:
         serves = f"generation {self.old} has all of the traffic again"
@@ -149,7 +148,7 @@ class Canary:
         elif outcome is Outcome.TOO_FEW_REQUESTS:
             assert self.rollout.analysis is not None
             yield (
-                f"{called} gave generation {self.new} {new.requests} requests in {step.pause} s, and "
+                f"{called} gave generation {self.new} {watch.new.requests} requests in {step.pause} s, and "
                 f"deployment.rollout.analysis.minRequests asks for {self.rollout.analysis.min_requests}: nothing is "
                 f"decided, and {serves}. Lengthen the step's pause, raise its share, or lower minRequests"
             )
