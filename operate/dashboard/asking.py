@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import codecs
 import json
-import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,7 +37,7 @@ _METHODS = ("GET", "POST")
 _MOST_BYTES = 8 * 1024 * 1024
 _SHOWN_BYTES = 256 * 1024
 _SHOWN_HEADERS = ("content-type", "x-request-id", "retry-after", "www-authenticate")
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error)
+_UNREADABLE = (ValueError, RecursionError)
 """What reading an answer raises that is not what it says it is."""
 
 

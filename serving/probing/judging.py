@@ -119,7 +119,7 @@ def golden_problems(ask: Ask, url: str, model: Mapping[str, Any]) -> list[Proble
         return [Problem(text + _origin(model), final=_is_refusal(answer))]
     try:
         received = decode(answer.headers, answer.body)
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         return [Problem(f"{name}: expected an answer to an inference, received {excerpt(answer.body)}")]
     tolerance = golden.get("tolerance") or {}
     differences = compare_outputs(
@@ -291,7 +291,7 @@ def excerpt(body: bytes, limit: int = 600) -> str:
     try:
         parsed = json.loads(text)
         text = str(parsed.get("error") or parsed.get("message") or text)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         pass
     text = " ".join(text.split())
     return text if len(text) <= limit else text[:limit] + "…"

@@ -80,6 +80,13 @@ def decode(headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
     Raises:
         ValueError: the body is no such answer.
     """
+    try:
+        return _outputs(headers, body)
+    except (AttributeError, KeyError, TypeError, RecursionError, struct.error) as error:
+        raise ValueError(f"no tensors: {error!r}") from None
+
+
+def _outputs(headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]]:
     length = next((int(value) for name, value in headers.items() if name.lower() == LENGTH_HEADER.lower()), len(body))
     head = json.loads(body[:length])
     outputs = head.get("outputs") if isinstance(head, dict) else None

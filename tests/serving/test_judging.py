@@ -164,3 +164,25 @@ def test_a_script_that_takes_other_than_json_is_sent_a_file() -> None:
     golden = {"body": "iVBORw==", "contentType": "image/png", "response": "281 : TABBY"}
     assert score_problems(server, "", golden) == []
     assert server.asked == [("POST", "/score", {"Content-Type": "image/png"}, b"\x89PNG")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"outputs": [{"name": "y", "datatype": "BYTES", "parameters": {"binary_data_size": 6}}]}\x00\x00',
+        b'{"outputs": [{"name": "y", "datatype": "FP32", "parameters": null}]}',
+        b'{"outputs": [{"name": "y", "datatype": "FP99", "parameters": {"binary_data_size": 4}}]}\x00\x00\x00\x00',
+        b'{"outputs": [{"name": "y", "parameters": {"binary_data_size": "4"}}]}',
+        b"[" * 100_000,
+        b"no JSON",
+    ],
+)
+def test_an_answer_that_is_none_to_an_inference_is_told_as_that(body: bytes) -> None:
+    length = body.find(b"}]}") + 3 if b"}]}" in body else len(body)
+    headers = {tensors.LENGTH_HEADER: str(length)}
+    with pytest.raises(ValueError):  # noqa: PT011 (the words are Python's own for some)
+        tensors.decode(headers, body)
+    golden = {"request": {"inputs": []}, "response": {"outputs": [OUTPUT]}}
+    model = {"name": "m", "version": 1, "golden": golden}
+    (problem,) = golden_problems(lambda *_: Answer(200, body, headers), "", model)
+    assert "expected an answer to an inference" in problem.text
