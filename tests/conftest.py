@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from targets.machine import ports
 from tests.verdicts import TALLIES
 
 HERE = Path(__file__).parent
@@ -74,6 +75,9 @@ LONGEST = (
 """What takes longer than ten seconds, as a run with `--durations` shows."""
 
 
+PORTS_OF_A_WORKER = 1000
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make soak-rollouts` judge each planted version more than once."""
     parser.addoption("--rollout-runs", type=int, default=1, help="how often tests of a rollout's verdict run each case")
@@ -94,7 +98,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an order that names a file which is not there, and give the engine's commands a place for their keys."""
+    """Refuse an order that names a file which is not there; give workers ports of their own, and keys a place."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        # Below those of commands that tests run. Otherwise a port that is closed now is another worker's server soon.
+        first = ports.LOOPBACK_PORTS.start - PORTS_OF_A_WORKER * (int(worker.removeprefix("gw")) + 1)
+        ports.LOOPBACK_PORTS = range(first, first + PORTS_OF_A_WORKER)
     if "KEPT_KEYS" not in os.environ:  # a worker has its controller's
         keys = tempfile.TemporaryDirectory()
         config.add_cleanup(keys.cleanup)

@@ -13,6 +13,18 @@ _LOWEST = 20_000
 _TRIES = 100
 
 
+def _below_outgoing() -> range:
+    try:
+        first_ephemeral = int(_EPHEMERAL.read_text().split()[0])
+    except (OSError, ValueError):
+        first_ephemeral = 0
+    return range(_LOWEST, max(_LOWEST, first_ephemeral))
+
+
+LOOPBACK_PORTS = _below_outgoing()
+"""The ports that `free_ports` chooses from."""
+
+
 def free_ports(count: int, *, preferred: Iterable[int | None] = ()) -> list[int]:
     """Choose `count` loopback ports that nobody listens on, the `preferred` ones first.
 
@@ -41,12 +53,7 @@ def free_ports(count: int, *, preferred: Iterable[int | None] = ()) -> list[int]
 
 def _unlikely_taken(count: int) -> Iterator[int]:
     """Ports to try, in random order, and in the end whatever the kernel gives (0)."""
-    try:
-        first_ephemeral = int(_EPHEMERAL.read_text().split()[0])
-    except (OSError, ValueError):
-        first_ephemeral = 0
-    ours = range(_LOWEST, max(_LOWEST, first_ephemeral))
-    yield from random.sample(ours, min(_TRIES, len(ours)))
+    yield from random.sample(LOOPBACK_PORTS, min(_TRIES, len(LOOPBACK_PORTS)))
     yield from [0] * count
 
 
