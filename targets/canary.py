@@ -22,7 +22,7 @@ from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.rollout_record import Measured, Outcome, StepRecord, now
 from targets.step_watch import Doors, StepWatch, slowdown
-from targets.verdict import table
+from targets.verdict_text import table
 
 __all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
 

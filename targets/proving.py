@@ -22,7 +22,7 @@ from settings.schema import Settings
 from settings.service_groups import RolloutPlan
 from settings.variable_names import COLLECT
 from targets.errors import ServiceError
-from targets.verdict import findings, line, table
+from targets.verdict_text import findings, line, table
 
 __all__ = ["PROVER", "Outcome", "Proof", "Run", "Servers", "Side", "gate_notes"]
 

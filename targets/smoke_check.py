@@ -12,7 +12,7 @@ from bundle.probe_questions import declared_versions
 from bundle.registry import Registry
 from common.errors import UserError
 from common.part import Part
-from serving.probing.judging import Answer, Unreachable, model_path, model_problems, score_problems
+from serving.probing.golden_check import Answer, Unreachable, model_path, model_problems, score_problems
 from serving.probing.probe import CHECK_HEADER
 from targets.served import ServedBundle
 
@@ -95,7 +95,7 @@ class _NamedTransport(httpx.HTTPTransport):
 
 
 class _Check:
-    """The questions of `serving.probing.judging`, asked through the front door, and those for the front door itself."""
+    """Asks the questions of `golden_check` through the front door, and those for the front door itself."""
 
     def __init__(self, question: Question) -> None:
         self.count = 0

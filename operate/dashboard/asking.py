@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.errors import UserError
-from serving.probing.judging import Answer, Problem, golden_problems, model_path, score_problems
+from serving.probing.golden_check import Answer, Problem, golden_problems, model_path, score_problems
 from serving.triton.tensors import decode, encode
 from settings import Settings
 from settings.certificate_file import server_name

@@ -1,6 +1,6 @@
 """The master process: Gunicorn's arbiter, which starts, watches and stops the workers and two companions.
 
-    master ┬─ front          owns the port; see `process`
+    master ┬─ front          owns the port; see `admission`
            ├─ worker         runs the script; see `gevent_worker` and `asyncio_worker`
            ├─ worker
            └─ collector      writes a sample of requests and answers, with COLLECT_URL only; see `collector`
@@ -25,8 +25,8 @@ from gunicorn.glogging import Logger
 from serving.collection import sampling as collection
 from serving.flags import BAD_ARGUMENTS
 from serving.front import channel
+from serving.front.admission import Front
 from serving.front.companion import Companion
-from serving.front.process import Front
 from serving.front.scoreboard import Scoreboard
 from serving.script import entry_script, preload
 from serving.script.boot import BOOT_ERROR

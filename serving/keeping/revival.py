@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from serving.keeping import process_tree
 from serving.probing import probe
-from serving.probing.judging import Unreachable, excerpt
+from serving.probing.golden_check import Unreachable, excerpt
 
 __all__ = ["Revival"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 
 _MARK = "[final] "
 

@@ -12,7 +12,7 @@ FILE is JSON:
 
 `triton`, `scorer` and `golden` may be null. A golden inference is {"request": body of Triton's infer request,
 "response": {"outputs": [...]}, "tolerance": {"relative": 1e-4, "absolute": 1e-5}}; a model may also have `inputs` and
-`outputs`, its declared interface. `serving.probing.judging` says which answers are right. The exit status is 0 when
+`outputs`, its declared interface. `golden_check` says which answers are right. The exit status is 0 when
 everything is ready, and 1 otherwise. One line for each problem says what the probe asked, expected and received.
 """
 
@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from serving.probing.judging import (
+from serving.probing.golden_check import (
     Answer,
     Ask,
     Problem,

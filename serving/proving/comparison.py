@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.probing.judging import FLOATS
+from serving.probing.golden_check import FLOATS
 from serving.proving.client import Answer
 from serving.proving.json_path import AS_JSON, JsonPath, Step, written
 from serving.triton.tensors import LENGTH_HEADER, decode

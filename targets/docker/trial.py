@@ -13,7 +13,7 @@ from typing import Any
 from common.waiting import wait_until
 from environment.image_layout import TRITON_GRPC_PORT, TRITON_HTTP_PORT, TRITON_METRICS_PORT
 from serving.probing import probe
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 from targets import commands
 from targets.docker.containers import Container, generation
 from targets.docker.engine import Engine

@@ -13,7 +13,7 @@ from bundle.registry import Registry
 from bundle.triton_log import refusals
 from common.waiting import wait_until
 from serving.probing import probe
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 from targets.errors import ServiceError
 from targets.machine.ports import is_listening
 from targets.process.service_folder import Generation, ServiceDirectory

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from serving.proving.verdict import Figure, Unit, Verdict
 from targets.rollout_record import Measured, Outcome, RolloutRecord, StepRecord
-from targets.verdict import interval, shown
+from targets.verdict_text import interval, shown
 
 __all__ = [
     "Row",

@@ -16,7 +16,7 @@ from tritonclient.http import InferInput, InferRequestedOutput
 
 from bundle.layout import check_layout
 from bundle.registry import Registered, Registry
-from serving.probing.judging import model_problems
+from serving.probing.golden_check import model_problems
 from serving.probing.probe import asking
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, CPU, INPUT, LABELLED, OUTPUT, STEP, configure, ensemble, model

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from environment import BuiltEnvironment
-from serving.probing.judging import score_problems
+from serving.probing.golden_check import score_problems
 from serving.probing.probe import asking
 from serving.proving.client import Client
 from serving.proving.plan import Request, Servers

@@ -1,6 +1,6 @@
 """What the probe prints for readers of text tells which problems are final, and reads as before without the marks."""
 
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 from serving.probing.marking import marked, unmarked
 
 LATE, WRONG = Problem("model a: not yet"), Problem("model b: wrong", final=True)

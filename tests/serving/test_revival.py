@@ -10,7 +10,7 @@ import pytest
 
 from serving.keeping import revival
 from serving.probing import probe
-from serving.probing.judging import Unreachable
+from serving.probing.golden_check import Unreachable
 
 INDEX = json.dumps([{"name": "slow", "version": "1", "state": "READY"}]).encode()
 

@@ -15,7 +15,7 @@ import pytest
 from examples.training import bidaf, digits, export, wine
 from examples.training.bidaf_graph import LONGEST_ANSWER, Weights
 from examples.training.questions import read_questions, split
-from serving.probing.judging import compare_outputs
+from serving.probing.golden_check import compare_outputs
 
 REPOSITORY = export.REPOSITORY
 MODELS = {"digits": digits.main, "wine": wine.main, "bidaf-9": bidaf.main}

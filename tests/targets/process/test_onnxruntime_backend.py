@@ -15,7 +15,7 @@ import pytest
 from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
 
-from serving.probing.judging import model_problems
+from serving.probing.golden_check import model_problems
 from serving.probing.probe import asking
 from tests import onnx_models
 from tests.triton_server import Triton, build_environment, serve

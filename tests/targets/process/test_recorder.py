@@ -20,7 +20,7 @@ import pytest
 from tritonclient.grpc import service_pb2
 
 from gateway.keys import make_key
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 from settings.recording import RecordRequests
 from settings.rollout_gates import Replay
 from settings.service_groups import Limits, Opening, Resources, RolloutPlan

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import pytest
 
 from common import waiting
-from serving.probing.judging import Problem
+from serving.probing.golden_check import Problem
 from settings.rollout_steps import Step
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from serving.probing.judging import model_path
+from serving.probing.golden_check import model_path
 
 RECORD = json.loads(Path(sys.argv[1]).read_text())
 ANSWERS: dict[str, Any] = {"/v2/health/ready": None}

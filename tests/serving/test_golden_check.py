@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.probing.judging import Answer, compare_outputs, golden_problems, model_problems, score_problems
+from serving.probing.golden_check import Answer, compare_outputs, golden_problems, model_problems, score_problems
 from serving.triton import tensors
 
 OUTPUT = {"name": "y", "datatype": "FP32", "shape": [2], "data": [1.0, 2.0]}
