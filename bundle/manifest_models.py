@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from typing_extensions import TypedDict  # typing's own, with Python 3.12 or newer alone, goes into a schema
+
 from bundle.bundle_types import Bundle, Model
 from bundle.frameworks import ONNXRUNTIME
 
-__all__ = ["RULES", "are_current", "tells", "told"]
+__all__ = ["RULES", "ModelSummary", "are_current", "tells", "told"]
 
 RULES = 2
 """The version of the rules in `golden_derivation`: the registry derives a golden inference of another version again."""
+
+
+class ModelSummary(TypedDict):
+    """A model of a registered bundle, for people and other stacks. The platform is the backend where it has none."""
+
+    name: str
+    versions: list[int]
+    platform: str
 
 
 def told(model: Model, bundle: Bundle) -> dict[str, Any]:

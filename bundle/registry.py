@@ -46,7 +46,7 @@ from bundle.manifest import (
     parse_manifest,
     properties_of,
 )
-from bundle.manifest_models import tells, told
+from bundle.manifest_models import ModelSummary, tells, told
 from bundle.object_store import ObjectStore
 from bundle.problems import listed, nearest
 from bundle.version_content import Change, changes, copy_out
@@ -93,8 +93,8 @@ class Registered:
     manifest: Manifest = field(repr=False)
 
     @property
-    def summary(self) -> list[dict[str, Any]]:
-        """Describe its models for people and other stacks: name, versions, and platform (or backend without one)."""
+    def summary(self) -> list[ModelSummary]:
+        """Describe its models for people and other stacks."""
         return [
             {"name": model["name"], "versions": model["versions"], "platform": model["platform"] or model["backend"]}
             for model in self.models

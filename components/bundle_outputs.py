@@ -6,7 +6,9 @@ from typing import Any
 import pulumi
 from pydantic import Field
 
+from bundle.manifest_models import ModelSummary
 from common.part import Part
+from components.summaries import BundleSummary
 
 __all__ = ["BundleOutputs", "Outputs"]
 
@@ -20,7 +22,7 @@ class Outputs(Part):
     digest: str = Field(description="the content's digest")
     path: str = Field(description="where its files are")
     framework: str = Field(description="who serves it")
-    models: list[dict[str, Any]] = Field(description="its models, with versions and platform")
+    models: list[ModelSummary] = Field(description="its models, with versions and platform")
     registry: str = Field(description="the registry's URL, or the absolute path of its folder")
     setting: Any = Field(description="the entry of `models` in a stack's file that means this bundle")
 
@@ -34,7 +36,7 @@ class BundleOutputs:
     digest: pulumi.Output[str]
     path: pulumi.Output[str]
     framework: pulumi.Output[str]
-    models: pulumi.Output[list[dict[str, Any]]]
+    models: pulumi.Output[list[ModelSummary]]
     registry: pulumi.Output[str]
     setting: pulumi.Output[Any]
 
@@ -43,9 +45,11 @@ class BundleOutputs:
         """Give an output by its name on the wire: as a plain value where the program knows it already."""
 
     @property
-    def summary(self) -> pulumi.Output[dict[str, Any]]:
-        """The bundle for people and other stacks: its id and digest, its models with versions and platform."""
-        return pulumi.Output.all(modelId=self.model_id, digest=self.digest, models=self.models)
+    def summary(self) -> pulumi.Output[BundleSummary]:
+        """The bundle for people and other stacks."""
+        return pulumi.Output.all(self.model_id, self.digest, self.models).apply(
+            lambda known: BundleSummary(modelId=known[0], digest=known[1], models=known[2])
+        )
 
     @property
     def served(self) -> dict[str, pulumi.Input[Any]]:

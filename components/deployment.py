@@ -11,6 +11,7 @@ import pulumi
 from components.access_keys import AccessKeys
 from components.bundle_outputs import BundleOutputs
 from components.service_secrets import Secrets
+from components.summaries import EnvironmentSummary
 from settings.schema import Settings, Target
 
 __all__ = ["Deployment", "FrontDoor", "check_place", "deployment_on"]
@@ -55,7 +56,7 @@ class Deployment(pulumi.ComponentResource):
         state: How what serves was found.
         generation: Changes with what serves.
         shape: Who serves: `triton`, `scorer` or both.
-        environment: The environment for people and other stacks: its name and its digest.
+        environment: The environment that serves.
         lock_files: The files with the locks of the environment's packages.
         pushed_image: The service's image by digest, where it is in a repository, or "".
         outputs: What the target adds to the stack's outputs.
@@ -65,7 +66,7 @@ class Deployment(pulumi.ComponentResource):
     state: pulumi.Output[str]
     generation: pulumi.Output[Any]
     shape: pulumi.Output[list[str]]
-    environment: pulumi.Output[dict[str, Any]]
+    environment: pulumi.Output[EnvironmentSummary]
     lock_files: pulumi.Input[Sequence[str]] = ()
     pushed_image: pulumi.Input[str] = ""
     outputs: Mapping[str, Any]

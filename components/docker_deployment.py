@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from components.machine_deployment import MachineDeployment, MachineDeploymentAr
 from components.service_image import ServiceImage, ServiceImageArgs, is_pushed
 from components.service_secrets import Secrets
 from components.stack_settings import service_owner
+from components.summaries import EnvironmentSummary
 from environment.dockerfile import held
 from environment.image_layout import repository
 from settings.schema import Framework, Settings
@@ -31,7 +32,7 @@ class DockerDeploymentArgs(MachineDeploymentArgs):
 
     _: KW_ONLY
     image: pulumi.Input[str]
-    environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    environment: pulumi.Input[EnvironmentSummary] | None = None
     lock_files: pulumi.Input[Sequence[str]] = ()
 
 
@@ -46,7 +47,8 @@ class DockerDeployment(MachineDeployment):
 
     def __init__(self, name: str, args: DockerDeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(name, args, opts)
-        self.environment = pulumi.Output.from_input(args.environment)
+        if args.environment is not None:
+            self.environment = pulumi.Output.from_input(args.environment)
         self.lock_files = args.lock_files
         self.pushed_image = args.image if is_pushed(args.settings) else ""
 

@@ -11,6 +11,7 @@ from components.bundle_outputs import BundleOutputs
 from components.deployment import Deployment, FrontDoor
 from components.service_secrets import Secrets
 from components.stack_settings import service_owner
+from components.summaries import EnvironmentSummary
 from provider.program_folder import state_directory
 from provider.resource_type import token
 from provider.resources.machine_service import MachineFrontDoor, MachineService
@@ -49,7 +50,7 @@ class MachineDeployment(Deployment):
         self.owner = args.owner
         self._target = settings.deployment.target
         super().__init__(token(self._target, "Deployment"), name, None, opts)
-        self.environment = pulumi.Output.from_input({"name": settings.environment.name})
+        self.environment = pulumi.Output.from_input(EnvironmentSummary(name=settings.environment.name))
         wanted = machine_target(self._target).service.specification.model_fields
         offered = {**self.service_inputs(args.bundles), **self.parts(name, args)}
         service = MachineService(

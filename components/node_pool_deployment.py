@@ -18,6 +18,7 @@ from components.node_pool_objects import ObjectSet, cluster_provider, digest, gi
 from components.service_image import ServiceImage, ServiceImageArgs
 from components.service_secrets import Secrets
 from components.stack_settings import stack_name
+from components.summaries import EnvironmentSummary
 from environment.image_layout import repository
 from provider.resources.node_pool_canary import NodePoolCanary
 from provider.resources.node_pool_check import NodePoolCheck
@@ -61,7 +62,7 @@ class NodePoolDeploymentArgs:
     _: KW_ONLY
     bundles: Sequence[BundleOutputs]
     image: pulumi.Input[str]
-    environment: pulumi.Input[dict[str, Any]] = field(default_factory=dict)
+    environment: pulumi.Input[EnvironmentSummary] | None = None
     lock_files: pulumi.Input[Sequence[str]] = ()
     secrets: Secrets = field(default_factory=Secrets)
     kubeconfig: pulumi.Input[str] | None = None
@@ -127,7 +128,8 @@ class NodePoolDeployment(Deployment):
         self.canary, rollout = self._declare(name)
         self.state = pulumi.Output.all(rollout.state, self.canary.state).apply(lambda found: overall(*found))
         self.logs = logs_command(Names.of(self.options), self.options.pool)
-        self.environment = pulumi.Output.from_input(args.environment)
+        named = EnvironmentSummary(name=settings.environment.name)
+        self.environment = pulumi.Output.from_input(named if args.environment is None else args.environment)
         self.lock_files = args.lock_files
         self.pushed_image = args.image
         self.outputs = {"cluster": self.cluster, "logs": self.logs}

@@ -7,6 +7,7 @@ import pulumi
 
 from components.environment_image import given_locks
 from components.machine_deployment import MachineDeployment, MachineDeploymentArgs
+from components.summaries import EnvironmentSummary
 from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
 from provider.program_folder import SOURCES
@@ -47,7 +48,7 @@ class ProcessDeployment(MachineDeployment):
             },
             pulumi.ResourceOptions(parent=self),
         )
-        self.environment = pulumi.Output.all(name=asked.name, digest=venv.digest)
+        self.environment = venv.digest.apply(lambda digest: EnvironmentSummary(name=asked.name, digest=digest))
         self.lock_files = venv.lock_files
         return {
             "environment_path": venv.path,

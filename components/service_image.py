@@ -11,6 +11,7 @@ import pulumi_docker as docker
 from components.bundle_outputs import BundleOutputs
 from components.environment_image import EnvironmentImage, EnvironmentImageArgs, built_image
 from components.service_secrets import Secrets
+from components.summaries import EnvironmentSummary
 from environment.image_name import server_of
 from provider.resources.service_context import ServiceContext
 from settings.schema import Settings, Target
@@ -66,7 +67,7 @@ class ServiceImage(pulumi.ComponentResource):
     """
 
     reference: pulumi.Output[str]
-    environment: pulumi.Output[dict[str, Any]]
+    environment: pulumi.Output[EnvironmentSummary]
     lock_files: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: ServiceImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -90,7 +91,8 @@ class ServiceImage(pulumi.ComponentResource):
             inputs["entry_script"] = args.script
         context = ServiceContext(f"{name}-context", inputs, child)
         image = built_image(f"{name}-image", args.environment.store, kind="service", context=context, parent=self)
-        self.environment = pulumi.Output.all(name=args.environment.name, digest=environment.digest)
+        called = args.environment.name
+        self.environment = environment.digest.apply(lambda digest: EnvironmentSummary(name=called, digest=digest))
         self.lock_files = environment.lock_files
         return image.repo_digest
 

@@ -20,6 +20,7 @@ from components.service_secrets import Secret, Secrets
 from components.service_version import KeptVersion, KeptVersionArgs, is_kept
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import stack_id
+from components.summaries import BundleSummary, EnvironmentSummary
 from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
 from settings.group import Group
@@ -84,8 +85,8 @@ class Outputs(Part):
     )
     model_id: str = Field(description="`name:version` of the first model")
     model_digest: str = Field(description="the digest of the first model's content")
-    models: list[dict[str, Any]] = Field(description="each bundle with its id, digest and models")
-    environment: dict[str, Any] = Field(description="the environment's name and digest")
+    models: list[BundleSummary] = Field(description="each bundle with its id, digest and models")
+    environment: EnvironmentSummary = Field(description="the environment's name and digest")
     version: int | None = Field(
         description="the number of the service's version that this deployment is; none where none is kept"
     )
@@ -174,8 +175,8 @@ class TritonService(PlainComponent[_Checked]):
     client_keys: pulumi.Output[dict[str, dict[str, str]] | None]
     model_id: pulumi.Output[str]
     model_digest: pulumi.Output[str]
-    models: pulumi.Output[list[dict[str, Any]]]
-    environment: pulumi.Output[dict[str, Any]]
+    models: pulumi.Output[list[BundleSummary]]
+    environment: pulumi.Output[EnvironmentSummary]
     version: pulumi.Output[int | None]
     cluster: pulumi.Output[dict[str, str] | None]
     logs: pulumi.Output[str | None]

@@ -91,7 +91,9 @@ def _required(model: type[BaseModel]) -> list[str]:
 def _properties(model: type[BaseModel], types: dict[str, Any]) -> dict[str, Any]:
     described = model.model_json_schema(by_alias=True, mode="validation")
     for name, definition in described.get("$defs", {}).items():
-        types[f"triton:index:{name}"] = _definition(name, definition, types)
+        made = _definition(name, definition, types)
+        if types.setdefault(f"triton:index:{name}", made) != made:
+            raise TypeError(f"{model.__module__}: another type of the package is named {name}; rename one of them")
     properties = described.get("properties", {})
     return {name: _property(f"{model.__name__}.{name}", value, types) for name, value in properties.items()}
 

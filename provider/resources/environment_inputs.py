@@ -19,7 +19,7 @@ class EnvironmentInputs(Part):
     name: str
     clone: str
     pip_packages: list[str]
-    curated: dict[str, Any]
+    curated: dict[str, Any]  # only compared, so that a state with the form of another release can be read
     sources: dict[str, str]
     given_locks: str = ""
 

@@ -8,7 +8,7 @@ import pulumi
 import bundle.onnx_backend  # what the check of a bundle would import while the engine waits
 import bundle.onnx_graph_rules  # noqa: F401
 from bundle.layout import ANY_TARGET, check_bundle
-from bundle.manifest_models import are_current
+from bundle.manifest_models import ModelSummary, are_current
 from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
 from common.part import Part
@@ -42,7 +42,7 @@ class Outputs(Part):
     version: int
     digest: str
     path: str
-    models: list[dict[str, Any]]
+    models: list[ModelSummary]
 
 
 class RegisteredModelType(ResourceType[Inputs, Outputs]):
@@ -108,4 +108,4 @@ class RegisteredModel(Declaration):
     digest: pulumi.Output[str]
     path: pulumi.Output[str]
     framework: pulumi.Output[str]
-    models: pulumi.Output[list[dict[str, Any]]]
+    models: pulumi.Output[list[Any]]  # Pulumi knows no typed dictionaries among outputs
