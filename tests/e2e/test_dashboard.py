@@ -272,7 +272,7 @@ def test_the_page_of_the_script_is_swagger_ui_which_sends_requests(
         assert shown.startswith("200")
         assert f'"digit": {golden_digit(deployed.root)}' in shown
         curl = page.locator(".curl-command").inner_text()
-        assert f"'{deployed.url}/score'" in curl  # the address of the service itself, for a terminal
+        assert f"'{deployed.outputs()['scoringUri']}'" in curl  # the address of the service itself, for a terminal
         assert "uthorization" not in curl
         assert page.locator(".authorize:visible, .authorization__btn:visible").count() == 0
         assert found.wrong == []

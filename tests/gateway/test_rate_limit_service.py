@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 import pytest
 
+from gateway import envoy_files, envoy_folder
 from gateway.clients import Client
 from gateway.front_door_options import Upstreams
+from gateway.rate_limit_service import RateLimitService
 from targets.machine.ports import free_ports
 from tests.gateway.conftest import Gateway, Hammer, Upstream, running, triton_of
 from tests.gateway.rate_limits import RateLimits
@@ -123,7 +128,40 @@ def test_a_service_that_is_down_costs_no_request_and_each_door_counts_for_itself
     eventually(lambda: site.score("other") == 200 and bool(site.service.asked))
 
 
-def test_a_service_whose_name_nobody_resolves_does_not_keep_the_door_shut(tmp_path, scorer_echo: Upstream) -> None:
+def test_it_comes_moves_and_goes_while_requests_run(tmp_path: Path, scorer_echo: Upstream) -> None:
+    service = RateLimits(free_ports(1)[0], {})
+    service.start()
+    there, elsewhere = service.settings, service.settings.model_copy(update={"host": "localhost"})
+    with running(tmp_path, Upstreams(scorer=scorer_echo.address), clients=CLIENTS) as gateway:
+
+        def install(settings: RateLimitService | None) -> list[str]:
+            options = dataclasses.replace(gateway.options, rate_limit_service=settings)
+            keys = envoy_files.render_keys(gateway.keys, options.clients, gateway.client_keys)
+            return envoy_folder.install(gateway.directory, envoy_files.render(options) | keys, gateway.admin)
+
+        with Hammer(gateway, key=gateway.client_keys["free"].primary, clients=2) as free:
+            assert set(install(there)) == {"clusters.json", "listeners.json", "routes.json"}
+            with contextlib.closing(gateway.connect()) as connection:
+
+                def score() -> int:
+                    key = gateway.client_keys["other"].primary
+                    return gateway.ask("POST", "/score", b"{}", key=key, connection=connection).status
+
+                eventually(lambda: score() == 200 and bool(service.asked))
+                assert install(elsewhere) == ["clusters.json"]
+                asked = service.asked.total()
+                assert score() == 200  # on the connection that is open
+                eventually(lambda: service.asked.total() > asked)
+            install(None)
+            free.more()
+    service.stop()
+    assert set(free.statuses) == {200}
+    assert not free.failures
+
+
+def test_a_service_whose_name_nobody_resolves_does_not_keep_the_door_shut(
+    tmp_path: Path, scorer_echo: Upstream
+) -> None:
     service = RateLimits(1, {}).settings.model_copy(update={"host": "nowhere.invalid"})
     with running(
         tmp_path, Upstreams(scorer=scorer_echo.address), clients=CLIENTS, rate_limit_service=service
