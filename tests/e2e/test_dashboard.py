@@ -290,6 +290,8 @@ def test_the_page_of_the_script_shows_why_a_request_is_refused(browser: Browser,
         refused = executed(found.page, {"row": 0})
         assert refused.startswith("403")
         assert "is not granted /score" in refused
+        found.page.route("**/ask", lambda route: route.abort())
+        assert "the dashboard ended; make dashboard starts it" in executed(found.page, {"row": 0})
 
 
 def test_without_the_whole_address_the_page_says_so(browser: Browser, address: str) -> None:
