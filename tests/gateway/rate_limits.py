@@ -88,7 +88,7 @@ class RateLimits:
 
     @property
     def settings(self) -> RateLimitService:
-        return RateLimitService(host="127.0.0.1", port=self.port, domain="triton", timeout_ms=200)
+        return RateLimitService(host="127.0.0.1", port=self.port, domain="triton", timeout_ms=1000)
 
     def _answer(self, request: Any, context: grpc.ServicerContext) -> Any:
         (entry,) = (entry for descriptor in request.descriptors for entry in descriptor.entries)

@@ -111,7 +111,7 @@ def test_a_service_that_hangs_costs_a_request_its_timeout_alone(site: Site) -> N
     with site.service.hanging():
         began = time.monotonic()
         assert site.score("other") == 200
-        assert 0.15 < time.monotonic() - began < 1
+        assert 0.9 < time.monotonic() - began < 5  # it answers after 10
     eventually(lambda: site.count("failure_mode_allowed") == passed + 1)
 
 
