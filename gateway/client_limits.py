@@ -1,4 +1,7 @@
-"""How much each client may ask for: requests a second, and requests at once. Each Envoy counts for itself.
+"""How much each client may ask for: requests a second, and requests at once.
+
+Each Envoy counts for itself; requests a second that it lets through are counted over all Envoys too, where the user has
+a `rate_limit_service`.
 
 The rate is a token bucket of Envoy's filter `local_ratelimit`. For requests at once Envoy has no plain filter:
 `adaptive_concurrency`, whose least and whose highest limit are the same, is one. Envoy finds both in hash tables by the
@@ -10,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.clients import NAME, NAME_HEADER, NAME_METADATA, Client, header_input
+from gateway.clients import DEFAULT, NAME, NAME_HEADER, NAME_METADATA, Client, header_input
+from gateway.rate_limit_service import RateLimitService, rate_limit
 
 RATE = "client_rate"
 NAMED = "client_name"
+RATE_OF_ALL = "client_rate_of_all_doors"
 CONCURRENCY = "client_concurrency"
 _NO_LIMIT = 2**32 - 1
 _BURST = 4
@@ -21,26 +26,44 @@ _BURST = 4
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 _FILTER_ON = {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "config": {}}
 _MATCHING = "type.googleapis.com/envoy.extensions.common.matching.v3"
+_NAMESPACE, _KEY = NAME_METADATA
+_BY_CLIENT = {
+    "actions": [
+        {
+            "metadata": {
+                "descriptor_key": "client",
+                "metadata_key": {"key": _NAMESPACE, "path": [{"key": _KEY}]},
+            }
+        }
+    ]
+}
+"""Envoy's `RateLimit` whose descriptor is the client's name."""
 
 
-def limit_filters() -> list[dict[str, Any]]:
+def limit_filters(service: RateLimitService | None) -> list[dict[str, Any]]:
     """Make the filters that count requests, where the routes give them limits."""
-    return [_off(RATE, _rate()), _off(NAMED, _named()), _off(CONCURRENCY, _concurrency({"": _no_filter()}))]
+    return [
+        _off(RATE, _rate()),
+        _off(NAMED, _named()),
+        *([] if service is None else [_off(RATE_OF_ALL, _rate_of_all(service))]),
+        _off(CONCURRENCY, _concurrency({"": _no_filter()})),
+    ]
 
 
-def limits(clients: Sequence[Client]) -> dict[str, dict[str, Any]]:
+def limits(clients: Sequence[Client], service: RateLimitService | None) -> dict[str, dict[str, Any]]:
     """Make the limits that all inference routes share, as settings of the filters that clients with a limit need."""
     rates = {client.name: client.requests_per_second for client in clients if client.requests_per_second is not None}
     at_once = {client.name: _at_once(client.max_concurrent) for client in clients if client.max_concurrent is not None}
     found: dict[str, dict[str, Any]] = {}
     if rates:
         found[RATE] = _rate() | _rates(rates)
+    if rates and service is not None:
+        unlimited = [DEFAULT, *(client.name for client in clients if client.name not in rates)]
+        found[RATE_OF_ALL] = _for_names({name: _no_filter() for name in unlimited})
     if at_once:
+        found[CONCURRENCY] = _for_names(at_once)
+    if not found.keys().isdisjoint((RATE_OF_ALL, CONCURRENCY)):
         found[NAMED] = _FILTER_ON
-        found[CONCURRENCY] = {
-            "@type": f"{_MATCHING}.ExtensionWithMatcherPerRoute",
-            "xds_matcher": {"matcher_tree": _by_name(at_once)},
-        }
     return found
 
 
@@ -53,14 +76,12 @@ def _rate() -> dict[str, Any]:
 
 
 def _rates(rates: Mapping[str, int]) -> dict[str, Any]:
-    namespace, key = NAME_METADATA
-    name = {"descriptor_key": "client", "metadata_key": {"key": namespace, "path": [{"key": key}]}}
     return {
         "token_bucket": _bucket(_NO_LIMIT, _NO_LIMIT),  # of the clients without a limit
         "filter_enabled": {"default_value": {"numerator": 100}},
         "filter_enforced": {"default_value": {"numerator": 100}},
         "rate_limited_as_resource_exhausted": True,
-        "rate_limits": [{"actions": [{"metadata": name}]}],
+        "rate_limits": [_BY_CLIENT],
         "descriptors": [
             {
                 "entries": [{"key": "client", "value": client}],
@@ -71,8 +92,17 @@ def _rates(rates: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
+def _rate_of_all(service: RateLimitService) -> dict[str, Any]:
+    """Make the filter that asks the service; the routes name the clients for which it does not."""
+    return {
+        "@type": f"{_MATCHING}.ExtensionWithMatcher",
+        "extension_config": {"name": RATE_OF_ALL, "typed_config": rate_limit(service, [_BY_CLIENT])},
+        "xds_matcher": {"matcher_tree": _by_name({"": _no_filter()})},
+    }
+
+
 def _named() -> dict[str, Any]:
-    """Make the filter that writes the client's name where the matcher of the next one finds it.
+    """Make the filter that writes the client's name where the matchers of the next ones find it.
 
     The route writes it anew for servers: this filter is none of those that Envoy's security policy covers.
     """
@@ -94,6 +124,11 @@ def _concurrency(actions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _bucket(most: int, per_second: int) -> dict[str, Any]:
     return {"max_tokens": most, "tokens_per_fill": per_second, "fill_interval": "1s"}
+
+
+def _for_names(actions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Make the setting of a route that says what a filter does for which client."""
+    return {"@type": f"{_MATCHING}.ExtensionWithMatcherPerRoute", "xds_matcher": {"matcher_tree": _by_name(actions)}}
 
 
 def _by_name(actions: Mapping[str, dict[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from gateway.front_door_options import (
     mirror_cluster,
 )
 from gateway.issuers import issuer_clusters, issuers
+from gateway.rate_limit_service import service_cluster
 from gateway.routes import seconds
 from gateway.traces import collector_cluster, only_with_a_trace
 
@@ -34,10 +35,11 @@ def endpoints_file(cluster: str) -> str:
 
 
 def clusters(options: Options) -> list[dict[str, Any]]:
-    """Make the `Cluster` messages of the servers behind the door, of clients' issuers and of the collector of spans."""
+    """Make the `Cluster` messages of the servers behind the door, and of those that Envoy itself asks or tells."""
     serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
     collector = [] if options.traces is None else [collector_cluster(options.traces)]
-    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots) + collector
+    asked = [] if options.rate_limit_service is None else [service_cluster(options.rate_limit_service)]
+    return serving + issuer_clusters(issuers(options.clients), options.trusted_roots) + asked + collector
 
 
 def endpoints(

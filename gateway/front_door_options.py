@@ -10,6 +10,7 @@ from typing import Literal
 from gateway.clients import DEFAULT, Client
 from gateway.cors_filter import check_origin
 from gateway.otel_variables import Traces
+from gateway.rate_limit_service import RateLimitService
 
 UNIX_PATH_LIMIT = 107  # sun_path has 108 bytes, the last one NUL
 MAX_SECONDS = 31_536_000  # a year: Envoy counts in nanoseconds, and in 64 bits
@@ -219,6 +220,7 @@ class Options:
         memory_bytes: Memory for Envoy and the bodies of its requests. Where it runs short, new requests get 503.
         cors_origins: Web pages that may call the service (`cors_filter.check_origin`).
         clients: Clients with a name of their own, who need `auth_enabled`. Their keys come with the others'.
+        rate_limit_service: What counts the requests of clients with a rate over all Envoys. None: each for itself.
         trusted_roots: Path of the certificates that Envoy's machine trusts, for the issuers of tokens.
         access_log: Whether Envoy writes a line for each request (`access_log.AccessLine`).
         traces: Which requests have a trace, and where their spans go. None: no request has one.
@@ -249,6 +251,7 @@ class Options:
     memory_bytes: int = 512 * 1024 * 1024
     cors_origins: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
+    rate_limit_service: RateLimitService | None = None
     trusted_roots: str = "/etc/ssl/certs/ca-certificates.crt"
     access_log: bool = False
     traces: Traces | None = None

@@ -132,7 +132,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         )
         # Grants and limits are always there, and off where the routes give none: a client may come and go without a
         # new listener, which parts from its connections.
-        filters += [grants_filter(), *limit_filters()]
+        filters += [grants_filter(), *limit_filters(options.rate_limit_service)]
     if options.requests_per_second is not None:
         filters.append(
             {

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote, urlsplit
 
+from common.loopback import is_loopback
 from common.part import Part
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -136,7 +137,7 @@ def _wrong_with(url: str, *, in_container: bool) -> str:
         )
     if parts.scheme != "http" or not host or parts.query or parts.fragment or "@" in parts.netloc:
         return "expected a URL such as http://collector:4318"
-    if in_container and (host == "localhost" or host == "::1" or host.startswith("127.")):
+    if in_container and is_loopback(host):
         return f"expected the collector's address on the network: in a container {host} is the container itself"
     return ""
 

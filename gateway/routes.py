@@ -100,7 +100,7 @@ def route_configuration(options: Options) -> dict[str, Any]:
     if options.auth_enabled:
         host["request_headers_to_remove"].append("authorization")  # no server behind the front door sees a key
         host["request_headers_to_add"] = [{"header": {"key": NAME_HEADER, "value": NAME}}]
-    filters |= grants.granted(options.clients) | client_limits.limits(options.clients)
+    filters |= grants.granted(options.clients) | client_limits.limits(options.clients, options.rate_limit_service)
     routes[-1]["typed_per_filter_config"] = _uncounted(options)
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
@@ -279,7 +279,8 @@ def _route(
 def _uncounted(options: Options) -> dict[str, Any]:
     """Make the settings of a route whose requests no limit counts."""
     everybodys = {RATE_LIMIT} if options.requests_per_second is not None else set()
-    return dict.fromkeys(everybodys | set(client_limits.limits(options.clients)), _FILTER_OFF)
+    clients = set(client_limits.limits(options.clients, options.rate_limit_service))
+    return dict.fromkeys(everybodys | clients, _FILTER_OFF)
 
 
 def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveI
 from pydantic.config import JsonDict
 
 from settings.group import Group
+from settings.rate_limit_service import RateLimitService
 from settings.recording import RecordRequests
 from settings.rollout_gates import Performance, Replay
 from settings.rollout_steps import Analysis, Step
@@ -92,6 +93,11 @@ class Opening(Group):
     )
     max_requests_per_second: PositiveInt | None = Field(
         default=None, description="of all clients together, at each front door; more get 429"
+    )
+    rate_limit_service: RateLimitService | None = Field(
+        default=None,
+        description="a service of your own that counts requestsPerSecond of each client over all front doors, see "
+        "clients.md",
     )
     access_log: bool = Field(
         default=False,

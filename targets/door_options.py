@@ -5,6 +5,7 @@ from typing import Any
 
 from gateway.clients import Client
 from gateway.front_door_options import Options
+from gateway.rate_limit_service import RateLimitService
 from settings.service_groups import Limits, Opening
 
 __all__ = ["door_options"]
@@ -19,10 +20,11 @@ def door_options(
         limits: What one request may take.
         opening: How the front door opens.
         clients: The clients with a name of their own.
-        doors: How many Envoys share the clients: each counts requests for itself.
+        doors: How many Envoys share the clients: each counts requests for itself, and takes its part of a limit. Where
+            a rate limit service counts over all, the whole of it: balancers may lead a client to one door alone.
         place: The options that depend on where Envoy runs.
     """
-    rate = opening.max_requests_per_second
+    rate, service = opening.max_requests_per_second, opening.rate_limit_service
     return Options(
         **place,
         auth_enabled=opening.auth_enabled,
@@ -31,10 +33,15 @@ def door_options(
         timeout_seconds=limits.scoring_seconds,
         max_request_bytes=limits.max_request_bytes,
         requests_per_second=_part(rate, doors),
+        rate_limit_service=None
+        if service is None
+        else RateLimitService(
+            host=service.host, port=service.port, domain=service.domain, timeout_ms=service.timeout_ms
+        ),
         clients=tuple(
             client.model_copy(
                 update={
-                    "requests_per_second": _part(client.requests_per_second, doors),
+                    "requests_per_second": _part(client.requests_per_second, doors if service is None else 1),
                     "max_concurrent": _part(client.max_concurrent, doors),
                 }
             )

@@ -157,7 +157,7 @@ class Asking:
         }
 
     def description(self) -> dict[str, Any]:
-        """Give the OpenAPI document of `/score`, which the entry script server makes.
+        """Give the OpenAPI document of `/score`, which the entry script server makes, with the service's own address.
 
         Raises:
             ServiceError: There is none.
@@ -172,7 +172,7 @@ class Asking:
             document = None
         if not isinstance(document, dict):
             raise ServiceError(f"/swagger.json answers with other than a JSON object of {_MOST_BYTES} bytes at most")
-        return document
+        return document | {"servers": [{"url": str(self._outputs.get("swaggerUri", "")).removesuffix("/swagger.json")}]}
 
     def _refresh(self) -> None:
         """Read the outputs and the golden requests, which the newest `make up` made."""

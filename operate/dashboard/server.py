@@ -1,6 +1,6 @@
 """The server of the page, on 127.0.0.1 alone, for whoever has the address that `make dashboard` prints.
 
-    GET  /, /api, /*.js, /*.css    the same for everybody: they tell nothing
+    GET  /, /api, /*.js, /*.css    the same for everybody: they tell nothing; two files of them are Swagger UI's
     GET  /figures, /requests, /description    what the page shows   ┐ with the token that the address ends with,
     POST /ask                                 what the form sends   ┘ in a header
 
@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 from socketserver import TCPServer
 from typing import Any
@@ -35,12 +36,16 @@ MOST_BYTES = 64 * 1024 * 1024
 _SILENT_SECONDS = 30
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 _OURS = Path(__file__).with_name("pages")
+# Of the distribution, because an import of the package would import Flask too.
+_SWAGGER_UI = Path(str(distribution("flask-swagger-ui").locate_file("flask_swagger_ui/dist")))
 _PAGES = {
     "/": _OURS / "page.html",
     "/api": _OURS / "api.html",
+    "/api.css": _OURS / "api.css",
     "/page.css": _OURS / "page.css",
     "/report.css": Path(str(report.__file__)).with_name("page.css"),  # colours and tables as in a rollout's report
     **{f"/{name}.js": _OURS / f"{name}.js" for name in ("api", "charts", "common", "page")},
+    **{f"/{name}": _SWAGGER_UI / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")},
 }
 _HEADERS = {
     "Cache-Control": "no-store",

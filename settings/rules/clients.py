@@ -1,6 +1,5 @@
 """Rules over clients: each is told from the others, and may ask for something that is there."""
 
-import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from common.loopback import is_loopback
 from gateway.clients import DEFAULT
 from gateway.front_door_options import MAX_REQUESTS_PER_SECOND
 from settings.clients import CertificateSettings, ClientSettings, JwtSettings
@@ -116,7 +116,7 @@ def _issuer_is_safe(jwt: JwtSettings, path: str) -> Iterator[Mistake]:
     if url.scheme not in ("http", "https") or not host or url.username is not None or port == 0:
         expected = "expected a URL with https and a host, as in 'https://login.example.org/keys'"
         yield Mistake(path=f"{path}.jwksUri", expected=expected)
-    elif url.scheme == "http" and not _is_loopback(host):
+    elif url.scheme == "http" and not is_loopback(host):
         yield Mistake(
             path=f"{path}.jwksUri",
             value=repr(jwt.jwks_uri),
@@ -124,13 +124,6 @@ def _issuer_is_safe(jwt: JwtSettings, path: str) -> Iterator[Mistake]:
         )
     if jwt.ca_file is not None:
         yield from _holds_certificates(jwt.ca_file, f"{path}.caFile")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _certificate_can_be_shown(settings: Settings, certificate: CertificateSettings, path: str) -> Iterator[Mistake]:

@@ -13,6 +13,7 @@ from settings.rules.models import model_rules, read_bundles
 from settings.rules.node_pool import node_pool_rules
 from settings.rules.places import place_rules
 from settings.rules.protection import protection_rules
+from settings.rules.rate_limit_service import rate_limit_service_rules
 from settings.rules.recording import recording_rules
 from settings.rules.rollout import rollout_rules
 from settings.rules.script import script_rules
@@ -45,6 +46,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *protection_rules(settings, secret),
         *front_door_rules(settings),
         *client_rules(settings, bundles),
+        *rate_limit_service_rules(settings),
         *machine_rules(settings),
         *gpu_rules(settings, bundles),
         *image_rules(settings, secret),

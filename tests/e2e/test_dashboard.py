@@ -239,21 +239,59 @@ def test_the_key_is_nowhere_but_in_the_process(
         texts = [found.page.content(), *(response.text() for response in found.got if response.ok)]
         assert len(texts) > 8
         found.page.goto(address.replace("/#", "/api#"))
-        found.page.locator("#operations section").first.wait_for()
+        executed(found.page, {"row": 1})
+        stored = found.page.evaluate("JSON.stringify([localStorage, sessionStorage, document.cookie])")
+        assert stored == '[{},{},""]'
         texts += [found.page.content(), *(str(process.info["cmdline"]) for process in psutil.process_iter(["cmdline"]))]
         assert not [key for key in keys.values() for text in texts if key in text]
 
 
-def test_the_page_of_the_script_says_what_it_takes(browser: Browser, address: str) -> None:
+def executed(page: Page, body: object) -> str:
+    """Send a request to `/score` on Swagger UI's page, and give the status and the body that it shows."""
+    score = page.locator(".opblock-post", has_text="score")
+    score.wait_for()
+    if not score.locator("textarea").is_visible():
+        score.locator(".opblock-summary-control").click()
+    score.locator("textarea").fill(json.dumps(body))
+    clear = score.locator(".btn-clear")
+    if clear.is_visible():  # the answer before
+        clear.click()
+    score.locator(".execute").click()
+    answer = score.locator(".live-responses-table .response").first
+    answer.wait_for()
+    return answer.inner_text()
+
+
+def test_the_page_of_the_script_is_swagger_ui_which_sends_requests(
+    browser: Browser, deployed: Project, address: str
+) -> None:
     with opened(browser, address) as found:
-        found.page.click("#api")
-        first = found.page.locator("#operations section").first
-        first.wait_for()
-        assert first.locator("h2").inner_text() == "POST /score"
-        assert '"openapi": "3.0' in found.page.locator("#document").inner_text()
+        page = found.page
+        page.click("#api")
+        shown = executed(page, {"row": 0})
+        assert shown.startswith("200")
+        assert f'"digit": {golden_digit(deployed.root)}' in shown
+        curl = page.locator(".curl-command").inner_text()
+        assert f"'{deployed.outputs()['scoringUri']}'" in curl  # the address of the service itself, for a terminal
+        assert "uthorization" not in curl
+        assert page.locator(".authorize:visible, .authorization__btn:visible").count() == 0
         assert found.wrong == []
-        found.page.click("#back")
-        found.page.locator("#latency svg").wait_for()
+        assert {url.split("/")[2] for url in found.asked if not url.startswith("data:")} == {address.split("/")[2]}
+        page.click("#back")
+        page.locator("#latency svg").wait_for()
+
+
+def test_the_page_of_the_script_shows_why_a_request_is_refused(browser: Browser, address: str) -> None:
+    with opened(browser, address) as found:
+        found.page.goto(address.replace("/#", "/api#"))
+        wrong = executed(found.page, {"row": "many"})
+        assert re.match(r"[45]\d\d", wrong), wrong
+        found.page.select_option("#client", "checkout")
+        refused = executed(found.page, {"row": 0})
+        assert refused.startswith("403")
+        assert "is not granted /score" in refused
+        found.page.route("**/ask", lambda route: route.abort())
+        assert "the dashboard ended; make dashboard starts it" in executed(found.page, {"row": 0})
 
 
 def test_without_the_whole_address_the_page_says_so(browser: Browser, address: str) -> None:

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from gateway.clients import Certificate, Client, Jwt
 from gateway.front_door_options import Upstreams
 from settings.clients import ClientSettings, door_clients
+from settings.rate_limit_service import RateLimitService
 from tests.certificates import Authority
 from tests.examples.page import Page
 from tests.gateway.conftest import Answer, Gateway, Upstream, running, triton_of
@@ -53,6 +54,17 @@ def test_refusals_are_quoted_as_they_are(door: Gateway) -> None:
     assert quoted(door.ask("GET", "/v2", key="wrong-wrong-wrong-wrong"))
     answers = [door.ask("POST", "/v2/models/digits/infer", b"{}", key=key) for _ in range(40)]
     assert quoted(next(answer for answer in answers if answer.status == 429))
+
+
+def test_a_rate_limit_service_is_configured_for_what_it_is_asked() -> None:
+    (text,) = [block for block in PAGE.blocks("yaml") if "rateLimitService:" in block]
+    service = RateLimitService.model_validate(yaml.safe_load(text)["triton-serving:deployment"]["rateLimitService"])
+    (text,) = [block for block in PAGE.blocks("yaml") if block.startswith("domain:")]
+    theirs = yaml.safe_load(text)
+    assert theirs["domain"] == service.domain
+    checkout, others = theirs["descriptors"]
+    assert (checkout["key"], checkout["value"], others["key"]) == ("client", "checkout", "client")
+    assert checkout["rate_limit"]["requests_per_unit"] == declared("checkout").requests_per_second
 
 
 def test_tokens_are_answered_as_the_page_says(tmp_path: Path, scorer_echo: Upstream) -> None:

@@ -1,58 +1,58 @@
-// The description of the service, an OpenAPI document of version 3, for people.
+// Swagger UI over the description of the service. It sends requests as the form does, so the browser has no key.
 import { ask, element, find, tell, withToken } from "./common.js";
 
-let root = {};
-const MOST_DEPTH = 20;
+const WITHOUT_BODY = [204, 205, 304];
+const JSON_TYPE = /^application\/([\w.-]+\+)?json\b/;
+const OWN_HEADERS = ["accept", "content-type"];
 
-// What a reference stands for; a schema that contains itself ends at some depth.
-function resolved(schema, depth = 0) {
-  if (Array.isArray(schema)) return schema.map(each => resolved(each, depth + 1));
-  if (schema === null || typeof schema !== "object") return schema;
-  if (depth > MOST_DEPTH) return "…";
-  if (typeof schema.$ref === "string" && schema.$ref.startsWith("#/")) {
-    const found = schema.$ref.slice(2).split("/").reduce((at, name) => at?.[name.replaceAll("~1", "/").replaceAll("~0", "~")], root);
-    return resolved(found ?? {}, depth + 1);
+// Swagger UI's client calls this in place of fetch.
+async function send(url, request) {
+  const headers = new Headers(request.headers);
+  const others = [...headers.keys()].filter(name => !OWN_HEADERS.includes(name));
+  if (others.length) throw new Error(`the dashboard sends no header ${others.join(", ")}; send this request with curl`);
+  if (request.body !== undefined && typeof request.body !== "string") {
+    throw new Error("the dashboard sends text alone; send a file with curl");
   }
-  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolved(value, depth + 1)]));
+  const { pathname, search } = new URL(url);
+  const answer = await ask("/ask", {
+    method: request.method,
+    path: pathname + search,
+    contentType: headers.get("content-type") ?? "",
+    body: request.body ?? "",
+    client: find("client").value,
+  });
+  // The dashboard gives an answer as text for people, which is no picture and no file.
+  const type = JSON_TYPE.test(answer.headers["content-type"]) ? "application/json" : "text/plain";
+  return new Response(WITHOUT_BODY.includes(answer.status) ? null : answer.body, {
+    status: answer.status,
+    statusText: answer.reason,
+    headers: { ...answer.headers, "content-type": type },
+  });
 }
 
-const pretty = value => element("pre", {}, JSON.stringify(value, null, 2));
-
-function content(title, described) {
-  const parts = [element("h4", {}, title)];
-  if (described?.description) parts.push(element("p", {}, described.description));
-  for (const [type, media] of Object.entries(described?.content ?? {})) {
-    const { example, ...schema } = resolved(media.schema ?? {});
-    const sample = media.example ?? example;
-    parts.push(element("p", { class: "note" }, type), pretty(schema));
-    if (sample !== undefined) parts.push(element("p", { class: "note" }, "for example"), pretty(sample));
-  }
-  return parts;
-}
-
-function operation(path, method, described) {
-  const parts = [
-    element("h2", {}, element("span", { class: "method" }, method), ` ${path}`),
-    element("p", {}, described.description ?? described.summary ?? ""),
-  ];
-  for (const parameter of described.parameters ?? []) {
-    parts.push(element("p", {}, element("code", {}, parameter.name), ` (in the ${parameter.in}) `, parameter.description ?? ""), pretty(resolved(parameter.schema ?? {})));
-  }
-  if (described.requestBody) parts.push(...content("Request", resolved(described.requestBody)));
-  for (const [status, answer] of Object.entries(described.responses ?? {})) parts.push(...content(`Answer ${status}`, resolved(answer)));
-  return element("section", {}, ...parts);
+function show(spec) {
+  SwaggerUIBundle({
+    domNode: find("swagger"),
+    spec,
+    plugins: [{ wrapComponents: { authorizeOperationBtn: () => () => null } }],
+    requestInterceptor: request => Object.assign(request, { userFetch: send }),
+    defaultModelsExpandDepth: 0,
+    tryItOutEnabled: true,
+    validatorUrl: null,
+  });
 }
 
 find("back").href = withToken("/");
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const paint = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", paint);
+paint();
 try {
-  root = await ask("/description");
-  document.title = find("title").textContent = root.info?.title ?? "/score";
-  find("about").textContent = root.info?.description ?? "";
-  const paths = Object.entries(root.paths ?? {}).sort(([one], [other]) => (other === "/score") - (one === "/score"));
-  find("operations").replaceChildren(...paths.flatMap(([path, methods]) =>
-    Object.entries(methods).filter(([, each]) => each && typeof each === "object" && !Array.isArray(each))
-      .map(([method, described]) => operation(path, method, described))));
-  find("document").textContent = JSON.stringify(root, null, 2);
+  const [description, offered] = await Promise.all([ask("/description"), ask("/requests")]);
+  document.title = `${offered.service}: /score`;
+  find("client").replaceChildren(...offered.clients.map(name => element("option", {}, name)));
+  find("as").hidden = !offered.clients.length;
+  show(description);
 } catch (error) {
   tell(error.message);
 }

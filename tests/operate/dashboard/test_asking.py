@@ -259,6 +259,15 @@ def test_a_description_that_is_no_json_is_told(make: Any, monkeypatch: pytest.Mo
             make(NEW).description()
 
 
+def test_the_description_has_the_address_of_the_service_and_no_other(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = {"openapi": "3.0.3", "servers": [{"url": "https://elsewhere.example"}], "paths": {}}
+    monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(document).encode())
+    asking = make(NEW | {"swaggerUri": "http://localhost:6789/swagger.json"})
+    assert asking.description() == document | {"servers": [{"url": "http://localhost:6789"}]}
+
+
 def test_a_front_door_that_does_not_answer_is_told(make: Any, port: int) -> None:
     asking = make(NEW)
     asking._door = lambda: OpenDoor(port=1, statistics_port=1, serving=1)

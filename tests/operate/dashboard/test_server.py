@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -59,13 +61,21 @@ def test_it_listens_on_this_machine_alone(server: Server) -> None:
 
 
 def test_the_page_tells_nobody_anything_and_fetches_from_its_server_alone(server: Server) -> None:
-    for path in ("/", "/api", "/page.js", "/charts.js", "/common.js", "/api.js", "/page.css", "/report.css"):
+    scripts = ("/page.js", "/charts.js", "/common.js", "/api.js")
+    ours = ("/", "/api", *scripts, "/page.css", "/api.css", "/report.css")
+    for path in (*ours, "/swagger-ui-bundle.js", "/swagger-ui.css"):
         status, content, headers = ask(server, path, X_Dashboard_Token="")
         assert status == 200
         assert server.token not in content
-        assert "//" not in content.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
+        assert path not in ours or "//" not in content.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
         assert "default-src 'none'; script-src 'self'" in headers["Content-Security-Policy"]
         assert headers["Cache-Control"] == "no-store"
+
+
+def test_it_serves_swagger_ui_without_the_package_that_carries_it() -> None:
+    code = "import sys, operate.dashboard.server; print([name for name in sys.modules if 'flask' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_who_has_the_address_gets_the_figures_and_may_ask(server: Server) -> None:
