@@ -99,10 +99,11 @@ def test_clients_that_hang_up_give_their_places_back(door: Gateway, server: Upst
 
 def test_the_limit_of_all_counts_beside_a_clients_own(tmp_path: Path, server: Upstream) -> None:
     upstreams = Upstreams(scorer=server.address)
-    with running(tmp_path, upstreams, clients=CLIENTS, requests_per_second=30) as gateway:
-        free, slow = (gateway.client_keys[name].primary for name in ("free", "slow"))
-        assert 30 <= [gateway.ask("POST", "/score", b"{}", key=free).status for _ in range(60)].count(200) < 60
-        assert gateway.ask("POST", "/score", b"{}", key=slow).status == 429
+    with running(tmp_path, upstreams, clients=CLIENTS, requests_per_second=3) as gateway:
+        free, narrow = (gateway.client_keys[name].primary for name in ("free", "narrow"))
+        assert 3 <= [gateway.ask("POST", "/score", b"{}", key=free).status for _ in range(60)].count(200) < 60
+        # Asked until then: a token may have come back meanwhile. One at a time, the client's own limit refuses none.
+        eventually(lambda: gateway.ask("POST", "/score", b"{}", key=narrow).status == 429)
 
 
 def test_over_grpc_a_limit_is_a_status(door: Gateway) -> None:
