@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +47,19 @@ class AdminError(UserError):
 
 class RejectedError(AdminError):
     """Envoy refused a file and goes on with the one it had."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How many requests a cluster answered with 200, and how many otherwise or not at all."""
+
+    ok: int
+    failed: int
+
+    @property
+    def all(self) -> int:
+        """All requests that are over."""
+        return self.ok + self.failed
 
 
 class Admin:
@@ -184,6 +198,18 @@ class Admin:
         end = ".membership_healthy"
         stats = self._stats(r"^cluster\..*\.membership_healthy$")
         return {name.removeprefix("cluster.").removesuffix(end): int(count) for name, count in stats.items()}
+
+    def answers(self, clusters: Iterable[str]) -> dict[str, Answers]:
+        """Count the answers of clusters since Envoy has known them, by the cluster's name."""
+        stats = self._stats(r"^cluster\..*\.upstream_rq_(200|completed)$")
+
+        def count(cluster: str) -> Answers:
+            ok, completed = (
+                int(stats.get(f"cluster.{cluster}.upstream_rq_{what}", 0)) for what in ("200", "completed")
+            )
+            return Answers(ok, completed - ok)
+
+        return {cluster: count(cluster) for cluster in clusters}
 
     def active_requests(self) -> int:
         """Count the requests that clients have open at the front door."""

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.issuer_keys import without_keys
 from settings.schema import Settings
 from targets.docker import front_door, rollout, service
 from targets.docker.containers import digest_of
@@ -55,7 +56,10 @@ class _FrontDoor(MachinePart[FrontDoorSpec]):
     specification = FrontDoorSpec
 
     def apply(self, spec: FrontDoorSpec, say: Say) -> dict[str, Any]:
-        return {"metrics_port": front_door.apply(_owned(spec))}
+        metrics_port = front_door.apply(_owned(spec))
+        for line in without_keys(_folder(spec).admin, spec.clients):
+            say(line)
+        return {"metrics_port": metrics_port}
 
     def holder(self, spec: FrontDoorSpec) -> str:
         return _stack_of(_folder(spec).record().door_owner, spec)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from gateway.issuer_keys import without_keys
 from settings.schema import Settings
 from targets.machine.specification import FrontDoorSpec
 from targets.machine_target import BEHIND, MachinePart, MachineTarget, Say
-from targets.process import front_door, rollout, service
+from targets.process import front_door, rollout, service, traffic
 from targets.process.service_folder import Record, ServiceDirectory, check_owner
 from targets.process.specification import ServiceSpec
 from targets.process.supervisor import check_path
@@ -51,7 +52,10 @@ class _FrontDoor(MachinePart[FrontDoorSpec]):
     specification = FrontDoorSpec
 
     def apply(self, spec: FrontDoorSpec, say: Say) -> dict[str, Any]:
-        return {"metrics_port": front_door.apply(spec)}
+        metrics_port = front_door.apply(spec)
+        for line in without_keys(traffic.admin(_folder(spec)), spec.clients):
+            say(line)
+        return {"metrics_port": metrics_port}
 
     def holder(self, spec: FrontDoorSpec) -> str:
         record = _folder(spec).record()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from cryptography.x509.oid import NameOID
 
+from targets.machine.ports import free_ports
 from tests.certificates import Authority, make_certificate
 from tests.e2e.project import Project, hammering, project
 from tests.gateway.issuer import AUDIENCE, URL, Issuer, issuing
@@ -124,13 +125,15 @@ def test_a_rotated_key_changes_alone_and_a_removed_client_is_out_after_the_up(
     assert deployed.pids["envoy"] == pid
 
 
-def test_a_certificate_opens_in_its_clients_name(deployed: Project) -> None:
+def test_a_certificate_opens_and_an_issuer_without_keys_is_told(deployed: Project) -> None:
     make_certificate(deployed.root / "tls")
     authority = Authority(deployed.root / "ca")
     shown = authority.issue((NameOID.ORGANIZATION_NAME, "Example"), (NameOID.COMMON_NAME, "edge"))
     edge = {"name": "edge", "certificate": {"caFile": "ca/ca.pem", "subject": "CN=edge,O=Example"}}
-    deployed.write_settings(clients=[edge], tls={"certificateFile": "tls/tls.crt", "keyFile": "tls/tls.key"})
-    deployed.up()
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}/keys"
+    lost = {"name": "lost", "jwt": {"issuer": "https://lost.example.org", "audience": AUDIENCE, "jwksUri": nobody}}
+    deployed.write_settings(clients=[edge, lost], tls={"certificateFile": "tls/tls.crt", "keyFile": "tls/tls.key"})
+    assert f"the issuer https://lost.example.org gives the front door no keys at {nobody}" in deployed.up()
     trusted = ssl.create_default_context(cafile=str(deployed.root / "tls" / "tls.crt"))
     url = f"https://localhost:{deployed.port}/score"
     with httpx.Client(verify=trusted, timeout=30) as client:

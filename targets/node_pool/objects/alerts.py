@@ -81,6 +81,7 @@ def _client_rules(options: Options) -> list[Manifest]:
     envoy, service = Names.of(options).metrics_of(FRONT_DOOR), options.settings.service_name
     part = f"more than {_REFUSALS:.0%} of its requests"
     return [
+        *([_issuers_rule(options)] if any(client.jwt for client in options.settings.clients) else []),
         _rule(
             options,
             "TritonServingUnknownClients",
@@ -109,6 +110,18 @@ def _client_rules(options: Options) -> list[Manifest]:
             "of all clients, or the script's server is full.",
         ),
     ]
+
+
+def _issuers_rule(options: Options) -> Manifest:
+    envoy, service = Names.of(options).metrics_of(FRONT_DOOR), options.settings.service_name
+    return _rule(
+        options,
+        "TritonServingIssuer",
+        f"sum(increase(envoy_http_jwt_authn_jwks_fetch_failed{{{envoy}}}[5m])) > 0",
+        "5m",
+        "warning",
+        f"An issuer of tokens gives the front door of {service} no keys: once it rotates them, its clients get 401.",
+    )
 
 
 def _triton_rules(options: Options) -> list[Manifest]:
