@@ -19,7 +19,7 @@ from provider.resources.smoke_check import SmokeCheck
 from settings.certificate_file import certificate_host, server_name
 from settings.schema import Framework, Settings
 from targets.contract import machine_target
-from targets.machine.loopback import loopback_host
+from targets.machine.local_host import loopback_host
 from targets.machine.specification import client_key_names
 
 __all__ = ["MachineDeployment", "MachineDeploymentArgs"]

@@ -19,7 +19,7 @@ from serving.triton.tensors import needs_binary
 from settings import Settings
 from settings.golden import golden_request, request_file
 from settings.schema import Target
-from targets.machine.loopback import LOCAL_PORT, loopback_host
+from targets.machine.local_host import LOCAL_PORT, loopback_host
 
 __all__ = ["commands", "show"]
 

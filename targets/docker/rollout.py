@@ -196,8 +196,8 @@ class _Rollout:
         if serving:
             candidate = self._address_of(number)
             # Where the candidate's containers are gone, nobody has a request there.
-            drain_seconds = self.spec.rollout.drain_seconds if candidate else 0
-            self._place(serving, candidate or serving, number).withdraw(drain_seconds)
+            seconds = self.spec.rollout.drain_seconds if candidate else 0
+            self._place(serving, candidate or serving, number).withdraw(seconds)
             old = self.record.generation
             self.progress(f"generation {number} has no share of the traffic any more: {old} has it all")
         self._record(candidate=0, candidate_digest="", percent=None)

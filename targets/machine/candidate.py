@@ -50,11 +50,11 @@ class Place:
         """Give what both generations did since Envoy's start."""
         return {"the front door": self.door.figures()}
 
-    def withdraw(self, drain_seconds: float) -> None:
+    def withdraw(self, seconds: float) -> None:
         """Send everything to the serving generation at once, let the candidate's requests end, and end its place."""
         self.share()
         with suppress(AdminError):  # it does not run: nobody has a request at the candidate
-            self.door.admin.await_idle(self.candidate, drain_seconds)
+            self.door.admin.await_idle(self.candidate, seconds)
         _twice(lambda: self.door.close(self.serving))
 
     def promote(self, send_to_new: Callable[[], None]) -> None:

@@ -4,7 +4,7 @@ import shlex
 
 from environment.image_layout import TRITON_METRICS_PORT
 from settings.node_pool import NodePoolSettings
-from targets.machine.loopback import LOCAL_PORT
+from targets.machine.local_host import LOCAL_PORT
 from targets.node_pool.object_names import CANDIDATE, FRONT_DOOR, REPLICA, STATISTICS_PORT, Names
 from targets.node_pool.objects.exposure import HTTPS_PORT, scheme, service_port
 from targets.node_pool.rendering import Options

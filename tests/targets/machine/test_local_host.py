@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ASK = "from targets.machine.loopback import loopback_host; print(loopback_host())"
+ASK = "from targets.machine.local_host import loopback_host; print(loopback_host())"
 IN_ITS_OWN = ["unshare", "--mount", "sh", "-c", 'mount --bind "$1" /etc/hosts && shift && exec "$@"', "sh"]
 
 
