@@ -13,7 +13,7 @@ from components.model_bundle import ModelBundle
 from components.stack_settings import SERVICE, stack_settings
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
-from settings import Settings
+from settings.schema import Settings
 
 
 def declare(settings: Settings) -> None:

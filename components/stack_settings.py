@@ -8,7 +8,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
 
-import settings
+from settings.load import load
+from settings.schema import Settings
 from settings.service_version import StackId
 from settings.stack_reader import file_of
 
@@ -39,14 +40,14 @@ def stack_id() -> StackId:
     return StackId(pulumi.get_project(), pulumi.get_stack())
 
 
-def stack_settings(project: Path) -> settings.Settings:
+def stack_settings(project: Path) -> Settings:
     """Read and check the running stack's settings; raises `SettingsError` with every mistake in them."""
     namespace = f"{pulumi.get_project()}:"
     # Pulumi's public API gives the values of names that one knows; unknown names have to be found to be refused.
     config = {**get_config_env(), **CONFIG.get()}
     names = [name for name in config if name.startswith(namespace)]
     encrypted = set(get_config_secret_keys_env())
-    return settings.load(
+    return load(
         {name.removeprefix(namespace): _value(config[name]) for name in names},
         subject=file_of(pulumi.get_stack()),
         project=project,

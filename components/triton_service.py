@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import pulumi
 from pydantic import Field, SecretStr, create_model
 
-import settings as reading
 from common.part import Part
 from components.access_keys import AccessKeys, AccessKeysArgs
 from components.bundle_outputs import BundleOutputs
@@ -24,12 +23,12 @@ from components.summaries import BundleSummary, EnvironmentSummary
 from components.triton_environment import TritonEnvironment
 from settings.errors import Mistake, SettingsError
 from settings.group import Group
+from settings.load import load
 from settings.model_runtime import layout_of
+from settings.rollout_notes import rollout_notes
 from settings.schema import Framework, Model, Settings, Target
 from settings.version_differences import version_notes
-from targets.canary import step_notes
 from targets.declared_script import source_notes
-from targets.proving import gate_notes
 
 __all__ = ["TritonService"]
 
@@ -237,7 +236,7 @@ class TritonService(PlainComponent[_Checked]):
             expected = f"expected one registry for all models of a service, found {', '.join(others)} too"
             raise SettingsError(subject, [Mistake(path="models", value=repr(registries[0]), expected=expected)])
         values = {"service_name": name, **given, **({"registry": registries[0]} if registries else {})}
-        settings = reading.load(
+        settings = load(
             {**values, **self._secrets.known},
             subject=subject,
             project=Path.cwd(),
@@ -257,8 +256,7 @@ class TritonService(PlainComponent[_Checked]):
             *version_notes(settings, stack_id()),
             *self._layout_notes(settings),
             *source_notes(settings),
-            *gate_notes(settings),
-            *step_notes(settings.deployment.rollout_plan),
+            *rollout_notes(settings.deployment.rollout_plan),
         ]
         return _Checked(settings, unchecked, notes)
 

@@ -14,8 +14,8 @@ from common.errors import UserError
 from common.redaction import redacted
 from common.standard_streams import keep_open
 from operate.signals import end_in_order
-from settings import Settings, read_stack_file
-from settings.schema import Target
+from settings.load import read_stack_file
+from settings.schema import Settings, Target
 from targets.contract import Stack, verbs_of
 
 _NEW = "write a stack's file, a bundle, golden inferences and an entry script for a model"

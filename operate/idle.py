@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from settings import Settings
+from settings.schema import Settings
 from targets.contract import TARGETS, Deployed, verbs_of
 from targets.errors import ServiceError
 

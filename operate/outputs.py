@@ -16,9 +16,8 @@ from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.atomic_files import write_whole
 from serving.triton.tensors import needs_binary
-from settings import Settings
 from settings.golden import golden_request, request_file
-from settings.schema import Target
+from settings.schema import Settings, Target
 from targets.machine.local_host import LOCAL_PORT, loopback_host
 
 __all__ = ["commands", "show"]

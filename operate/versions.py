@@ -15,7 +15,7 @@ from rich.table import Table
 from bundle.registry import RegistryError
 from bundle.service_versions import ServiceVersion, ServiceVersions
 from common.errors import UserError
-from settings import Settings
+from settings.schema import Settings
 from settings.service_version import StackId, VersionContent, read_content, versions_of
 from settings.stack_reader import file_of, project_name
 from settings.version_differences import called, differences

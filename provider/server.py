@@ -32,7 +32,6 @@ from common.bugs import BUGS
 from common.redaction import redacted
 from common.waiting import cancel
 from provider.difference import difference, path_text
-from provider.package_schema import schema
 from provider.resource_type import IncompleteError, ResourceType, Say, resource_type
 from provider.wire_values import Properties, from_model, plain, unknown_paths
 
@@ -76,6 +75,8 @@ class TritonProvider(provider_pb2_grpc.ResourceProviderServicer):
     async def GetSchema(self, request: Any, context: Any) -> Any:
         """Describe the types of resources, and the components."""
         components = self._components().COMPONENTS if self._components else {}
+        from provider.package_schema import schema  # few engines ask for it, and it imports all settings
+
         return provider_pb2.GetSchemaResponse(schema=schema(VERSION, components))
 
     async def CheckConfig(self, request: Any, context: Any) -> Any:

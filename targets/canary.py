@@ -24,7 +24,7 @@ from targets.rollout_record import Measured, Outcome, StepRecord, now
 from targets.step_watch import Doors, StepWatch, slowdown
 from targets.verdict_text import table
 
-__all__ = ["Canary", "RefusedError", "Shares", "step_notes"]
+__all__ = ["Canary", "RefusedError", "Shares"]
 
 _LOOK_SECONDS = 2.0
 _TELL_EVERY = 15  # looks
@@ -159,19 +159,6 @@ class Canary:
         yield from watch.notes
         if outcome is Outcome.REFUSED:
             yield "the limits are those of deployment.rollout.analysis"
-
-
-def step_notes(rollout: RolloutPlan) -> Iterator[str]:
-    """Say at preview which shares of the traffic a new version gets, and how long that takes."""
-    percent = rollout.canary_traffic_percent
-    if percent == 0:
-        yield "rollout: a new version gets no traffic, because deployment.rollout.canaryTrafficPercent is 0"
-    elif percent is not None and percent < 100:
-        yield f"rollout: a new version gets {percent} % of the traffic and stays there, until a later `up` changes it"
-    elif rollout.steps:
-        shares = ", then ".join(f"{step.name} for {step.pause} s" for step in rollout.steps)
-        judged = "" if rollout.analysis else "; deployment.rollout.analysis is left out, so no figure stops it"
-        yield f"rollout: a new version gets {shares}: {rollout.steps_seconds} s{judged}"
 
 
 def _counted(figures: Figures) -> str:

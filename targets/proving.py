@@ -18,13 +18,12 @@ from serving.proving.plan import Collected, Performance, Plan, Replay, Request, 
 from serving.proving.verdict import Verdict
 from serving.proving.wire import FormError, read, write
 from serving.triton.tensors import LENGTH_HEADER, encode
-from settings.schema import Settings
 from settings.service_groups import RolloutPlan
 from settings.variable_names import COLLECT
 from targets.errors import ServiceError
 from targets.verdict_text import findings, line, table
 
-__all__ = ["PROVER", "Outcome", "Proof", "Run", "Servers", "Side", "gate_notes"]
+__all__ = ["PROVER", "Outcome", "Proof", "Run", "Servers", "Side"]
 
 PROVER = ("-I", "-m", "serving.proving")
 """The arguments of Python that start the prover."""
@@ -202,20 +201,6 @@ class Proof:
         limits = " and ".join(f"deployment.rollout.{gate}" for gate in gates)
         head = f"{' and '.join(gates)} refused generation {self.new.number}; {self._who_serves}"
         return "\n".join([head, table(verdict.figures), *findings(verdict), f"the limits are those of {limits}"])
-
-
-def gate_notes(settings: Settings) -> list[str]:
-    """Say at preview what a new version proves before traffic, and how long that takes at most."""
-    rollout = settings.deployment.rollout_plan
-    replay, performance = rollout.replay, rollout.performance
-    steps = []
-    if replay is not None:
-        steps.append(f"replays {replay.requests} requests against the version that serves")
-    if performance is not None:
-        steps.append(f"is loaded with {performance.concurrency} requests at once for {performance.seconds} s")
-    if not steps:
-        return []
-    return [f"rollout: before traffic a new version {', then '.join(steps)}: at most {rollout.gates_seconds} s"]
 
 
 def _to_script(golden: Mapping[str, Any]) -> Request:

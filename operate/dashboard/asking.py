@@ -22,9 +22,9 @@ from bundle.registry import Registry, RegistryError
 from common.errors import UserError
 from serving.probing.golden_check import Answer, Problem, golden_problems, model_path, score_problems
 from serving.triton.tensors import decode, encode
-from settings import Settings
 from settings.certificate_file import server_name
 from settings.golden import golden_request
+from settings.schema import Settings
 from targets.contract import OpenDoor
 from targets.errors import ServiceError
 from targets.smoke_check import Question, client

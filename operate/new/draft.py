@@ -24,9 +24,9 @@ from operate.new.pickles import packages_of, pickle_script
 from operate.new.scripts import Script, script_for
 from operate.new.sources import Found
 from operate.new.values import stack_values
-from settings import Settings, load
+from settings.load import load
 from settings.model_runtime import layout_of
-from settings.schema import Target
+from settings.schema import Settings, Target
 from settings.stack_reader import file_of
 
 __all__ = ["Draft", "draft"]

@@ -21,8 +21,8 @@ from operate.new.errors import NewStackError
 from operate.new.names import require_stack_name
 from operate.new.sources import Found, find
 from operate.new.stack_text import stack_text
-from settings import load
 from settings.errors import SettingsError
+from settings.load import load
 from settings.schema import Target
 from settings.stack_reader import file_of
 

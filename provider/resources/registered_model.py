@@ -5,9 +5,6 @@ from typing import Any
 
 import pulumi
 
-import bundle.onnx_backend  # what the check of a bundle would import while the engine waits
-import bundle.onnx_graph_rules  # noqa: F401
-from bundle.layout import ANY_TARGET, check_bundle
 from bundle.manifest_models import ModelSummary, are_current
 from bundle.probe_questions import without_golden
 from bundle.registry import Registered, Registry, RegistryError
@@ -94,6 +91,8 @@ def _is_sound(inputs: Inputs, known: Outputs) -> bool:
 
 
 def _register(registry: Registry, inputs: Inputs) -> Registered:
+    from bundle.layout import ANY_TARGET, check_bundle  # reads every format of models, and few updates register one
+
     bundle = check_bundle(Path(inputs.source), framework=inputs.framework, target=ANY_TARGET)
     return registry.register(
         inputs.name, bundle, tags=inputs.tags, description=inputs.description, framework=inputs.framework

@@ -8,10 +8,9 @@ from rich.console import Console
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registered, Registry
 from environment.curated_clone import declared_environment
-from settings import Settings
 from settings.model_runtime import layout_of
 from settings.requirements_file import pip_packages
-from settings.schema import Framework, Model, RegisteredModelId
+from settings.schema import Framework, Model, RegisteredModelId, Settings
 from targets.check_summary import verdict
 from targets.contract import Stack
 from targets.docker import trial

@@ -13,10 +13,9 @@ from rich.console import Console
 from bundle.registry import Registered, Registry
 from environment import venv
 from environment.curated_clone import declared_environment
-from settings import Settings
 from settings.model_runtime import layout_of
 from settings.requirements_file import pip_packages
-from settings.schema import Framework, Model, RegisteredModelId
+from settings.schema import Framework, Model, RegisteredModelId, Settings
 from settings.variable_names import served_variables
 from targets.check_summary import verdict
 from targets.contract import Stack

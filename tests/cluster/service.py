@@ -15,8 +15,8 @@ from environment.image_layout import repository
 from gateway.envoy_files import render_keys, version
 from gateway.keys import Keys, make_key
 from gateway.listener import KEYS_FILE
-from settings import load
 from settings.clients import door_clients
+from settings.load import load
 from settings.stack_reader import file_of
 from targets.node_pool.cluster.cluster_client import Cluster
 from targets.node_pool.lifecycle import Times

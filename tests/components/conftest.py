@@ -27,7 +27,8 @@ from components.process_deployment import ProcessDeployment
 from components.service_secrets import Secrets
 from components.smoke_check import SmokeCheck, SmokeCheckArgs
 from components.stack_settings import SERVICE, stack_name
-from settings import Settings, load
+from settings.load import load
+from settings.schema import Settings
 from settings.stack_reader import file_of
 
 PROJECT = Path(__file__).resolve().parents[2]

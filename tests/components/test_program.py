@@ -102,8 +102,7 @@ def test_another_stacks_service_is_refused_before_anything_is_declared(declare, 
 
 
 def test_a_mistake_of_the_user_ends_it_without_a_traceback(declare, program):
-    from settings import SettingsError
-    from settings.errors import Mistake
+    from settings.errors import Mistake, SettingsError
 
     def mistaken():
         with pytest.raises(pulumi.RunError, match=r"deployment\.port"):

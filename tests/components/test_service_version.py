@@ -8,7 +8,7 @@ import pytest
 from bundle.layout import check_layout
 from bundle.registry import Registry
 from components import docker_deployment, node_pool_deployment
-from settings import load
+from settings.load import load
 from settings.service_version import StackId
 from settings.stack_reader import file_of
 from tests.components.conftest import Outputs

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components import stack_settings as reading
-from settings import SettingsError
+from settings.errors import SettingsError
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
 from components.triton_environment import TritonEnvironment
-from settings import SettingsError
+from settings.errors import SettingsError
 
 
 def test_a_clone_is_what_a_stacks_file_would_say(declare):

@@ -9,7 +9,7 @@ from components import docker_deployment, node_pool_deployment
 from components.model_bundle import ModelBundle
 from components.triton_environment import TritonEnvironment
 from components.triton_service import TritonService
-from settings import SettingsError
+from settings.errors import SettingsError
 
 
 @pytest.fixture(autouse=True)

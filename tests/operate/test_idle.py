@@ -5,7 +5,7 @@ import json
 import pytest
 
 from operate import idle
-from settings import Settings
+from settings.schema import Settings
 from targets.docker.service_folder import Folder, Record
 from targets.errors import ServiceError
 from targets.process.service_folder import ServiceDirectory

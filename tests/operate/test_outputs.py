@@ -11,7 +11,8 @@ from rich.console import Console
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
 from operate.outputs import commands, show
-from settings import Settings, load
+from settings.load import load
+from settings.schema import Settings
 from settings.stack_reader import file_of
 from targets.check_summary import verdict
 from targets.served import EntryScript

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bundle.service_versions import Facts, ServiceVersions
 from operate.versions import History, NoVersionError, choose, show
-from settings import load
+from settings.load import load
 from settings.service_version import CONTENT, VersionContent
 
 PROJECT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,9 @@ import pytest
 
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from settings import Settings, SettingsError, load
-from settings.errors import Mistake
+from settings.errors import Mistake, SettingsError
+from settings.load import load
+from settings.schema import Settings
 from settings.stack_reader import file_of
 
 REPOSITORY = Path(__file__).resolve().parents[2] / "model_repository"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from settings import Settings
 from settings.azure_names import AZURE_NAMES
 from settings.form_mistakes import _paths
+from settings.schema import Settings
 from tests.settings.conftest import Check
 
 A_MODEL = "expected a folder to register (path, name) or a registered model, as in 'triton_model:1'"

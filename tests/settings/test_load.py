@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from engine.state.stack_file import StackFile, config_text
-from settings import Settings, SettingsError, load, read_stack_file
 from settings import stack_reader as stack_files
-from settings.schema import Framework, Model, RegisteredModelId, Target
+from settings.errors import SettingsError
+from settings.load import load, read_stack_file
+from settings.schema import Framework, Model, RegisteredModelId, Settings, Target
 from settings.stack_reader import file_of
 from tests.settings.conftest import VALID, merged, mistakes_of
 

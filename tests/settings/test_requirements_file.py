@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from settings import Settings
 from settings.requirements_file import pip_packages
+from settings.schema import Settings
 from tests.settings.conftest import Check
 
 FILE = {"environment": {"requirementsFile": "requirements.txt"}}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from settings import Settings
+from settings.schema import Settings
 from settings.service_groups import Limits, Opening, Resources, Rollout, RolloutPlan
 from tests.settings.conftest import Check
 

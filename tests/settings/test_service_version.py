@@ -14,7 +14,9 @@ from bundle.registry import Registry, RegistryError
 from bundle.service_versions import Facts, ServiceVersion
 from environment.source_archive import pack
 from environment.source_digest import digest_of
-from settings import Settings, SettingsError, load, read_stack_file
+from settings.errors import SettingsError
+from settings.load import load, read_stack_file
+from settings.schema import Settings
 from settings.service_version import (
     CONTENT,
     LOCKS,

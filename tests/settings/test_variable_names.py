@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import Settings
+from settings.schema import Settings
 from settings.variable_names import served_variables
 
 

@@ -19,7 +19,7 @@ from gateway.generation_figures import Figures, Snapshot
 from settings.rollout_steps import Analysis, Step
 from settings.service_groups import RolloutPlan
 from targets import canary, step_watch
-from targets.canary import Canary, RefusedError, step_notes
+from targets.canary import Canary, RefusedError
 from targets.rollout_record import Outcome, StepRecord
 from targets.step_watch import slowdown
 
@@ -265,27 +265,6 @@ def test_a_version_that_was_faster_than_envoy_counts_is_compared_too() -> None:
 def test_a_slowdown_of_nothing_is_unknown() -> None:
     assert slowdown(figures(10), Figures()) is None
     assert slowdown(Figures(), figures(10)) is None
-
-
-@pytest.mark.parametrize(
-    ("rollout", "said"),
-    [
-        ({}, []),
-        ({"canaryTrafficPercent": 100}, []),
-        ({"canaryTrafficPercent": 10}, ["gets 10 % of the traffic and stays there"]),
-        ({"canaryTrafficPercent": 0}, ["gets no traffic"]),
-        (
-            {"steps": [{"mirror": 20, "pause": "1m"}, {"setWeight": 10, "pause": "5m"}]},
-            ["mirror 20 % for 60 s, then weight 10 % for 300 s: 360 s; deployment.rollout.analysis is left out"],
-        ),
-        ({"steps": [{"setWeight": 10, "pause": "5m"}], "analysis": {"p95Ms": 5}}, ["weight 10 % for 300 s: 300 s"]),
-    ],
-)
-def test_a_preview_says_which_shares_a_new_version_gets(rollout: dict[str, Any], said: list[str]) -> None:
-    made = RolloutPlan.model_validate({"drainSeconds": 1, **rollout}, by_alias=True, by_name=True)
-    notes = list(step_notes(made))
-    assert len(notes) == len(said)
-    assert all(words in note for words, note in zip(said, notes, strict=True))
 
 
 def test_a_version_that_is_cold_for_long_does_not_end_its_step(clock: None) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from settings import Settings, load
-from settings.schema import Target
+from settings.load import load
+from settings.schema import Settings, Target
 from settings.stack_reader import file_of
 from targets.contract import machine_target
 

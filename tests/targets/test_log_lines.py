@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import read_stack_file
+from settings.load import read_stack_file
 from targets.contract import Stack, verbs_of
 from targets.errors import ServiceError
 from targets.log_lines import print_line, print_output

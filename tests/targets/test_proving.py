@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,11 +10,10 @@ import pytest
 from serving.proving import plan as asked_of
 from serving.proving.plan import Collected, Plan
 from serving.proving.wire import read, write
-from settings import Settings
 from settings.rollout_gates import Performance, Replay
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
-from targets.proving import Outcome, Proof, Servers, Side, gate_notes
+from targets.proving import Outcome, Proof, Servers, Side
 from tests.settings.conftest import project, settings_of
 
 __all__ = ["project", "settings_of"]
@@ -188,15 +186,6 @@ def test_without_gates_nothing_is_run() -> None:
         raise AssertionError
 
     proof(rollout=RolloutPlan(drain_seconds=1), run=run).judge()
-
-
-def test_a_preview_says_what_happens_and_how_long_it_takes(settings_of: Callable[..., Settings]) -> None:
-    rollout = {"replay": {"requests": 20}, "performance": {"seconds": 5, "p95Ms": 50}}
-    assert gate_notes(settings_of({})) == []
-    assert gate_notes(settings_of({"deployment": {"rollout": rollout}})) == [
-        "rollout: before traffic a new version replays 20 requests against the version that serves, then is loaded "
-        "with 8 requests at once for 5 s: at most 130 s"
-    ]
 
 
 def test_a_golden_inference_of_16_bit_floats_is_sent_as_binary_data() -> None:

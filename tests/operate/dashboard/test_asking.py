@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from operate.dashboard.asking import Asking
-from settings import read_stack_file
+from settings.load import read_stack_file
 from targets.contract import OpenDoor
 from targets.errors import ServiceError
 

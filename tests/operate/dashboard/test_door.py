@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from settings import read_stack_file
+from settings.load import read_stack_file
 from settings.schema import Target
 from targets.contract import OpenDoor, Stack, verbs_of
 from targets.errors import ServiceError

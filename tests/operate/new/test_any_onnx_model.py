@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from bundle.layout import check_layout
 from serving.script.answer_json import to_json
-from settings import read_stack_file
+from settings.load import read_stack_file
 from tests import onnx_models
 from tests.operate.new.conftest import empty_project, run_script, write
 

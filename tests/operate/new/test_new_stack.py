@@ -14,7 +14,7 @@ import yaml
 from environment.venv import BuildError
 from operate import __main__ as operate
 from operate.new.errors import NewStackError
-from settings import read_stack_file
+from settings.load import read_stack_file
 from tests import onnx_models
 from tests.bundle.bundles import BATCHED, configure, model, python_file
 from tests.operate.new.conftest import empty_project, write

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from settings import read_stack_file
+from settings.load import read_stack_file
 from targets.contract import Stack
 from targets.docker import logs
 from targets.role import Role

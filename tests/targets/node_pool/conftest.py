@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from gateway.envoy_files import render_keys
 from gateway.keys import Keys
 from gateway.listener import KEYS_FILE
-from settings import load
+from settings.load import load
 from settings.stack_reader import file_of
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.objects.image_pull import docker_configuration

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from environment.image_layout import repository
-from settings import Settings, read_stack_file
+from settings.load import read_stack_file
 from settings.recording import RecordRequests
+from settings.schema import Settings
 from targets.node_pool.canary.candidate import servers
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.objects.gateway_files import gateway_files

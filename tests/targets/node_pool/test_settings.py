@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from settings import SettingsError, load
+from settings.errors import SettingsError
+from settings.load import load
 from settings.stack_reader import file_of
 from tests.targets.node_pool.conftest import DIGITS
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from environment.image_layout import repository
-from settings import read_stack_file
+from settings.load import read_stack_file
 from targets.node_pool.objects.every_object import objects
 from targets.node_pool.rendering import Contents, Options
 
