@@ -106,6 +106,7 @@ def _cluster(issuer: Issuer, roots: str) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "name": issuer.cluster,
         "type": "STRICT_DNS",
+        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
         "dns_lookup_family": "ALL",
         "connect_timeout": f"{FETCH_SECONDS}s",
         "per_connection_buffer_limit_bytes": _LARGEST_KEYS,
