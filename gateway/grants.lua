@@ -180,18 +180,3 @@ function envoy_on_request(handle)
     }, reason)
   end
 end
-
-function envoy_on_response(handle)
-  local marks = handle:streamInfo():dynamicMetadata():get("grants")
-  if not marks then return end
-  local status = handle:headers()
-  if not status:get("grpc-status") then
-    for _ in handle:bodyChunks() do end
-    status = handle:trailers()
-  end
-  marks = handle:streamInfo():dynamicMetadata():get("grants")
-  if status and marks.reason then
-    status:replace("grpc-status", "7")
-    status:replace("grpc-message", marks.reason)
-  end
-end
