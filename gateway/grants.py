@@ -1,7 +1,7 @@
 """What a client may ask for: a Lua script compares models and `/score` with the client's grants.
 
-A call of gRPC names its models in messages, so its script looks at the answer too. Envoy starts a script for each answer
-where there is a function for it; HTTP routes have a filter without one, which costs 5 % of a bare Envoy's request less.
+A call of gRPC names its models in messages, so its script looks at the answer too. HTTP routes have a filter of their
+own, without a function for answers: Envoy would start a script for each, at 5 % of what a request costs a bare Envoy.
 
 The grants come with the routes, as a table at the head of the script: Envoy would copy any other setting of a route for
 each request. A client that the table does not know is refused, so a client whose grants are not in use yet gets

@@ -14,7 +14,7 @@ from gateway.grants import grants_filters
 from gateway.identities import FILTER_TYPE
 from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import issuers, token_filter
-from gateway.request_guard import GUARD, REFUSED, guard
+from gateway.request_guard import GUARD, REFUSED, answers, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
 from gateway.traces import tracing
 
@@ -155,7 +155,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         }
     )
     if options.upstreams.triton is not None:
-        filters.append(guard(options.max_request_bytes))
+        filters += [guard(options.max_request_bytes), answers()]
     filters.append(
         {
             "name": "envoy.filters.http.router",

@@ -274,7 +274,7 @@ def _route(
     if endless:
         filters[BODY_LIMIT] = _FILTER_OFF
     elif guarded:
-        filters[GUNZIP] = _FILTER_ON
+        filters |= {GUNZIP: _FILTER_ON, request_guard.ANSWERS: _FILTER_ON}
         route["request_body_buffer_limit"] = options.max_request_bytes
     if filters:
         route["typed_per_filter_config"] = filters
