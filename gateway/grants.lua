@@ -10,6 +10,8 @@
 -- bytes that start no field. Triton refuses the call either way, and the client gets PERMISSION_DENIED. An invalid frame
 -- would not do: gRPC may take it for an empty message, which asks for the statistics of all models.
 
+collectgarbage("setpause", 1000) -- as in `json_guard.lua`
+
 local match, byte, floor = string.match, string.byte, math.floor
 local SERVICE = "/inference.GRPCInferenceService/Model"
 local NO_FIELD = "\15" -- wire type 7
