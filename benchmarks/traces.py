@@ -1,11 +1,12 @@
-"""What traces cost: the same service without traces, with one for 1 % of the requests, and with one for each, in turns.
+"""What traces cost: the same service without traces, and with one for 1 % of the requests, in turns.
 
     .venv/bin/python -m benchmarks.traces --rounds 7 --seconds 4
 
 Each is a front door, an entry script that calls Triton, and Triton, with the variables that a stack gives them; a
 server takes all spans and forgets them. Prints, for requests to the script and to Triton, the processor time that the
 three take for one, the throughput, and p50: medians, and the medians of the rounds' ratios to the service without
-traces with their range.
+traces with their range. `--kinds "no traces" each` compares with a trace for each request, of which Triton 2.51 bears
+some 100,000 under load before it ends (https://github.com/triton-inference-server/server/issues/7795).
 """
 
 from __future__ import annotations
@@ -45,14 +46,22 @@ KINDS = {"no traces": None, "1 %": "0.01", "each": "1"}
 
 @dataclass(frozen=True)
 class Service:
-    """The servers of one service; `url` is the front door's."""
+    """The servers of one service, and the folder of their logs; `url` is the front door's."""
 
     url: str
     parts: tuple[Server, ...]
+    folder: Path
 
     def cpu_seconds(self) -> float:
         """Processor time that all of them have taken so far."""
         return sum(part.cpu_seconds() for part in self.parts)
+
+    def ended(self) -> str:
+        """Say which of them ended by a signal, by Triton's words for it."""
+        logs = {part.name: (self.folder / f"{part.name}.log").read_text(errors="replace") for part in self.parts}
+        return "".join(
+            f"; {name}: {line}" for name, text in logs.items() for line in text.splitlines() if "Signal (" in line
+        )
 
 
 def _environment(state: Path) -> BuiltEnvironment:
@@ -124,7 +133,7 @@ def _service(machinery: Machinery, repository: Path, share: str | None, collecto
     command = envoy_command.command(f"{options.directory}/{envoy_files.BOOTSTRAP_FILE}")
     door = machinery.start(f"{name}-envoy", command, {"PATH": os.defpath}, f"http://127.0.0.1:{port}")
     machinery.await_ready(f"{door.url}/v2/health/ready", door, HEADERS)
-    return Service(door.url, (door, scorer, models))
+    return Service(door.url, (door, scorer, models), machinery.folder)
 
 
 def _measure(service: Service, path: str, body: Path, arguments: argparse.Namespace) -> dict[str, float]:
@@ -132,7 +141,8 @@ def _measure(service: Service, path: str, body: Path, arguments: argparse.Namesp
     request = load.Request(f"{service.url}{path}", body, HEADERS)
     done = load.run(request, concurrency=arguments.concurrency, seconds=arguments.seconds)
     if done.refused or done.broken or not done.requests:
-        raise RuntimeError(f"{done.refused} refused, {done.broken} broken of {done.requests}; try more seconds")
+        said = f"{done.refused} refused, {done.broken} broken of {done.requests}"
+        raise RuntimeError(f"{service.parts[0].name}, {path}: {said}{service.ended() or '; try more seconds'}")
     return {
         "processor time per request, us": 1e6 * (service.cpu_seconds() - before) / done.requests,
         "requests per second": done.requests / done.seconds,
@@ -146,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--kinds", nargs="+", default=["no traces", "1 %"], choices=list(KINDS), metavar="KIND")
     arguments = parser.parse_args()
     environment = _environment(PROJECT / ".var")
     with tempfile.TemporaryDirectory(dir=PROJECT / ".var") as temporary:
@@ -159,7 +170,7 @@ def main() -> None:
         shutil.copy(DIGITS.file, version / "model.onnx")
         with Machinery(folder, environment, Path()) as machinery:
             collector = answering_server(machinery).port
-            services = {kind: _service(machinery, repository, share, collector) for kind, share in KINDS.items()}
+            services = {kind: _service(machinery, repository, KINDS[kind], collector) for kind in arguments.kinds}
             for path, body in paths.items():
                 _compare(services, path, body, arguments)
 

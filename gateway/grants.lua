@@ -10,6 +10,8 @@
 -- bytes that start no field. Triton refuses the call either way, and the client gets PERMISSION_DENIED. An invalid frame
 -- would not do: gRPC may take it for an empty message, which asks for the statistics of all models.
 
+collectgarbage("setpause", 1000) -- as in `json_guard.lua`
+
 local match, byte, floor = string.match, string.byte, math.floor
 local SERVICE = "/inference.GRPCInferenceService/Model"
 local NO_FIELD = "\15" -- wire type 7
@@ -178,20 +180,5 @@ function envoy_on_request(handle)
       [":status"] = "403",
       ["www-authenticate"] = 'Bearer realm="service", error="insufficient_scope"',
     }, reason)
-  end
-end
-
-function envoy_on_response(handle)
-  local marks = handle:streamInfo():dynamicMetadata():get("grants")
-  if not marks then return end
-  local status = handle:headers()
-  if not status:get("grpc-status") then
-    for _ in handle:bodyChunks() do end
-    status = handle:trailers()
-  end
-  marks = handle:streamInfo():dynamicMetadata():get("grants")
-  if status and marks.reason then
-    status:replace("grpc-status", "7")
-    status:replace("grpc-message", marks.reason)
   end
 end

@@ -106,7 +106,8 @@ def _cluster(issuer: Issuer, roots: str) -> dict[str, Any]:
     cluster: dict[str, Any] = {
         "name": issuer.cluster,
         "type": "STRICT_DNS",
-        "dns_lookup_family": "ALL",
+        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
+        "dns_lookup_family": "V4_PREFERRED",  # each address gets requests, also one where nobody listens
         "connect_timeout": f"{FETCH_SECONDS}s",
         "per_connection_buffer_limit_bytes": _LARGEST_KEYS,
         "load_assignment": {"cluster_name": issuer.cluster, "endpoints": [{"lb_endpoints": [endpoint]}]},

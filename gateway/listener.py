@@ -10,11 +10,11 @@ from gateway.clusters import file_source, socket_address
 from gateway.cors_filter import cors
 from gateway.door_metrics import door_metrics
 from gateway.front_door_options import Options
-from gateway.grants import grants_filter
+from gateway.grants import grants_filters
 from gateway.identities import FILTER_TYPE
 from gateway.issuers import METADATA as TOKENS
 from gateway.issuers import issuers, token_filter
-from gateway.request_guard import GUARD, REFUSED, guard
+from gateway.request_guard import GUARD, REFUSED, answers, guard
 from gateway.routes import BODY_LIMIT, GUNZIP, RATE_LIMIT, ROUTES, seconds
 from gateway.traces import tracing
 
@@ -132,7 +132,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         )
         # Grants and limits are always there, and off where the routes give none: a client may come and go without a
         # new listener, which parts from its connections.
-        filters += [grants_filter(), *limit_filters(options.rate_limit_service)]
+        filters += [*grants_filters(), *limit_filters(options.rate_limit_service)]
     if options.requests_per_second is not None:
         filters.append(
             {
@@ -155,7 +155,7 @@ def _http_filters(options: Options) -> list[dict[str, Any]]:
         }
     )
     if options.upstreams.triton is not None:
-        filters.append(guard(options.max_request_bytes))
+        filters += [guard(options.max_request_bytes), answers()]
     filters.append(
         {
             "name": "envoy.filters.http.router",

@@ -100,8 +100,13 @@ def route_configuration(options: Options) -> dict[str, Any]:
     if options.auth_enabled:
         host["request_headers_to_remove"].append("authorization")  # no server behind the front door sees a key
         host["request_headers_to_add"] = [{"header": {"key": NAME_HEADER, "value": NAME}}]
-    filters |= grants.granted(options.clients) | client_limits.limits(options.clients, options.rate_limit_service)
+    granted = grants.granted(options.clients)
+    filters |= granted | client_limits.limits(options.clients, options.rate_limit_service)
     routes[-1]["typed_per_filter_config"] = _uncounted(options)
+    if granted:
+        for route in routes:
+            other = grants.GRANTS if "grpc" in route["match"] else grants.CALLS
+            route.setdefault("typed_per_filter_config", {})[other] = _FILTER_OFF
     if options.requests_per_second is not None:
         filters[RATE_LIMIT] = rate_limit(options.requests_per_second)
     if options.cors_origins:
@@ -269,7 +274,7 @@ def _route(
     if endless:
         filters[BODY_LIMIT] = _FILTER_OFF
     elif guarded:
-        filters[GUNZIP] = _FILTER_ON
+        filters |= {GUNZIP: _FILTER_ON, request_guard.ANSWERS: _FILTER_ON}
         route["request_body_buffer_limit"] = options.max_request_bytes
     if filters:
         route["typed_per_filter_config"] = filters

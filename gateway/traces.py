@@ -69,7 +69,7 @@ def collector_cluster(traces: Traces) -> dict[str, Any]:
         "name": COLLECTOR,
         "type": "STRICT_DNS",
         "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
-        "dns_lookup_family": "ALL",
+        "dns_lookup_family": "V4_PREFERRED",  # each address gets requests, also one where nobody listens
         "connect_timeout": f"{_EXPORT_SECONDS}s",
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {"cluster_name": COLLECTOR, "endpoints": [{"lb_endpoints": [endpoint]}]},

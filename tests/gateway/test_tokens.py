@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +18,14 @@ from cryptography.x509.oid import NameOID
 
 from gateway import envoy_files, envoy_folder
 from gateway.clients import Client, Jwt
-from gateway.front_door_options import Upstreams
+from gateway.front_door_options import Options, Upstreams
 from gateway.issuers import SKEW_SECONDS
 from tests.certificates import Authority
 from tests.gateway.conftest import Answer, Gateway, Hammer, Upstream, running, triton_of
 from tests.gateway.issuer import AUDIENCE, URL, Issuer, issuing
 from tests.waiting import eventually
+
+CARES = "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
 
 
 def clients_of(issuer: Issuer) -> tuple[Client, ...]:
@@ -272,6 +276,36 @@ def test_a_door_opens_where_an_issuers_name_is_unknown(tmp_path: Path, scorer_ec
     with running(tmp_path, Upstreams(scorer=scorer_echo.address), clients=clients) as door:
         assert name(door.ask("GET", "/", key=door.client_keys["keyed"].primary)) == "keyed"
         assert ask(door, "a.b.c").status == 401
+
+
+def test_a_door_opens_while_nobody_resolves_an_issuers_name(tmp_path: Path, scorer_echo: Upstream) -> None:
+    jwt = Jwt(issuer=URL, audience=AUDIENCE, jwks_uri="https://nowhere.invalid/keys")
+    upstreams, clients = Upstreams(scorer=scorer_echo.address), (Client(name="nightly", jwt=jwt),)
+    rendered = json.loads(envoy_files.render(Options(upstreams, str(tmp_path), clients=clients))["clusters.json"])
+    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as silent:
+        silent.bind(("127.0.0.1", 0))
+        resolver = {"socket_address": {"address": "127.0.0.1", "port_value": silent.getsockname()[1]}}
+        for cluster in rendered["resources"]:
+            if cluster["type"] == "STRICT_DNS":
+                cluster["typed_dns_resolver_config"] = {
+                    "name": "envoy.network.dns_resolver.cares",
+                    "typed_config": {"@type": CARES, "resolvers": [resolver]},
+                }
+        began = time.monotonic()
+        files = {"clusters.json": json.dumps(rendered)}
+        with running(tmp_path, upstreams, clients=clients, rewritten=files) as door:
+            assert door.ask("GET", "/").status == 200
+            assert silent.recv(512), "nobody was asked for the name"
+            assert time.monotonic() - began < 10
+            assert ask(door, "a.b.c").status == 401
+
+
+def test_the_first_request_of_a_door_may_have_a_token(tmp_path: Path, scorer_echo: Upstream) -> None:
+    with issuing() as issuer:
+        for number in range(3):
+            upstreams = Upstreams(scorer=scorer_echo.address)
+            with running(tmp_path / f"{number}", upstreams, clients=clients_of(issuer)) as door:
+                assert name(ask(door, issuer.token(aud="other"))) == "other"
 
 
 def test_the_issuers_server_must_be_the_one_that_its_authority_vouches_for(
