@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -58,9 +59,26 @@ class Sink:
         return [span for span in list(self.spans) if span.trace == trace]
 
 
+def sampled() -> tuple[str, str, dict[str, str]]:
+    """Make a client's own trace: its id, the id of the client's span, and the headers."""
+    trace, span = uuid4().hex, uuid4().hex[:16]
+    return trace, span, {"traceparent": f"00-{trace}-{span}-01"}
+
+
+def check_times(spans: dict[str, Span], *pairs: tuple[str, str]) -> None:
+    """Check that each span lies within its parent; clocks of several processes agree within a millisecond here.
+
+    Triton's own span ends once it has seen its answer leave: who asked may have that already.
+    """
+    for child, parent in pairs:
+        assert spans[child].parent == spans[parent].id, f"{child} hangs below another span than {parent}"
+        end = spans[child].events.get("INFER_RESPONSE_COMPLETE", spans[child].end)
+        assert spans[parent].start - 1e6 <= spans[child].start <= end <= spans[parent].end + 1e6
+
+
 @contextlib.contextmanager
-def collector(port: int = 0) -> Iterator[Sink]:
-    """Run a collector; while `hangs` is set, it answers nobody."""
+def collector(port: int = 0, host: str = "127.0.0.1") -> Iterator[Sink]:
+    """Run a collector at an address of this machine; while `hangs` is set, it answers nobody."""
     released = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +87,7 @@ def collector(port: int = 0) -> Iterator[Sink]:
         def do_POST(self) -> None:
             body = _body(self)
             sink.asked += 1
-            if sink.hangs.is_set():
+            if sink.hangs.is_set() or released.is_set():  # a connection of before outlives the server
                 released.wait()
                 self.close_connection = True
                 return
@@ -82,10 +100,10 @@ def collector(port: int = 0) -> Iterator[Sink]:
         def log_message(self, *_arguments: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with http.server.ThreadingHTTPServer((host, port), Handler) as server:
         server.daemon_threads = True
         server.block_on_close = False
-        sink = Sink(f"http://127.0.0.1:{server.server_address[1]}")
+        sink = Sink(f"http://{host}:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

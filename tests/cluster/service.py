@@ -56,6 +56,7 @@ class Service:
         self._envoy, self.folder, self._scorer = envoy, folder, scorer
         self.clients: list[dict[str, Any]] = []  # as settings have them
         self.client_keys: dict[str, Keys] = {}
+        self.variables: dict[str, str] = {}  # of the environment
         self.manifests: list[Manifest] = []
         self.needs = Needs()
         shutil.copytree(DIGITS, folder / "models" / "triton" / "digits", dirs_exist_ok=True)
@@ -75,6 +76,7 @@ class Service:
             },
             **({"entryScript": "score.py"} if self._scorer else {}),
             **({"clients": self.clients} if self.clients else {}),
+            **({"environment": {"variables": self.variables}} if self.variables else {}),
         }
         settings = load(tree, subject=file_of("test"), project=self.folder)
         keys = render_keys(self.keys, door_clients(settings.clients), self.client_keys)[KEYS_FILE]

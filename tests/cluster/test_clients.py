@@ -49,7 +49,7 @@ def inference(model: str) -> Any:
 
 
 def test_clients_get_what_they_are_granted_until_they_are_removed(service, built):
-    (address,) = (one["address"] for one in service.kube.node().status.addresses if one["type"] == "InternalIP")
+    address = service.kube.machine()
     authority = Authority(service.folder / "issuer")
     with issuing(authority.issue((NameOID.COMMON_NAME, "login"), host=address), address) as issuer:
         jwt = {"issuer": URL, "audience": AUDIENCE, "jwksUri": issuer.jwks_uri, "caFile": "issuer/ca.pem"}

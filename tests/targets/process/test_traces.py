@@ -39,7 +39,7 @@ from targets.process.supervisor import Supervisor
 from targets.role import Role
 from targets.served import EntryScript
 from tests.built_environments import kept
-from tests.otlp_sink import Sink, Span, collector
+from tests.otlp_sink import Sink, check_times, collector, sampled
 from tests.targets.process.conftest import OWNER, PROJECT, registered
 from tests.waiting import eventually
 
@@ -195,23 +195,6 @@ def traced(tmp_path_factory: pytest.TempPathFactory, environment: BuiltEnvironme
             yield Traced(folder, environment, port, sink, {"OTEL_RESOURCE_ATTRIBUTES": "team=risk,place=the%20cellar"})
         finally:
             whole_service.remove(folder / "state", "web", OWNER)
-
-
-def sampled() -> tuple[str, str, dict[str, str]]:
-    """Make a client's own trace: its id, the id of the client's span, and the headers."""
-    trace, span = uuid4().hex, uuid4().hex[:16]
-    return trace, span, {"traceparent": f"00-{trace}-{span}-01"}
-
-
-def check_times(spans: dict[str, Span], *pairs: tuple[str, str]) -> None:
-    """Check that each span lies within its parent; clocks of several processes agree within a millisecond here.
-
-    Triton's own span ends once it has seen its answer leave: who asked may have that already.
-    """
-    for child, parent in pairs:
-        assert spans[child].parent == spans[parent].id, f"{child} hangs below another span than {parent}"
-        end = spans[child].events.get("INFER_RESPONSE_COMPLETE", spans[child].end)
-        assert spans[parent].start - 1e6 <= spans[child].start <= end <= spans[parent].end + 1e6
 
 
 SCORED = ("score", "POST /score", "queue", "run", "own", "infer wine", *TRITONS)
