@@ -51,8 +51,11 @@ class Sink:
 
     def trace(self, trace: str, *names: str) -> dict[str, Span]:
         """Wait for a trace that has spans of all these names, and give its spans by name."""
-        what = f"spans {', '.join(names)}"
-        eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, what, seconds=90)
+        try:
+            eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, seconds=60)
+        except AssertionError:
+            found = ", ".join(f"{span.name} of {span.service}" for span in self.of(trace))
+            raise AssertionError(f"expected the spans {', '.join(names)}; found {found or 'none'}") from None
         return {span.name: span for span in self.of(trace)}
 
     def of(self, trace: str) -> list[Span]:

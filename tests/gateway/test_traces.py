@@ -14,8 +14,9 @@ import pytest
 from gateway import envoy_files
 from gateway.front_door_options import Candidate, Options, Triton, Upstreams, loopback
 from gateway.otel_variables import Traces
-from tests.gateway.conftest import Gateway, Upstream, running, triton_of
+from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
 from tests.otlp_sink import Sink, collector
+from tests.waiting import eventually
 
 INFER, SCORE = "/v2/models/m/infer", "/score"
 OTHERS = ("/", "/v2", "/v2/health/ready", "/v2/models/m", "/swagger.json", "/nothing")
@@ -104,6 +105,18 @@ def test_requests_of_other_routes_have_no_trace_but_a_trace_id_in_the_log(
     assert sent[3:35] in of_others
     assert len(of_others) == len(OTHERS) + 1
     assert not [span for span in sink.spans if span.trace in of_others]
+
+
+def test_a_copy_has_no_part_in_the_trace_of_its_request(tmp_path: Path, sink: Sink, echo: Upstream) -> None:
+    traces = Traces(url=f"{sink.url}/v1/traces", service="web")
+    with upstream("copies") as copies:
+        upstreams = Upstreams(triton_of(echo), echo.address, copies.address, generation="7")
+        candidate = Candidate(Upstreams(triton_of(copies), copies.address), mirror=100)
+        with running(tmp_path, upstreams, traces=traces, candidate=candidate, recorded=1.0) as gateway:
+            found = [str(passed_on(gateway, path))[3:35] for path in (INFER, SCORE)]
+            eventually(lambda: copies.requests == 3, "the recorder's copy and the candidate's two")
+            sink.trace(str(passed_on(gateway, INFER))[3:35], "infer")  # whatever ended before has come too
+    assert [[span.name for span in sink.of(trace)] for trace in found] == [["infer"], ["score"]]
 
 
 def test_a_span_has_no_query_string_and_no_key(tmp_path: Path, sink: Sink, echo: Upstream) -> None:
