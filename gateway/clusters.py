@@ -36,7 +36,7 @@ def endpoints_file(cluster: str) -> str:
 def clusters(options: Options) -> list[dict[str, Any]]:
     """Make the `Cluster` messages of the servers behind the door, of clients' issuers and of the collector of spans."""
     serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
-    collector = [] if options.traces is None else [collector_cluster(options.traces)]
+    collector = [] if options.traces is None else [collector_cluster(options.traces, options.trusted_roots)]
     return serving + issuer_clusters(issuers(options.clients), options.trusted_roots) + collector
 
 

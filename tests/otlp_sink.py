@@ -7,9 +7,11 @@ import contextlib
 import gzip
 import http.server
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -52,7 +54,7 @@ class Sink:
     def trace(self, trace: str, *names: str) -> dict[str, Span]:
         """Wait for a trace that has spans of all these names, and give its spans by name."""
         try:
-            eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, seconds=60)
+            eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, seconds=90)
         except AssertionError:
             found = ", ".join(f"{span.name} of {span.service}" for span in self.of(trace))
             raise AssertionError(f"expected the spans {', '.join(names)}; found {found or 'none'}") from None
@@ -80,8 +82,11 @@ def check_times(spans: dict[str, Span], *pairs: tuple[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def collector(port: int = 0, host: str = "127.0.0.1") -> Iterator[Sink]:
-    """Run a collector at an address of this machine; while `hangs` is set, it answers nobody."""
+def collector(port: int = 0, host: str = "127.0.0.1", certified: Path | None = None) -> Iterator[Sink]:
+    """Run a collector at an address of this machine; while `hangs` is set, it answers nobody.
+
+    With a certificate, its key behind it, it speaks TLS.
+    """
     released = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -104,9 +109,16 @@ def collector(port: int = 0, host: str = "127.0.0.1") -> Iterator[Sink]:
             pass
 
     with http.server.ThreadingHTTPServer((host, port), Handler) as server:
+        scheme = "http"
+        if certified is not None:
+            context, scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "https"
+            context.load_cert_chain(certified)
+            # The handshake is the handler's: one that fails must not stop the server.
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         server.daemon_threads = True
         server.block_on_close = False
-        sink = Sink(f"http://{host}:{server.server_address[1]}")
+        sink = Sink(f"{scheme}://{host}:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
