@@ -114,7 +114,7 @@ def check_traces(sink: Sink, asking: Asking, service: str) -> None:
 
 
 def _comes_whole(sink: Sink, trace: str, names: set[str]) -> bool:
-    """Tell whether all spans of a trace come: of some 100 batches that Triton sends, one never leaves it."""
+    """Tell whether all spans of a trace come: of some 100 requests over gRPC, Triton loses those of one."""
     with contextlib.suppress(AssertionError):
         return eventually(lambda: names <= {span.name for span in sink.of(trace)}, seconds=_COMES_SECONDS)
     return False
