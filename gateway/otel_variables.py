@@ -146,8 +146,8 @@ def _wrong_with_roots(variables: Mapping[str, str], *, in_container: bool) -> It
             name,
             "no container has this file; leave it out: the certificates that the images trust vouch for the collector",
         )
-    elif roots and not Path(roots).is_absolute():
-        yield name, "expected the absolute path of a file of certificates, such as /etc/ssl/collector.pem"
+    elif roots and not (Path(roots).is_absolute() and Path(roots).is_file()):
+        yield name, "expected the absolute path of a file of certificates that is there, such as /etc/ssl/collector.pem"
 
 
 def _wrong_with(url: str, *, in_container: bool) -> str:

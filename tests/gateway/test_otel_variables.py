@@ -118,15 +118,17 @@ def test_a_process_of_this_machine_reaches_a_collector_on_it() -> None:
     assert not list(mistakes({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, in_container=False))
 
 
-def test_on_this_machine_a_file_of_certificates_may_vouch_for_the_collector() -> None:
-    of_traces = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
-    assert not list(mistakes({**SECURE, CERTIFICATE: "/ca.pem"}, in_container=False))
-    for variables in ({CERTIFICATE: "/ca.pem"}, {CERTIFICATE: "/other.pem", of_traces: "/ca.pem"}):
+def test_on_this_machine_a_file_of_certificates_may_vouch_for_the_collector(tmp_path: Path) -> None:
+    of_traces, file = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", tmp_path / "ca.pem"
+    file.touch()
+    for variables in ({CERTIFICATE: str(file)}, {CERTIFICATE: "/other.pem", of_traces: str(file)}):
+        assert not list(mistakes({**SECURE, **variables}, in_container=False))
         traces = traces_of({**SECURE, **variables}, "web")
         assert traces is not None
-        assert traces.roots == "/ca.pem"
-    ((name, said),) = mistakes({**SECURE, of_traces: "ca.pem"}, in_container=False)
-    assert (name, "expected the absolute path" in said) == (of_traces, True)
+        assert traces.roots == str(file)
+    for wrong in ("ca.pem", str(tmp_path / "missing.pem")):
+        ((name, said),) = mistakes({**SECURE, of_traces: wrong}, in_container=False)
+        assert (name, "expected the absolute path" in said) == (of_traces, True)
 
 
 def test_the_page_names_every_sampler_and_every_variable() -> None:
