@@ -37,7 +37,7 @@ def endpoints_file(cluster: str) -> str:
 def clusters(options: Options) -> list[dict[str, Any]]:
     """Make the `Cluster` messages of the servers behind the door, and of those that Envoy itself asks or tells."""
     serving = [_cluster(options, name, address) for name, address in options.addresses().items()]
-    collector = [] if options.traces is None else [collector_cluster(options.traces)]
+    collector = [] if options.traces is None else [collector_cluster(options.traces, options.trusted_roots)]
     asked = [] if options.rate_limit_service is None else [service_cluster(options.rate_limit_service)]
     return serving + issuer_clusters(issuers(options.clients), options.trusted_roots) + asked + collector
 

@@ -7,13 +7,13 @@ token that is not valid is as good as none: the filter of `identities` refuses t
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.clients import SCHEMES, Client, Jwt
+from gateway.verified_tls import verified_tls
 
 FILTER = "tokens"
 METADATA = "envoy.filters.http.jwt_authn"
@@ -22,7 +22,6 @@ JWKS_SECONDS = 60
 SKEW_SECONDS = 60
 FETCH_SECONDS = 5
 _JWT = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication"
-_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _LARGEST_KEYS = 512 * 1024
 
 
@@ -114,24 +113,5 @@ def _cluster(issuer: Issuer, roots: str) -> dict[str, Any]:
     }
     if secure:
         trusted = {"inline_string": issuer.jwt.ca} if issuer.jwt.ca else {"filename": roots}
-        kind = "IP_ADDRESS" if _is_ip(host) else "DNS"
-        names = [{"san_type": kind, "matcher": {"exact": host}}]
-        cluster["transport_socket"] = {
-            "name": "envoy.transport_sockets.tls",
-            "typed_config": {
-                "@type": _TLS,
-                **({} if kind == "IP_ADDRESS" else {"sni": host}),
-                "common_tls_context": {
-                    "validation_context": {"trusted_ca": trusted, "match_typed_subject_alt_names": names}
-                },
-            },
-        }
+        cluster["transport_socket"] = verified_tls(host, trusted)
     return cluster
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from common.loopback import is_loopback
@@ -22,6 +23,8 @@ SAMPLER = "OTEL_TRACES_SAMPLER"
 SHARE = "OTEL_TRACES_SAMPLER_ARG"
 ATTRIBUTES = "OTEL_RESOURCE_ATTRIBUTES"
 SERVICE_NAME = "OTEL_SERVICE_NAME"
+CERTIFICATE = "OTEL_EXPORTER_OTLP_CERTIFICATE"
+TRACES_CERTIFICATE = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE"
 
 MILLION = 1_000_000
 _PATH = "/v1/traces"
@@ -36,6 +39,7 @@ class Traces(Part):
 
     Attributes:
         url: Where spans go, as in `http://collector:4318/v1/traces`.
+        roots: The file of the certificates that vouch for the collector; "" for those that the machine trusts.
         service: The name of the service; its parts have it with their own behind it.
         follows_client: Whether a client's `traceparent` decides for its request.
         millionth: How many of a million requests have a trace where no client decides.
@@ -43,6 +47,7 @@ class Traces(Part):
     """
 
     url: str
+    roots: str = ""
     service: str
     follows_client: bool = True
     millionth: int = MILLION
@@ -68,6 +73,7 @@ def traces_of(variables: Mapping[str, str], service: str) -> Traces | None:
     share = {"always_on": 1.0, "always_off": 0.0}.get(sampler.removeprefix(_PARENT))
     return Traces(
         url=_url(variables)[1],
+        roots=_roots(variables)[1],
         service=variables.get(SERVICE_NAME) or named or service,
         follows_client=sampler.startswith(_PARENT),
         millionth=round((float(variables.get(SHARE) or 1) if share is None else share) * MILLION),
@@ -87,6 +93,7 @@ def mistakes(variables: Mapping[str, str], *, in_container: bool) -> Iterator[tu
     name, url = _url(variables)
     if problem := _wrong_with(url, in_container=in_container):
         yield name, problem
+    yield from _wrong_with_roots(variables, in_container=in_container)
     for name in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"):
         if (variables.get(name) or "http/protobuf") != "http/protobuf":
             yield (
@@ -97,8 +104,9 @@ def mistakes(variables: Mapping[str, str], *, in_container: bool) -> Iterator[tu
         if variables.get(name):
             yield (
                 name,
-                "no header is sent along with spans, and the state would show it; run an OpenTelemetry Collector "
-                f"beside the service, which adds it when it sends them on; {_ALONE}",
+                "a header with a key must not stand here: the state and the listings of containers and pods show "
+                "variables to everybody who may read these; run an OpenTelemetry Collector beside the service, which "
+                f"adds the header when it sends spans on; {_ALONE}",
             )
     propagators = variables.get("OTEL_PROPAGATORS") or "tracecontext"
     if "tracecontext" not in [text.strip() for text in propagators.split(",")]:
@@ -124,18 +132,32 @@ def _url(variables: Mapping[str, str]) -> tuple[str, str]:
     return ENDPOINT, base + _PATH if base else ""
 
 
+def _roots(variables: Mapping[str, str]) -> tuple[str, str]:
+    """Give the variable that says which certificates vouch for the collector, and their file, "" where none does."""
+    if not _url(variables)[1].startswith("https:"):
+        return CERTIFICATE, ""
+    name = TRACES_CERTIFICATE if variables.get(TRACES_CERTIFICATE) else CERTIFICATE
+    return name, variables.get(name) or ""
+
+
+def _wrong_with_roots(variables: Mapping[str, str], *, in_container: bool) -> Iterator[tuple[str, str]]:
+    name, roots = _roots(variables)
+    if roots and in_container:
+        yield (
+            name,
+            "no container has this file; leave it out: the certificates that the images trust vouch for the collector",
+        )
+    elif roots and not (Path(roots).is_absolute() and Path(roots).is_file()):
+        yield name, "expected the absolute path of a file of certificates that is there, such as /etc/ssl/collector.pem"
+
+
 def _wrong_with(url: str, *, in_container: bool) -> str:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "expected a URL such as http://collector:4318"
-    if parts.scheme == "https":
-        return (
-            "expected http: Triton knows no certificates for spans; run an OpenTelemetry Collector beside the service, "
-            "which sends them on with TLS"
-        )
-    if parts.scheme != "http" or not host or parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or "@" in parts.netloc:
         return "expected a URL such as http://collector:4318"
     if in_container and is_loopback(host):
         return f"expected the collector's address on the network: in a container {host} is the container itself"

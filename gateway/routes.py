@@ -265,7 +265,7 @@ def _route(
         },
     }
     if recorded and options.recorded and options.upstreams.recorder is not None:
-        route["route"].setdefault("request_mirror_policies", []).append(_to_recorder(options.recorded))
+        route["route"].setdefault("request_mirror_policies", []).append(_to_recorder(options))
     filters: dict[str, Any] = {}
     if not limited:
         filters |= _uncounted(options)
@@ -308,6 +308,7 @@ def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
             "cluster": mirror_cluster(cluster),
             "runtime_fraction": fraction,
             "request_headers_mutations": [mutation],
+            **_untraced(options),
         }
         return {"cluster": cluster, "request_mirror_policies": [copies]}
     if candidate.weight == 100:
@@ -316,14 +317,20 @@ def _shares(options: Options, cluster: str, copied: bool) -> dict[str, Any]:
     return {"weighted_clusters": {"clusters": [{"name": name, "weight": weight} for name, weight in weights.items()]}}
 
 
-def _to_recorder(share: float) -> dict[str, Any]:
+def _to_recorder(options: Options) -> dict[str, Any]:
     """Make the policy that sends the recorder copies, without what may prove who the client is."""
-    numerator = max(1, round(share * _MILLION))
+    numerator = max(1, round(options.recorded * _MILLION))
     return {
         "cluster": RECORDER,
         "runtime_fraction": {"default_value": {"numerator": numerator, "denominator": "MILLION"}},
         "request_headers_mutations": [{"remove": name} for name in _CREDENTIALS],
+        **_untraced(options),
     }
+
+
+def _untraced(options: Options) -> dict[str, Any]:
+    """Leave copies out of the trace of their request: it tells where that one's time went."""
+    return {} if options.traces is None else {"trace_sampled": False}
 
 
 def _retry_policy() -> dict[str, Any]:

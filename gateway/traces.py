@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.otel_variables import MILLION, Traces
+from gateway.verified_tls import verified_tls
 
 COLLECTOR = "collector"
 """The cluster of the server that spans go to."""
@@ -59,10 +60,16 @@ def trace_inference(routes: list[dict[str, Any]]) -> None:
             route["tracing"] = {"overall_sampling": {"numerator": 0}}
 
 
-def collector_cluster(traces: Traces) -> dict[str, Any]:
-    """Make the cluster of the collector. Spans that it does not take in time are lost; no request waits for it."""
+def collector_cluster(traces: Traces, roots: str) -> dict[str, Any]:
+    """Make the cluster of the collector. Spans that it does not take in time are lost; no request waits for it.
+
+    Args:
+        traces: Where spans go.
+        roots: The file of the certificates that Envoy's machine trusts.
+    """
     parts = urlsplit(traces.url)
-    socket = {"address": parts.hostname, "port_value": parts.port or 80}
+    host, is_secure = parts.hostname or "", parts.scheme == "https"
+    socket = {"address": host, "port_value": parts.port or (443 if is_secure else 80)}
     endpoint = {"endpoint": {"address": {"socket_address": socket}}}
     limits = {"max_connections": _EXPORTS, "max_pending_requests": _EXPORTS, "max_requests": _EXPORTS}
     return {
@@ -73,6 +80,7 @@ def collector_cluster(traces: Traces) -> dict[str, Any]:
         "connect_timeout": f"{_EXPORT_SECONDS}s",
         "circuit_breakers": {"thresholds": [limits]},
         "load_assignment": {"cluster_name": COLLECTOR, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        **({"transport_socket": verified_tls(host, {"filename": traces.roots or roots})} if is_secure else {}),
     }
 
 

@@ -11,7 +11,9 @@ with TRACES_URL alone: OpenTelemetry's packages are there for services that have
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
@@ -29,6 +31,8 @@ EXPORT_SECONDS = 5
 _EVERY_MILLISECONDS = 2000
 _QUEUE = 2048
 _BATCH = 512
+_CERTIFICATES = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE", "REQUESTS_CA_BUNDLE")
+_SYSTEMS = "/etc/ssl/certs/ca-certificates.crt"
 _SAMPLED = "1"  # the last digit of a `traceparent` as the front door writes it
 _NO_CONTEXT = Context()
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -40,7 +44,7 @@ class Spans:
     def __init__(self, url: str) -> None:
         """Prepare the export to `url`. The SDK reads the resource from OpenTelemetry's variables."""
         provider = TracerProvider(sampler=ParentBased(ALWAYS_OFF))
-        exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS)
+        exporter = OTLPSpanExporter(endpoint=url, timeout=EXPORT_SECONDS, certificate_file=_trusted())
         provider.add_span_processor(
             # All of them, so that no variable of the SDK's own (OTEL_BSP_...) makes a sum that it refuses.
             BatchSpanProcessor(
@@ -162,6 +166,15 @@ class _Unsampled(trace.NonRecordingSpan):
 def _mark(span: Span, error: BaseException) -> None:
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR))
+
+
+def _trusted() -> str | None:
+    """Find the certificates that vouch for the collector: Triton and Envoy read the same ones.
+
+    None leaves it to the SDK, which reads the file that its own variable names, or the ones of a package.
+    """
+    is_named = any(os.environ.get(name) for name in _CERTIFICATES)
+    return None if is_named or not Path(_SYSTEMS).is_file() else _SYSTEMS
 
 
 _spans: Spans | None = None

@@ -7,10 +7,13 @@ import contextlib
 import gzip
 import http.server
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from google.protobuf import json_format
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -50,17 +53,40 @@ class Sink:
 
     def trace(self, trace: str, *names: str) -> dict[str, Span]:
         """Wait for a trace that has spans of all these names, and give its spans by name."""
-        what = f"spans {', '.join(names)}"
-        eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, what, seconds=90)
+        try:
+            eventually(lambda: {*names} <= {span.name for span in self.of(trace)}, seconds=90)
+        except AssertionError:
+            found = ", ".join(f"{span.name} of {span.service}" for span in self.of(trace))
+            raise AssertionError(f"expected the spans {', '.join(names)}; found {found or 'none'}") from None
         return {span.name: span for span in self.of(trace)}
 
     def of(self, trace: str) -> list[Span]:
         return [span for span in list(self.spans) if span.trace == trace]
 
 
+def sampled() -> tuple[str, str, dict[str, str]]:
+    """Make a client's own trace: its id, the id of the client's span, and the headers."""
+    trace, span = uuid4().hex, uuid4().hex[:16]
+    return trace, span, {"traceparent": f"00-{trace}-{span}-01"}
+
+
+def check_times(spans: dict[str, Span], *pairs: tuple[str, str]) -> None:
+    """Check that each span lies within its parent; clocks of several processes agree within a millisecond here.
+
+    Triton's own span ends once it has seen its answer leave: who asked may have that already.
+    """
+    for child, parent in pairs:
+        assert spans[child].parent == spans[parent].id, f"{child} hangs below another span than {parent}"
+        end = spans[child].events.get("INFER_RESPONSE_COMPLETE", spans[child].end)
+        assert spans[parent].start - 1e6 <= spans[child].start <= end <= spans[parent].end + 1e6
+
+
 @contextlib.contextmanager
-def collector(port: int = 0) -> Iterator[Sink]:
-    """Run a collector; while `hangs` is set, it answers nobody."""
+def collector(port: int = 0, host: str = "127.0.0.1", certified: Path | None = None) -> Iterator[Sink]:
+    """Run a collector at an address of this machine; while `hangs` is set, it answers nobody.
+
+    With a certificate, its key behind it, it speaks TLS.
+    """
     released = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,7 +95,7 @@ def collector(port: int = 0) -> Iterator[Sink]:
         def do_POST(self) -> None:
             body = _body(self)
             sink.asked += 1
-            if sink.hangs.is_set():
+            if sink.hangs.is_set() or released.is_set():  # a connection of before outlives the server
                 released.wait()
                 self.close_connection = True
                 return
@@ -82,10 +108,17 @@ def collector(port: int = 0) -> Iterator[Sink]:
         def log_message(self, *_arguments: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+    with http.server.ThreadingHTTPServer((host, port), Handler) as server:
+        scheme = "http"
+        if certified is not None:
+            context, scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "https"
+            context.load_cert_chain(certified)
+            # The handshake is the handler's: one that fails must not stop the server.
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
         server.daemon_threads = True
         server.block_on_close = False
-        sink = Sink(f"http://127.0.0.1:{server.server_address[1]}")
+        sink = Sink(f"{scheme}://{host}:{server.server_address[1]}")
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:

@@ -14,6 +14,7 @@ from environment.pip_settings import pip_variables
 from gateway import envoy_command
 from settings.golden import read_golden
 from tests.provider.asking import create
+from tests.traced import packages as traces_packages
 
 REGISTRY = "localhost:5000"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -52,14 +53,14 @@ class Images:
         return self._build(context, f"{REGISTRY}/tests/envoy:1", {})
 
     def environment(self) -> str:
-        """The image of the curated environment, with what the examples' scripts need."""
+        """The image of the curated environment, with what the examples' scripts and traces need."""
         if not self._environment:
             made = create(
                 "EnvironmentContext",
                 {
                     "name": "Tests",
                     "clone": "AzureML-Triton",
-                    "pipPackages": ["pillow"],
+                    "pipPackages": ["pillow", *traces_packages()],
                     "baseImage": self.base(),
                     "folder": str(self._folder / "environment"),
                     "locks": str(self._folder / "locks"),

@@ -80,6 +80,10 @@ class Kube:
         (node,) = kr8s.get("nodes", api=self._api)
         return node
 
+    def machine(self) -> str:
+        """The node's address, which is this machine's and which pods reach."""
+        return next(str(one["address"]) for one in self.node().status.addresses if one["type"] == "InternalIP")
+
     def troubles_of_node(self) -> str:
         """Why the node takes no pods just now, "" when it does; said, so that a test's log tells what it waited for."""
         node = self.node().raw

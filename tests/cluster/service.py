@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from targets.node_pool.lifecycle import Times
 from targets.node_pool.needs import Needs
 from targets.node_pool.object_names import FRONT_DOOR, FRONT_DOOR_PORT, GENERATION_ANNOTATION, REPLICA, Names
 from targets.node_pool.objects.every_object import objects
+from targets.node_pool.objects.gateway_files import gateway_files
 from targets.node_pool.objects.workload import deployment
 from targets.node_pool.rendering import Contents, Manifest, Options
 from targets.node_pool.rollout import Rollout, await_rollout
@@ -56,6 +58,7 @@ class Service:
         self._envoy, self.folder, self._scorer = envoy, folder, scorer
         self.clients: list[dict[str, Any]] = []  # as settings have them
         self.client_keys: dict[str, Keys] = {}
+        self.variables: dict[str, str] = {}  # of the environment
         self.manifests: list[Manifest] = []
         self.needs = Needs()
         shutil.copytree(DIGITS, folder / "models" / "triton" / "digits", dirs_exist_ok=True)
@@ -75,10 +78,11 @@ class Service:
             },
             **({"entryScript": "score.py"} if self._scorer else {}),
             **({"clients": self.clients} if self.clients else {}),
+            **({"environment": {"variables": self.variables}} if self.variables else {}),
         }
         settings = load(tree, subject=file_of("test"), project=self.folder)
         keys = render_keys(self.keys, door_clients(settings.clients), self.client_keys)[KEYS_FILE]
-        return Options(
+        options = Options(
             settings=settings,
             triton=True,
             scorer=self._scorer,
@@ -89,9 +93,12 @@ class Service:
                 primary_key=self.keys.primary,
                 secondary_key=self.keys.secondary,
                 gateway_keys=keys,
-                gateway_version=version(keys),
             ),
         )
+        # New pods of Envoy for new files, as the program has it: a kubelet takes a minute to bring them to old ones.
+        files = json.dumps(gateway_files(options), sort_keys=True)
+        gateway_version = hashlib.sha256((files + version(keys)).encode()).hexdigest()[:16]
+        return replace(options, contents=replace(options.contents, gateway_version=gateway_version))
 
     def apply(self, image: str, model_version: int, **deployment: Any) -> Rollout:
         """Apply the objects; gives the rollout that follows."""

@@ -70,6 +70,11 @@ class DockerProject(Project):
         """The service's name."""
         return str(self.settings["serviceName"])
 
+    @property
+    def machine(self) -> str:
+        """An address of this machine that containers reach."""
+        return str(self.sdk.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+
     def containers(self) -> dict[str, str]:
         """The service's containers, running or not: their names and ids."""
         label = f"triton-serving.service={self.service}"

@@ -1,8 +1,15 @@
-"""What `make check`, `status` and `logs` show of a stack on a Docker engine."""
+"""What `make check`, `status`, `logs` and `dashboard` show of a stack on a Docker engine."""
 
 import json
 
+import httpx
+
+from operate.dashboard.server import TOKEN_HEADER
+from targets.machine.ports import free_ports
 from tests.docker.project import DockerProject
+from tests.e2e.project import dashboard
+from tests.traced import Asking
+from tests.waiting import eventually
 
 
 def test_status_shows_the_containers(deployed: DockerProject) -> None:
@@ -85,3 +92,67 @@ def test_logs_of_what_is_not_deployed_are_refused_in_a_line(deployed: DockerProj
         assert "service 'nobody-here' is not deployed on the engine at" in shown.text
     finally:
         deployed.write_settings(serviceName=name)
+
+
+def test_the_dashboard_shows_who_asked_what_and_sends_requests(deployed: DockerProject) -> None:
+    golden = json.loads((deployed.root / "models" / "triton" / "digits" / "golden.json").read_text())["request"]
+    deployed.write_settings(clients=[{"name": "checkout", "models": ["digits"]}])
+    deployed.up()
+    outputs = deployed.outputs()
+    own, checkout = outputs["primaryKey"], outputs["clientKeys"]["checkout"]["primary"]
+    with (
+        dashboard(deployed, free_ports(1)[0]) as (_, line),
+        httpx.Client(base_url=line.split()[1].partition("#")[0], timeout=30) as page,
+        deployed.client() as client,
+    ):
+        page.headers[TOKEN_HEADER] = line.split()[1].partition("#")[2]
+        figures = page.get("/figures").json()
+
+        def counts(table: str) -> dict[str, int]:
+            return {row[table.removesuffix("s")]: row["requests"] for row in figures[table]}
+
+        before = {table: counts(table) for table in ("clients", "routes", "generations", "models")}
+
+        def ask(key: str, path: str, body: object) -> int:
+            return client.post(path, json=body, headers={"Authorization": f"Bearer {key}"}).status_code
+
+        infer = "/v2/models/digits/infer"
+        assert [ask(own, "/score", {"row": 0}) for _ in range(3)] == [200] * 3
+        assert [ask(checkout, infer, golden) for _ in range(4)] == [200] * 4
+        assert [ask(checkout, "/score", {"row": 0}), ask("stranger", infer, golden)] == [403, 401]
+        Asking(client, golden, {"row": 0}).ask("grpc_infer")
+
+        def added(table: str) -> dict[str, int]:
+            return {
+                name: count - before[table].get(name, 0)
+                for name, count in counts(table).items()
+                if count != before[table].get(name, 0)
+            }
+
+        def shows() -> bool:
+            figures.update(page.get("/figures").json())
+            return sum(added("clients").values()) == 10 and figures["latency"]["p50"] is not None
+
+        eventually(shows, "the figures of these requests")
+        assert figures["problem"] == ""
+        assert added("clients") == {"default": 4, "checkout": 5, "(unknown)": 1}
+        assert added("routes") == {"score": 4, "infer": 5, "grpc_infer": 1}
+        assert added("generations") == {str(figures["serving"]): 8}
+        assert added("models") == {"digits": 8}
+        (model,) = figures["models"]
+        assert (model["version"], model["batch"] >= 1, model["queue"] > 0, model["compute"] > 0) == ("1", *[True] * 3)
+        (row,) = [row for row in figures["clients"] if row["client"] == "checkout"]
+        assert [row[outcome] > 0 for outcome in ("answered", "refused", "failed")] == [True, True, False]
+        for route in figures["routes"]:
+            if route["route"] in ("score", "infer", "grpc_infer"):
+                assert 0 < route["p50"] <= route["p95"] <= route["p99"]
+
+        offered = page.get("/requests").json()
+        assert offered["clients"] == ["default", "checkout"]
+        for golden_request in offered["golden"]:
+            sent = page.post("/ask", json={"golden": golden_request["name"]}).json()
+            assert (sent["status"], sent["wrong"]) == (200, [])
+        assert "/score" in page.get("/description").json()["paths"]
+        shown = "".join(page.get(path).text for path in ("/figures", "/requests", "/description"))
+    assert own not in shown
+    assert checkout not in shown

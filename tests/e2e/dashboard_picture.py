@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from targets.machine.ports import free_ports
 from tests.e2e.conftest import SCORE, golden_digit
-from tests.e2e.project import Project, project
-from tests.e2e.test_dashboard import dashboard, executed
+from tests.e2e.project import Project, dashboard, project
+from tests.e2e.test_dashboard import executed
 from tests.targets.report.test_page import launched
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

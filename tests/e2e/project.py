@@ -239,6 +239,30 @@ def project(root: Path) -> Iterator[Project]:
         made.destroy()
 
 
+@contextmanager
+def dashboard(deployed: Project, port: int, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The verb as the Makefile runs it, and the address that it prints."""
+    engine = f"{sys.executable} -m engine"
+    command = [sys.executable, "-m", "operate", "dashboard", "--stack", deployed.stack, "--engine", engine]
+    started = subprocess.Popen(
+        [*command, f"--port={port}"],
+        cwd=deployed.root,
+        env=deployed.environment | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+    assert started.stdout is not None
+    try:
+        yield started, started.stdout.readline()
+    finally:
+        started.kill()
+        started.wait()
+        started.stdout.close()
+
+
 @dataclass
 class Hammer:
     """What a hammering client saw: how many answers, and each that was wrong."""

@@ -7,8 +7,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +21,10 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 from targets.machine.ports import free_ports
 from tests.e2e.conftest import SCORE, golden_digit
-from tests.e2e.project import Project, project
+from tests.e2e.project import Project, dashboard, project
 from tests.targets.report.test_page import CHROMIUM, CONTRAST, SIZES, launched
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: install the distribution's package")
-ENGINE = f"{sys.executable} -m engine"
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +36,6 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         made.write_settings(entryScript="score.py", clients=[{"name": "checkout", "models": ["digits"]}])
         made.up()
         yield made
-
-
-@contextmanager
-def dashboard(deployed: Project, port: int, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The verb as the Makefile runs it, and the address that it prints."""
-    command = [sys.executable, "-m", "operate", "dashboard", "--stack", deployed.stack, "--engine", ENGINE]
-    started = subprocess.Popen(
-        [*command, f"--port={port}"],
-        cwd=deployed.root,
-        env=deployed.environment | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )
-    assert started.stdout is not None
-    try:
-        yield started, started.stdout.readline()
-    finally:
-        started.kill()
-        started.wait()
-        started.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "traces.md"
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
 URL = "http://collector:4318/v1/traces"
+SECURE, CERTIFICATE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c"}, "OTEL_EXPORTER_OTLP_CERTIFICATE"
 SAMPLER, SHARE = "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"
 
 
@@ -55,6 +56,8 @@ def test_without_an_endpoint_or_switched_off_there_are_no_traces(variables: dict
             Traces(url=URL, service="cellar", attributes={"team": "risk", "place": "a,b"}),
         ),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}, Traces(url=URL, service="web")),
+        (SECURE, Traces(url="https://c/v1/traces", service="web")),
+        ({CERTIFICATE: "/unused.pem"}, Traces(url=URL, service="web")),
     ],
 )
 def test_the_variables_say_which_requests_have_a_trace_and_where_spans_go(
@@ -70,7 +73,8 @@ def test_the_variables_say_which_requests_have_a_trace_and_where_spans_go(
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://me:pw@c"}, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:x"}, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "https://c:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT", "run an OpenTelemetry"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "ftp://c:4318"}, "OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ({**SECURE, CERTIFICATE: "/ca.pem"}, CERTIFICATE, "no container has this file"),
         (
             {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://localhost:4318/v1/traces"},
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -112,6 +116,19 @@ def test_every_mistake_is_told_at_once() -> None:
 
 def test_a_process_of_this_machine_reaches_a_collector_on_it() -> None:
     assert not list(mistakes({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:4318"}, in_container=False))
+
+
+def test_on_this_machine_a_file_of_certificates_may_vouch_for_the_collector(tmp_path: Path) -> None:
+    of_traces, file = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", tmp_path / "ca.pem"
+    file.touch()
+    for variables in ({CERTIFICATE: str(file)}, {CERTIFICATE: "/other.pem", of_traces: str(file)}):
+        assert not list(mistakes({**SECURE, **variables}, in_container=False))
+        traces = traces_of({**SECURE, **variables}, "web")
+        assert traces is not None
+        assert traces.roots == str(file)
+    for wrong in ("ca.pem", str(tmp_path / "missing.pem")):
+        ((name, said),) = mistakes({**SECURE, of_traces: wrong}, in_container=False)
+        assert (name, "expected the absolute path" in said) == (of_traces, True)
 
 
 def test_the_page_names_every_sampler_and_every_variable() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from cryptography.x509.oid import NameOID
 
 from gateway import envoy_files
 from gateway.front_door_options import Candidate, Options, Triton, Upstreams, loopback
 from gateway.otel_variables import Traces
-from tests.gateway.conftest import Gateway, Upstream, running, triton_of
+from tests.certificates import Authority
+from tests.gateway.conftest import Gateway, Upstream, running, triton_of, upstream
 from tests.otlp_sink import Sink, collector
+from tests.waiting import eventually
 
 INFER, SCORE = "/v2/models/m/infer", "/score"
 OTHERS = ("/", "/v2", "/v2/health/ready", "/v2/models/m", "/swagger.json", "/nothing")
@@ -106,6 +110,18 @@ def test_requests_of_other_routes_have_no_trace_but_a_trace_id_in_the_log(
     assert not [span for span in sink.spans if span.trace in of_others]
 
 
+def test_a_copy_has_no_part_in_the_trace_of_its_request(tmp_path: Path, sink: Sink, echo: Upstream) -> None:
+    traces = Traces(url=f"{sink.url}/v1/traces", service="web")
+    with upstream("copies") as copies:
+        upstreams = Upstreams(triton_of(echo), echo.address, copies.address, generation="7")
+        candidate = Candidate(Upstreams(triton_of(copies), copies.address), mirror=100)
+        with running(tmp_path, upstreams, traces=traces, candidate=candidate, recorded=1.0) as gateway:
+            found = [str(passed_on(gateway, path))[3:35] for path in (INFER, SCORE)]
+            eventually(lambda: copies.requests == 3, "the recorder's copy and the candidate's two")
+            sink.trace(str(passed_on(gateway, INFER))[3:35], "infer")  # whatever ended before has come too
+    assert [[span.name for span in sink.of(trace)] for trace in found] == [["infer"], ["score"]]
+
+
 def test_a_span_has_no_query_string_and_no_key(tmp_path: Path, sink: Sink, echo: Upstream) -> None:
     with door(tmp_path, sink, echo, attributes={"team": "risk"}) as gateway:
         trace = str(passed_on(gateway, f"{SCORE}?secret=input"))[3:35]
@@ -114,3 +130,20 @@ def test_a_span_has_no_query_string_and_no_key(tmp_path: Path, sink: Sink, echo:
     assert (span.resource["service.name"], span.resource["team"]) == ("web-door", "risk")
     assert "secret" not in str(span)
     assert gateway.keys.primary not in str(span)
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "other.example.org"])
+def test_spans_go_by_tls_to_a_collector_whose_certificate_names_it(tmp_path: Path, echo: Upstream, named: str) -> None:
+    authority = Authority(tmp_path / "ca")
+    certified = authority.issue((NameOID.COMMON_NAME, "collector"), host=named)
+    with collector(certified=certified) as sink:
+        traces = Traces(url=f"{sink.url}/v1/traces", service="web")
+        upstreams = Upstreams(triton_of(echo), echo.address, generation="7")
+        with running(tmp_path / "door", upstreams, traces=traces, trusted_roots=str(authority.file)) as gateway:
+            trace = str(passed_on(gateway, INFER))[3:35]
+            if named == "127.0.0.1":
+                sink.trace(trace, "infer")
+                return
+            refused = re.compile(r'envoy_cluster_ssl_fail_verify_san\{envoy_cluster_name="collector"\} [1-9]')
+            eventually(lambda: refused.search(gateway.stats("/stats/prometheus").body.decode()))
+            assert sink.spans == []

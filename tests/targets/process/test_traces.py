@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 import tritonclient.grpc
+from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from bundle.layout import check_layout
@@ -39,7 +40,8 @@ from targets.process.supervisor import Supervisor
 from targets.role import Role
 from targets.served import EntryScript
 from tests.built_environments import kept
-from tests.otlp_sink import Sink, Span, collector
+from tests.certificates import Authority
+from tests.otlp_sink import Sink, check_times, collector, sampled
 from tests.targets.process.conftest import OWNER, PROJECT, registered
 from tests.waiting import eventually
 
@@ -195,23 +197,6 @@ def traced(tmp_path_factory: pytest.TempPathFactory, environment: BuiltEnvironme
             yield Traced(folder, environment, port, sink, {"OTEL_RESOURCE_ATTRIBUTES": "team=risk,place=the%20cellar"})
         finally:
             whole_service.remove(folder / "state", "web", OWNER)
-
-
-def sampled() -> tuple[str, str, dict[str, str]]:
-    """Make a client's own trace: its id, the id of the client's span, and the headers."""
-    trace, span = uuid4().hex, uuid4().hex[:16]
-    return trace, span, {"traceparent": f"00-{trace}-{span}-01"}
-
-
-def check_times(spans: dict[str, Span], *pairs: tuple[str, str]) -> None:
-    """Check that each span lies within its parent; clocks of several processes agree within a millisecond here.
-
-    Triton's own span ends once it has seen its answer leave: who asked may have that already.
-    """
-    for child, parent in pairs:
-        assert spans[child].parent == spans[parent].id, f"{child} hangs below another span than {parent}"
-        end = spans[child].events.get("INFER_RESPONSE_COMPLETE", spans[child].end)
-        assert spans[parent].start - 1e6 <= spans[child].start <= end <= spans[parent].end + 1e6
 
 
 SCORED = ("score", "POST /score", "queue", "run", "own", "infer wine", *TRITONS)
@@ -386,3 +371,18 @@ def test_a_collector_in_trouble_costs_no_request_and_no_stop(traced: Traced, scr
     assert max(took) < EXPORT_SECONDS
     said = (service.logs / "supervisord.log").read_text()
     assert "SIGKILL" not in said, f"a program did not end in time: {said}"
+
+
+def test_spans_go_by_tls_where_a_named_authority_vouches_for_the_collector(traced: Traced, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca")
+    with collector(certified=authority.issue((NameOID.COMMON_NAME, "collector"), host="127.0.0.1")) as sink:
+        secure = replace(traced, sink=sink)
+        secure.up("sync", OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority.file))
+        trace, _, headers = sampled()
+        assert secure.score(**headers).status_code == 200
+        sink.trace(trace, *SCORED)
+        secure.up("sync")  # nobody vouches for it
+        seen = len(sink.spans)
+        assert secure.score(**sampled()[2]).status_code == 200
+        _await_all(secure)
+        assert len(sink.spans) == seen

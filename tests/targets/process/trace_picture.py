@@ -17,9 +17,9 @@ from settings.schema import Environment
 from targets.machine.ports import free_ports
 from targets.process import service as whole_service
 from tests.built_environments import kept
-from tests.otlp_sink import Span, collector
+from tests.otlp_sink import Span, collector, sampled
 from tests.targets.process.conftest import OWNER, PROJECT
-from tests.targets.process.test_traces import SCORED, Traced, sampled
+from tests.targets.process.test_traces import SCORED, Traced
 
 FILE = PROJECT / "docs" / "trace.svg"
 WARM_UP = 200
