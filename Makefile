@@ -140,9 +140,8 @@ outputs: setup ## show the stack's outputs with a curl for each URI
 	@$(OUTPUTS) | $(PYTHON) -m operate outputs --stack $(STACK)
 
 KEY ?= primary
-key: setup ## print a key: key=$(make -s key), or KEY=secondary
-	@case "$(KEY)" in primary|secondary) ;; *) echo "KEY is '$(KEY)': expected primary or secondary" >&2; exit 1;; esac; \
-	$(PULUMI) stack output $(KEY)Key --show-secrets --stack $(STACK)
+key: setup ## print a key: key=$(make -s key), KEY=secondary for the other, CLIENT=checkout for a client's
+	@$(PYTHON) -m operate key --stack $(STACK) --engine "$(PULUMI)" --which="$(KEY)" --client=$(call GIVEN,CLIENT)
 
 versions: setup ## list what the service was made of at each deployment, and what serves
 	@$(OUTPUTS) 2>/dev/null | $(PYTHON) -m operate versions --stack $(STACK)

@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, explained in (
         ("outputs", "show the outputs that `pulumi stack output --json` writes to standard input"),
+        ("key", "print one key of the front door"),
         ("status", "show the service's processes and models"),
         ("logs", "show the ends of the service's logs"),
         ("dashboard", "serve a page of this machine that shows the service live and sends it requests"),
@@ -46,7 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--after-up", action="store_true", help="say nothing where an update gave no outputs")
         if verb in ("status", "logs"):
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
-        if verb in ("status", "logs", "dashboard"):
+        if verb == "key":
+            command.add_argument("--which", default="primary", help="primary or secondary")
+            command.add_argument(
+                "--client", default="", help="whose key; by default the service's own"
+            )
+        if verb in ("key", "status", "logs", "dashboard"):
             command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
         if verb == "dashboard":
             command.add_argument("--port", default="", help="the port of this machine to serve at")
@@ -90,6 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
             return policy.show(console, args.stack, sys.stdin.read(), args.configuration)
         if args.verb == "new":
             return _new(args, console)
+        if args.verb == "key":
+            from operate import key
+
+            return key.show(args.engine, args.stack, args.which, args.client)
         settings = read_stack_file(
             PROJECT, args.stack, form_alone=args.verb != "check", with_version=args.verb in ("check", "outputs")
         )
