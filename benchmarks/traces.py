@@ -1,4 +1,4 @@
-"""What traces cost: the same service without traces, and with one for 1 % of the requests, in turns.
+"""What traces cost: the same service without traces, twice, and with one for 1 % of the requests, in turns.
 
     .venv/bin/python -m benchmarks.traces --rounds 7 --seconds 4
 
@@ -41,7 +41,8 @@ from targets.served import ServedBundle
 
 PROJECT = Path(__file__).resolve().parents[1]
 HEADERS = {"Authorization": f"Bearer {KEY}"}
-KINDS = {"no traces": None, "1 %": "0.01", "each": "1"}
+KINDS = {"no traces": None, "none once more": None, "one of a million": "0.000001", "1 %": "0.01", "each": "1"}
+PARTS = ("door", "scorer", "Triton")
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class Service:
     parts: tuple[Server, ...]
     folder: Path
 
-    def cpu_seconds(self) -> float:
-        """Processor time that all of them have taken so far."""
-        return sum(part.cpu_seconds() for part in self.parts)
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time that each has taken so far."""
+        return {name: part.cpu_seconds() for name, part in zip(PARTS, self.parts, strict=True)}
 
     def ended(self) -> str:
         """Say which of them ended by a signal, by Triton's words for it."""
@@ -82,10 +83,10 @@ def _variables(share: str | None, collector: int) -> dict[str, str]:
 
 def _service(machinery: Machinery, repository: Path, share: str | None, collector: int) -> Service:
     """Start a service with a script's worker and a core for Triton."""
-    name = f"service-{share}"
+    http, grpc, metrics, scoring, port, stats = free_ports(6)
+    name = f"service-{http}"
     folder = machinery.folder / name
     folder.mkdir()
-    http, grpc, metrics, scoring, port, stats = free_ports(6)
     environment = machinery.ours
     spec = ServiceSpec(
         service_name="benchmark",
@@ -143,8 +144,10 @@ def _measure(service: Service, path: str, body: Path, arguments: argparse.Namesp
     if done.refused or done.broken or not done.requests:
         said = f"{done.refused} refused, {done.broken} broken of {done.requests}"
         raise RuntimeError(f"{service.parts[0].name}, {path}: {said}{service.ended() or '; try more seconds'}")
+    took = {name: 1e6 * (now - before[name]) / done.requests for name, now in service.cpu_seconds().items()}
     return {
-        "processor time per request, us": 1e6 * (service.cpu_seconds() - before) / done.requests,
+        "processor time per request, us": sum(took.values()),
+        **{f"of it {name}": each for name, each in took.items()},
         "requests per second": done.requests / done.seconds,
         "p50, ms": done.p50_ms,
     }
@@ -156,7 +159,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--kinds", nargs="+", default=["no traces", "1 %"], choices=list(KINDS), metavar="KIND")
+    parser.add_argument(
+        "--kinds", nargs="+", default=["no traces", "none once more", "1 %"], choices=list(KINDS), metavar="KIND"
+    )
     arguments = parser.parse_args()
     environment = _environment(PROJECT / ".var")
     with tempfile.TemporaryDirectory(dir=PROJECT / ".var") as temporary:
@@ -183,7 +188,7 @@ def _compare(services: dict[str, Service], path: str, body: Path, arguments: arg
         if turn >= 0:  # the first one warms up
             rounds.append(measured)
     bare, *traced = services
-    for what in rounds[0][bare]:
+    for what in [what for what, found in rounds[0][bare].items() if found]:
         print(f"{path}: {what}: {statistics.median(found[bare][what] for found in rounds):,.3g} with {bare}")
         for kind in traced:
             ratios = [found[kind][what] / found[bare][what] for found in rounds]
