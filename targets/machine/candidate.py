@@ -129,6 +129,7 @@ def take_shares(
         recorder.stays(percent or 0)
         progress(f"generation {new} gets {percent} % of the traffic, until a later `up`")
         return True
+    recorder.plan(len(rollout.steps))
     Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()
     return False
 
