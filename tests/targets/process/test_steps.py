@@ -241,9 +241,11 @@ def test_a_killed_up_loses_no_request_and_the_next_one_takes_its_share_back(serv
         process = subprocess.Popen([sys.executable, "-c", code])
         try:
             eventually(lambda: "-candidate" in (service.directory.envoy / "routes.json").read_text(), seconds=30)
+            assert service.directory.is_changing()
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+    assert not service.directory.is_changing()
     assert said(answers) <= {'"old"', '"new"'}
     with clients(door) as answers:
         again = rollout.apply(service.spec(OLD, rollout=plan()), service.progress.append)
