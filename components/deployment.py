@@ -55,6 +55,7 @@ class Deployment(pulumi.ComponentResource):
     Attributes:
         state: How what serves was found.
         generation: Changes with what serves.
+        behind: Whether another generation serves than the declared one, which has a share of the traffic or none.
         shape: Who serves: `triton`, `scorer` or both.
         environment: The environment that serves.
         lock_files: The files with the locks of the environment's packages.
@@ -65,6 +66,7 @@ class Deployment(pulumi.ComponentResource):
 
     state: pulumi.Output[str]
     generation: pulumi.Output[Any]
+    behind: pulumi.Output[bool]
     shape: pulumi.Output[list[str]]
     environment: pulumi.Output[EnvironmentSummary]
     lock_files: pulumi.Input[Sequence[str]] = ()

@@ -21,6 +21,7 @@ from settings.schema import Framework, Settings
 from targets.contract import machine_target
 from targets.machine.local_host import loopback_host
 from targets.machine.specification import client_key_names
+from targets.machine_target import BEHIND
 
 __all__ = ["MachineDeployment", "MachineDeploymentArgs"]
 
@@ -60,6 +61,7 @@ class MachineDeployment(Deployment):
             pulumi.ResourceOptions(parent=self),
         )
         self.state, self.generation = service.state, service.generation
+        self.behind = service.generation.apply(lambda found: bool(found.get(BEHIND)))
         self.outputs = {}
         scorer = settings.entry_script is not None
         self.shape = pulumi.Output.all(*(bundle.framework for bundle in args.bundles)).apply(

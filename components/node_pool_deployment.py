@@ -126,6 +126,9 @@ class NodePoolDeployment(Deployment):
         self._reach(name, args, given)
         self.generation = digest(deployment(self.options, REPLICA)["spec"]["template"])
         self.canary, rollout = self._declare(name)
+        self.behind = pulumi.Output.all(self.canary.serving, self.generation).apply(
+            lambda found: found[0] not in ("", found[1])
+        )
         self.state = pulumi.Output.all(rollout.state, self.canary.state).apply(lambda found: overall(*found))
         self.logs = logs_command(Names.of(self.options), self.options.pool)
         named = EnvironmentSummary(name=settings.environment.name)

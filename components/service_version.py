@@ -19,8 +19,8 @@ __all__ = ["KeptVersion", "KeptVersionArgs", "is_kept"]
 
 
 def is_kept(settings: Settings) -> bool:
-    """Tell whether what serves becomes a version: it has all the traffic, and the registry may be written."""
-    return settings.deployment.rollout.canary_traffic_percent in (None, 100) and settings.deployment.versions_kept > 0
+    """Tell whether what serves is kept as a version: the registry may be written."""
+    return settings.deployment.versions_kept > 0
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class KeptVersionArgs:
 class KeptVersion(pulumi.ComponentResource):
     """What serves, kept whole in the registry of its models, so that `deployment.version` deploys it again.
 
+    While the declared service has a share of the traffic, the version beside it stays what serves.
+
     Attributes:
-        number: The version's number.
+        number: The number of the version that serves; None where none of it was kept.
     """
 
-    number: pulumi.Output[int]
+    number: pulumi.Output[int | None]
 
     def __init__(self, name: str, args: KeptVersionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("triton:index:KeptVersion", name, None, opts)
@@ -61,6 +63,7 @@ class KeptVersion(pulumi.ComponentResource):
             "passed": ["probe", *gates],
             "passed_first": ["probe", *(["performance"] if alone else [])],
             "checks": args.check.checks,
+            "behind": args.deployment.behind,
             "kept": settings.deployment.versions_kept,
         }
         if settings.deployment.version is not None:

@@ -87,7 +87,8 @@ class Outputs(Part):
     models: list[BundleSummary] = Field(description="each bundle with its id, digest and models")
     environment: EnvironmentSummary = Field(description="the environment's name and digest")
     version: int | None = Field(
-        description="the number of the service's version that this deployment is; none where none is kept"
+        description="the number of the service's version that serves, also beside one with a share of the traffic; "
+        "none where none is kept"
     )
     cluster: dict[str, str] | None = Field(description="the cluster's identity, on target `node-pool`")
     logs: str | None = Field(description="the command that shows the logs, on target `node-pool`")
@@ -275,7 +276,9 @@ class TritonService(PlainComponent[_Checked]):
         check = SmokeCheck(
             f"{name}-smoke-check", SmokeCheckArgs(settings, self._bundles, keys, deployment, gateway), opts
         )
-        number: pulumi.Input[int | None] = settings.deployment.version
+        number: pulumi.Input[int | None] = deployment.behind.apply(
+            lambda behind: None if behind else settings.deployment.version
+        )
         if is_kept(settings):
             args = KeptVersionArgs(settings, self._bundles, deployment, check)
             number = KeptVersion(f"{name}-version", args, opts).number

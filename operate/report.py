@@ -53,12 +53,13 @@ def show_list(folder: Path, service: str, console: Console) -> int:
             table.add_row("", "", "cannot be read", "", escape(str(file)))
             continue
         page = file.with_suffix(".html")
-        passed = f"{sum(step.outcome == 'passed' for step in record.steps)} of {len(record.steps)} passed"
+        passed = sum(step.outcome == "passed" for step in record.steps)
+        steps = f"{passed} of {max(record.planned, len(record.steps))} passed"
         table.add_row(
             f"{record.started:%Y-%m-%d %H:%M:%S}",
             f"{record.before if record.before is not None else '-'} to {record.generation}",
             record.outcome.value,
-            passed if record.steps else "-",
+            steps if record.steps else "-",
             escape(str(page if page.is_file() else file)),
         )
     console.print(table, soft_wrap=True)

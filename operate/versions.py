@@ -20,7 +20,7 @@ from settings.service_version import StackId, VersionContent, read_content, vers
 from settings.stack_reader import file_of, project_name
 from settings.version_differences import called, differences
 
-__all__ = ["History", "NoVersionError", "choose", "show"]
+__all__ = ["History", "NoVersionError", "SharedTrafficError", "choose", "show"]
 
 _DIGITS = 8
 
@@ -29,13 +29,25 @@ class NoVersionError(UserError):
     """There is no version of the service to go back to."""
 
 
+class SharedTrafficError(UserError):
+    """A version that is deployed would get a share of the traffic, and the one to flee would keep the rest."""
+
+
 @dataclass(frozen=True)
 class History:
-    """The versions of a stack's service, and the number of the one that serves; None where nothing is deployed."""
+    """The versions of a stack's service.
+
+    Attributes:
+        stack: The stack's name.
+        versions: The versions of its service.
+        serving: The number of the one that serves; None where nothing is deployed.
+        share: The percent of the traffic that a new version gets by the stack's settings.
+    """
 
     stack: str
     versions: ServiceVersions
     serving: int | None
+    share: int = 100
 
     @classmethod
     def of(cls, settings: Settings, project: Path, stack: str, outputs: str) -> "History":
@@ -43,7 +55,8 @@ class History:
         values: dict[str, Any] = json.loads(outputs) if outputs.strip() else {}
         number = values.get("version")
         versions = versions_of(settings, StackId(project_name(project), stack))
-        return cls(stack, versions, None if number is None else int(number))
+        share = settings.deployment.rollout.canary_traffic_percent
+        return cls(stack, versions, None if number is None else int(number), 100 if share is None else share)
 
     @property
     def named(self) -> str:
@@ -97,8 +110,11 @@ def choose(history: History, asked: str) -> int:
         asked: The number that somebody named; "" for the version before the one that serves.
 
     Raises:
+        SharedTrafficError: It would get a share of the traffic alone.
         NoVersionError: There is no such version; the text lists those that are kept.
     """
+    if history.share < 100:
+        raise SharedTrafficError(_shared(history))
     every = {version.number: version for version in history.versions.every()}
     version = _named(history, every, asked) if asked else _former(history, every)
     serving = every.get(history.serving or 0)
@@ -112,6 +128,18 @@ def choose(history: History, asked: str) -> int:
     )
     sys.stdout.write(f"{version.number}\n")
     return 0
+
+
+def _shared(history: History) -> str:
+    share, file = history.share, file_of(history.stack)
+    gets = f"{share} % of the traffic, and the version that serves keeps the rest" if share else "no traffic"
+    serves = f"version {history.serving}" if history.serving is not None else "what serves"
+    back = f"to give {serves} all of the traffic again, set it to 0 and run: make up{history.named}; " if share else ""
+    return (
+        f"{file}: deployment.rollout.canaryTrafficPercent is {share}, so a version that is deployed gets {gets}; {back}"
+        f"to deploy another version with all of the traffic, remove the setting and run: make rollback{history.named} "
+        "VERSION=<number>"
+    )
 
 
 def _named(history: History, every: dict[int, ServiceVersion], asked: str) -> ServiceVersion:

@@ -95,7 +95,7 @@ class Canary:
         try:
             early = wait_until(broken, seconds=step.pause, every=min(_LOOK_SECONDS, step.pause / 5))
         except Cancelled:
-            self._note(step, started, watch, Outcome.CANCELLED, tuple(_figures(step, analysis, watch)))
+            self._note(step, started, watch, Outcome.CANCELLED, tuple(_figures(step, analysis, watch, ended=False)))
             raise
         wait_until(watch.sees, seconds=_PATIENCE_SECONDS, every=1)
         new, figures = watch.new, tuple(_figures(step, analysis, watch))
@@ -167,15 +167,23 @@ def _counted(figures: Figures) -> str:
     return f"{figures.requests:,} requests, {figures.error_rate:.1%} of them failed{took}"
 
 
-def _figures(step: Step, analysis: Analysis | None, watch: StepWatch) -> Iterator[Figure]:
-    """Judge what a generation did in a step; without an analysis nothing is limited."""
-    old, new, analysis = watch.old, watch.new, analysis or Analysis()
+def _figures(step: Step, analysis: Analysis | None, watch: StepWatch, *, ended: bool = True) -> Iterator[Figure]:
+    """Judge what a generation did in a step; without an analysis nothing is limited.
+
+    The number of requests is judged where the step has `ended` alone.
+    """
+    old, new = watch.old, watch.new
 
     def figure(name: str, unit: Unit, before: float | None, now: float | None, limit: float | None) -> Figure:
         passed = limit is None or now is None or now <= limit
         return Figure(step=step.name, name=name, unit=unit, old=before, new=now, limit=limit, passed=passed)
 
-    yield figure("requests", "count", old.requests, new.requests, None)
+    least = analysis.min_requests if analysis and ended else None
+    enough = least is None or new.requests >= least
+    yield Figure(
+        step=step.name, name="requests", unit="count", old=old.requests, new=new.requests, limit=least, passed=enough
+    )
+    analysis = analysis or Analysis()
     yield figure("requests that failed", "share", old.error_rate, new.error_rate, analysis.max_error_rate)
     yield figure("p95", "ms", old.percentile(95), new.percentile(95), analysis.p95_ms)
     # At 100 % the old generation has a few last requests alone, which are its longest.

@@ -78,7 +78,8 @@ class StepRecord(Part):
 class RolloutRecord(Part):
     """A rollout: `generation` took over, or was to take over, from the generation `before` it.
 
-    `percent` is the share of the traffic at which it stays.
+    `percent` is the share of the traffic at which it stays. `planned` counts the steps that it was to take; 0 in a
+    record that an older release wrote.
     """
 
     service: str
@@ -92,6 +93,7 @@ class RolloutRecord(Part):
     why: str = ""
     proof: Verdict | None = None
     steps: tuple[StepRecord, ...] = ()
+    planned: int = 0
 
 
 def records(folder: Path) -> list[Path]:

@@ -46,12 +46,17 @@ class Recorder:
         self._started = now()
         self._steps: list[StepRecord] = []
         self.outcome = Outcome.PASSED
+        self._planned = 0
         self._percent: int | None = None
         self._proof: Verdict | None = None
 
     def prove(self, verdict: Verdict) -> None:
         """Add the verdict of replay and performance."""
         self._proof = verdict
+
+    def plan(self, steps: int) -> None:
+        """Note how many steps the generation is to take."""
+        self._planned = steps
 
     def step(self, record: StepRecord) -> None:
         """Add a step that ended."""
@@ -89,6 +94,7 @@ class Recorder:
             why=why,
             proof=self._proof,
             steps=tuple(self._steps),
+            planned=self._planned,
         )
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = self._folder / f"{self._started:%Y%m%dT%H%M%SZ}-{record.generation}.json"

@@ -9,9 +9,10 @@ from rich.table import Table
 
 from serving.proving.verdict import Difference, Figure, Verdict
 
-__all__ = ["findings", "interval", "line", "shown", "table"]
+__all__ = ["findings", "interval", "judged", "line", "shown", "table"]
 
 _WIDTH = 120
+_PASSED = {None: "", True: "yes", False: "NO"}
 _MOST_CHARACTERS = 80  # of a value that differs
 
 
@@ -23,10 +24,17 @@ def table(figures: Iterable[Figure]) -> str:
     drawing.add_column("passed")
     for figure in figures:
         values = (shown(figure, figure.old), _new_value(figure), shown(figure, figure.limit))
-        drawing.add_row(figure.step, figure.name, *values, "yes" if figure.passed else "NO")
+        drawing.add_row(figure.step, figure.name, *values, _PASSED[judged(figure)])
     drawn = io.StringIO()
     Console(file=drawn, width=_WIDTH, color_system=None).print(drawing)
     return "\n".join(line.rstrip() for line in drawn.getvalue().splitlines() if line.strip())
+
+
+def judged(figure: Figure) -> bool | None:
+    """Tell whether a figure passed; None where nothing judged it: it has no limit, or nobody measured it."""
+    if figure.passed and (figure.limit is None or figure.new is None):
+        return None
+    return figure.passed
 
 
 def line(figure: Figure) -> str:

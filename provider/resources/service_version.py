@@ -15,6 +15,7 @@ from provider.declaration import Declaration
 from provider.deployer import branch_of, commit_of, deployer
 from provider.resource_type import ResourceType, Say
 from settings.service_version import CONTENT, LOCKS, SOURCE, VersionContent, read_content
+from settings.version_differences import last_deployed
 
 __all__ = ["ServiceVersion", "ServiceVersionType"]
 
@@ -34,6 +35,7 @@ class Inputs(Part):
         passed_first: What it passed where it was the service's first: nothing served then to compare it with.
         checks: How many things the smoke check asked.
         kept: How many versions stay in the registry.
+        behind: Whether another version serves than this one, which has a share of the traffic or none.
         version: The number of the version that this is by declaration; None where the content tells.
     """
 
@@ -49,6 +51,7 @@ class Inputs(Part):
     passed_first: list[str]
     checks: int
     kept: int
+    behind: bool = False
     version: int | None = None
 
     @property
@@ -58,15 +61,16 @@ class Inputs(Part):
 
 
 class Outputs(Part):
-    """The version's number, and the digest of its content."""
+    """The number of the version that serves, and the digest of its content; none where none of it was kept."""
 
-    number: int
-    digest: str
+    number: int | None = None
+    digest: str = ""
 
 
 class ServiceVersionType(ResourceType[Inputs, Outputs]):
     """A version of the service: the same content, the same version; changed content, the next one.
 
+    What has a share of the traffic becomes a version when it has all of it: until then the one beside it stays.
     Versions are kept when the resource is deleted: who deploys the service again can go back to them.
     """
 
@@ -93,13 +97,20 @@ class ServiceVersionType(ResourceType[Inputs, Outputs]):
             )
 
     def create(self, inputs: Inputs, say: Say) -> Outputs:
+        if inputs.behind:  # of a stack that kept no version until now
+            serves = last_deployed(inputs.versions)
+            return Outputs(number=serves.number, digest=serves.digest) if serves else Outputs()
         return self._kept(inputs, inputs.passed_first, say)
 
     def update(self, old: Inputs, known: Outputs, new: Inputs, say: Say) -> Outputs:
+        if new.behind:
+            stays = "what serves" if known.number is None else f"version {known.number}"
+            say(f"{stays} goes on serving: the new one becomes a version when it has all of the traffic")
+            return known
         return self._kept(new, new.passed, say)
 
     def drifted(self, inputs: Inputs, known: Outputs) -> frozenset[str]:
-        if "://" in inputs.registry:  # it is asked when somebody goes back
+        if inputs.behind or known.number is None or "://" in inputs.registry:  # it is asked when somebody goes back
             return frozenset()
         try:
             there = inputs.versions.find(known.number) is not None
@@ -158,5 +169,5 @@ class ServiceVersion(Declaration):
     """A kept version of the service."""
 
     Inputs, Outputs = Inputs, Outputs
-    number: pulumi.Output[int]
+    number: pulumi.Output[int | None]
     digest: pulumi.Output[str]

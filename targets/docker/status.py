@@ -31,8 +31,9 @@ def show(stack: Stack, console: Console) -> int:
     console.print(f"{name}: {state}")
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
-    record = Folder.of(*where).record()
-    for line in shares(record.generation, record.candidate, record.percent):
+    folder = Folder.of(*where)
+    record = folder.record()
+    for line in shares(record.generation, record.candidate, record.percent, folder.is_changing):
         console.print(f"  {line}", markup=False)
     table = Table("container", "state", "up since", "ports", box=box.SIMPLE_HEAD)
     for container in sorted(containers, key=lambda c: c.name):

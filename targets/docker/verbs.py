@@ -23,14 +23,15 @@ class _DockerVerbs(Verbs):
         from targets.machine.candidate import shares
 
         name = stack.settings.service_name
-        record = Folder.of(stack.state_directory, name).record()
+        folder = Folder.of(stack.state_directory, name)
+        record = folder.record()
         if not record.generation or record.port is None or record.stats_port is None:
             raise ServiceError(f"service '{name}' is not deployed on this machine's Docker engine; make up does it")
         return OpenDoor(
             port=record.port,
             statistics_port=record.stats_port,
             serving=record.generation,
-            shares=tuple(shares(record.generation, record.candidate, record.percent)),
+            shares=tuple(shares(record.generation, record.candidate, record.percent, folder.is_changing)),
         )
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:

@@ -129,6 +129,7 @@ def take_shares(
         recorder.stays(percent or 0)
         progress(f"generation {new} gets {percent} % of the traffic, until a later `up`")
         return True
+    recorder.plan(len(rollout.steps))
     Canary(rollout=rollout, new=new, old=old, shares=place, progress=progress, record=recorder.step).judge()
     return False
 
@@ -144,10 +145,24 @@ def note_no_shares(rollout: RolloutPlan, old: int, progress: Callable[[str], obj
         )
 
 
-def shares(current: int | None, candidate: int | None, percent: int | None) -> list[str]:
-    """Say who has which share of the traffic, for people; nothing where one generation has all of it."""
+def shares(
+    current: int | None, candidate: int | None, percent: int | None, is_changing: Callable[[], bool]
+) -> list[str]:
+    """Say who has which share of the traffic, for people; nothing where one generation has all of it.
+
+    Args:
+        current: The number of the generation that serves.
+        candidate: The number of the one beside it.
+        percent: The share at which the candidate stays; None in the steps of a rollout.
+        is_changing: Tells whether a rollout is under way. A killed one leaves its candidate.
+    """
     if not current or not candidate:
         return []
+    if percent is None and not is_changing():
+        return [
+            f"a rollout of generation {candidate} beside generation {current} was stopped in its steps; the next `up` "
+            "ends it"
+        ]
     if percent is None:
         return [f"generation {candidate} goes through the steps of a rollout beside generation {current}"]
     return [f"generation {current} has {100 - percent} % of the traffic, generation {candidate} has {percent} %"]

@@ -118,6 +118,16 @@ class ServiceFolder:
                 f"service '{self.name}' is being changed by another process; wait for it to end"
             ) from None
 
+    def is_changing(self) -> bool:
+        """Tell whether a change of the service is under way: somebody has the lock of `locked`."""
+        if not self._lock_file.exists():
+            return False
+        try:
+            with FileLock(self._lock_file).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def remove(self) -> None:
         """Remove the folder with everything in it, and the one that it lies in if nothing else is there."""
         shutil.rmtree(self.root, ignore_errors=True)

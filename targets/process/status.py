@@ -37,7 +37,7 @@ def show(stack: Stack, console: Console) -> int:
     for problem in (*measured.problems, *door.problems):
         console.print(f"  {problem}", markup=False)
     current, candidate = (found.number if found else None for found in (record.current, record.candidate))
-    for line in shares(current, candidate, record.percent):
+    for line in shares(current, candidate, record.percent, directory.is_changing):
         console.print(f"  {line}", markup=False)
     console.print(_processes(directory, record))
     if record.current is not None and record.current.triton_http is not None and state is not State.STOPPED:

@@ -23,7 +23,8 @@ class _ProcessVerbs(Verbs):
         from targets.process.service_folder import ServiceDirectory
 
         name = stack.settings.service_name
-        record = ServiceDirectory.of(stack.state_directory, name).record()
+        directory = ServiceDirectory.of(stack.state_directory, name)
+        record = directory.record()
         if record is None or record.current is None or record.port is None or record.stats_port is None:
             raise ServiceError(f"service '{name}' is not deployed on this machine; make up does it")
         serving, candidate = record.current.number, record.candidate.number if record.candidate else None
@@ -31,7 +32,7 @@ class _ProcessVerbs(Verbs):
             port=record.port,
             statistics_port=record.stats_port,
             serving=serving,
-            shares=tuple(shares(serving, candidate, record.percent)),
+            shares=tuple(shares(serving, candidate, record.percent, directory.is_changing)),
         )
 
     def deployed(self, state_directory: Path) -> Iterator[Deployed]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from serving.proving.verdict import Figure, Unit, Verdict
 from targets.rollout_record import Measured, Outcome, RolloutRecord, StepRecord
-from targets.verdict_text import interval, shown
+from targets.verdict_text import interval, judged, shown
 
 __all__ = [
     "Row",
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table of figures, as people read it; `passed` is None where no limit judges the figure.
+    """A line of a table of figures, as people read it; `passed` is None where nothing judged the figure.
 
     The unit stands with the name, so that a phone has room for the values. `bounds` are those of a new generation's
     figure that is an estimate.
@@ -134,6 +134,5 @@ def _row(figure: Figure) -> Row:
     named = figure.unit in ("ms", "requests/s")
     values = (shown(figure, value) for value in (figure.old, figure.new, figure.limit))
     old, new, limit = (value.removesuffix(f" {figure.unit}") if named else value for value in values)
-    passed = None if figure.limit is None and figure.passed else figure.passed
     name = f"{figure.name}, {figure.unit}" if named else figure.name
-    return Row(name, old, new, limit, passed, interval(figure))
+    return Row(name, old, new, limit, judged(figure), interval(figure))

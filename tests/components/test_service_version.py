@@ -11,6 +11,7 @@ from components import docker_deployment, node_pool_deployment
 from settings.load import load
 from settings.service_version import StackId
 from settings.stack_reader import file_of
+from targets.machine_target import BEHIND
 from tests.components.conftest import Outputs
 from tests.provider.asking import create
 
@@ -89,6 +90,25 @@ def test_it_is_kept_after_the_smoke_check_and_stays_in_the_registry(run, values)
     assert kept.inputs["kept"] == 4
     assert "version" not in kept.inputs
     assert kept.inputs["content"]["image"] == ""
+
+
+@pytest.mark.parametrize("target", ["process", "docker"])
+@pytest.mark.parametrize("behind", [True, False])
+def test_beside_a_share_of_the_traffic_it_stays_declared_and_knows_who_serves(run, values, monkeypatch, target, behind):
+    made = f"{target.title()}Service"
+    generation = {"number": 1, **({BEHIND: True} if behind else {})}
+    monkeypatch.setitem(Outputs.added, made, {**Outputs.added[made], "generation": generation})
+    shared = {"target": target, "rollout": {"canaryTrafficPercent": 10}}
+    assert run(values, IMAGE, shared)[KEPT].inputs["behind"] is behind
+
+
+@pytest.mark.parametrize("serving", ["", "another"])
+def test_on_a_node_pool_the_canary_tells_who_serves(run, values, monkeypatch, serving):
+    monkeypatch.setitem(Outputs.added, "NodePoolCanary", {**Outputs.added["NodePoolCanary"], "serving": serving})
+    repository = {"image": {"repository": "registry.example/triton"}}
+    shared = {**POOL, "rollout": {"canaryTrafficPercent": 10}}
+    kept = run(values, IMAGE, shared, **repository, nodePool={"spareGpus": 1})[KEPT]
+    assert kept.inputs["behind"] is (serving != "")
 
 
 def test_where_none_is_kept_the_registry_is_read_alone(run, values):

@@ -189,6 +189,28 @@ def test_without_the_line_it_goes_forward_again(service):
     assert service.outputs()["version"] == 2
 
 
+def test_beside_a_share_of_the_traffic_the_version_that_has_the_rest_serves(service):
+    service.settings["deployment"]["rollout"] = {"canaryTrafficPercent": 10}
+    declare(service, {**B, "script": "C"})
+    service.up()
+    assert service.outputs()["version"] == 2
+    shown = rows(versions(service))
+    assert list(shown) == [2, 1]
+    assert shown[2].endswith("serves")
+    refused = service.operate("rollback", given=json.dumps(service.outputs()))
+    assert refused.code == 1
+    assert "to give version 2 all of the traffic again, set it to 0 and run: make up STACK=e2e" in refused.text
+    service.settings["deployment"]["rollout"] = {"canaryTrafficPercent": 0}
+    service.write_settings()
+    service.up()
+    assert answer(service) == B
+    assert service.outputs()["version"] == 2
+    del service.settings["deployment"]["rollout"]
+    declare(service, B)
+    service.up()
+    assert service.outputs()["version"] == 2
+
+
 def test_old_versions_go_and_the_one_that_serves_stays(service):
     service.write_settings(deployment={"version": 1, "versionsKept": 1})
     service.up()

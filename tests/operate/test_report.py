@@ -86,6 +86,16 @@ def test_the_list_has_the_newest_first(run: Run, reports: Path) -> None:
     assert rows[2][-1] == str(reports / "20260301T120000Z-8.json")  # its page was not written
 
 
+def test_the_list_counts_the_steps_that_did_not_begin_too(run: Run, reports: Path) -> None:
+    refused = step(outcome=Outcome.REFUSED)
+    for number, planned in ((11, 3), (12, 0)):  # an older release wrote the second
+        later = record(generation=number, outcome=Outcome.REFUSED, steps=(step(), refused), planned=planned)
+        (reports / f"20260304T120000Z-{number}.json").write_text(later.model_dump_json(by_alias=True))
+    _, shown, _ = run("--list")
+    assert "7 to 11 refused 1 of 3 passed" in " ".join(shown.split())
+    assert "7 to 12 refused 1 of 2 passed" in " ".join(shown.split())
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_each_target_says_where_its_reports_are(run: Run, tmp_path: Path, target: str) -> None:
     folder = written(tmp_path / TARGETS[target] / "reports")

@@ -2,13 +2,14 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from bundle.service_versions import Facts, ServiceVersions
-from operate.versions import History, NoVersionError, choose, show
+from operate.versions import History, NoVersionError, SharedTrafficError, choose, show
 from settings.load import load
 from settings.service_version import CONTENT, VersionContent
 
@@ -74,6 +75,15 @@ def test_the_version_that_serves_is_read_from_the_stacks_outputs(tmp_path, setti
     for outputs, serving in (("", None), ("{}", None), (json.dumps({"version": 3.0}), 3)):
         found = History.of(settings_of_a_stack, tmp_path, "s", outputs)
         assert (found.serving, found.versions.url.endswith("/.services/p/s")) == (serving, True)
+        assert found.share == 100
+
+
+@pytest.mark.parametrize("percent", [0, 10, 100])
+def test_the_share_of_a_new_version_is_read_from_the_settings(tmp_path, percent):
+    (tmp_path / "Pulumi.yaml").write_text("name: p\n")
+    deployment = {"rollout": {"canaryTrafficPercent": percent}}
+    settings = load({"models": ["m:1"], "deployment": deployment}, subject="s", project=tmp_path, form_alone=True)
+    assert History.of(settings, tmp_path, "s", "").share == percent
 
 
 @pytest.fixture
@@ -108,6 +118,21 @@ def test_what_nobody_can_go_back_to_is_told_with_those_there_are(history, versio
         choose(History("s", versions, serving), asked)
     assert text in str(told.value)
     assert "expected one of 1, 2, 3, 4" in str(told.value)
+
+
+@pytest.mark.parametrize("asked", ["", "1", "9"])
+def test_beside_a_share_of_the_traffic_it_goes_back_to_none_and_says_how(history, capsys, asked):
+    with pytest.raises(SharedTrafficError) as told:
+        choose(replace(history, share=10), asked)
+    assert str(told.value) == (
+        "stacks/Pulumi.s.yaml: deployment.rollout.canaryTrafficPercent is 10, so a version that is deployed gets 10 % "
+        "of the traffic, and the version that serves keeps the rest; to give version 3 all of the traffic again, set "
+        "it to 0 and run: make up STACK=s; to deploy another version with all of the traffic, remove the setting and "
+        "run: make rollback STACK=s VERSION=<number>"
+    )
+    assert capsys.readouterr().out == ""
+    with pytest.raises(SharedTrafficError, match="is 0, so a version that is deployed gets no traffic; to deploy"):
+        choose(replace(history, share=0), asked)
 
 
 def test_the_page_shows_the_table_and_the_words_that_people_see(history, capsys):

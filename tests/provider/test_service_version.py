@@ -102,6 +102,26 @@ def test_old_versions_go_but_the_one_that_serves(inputs):
     assert [version.number for version in versions(inputs).every()] == [3, 4]
 
 
+def test_while_another_version_has_a_share_of_the_traffic_the_one_that_serves_stays(inputs):
+    known = create(KIND, inputs)
+    shared = {**changed(inputs, 2), "behind": True, "kept": 1}
+    assert changes(KIND, inputs, known, shared)
+    assert update(KIND, inputs, known, shared) == known
+    assert [version.number for version in versions(inputs).every()] == [1]
+    assert not changes(KIND, shared, known)
+    taken_back, promoted = (update(KIND, shared, known, news) for news in (inputs, changed(inputs, 2)))
+    assert (taken_back["number"], promoted["number"]) == (1, 2)
+
+
+def test_a_stack_that_begins_to_keep_versions_beside_a_share_finds_the_one_that_serves(inputs):
+    shared = {**changed(inputs, 2), "behind": True}
+    assert create(KIND, shared).get("number") is None
+    known = create(KIND, inputs)
+    found = create(KIND, shared)
+    assert found == known
+    assert not changes(KIND, shared, found)
+
+
 def test_another_count_of_versions_prunes(inputs):
     known = create(KIND, inputs)
     known = update(KIND, inputs, known, changed(inputs, 2))

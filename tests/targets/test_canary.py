@@ -121,6 +121,25 @@ def test_too_few_requests_are_an_outcome_of_their_own() -> None:
     assert record.outcome is Outcome.TOO_FEW_REQUESTS
 
 
+def test_too_few_requests_are_the_figure_that_is_not_passed() -> None:
+    doors = Doors(serving(figures(9), figures(1)))
+    with pytest.raises(RefusedError) as refused:
+        go(doors, {"setWeight": 10}, maxErrorRate=0.01, minRequests=200)
+    (record,) = refused.value.records  # type: ignore[attr-defined]
+    requests, failed, p95, _ = (line.split() for line in str(refused.value).splitlines()[3:])
+    assert requests[-4:] == [str(record.old.requests), str(record.new.requests), "200", "NO"]
+    assert failed[-2:] == ["1.0%", "yes"]
+    assert p95[-1] == "-"  # no limit judges it
+
+
+def test_a_figure_that_nobody_measured_is_not_judged() -> None:
+    doors = Doors(serving(figures(9), Figures()))
+    with pytest.raises(RefusedError) as refused:
+        go(doors, {"setWeight": 10}, p95Ms=50)
+    (row,) = [line.split() for line in str(refused.value).splitlines() if " p95 " in line]
+    assert row[-3:] == ["-", "50.0", "ms"]
+
+
 def test_without_analysis_no_figure_stops_a_version() -> None:
     doors = Doors(serving(figures(9), figures(5, errors=5, milliseconds=900)))
     assert go(doors, {"setWeight": 10})[0].outcome is Outcome.PASSED
@@ -190,9 +209,10 @@ def test_a_step_that_is_cancelled_is_in_the_record(monkeypatch: pytest.MonkeyPat
     records: list[StepRecord] = []
     doors = Doors(serving(figures(200), figures(100)))
     with pytest.raises(Cancelled):
-        go(doors, {"setWeight": 50}, records=records)
+        go(doors, {"setWeight": 50}, records=records, minRequests=1000, p95Ms=50)
     (record,) = records
     assert (record.outcome, record.weight, record.new.requests) == (Outcome.CANCELLED, 50, 100)
+    assert all(figure.passed for figure in record.figures)  # the missing requests had time to come
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,7 @@ class CanaryRollout:
                     self.say(f"generation {new} gets {percent} % of the traffic, until a later `up`")
                     return Found(old.generation, self.candidate.generation, percent)
                 else:
+                    recorder.plan(len(self.rollout.steps))
                     Canary(
                         rollout=self.rollout,
                         new=new,

@@ -11,7 +11,7 @@ from gateway import envoy_files, envoy_folder, traffic_share
 from gateway.admin import Admin, AdminError, RejectedError
 from gateway.front_door_options import Options, Upstreams, loopback
 from gateway.traffic_share import Share
-from targets.machine.candidate import Place
+from targets.machine.candidate import Place, shares
 
 OLD, NEW = Upstreams(scorer=loopback(5001)), Upstreams(scorer=loopback(5002))
 
@@ -73,3 +73,14 @@ def test_a_file_that_envoy_refuses_is_not_forced_on_it(place: Place, envoy: Endi
     with pytest.raises(RejectedError):
         place.share(weight=60)
     assert '"weight": 50' in routes(tmp_path)
+
+
+def test_people_are_told_who_has_which_share_and_whether_a_rollout_was_stopped() -> None:
+    told = {
+        (None, True): "generation 8 goes through the steps of a rollout beside generation 7",
+        (None, False): "a rollout of generation 8 beside generation 7 was stopped in its steps; the next `up` ends it",
+        (10, False): "generation 7 has 90 % of the traffic, generation 8 has 10 %",
+    }
+    for (percent, changing), line in told.items():
+        assert shares(7, 8, percent, lambda changing=changing: changing) == [line]  # type: ignore[misc]
+    assert shares(7, None, None, lambda: False) == []

@@ -258,7 +258,7 @@ def test_the_replicas_have_all_of_the_traffic_again_however_a_step_ends(run, mon
     record = RolloutRecord.model_validate_json(file.read_text())
     cancelled = isinstance(error, Cancelled | KeyboardInterrupt)
     assert record.outcome is (Outcome.CANCELLED if cancelled else Outcome.FAILED)
-    assert (record.generation, record.before) == (4, 3)
+    assert (record.generation, record.before, record.planned) == (4, 3, 2)
 
 
 def test_one_that_does_not_start_gets_no_place(run):

@@ -59,9 +59,11 @@ def test_two_changes_of_one_service_do_not_run_at_once(
             entered.set()
             leave.wait(30)
 
+    assert not service.is_changing()
     first = threading.Thread(target=change)
     first.start()
     assert entered.wait(10)
+    assert service.is_changing()
     monkeypatch.setattr("targets.machine.service_folder.LOCK_SECONDS", 0.1)
     with pytest.raises(ServiceError, match="service 'web' is being changed by another process"), service.locked():
         pass

@@ -166,8 +166,9 @@ def test_a_mirrored_version_that_fails_is_refused_and_no_client_saw_it(service: 
 
 def test_too_few_requests_decide_nothing_and_say_what_to_do(service: Service, door: Door) -> None:
     with pytest.raises(ServiceError, match=r"gave generation .* 0 requests in 4 s.* Lengthen the step's pause"):
-        service.up(NEW, rollout=judged({"setWeight": 50}))
-    assert report(service).outcome is Outcome.TOO_FEW_REQUESTS
+        service.up(NEW, rollout=judged({"setWeight": 50}, {"setWeight": 60}))
+    found = report(service)
+    assert (found.outcome, len(found.steps), found.planned) == (Outcome.TOO_FEW_REQUESTS, 1, 2)
     assert json.loads(service.score()) == "old"
 
 
@@ -240,9 +241,11 @@ def test_a_killed_up_loses_no_request_and_the_next_one_takes_its_share_back(serv
         process = subprocess.Popen([sys.executable, "-c", code])
         try:
             eventually(lambda: "-candidate" in (service.directory.envoy / "routes.json").read_text(), seconds=30)
+            assert service.directory.is_changing()
         finally:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+    assert not service.directory.is_changing()
     assert said(answers) <= {'"old"', '"new"'}
     with clients(door) as answers:
         again = rollout.apply(service.spec(OLD, rollout=plan()), service.progress.append)
