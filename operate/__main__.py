@@ -147,16 +147,17 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
+    def read() -> Settings:
+        return read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)
+
     if args.verb == "dashboard":
         from operate.dashboard import verb
 
-        return verb.show(stack, args.stack, args.engine, args.port, say)
+        return verb.show(stack, read, args.stack, args.engine, args.port, say)
     if args.verb == "service-unit":
         return verbs.write_unit(PROJECT, args.stack, say)
     assert args.verb == "keep"
-    return verbs.keep(
-        lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)), say
-    )
+    return verbs.keep(lambda: Stack(settings=read()), say)
 
 
 if __name__ == "__main__":

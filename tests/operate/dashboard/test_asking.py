@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ import pytest
 
 from operate.dashboard.asking import Asking
 from settings.load import read_stack_file
+from settings.schema import Settings
 from targets.contract import OpenDoor
 from targets.errors import ServiceError
+from tests.certificates import make_certificate
 
 DEEP = b"[" * 100_000
 TENSOR = b'{"outputs": [{"name": "y", "datatype": "BYTES", "parameters": {"binary_data_size": 6}}]}'
@@ -95,7 +98,6 @@ def make(tmp_path: Path, port: int) -> Any:
 
     def made(*outputs: dict[str, Any] | Exception, more: str = "") -> Asking:
         file.write_text(file.read_text() + more)
-        settings = read_stack_file(tmp_path, "mine", form_alone=True)
         read = chain(outputs, repeat(outputs[-1]))
 
         def one() -> dict[str, Any]:
@@ -103,6 +105,9 @@ def make(tmp_path: Path, port: int) -> Any:
             if isinstance(found, Exception):
                 raise found
             return found
+
+        def settings() -> Settings:
+            return read_stack_file(tmp_path, "mine", form_alone=True)
 
         return Asking(settings, one, lambda: OpenDoor(port=port, statistics_port=1, serving=1))
 
@@ -172,6 +177,32 @@ def test_a_key_that_was_rotated_meanwhile_is_read_anew(make: Any) -> None:
     assert make(NEW, NEW).ask({"method": "GET", "path": "/", "client": "checkout"})["status"] == 401
     with pytest.raises(ServiceError, match="this client has no key of its own"):
         asking.ask({"method": "GET", "path": "/", "client": "nobody"})
+
+
+def test_a_switch_to_keys_is_followed(make: Any, tmp_path: Path) -> None:
+    file = tmp_path / "stacks" / "Pulumi.mine.yaml"
+    closed = file.read_text()
+    asking = make(NEW, more="  deployment: {authEnabled: false}\n")
+    assert asking.shown()["clients"] == []
+    file.write_text(closed)
+    assert asking.ask({"method": "GET", "path": "/"})["status"] == 200
+    assert asking.shown()["clients"] == ["default", "checkout"]
+
+
+def test_a_switch_to_tls_is_followed(make: Any, tmp_path: Path, port: int) -> None:
+    asking = make(NEW)
+    file = tmp_path / "stacks" / "Pulumi.mine.yaml"
+    certificate, key = make_certificate(tmp_path, "localhost")
+    file.write_text(file.read_text() + f"  tls: {{certificateFile: {certificate}, keyFile: {key}}}\n")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), Door) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asking._door = lambda: OpenDoor(port=server.server_port, statistics_port=1, serving=1)
+        assert asking.ask({"method": "POST", "path": "/score", "body": "{}"})["status"] == 200
+        server.shutdown()
+    assert Door.asked == ["/score"]
 
 
 @pytest.mark.parametrize(
