@@ -16,7 +16,7 @@ from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings.load import read_stack_file
 from settings.schema import Settings, Target
-from targets.contract import Stack, verbs_of
+from targets.contract import LOG_LINES, Stack, verbs_of
 
 _NEW = "write a stack's file, a bundle, golden inferences and an entry script for a model"
 PROJECT = Path(__file__).resolve().parents[1]
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         if verb == "dashboard":
             command.add_argument("--port", default="", help="the port of this machine to serve at")
         if verb == "logs":
+            command.add_argument("--lines", default="", help=f"of each log, at most; {LOG_LINES} by default")
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
             command.add_argument("--json", action="store_true", help="the lines of the access log alone, as they are")
         if verb == "rollback":
@@ -107,6 +108,12 @@ def _new(args: argparse.Namespace, console: Console) -> int:
     return new(Asked(project=PROJECT, name=args.name, model=args.model, target=target, script=args.script), console)
 
 
+def _lines(given: str) -> int:
+    if given and not given.isdecimal():
+        raise UserError(f"LINES is '{given}': expected a number of lines, as in: make logs LINES=1000")
+    return int(given or LOG_LINES)
+
+
 def _run(args: argparse.Namespace, console: Console, settings: Settings, given: str) -> int:
     if args.verb == "outputs":
         from operate import outputs
@@ -133,7 +140,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":
-        return verbs.logs(stack, follow=args.follow, as_json=args.json)
+        return verbs.logs(stack, follow=args.follow, as_json=args.json, lines=_lines(args.lines))
     if args.verb == "check":
         return verbs.check(stack, console)
     if args.verb == "report":
