@@ -108,9 +108,9 @@ def _new(args: argparse.Namespace, console: Console) -> int:
     return new(Asked(project=PROJECT, name=args.name, model=args.model, target=target, script=args.script), console)
 
 
-def _lines(given: str) -> int:
+def _lines(given: str, stack: str) -> int:
     if given and not given.isdecimal():
-        raise UserError(f"LINES is '{given}': expected a number of lines, as in: make logs LINES=1000")
+        raise UserError(f"LINES is '{given}': expected a number of lines, as in: make logs STACK={stack} LINES=1000")
     return int(given or LOG_LINES)
 
 
@@ -140,7 +140,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":
-        return verbs.logs(stack, follow=args.follow, as_json=args.json, lines=_lines(args.lines))
+        return verbs.logs(stack, follow=args.follow, as_json=args.json, lines=_lines(args.lines, args.stack))
     if args.verb == "check":
         return verbs.check(stack, console)
     if args.verb == "report":

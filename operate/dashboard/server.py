@@ -65,6 +65,7 @@ class Server(ThreadingHTTPServer):
 
     Args:
         port: The port of this machine; 0 for a free one.
+        stack: The name of the stack, for a message that has a command.
         shown: What answers a GET of each path, as JSON.
         ask: What answers the form.
 
@@ -74,12 +75,13 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, shown: Answers, ask: Callable[[Mapping[str, Any]], Any]) -> None:
+    def __init__(self, port: int, stack: str, shown: Answers, ask: Callable[[Mapping[str, Any]], Any]) -> None:
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             raise ServiceError(
-                f"PORT {port} cannot be had for the dashboard: {error}; choose another one: make dashboard PORT=6782"
+                f"PORT {port} cannot be had for the dashboard: {error}; choose another one: "
+                f"make dashboard STACK={stack} PORT=6782"
             ) from None
         self.shown, self.ask, self.token = shown, ask, secrets.token_urlsafe(24)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}

@@ -34,13 +34,15 @@ def show(
         UserError: There is no service, its key cannot be read, or the port cannot be had.
     """
     if port and not port.isdecimal():
-        raise UserError(f"PORT is '{port}': expected a port of this machine, as in: make dashboard PORT={PORT}")
+        raise UserError(
+            f"PORT is '{port}': expected a port of this machine, as in: make dashboard STACK={name} PORT={PORT}"
+        )
     verbs = verbs_of(stack.settings.deployment.target)
     watch = Watch(lambda: verbs.door(stack))
     watch.look()
     asking = Asking(settings, lambda: stack_outputs(engine, name), lambda: verbs.door(stack))
     shown = {"/figures": watch.shown, "/requests": asking.shown, "/description": asking.description}
-    with Server(int(port or PORT), shown, asking.ask) as server:
+    with Server(int(port or PORT), name, shown, asking.ask) as server:
         try:
             watch.start()
             say(f"{stack.settings.service_name}: {server.address}")

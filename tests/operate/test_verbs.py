@@ -48,7 +48,7 @@ def test_a_service_that_is_not_deployed_is_told(run, verb):
 
 
 def test_a_number_of_lines_that_is_none_is_told(run):
-    told = "LINES is 'all': expected a number of lines, as in: make logs LINES=1000\n"
+    told = "LINES is 'all': expected a number of lines, as in: make logs STACK=mine LINES=1000\n"
     assert run("logs", GOOD, options=("--lines", "all")) == (1, "", told)
 
 

@@ -30,6 +30,7 @@ def _fail() -> None:
 def server() -> Iterator[Server]:
     with Server(
         0,
+        "mine",
         {"/figures": lambda: {"figure": 1}, "/requests": _refuse, "/description": _fail},
         lambda asked: {"asked": asked},
     ) as started:
@@ -158,10 +159,12 @@ def test_an_error_for_nobody_is_an_answer_too_and_no_traceback(
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"PORT {port} cannot be had.*choose another one: make dashboard PORT="):
-            Server(port, {}, lambda _: None)
+        with pytest.raises(
+            ServiceError, match=f"PORT {port} cannot be had.*choose another one: make dashboard STACK=mine PORT="
+        ):
+            Server(port, "mine", {}, lambda _: None)
     with pytest.raises(ServiceError, match="PORT 99999 cannot be had"):
-        Server(99999, {}, lambda _: None)
+        Server(99999, "mine", {}, lambda _: None)
 
 
 def test_a_browser_that_goes_away_leaves_no_traceback(server: Server, capfd: pytest.CaptureFixture[str]) -> None:
