@@ -33,6 +33,9 @@ __all__ = ["Asking", "Golden", "Outputs"]
 
 Outputs = Mapping[str, Any]
 DEFAULT = "default"
+_SCORE = "/score"
+_UNTYPED = {"type": "object", "example": {}}
+"""The schema of a script that declares no input, as the entry script server writes it."""
 _METHODS = ("GET", "POST")
 _MOST_BYTES = 8 * 1024 * 1024
 _SHOWN_BYTES = 256 * 1024
@@ -157,6 +160,8 @@ class Asking:
     def description(self) -> dict[str, Any]:
         """Give the OpenAPI document of `/score`, which the entry script server makes, with the service's own address.
 
+        The golden request is the example in it, where the script declares none.
+
         Raises:
             ServiceError: There is none.
         """
@@ -170,6 +175,7 @@ class Asking:
             document = None
         if not isinstance(document, dict):
             raise ServiceError(f"/swagger.json answers with other than a JSON object of {_MOST_BYTES} bytes at most")
+        _give_example(document, self._golden.get(_SCORE))
         return document | {"servers": [{"url": str(self._outputs.get("swaggerUri", "")).removesuffix("/swagger.json")}]}
 
     def _refresh(self) -> None:
@@ -281,8 +287,8 @@ def _score(golden: Mapping[str, Any]) -> Golden:
     else:
         content_type, body = "application/json", json.dumps(golden["request"]).encode()
     return Golden(
-        name="/score",
-        path="/score",
+        name=_SCORE,
+        path=_SCORE,
         headers={"Content-Type": content_type},
         body=body,
         judge=lambda answer: score_problems(lambda *_: answer, "", golden),
@@ -298,6 +304,20 @@ def _model(model: Mapping[str, Any]) -> Golden:
         body=body,
         judge=lambda answer: golden_problems(lambda *_: answer, "", model),
     )
+
+
+def _give_example(document: dict[str, Any], golden: Golden | None) -> None:
+    if golden is None or not golden.headers["Content-Type"].startswith("application/json"):
+        return
+    try:
+        request = json.loads(golden.body)
+        json.dumps(request, allow_nan=False)  # a browser reads no NaN
+        schemas = document["components"]["schemas"]
+        untyped = schemas["ServiceInput"] == _UNTYPED
+    except (*_UNREADABLE, KeyError, TypeError):  # a document that people wrote may have any form
+        return
+    if untyped and len(golden.body) <= _SHOWN_BYTES:
+        schemas["ServiceInput"] = {**(_UNTYPED if isinstance(request, dict) else {}), "example": request}
 
 
 def _encoded(body: str) -> bytes:

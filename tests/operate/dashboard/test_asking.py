@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from operate.dashboard.asking import Asking
+from serving.script import swagger
 from settings.load import read_stack_file
 from settings.schema import Settings
 from targets.contract import OpenDoor
@@ -297,6 +298,35 @@ def test_the_description_has_the_address_of_the_service_and_no_other(
     monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(document).encode())
     asking = make(NEW | {"swaggerUri": "http://localhost:6789/swagger.json"})
     assert asking.description() == document | {"servers": [{"url": "http://localhost:6789"}]}
+
+
+def _described(schema: Any) -> dict[str, Any]:
+    return {"openapi": "3.0.3", "paths": {}, "components": {"schemas": {"ServiceInput": schema}}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "schema", "expected"),
+    [
+        ({"row": 7}, swagger._UNTYPED, {"type": "object", "example": {"row": 7}}),
+        ([[1.5]], swagger._UNTYPED, {"example": [[1.5]]}),
+        ([float("nan")], swagger._UNTYPED, swagger._UNTYPED),
+        ({"row": 7}, {"type": "object", "example": {"own": 1}}, {"type": "object", "example": {"own": 1}}),
+        ({"row": 7}, ["no schema"], ["no schema"]),
+    ],
+    ids=["object", "list", "no JSON of browsers", "declared", "another form"],
+)
+def test_the_golden_request_is_the_example_of_a_script_that_declares_none(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: Any, schema: Any, expected: Any
+) -> None:
+    (tmp_path / "scripts" / "score.golden.json").write_text(json.dumps({"request": request_, "response": 1}))
+    monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(_described(schema)).encode())
+    assert make(NEW).description() | {"servers": []} == _described(expected) | {"servers": []}
+
+
+def test_a_golden_request_that_is_no_json_is_no_example(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for document in (_described(swagger._UNTYPED), {"components": []}):
+        monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(document).encode())
+        assert make(NEW).description() | {"servers": []} == document | {"servers": []}
 
 
 def test_a_front_door_that_does_not_answer_is_told(make: Any, port: int) -> None:
