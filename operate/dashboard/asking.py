@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.errors import UserError
+from operate.dashboard.errors import FormError
 from serving.probing.golden_check import Answer, Problem, golden_problems, model_path, score_problems
 from serving.triton.tensors import decode, encode
 from settings.certificate_file import server_name
@@ -132,7 +133,8 @@ class Asking:
                 `client` is the client by whose key it goes.
 
         Raises:
-            UserError: There is no such request or client, it cannot be sent, or the front door does not answer.
+            FormError: There is no such request or client, or it cannot be sent.
+            UserError: The front door does not answer, or what `make up` deployed cannot be read.
         """
         golden = None
         if asked.get("golden"):
@@ -141,7 +143,7 @@ class Asking:
         else:
             method, path = str(asked.get("method", "POST")), str(asked.get("path", ""))
             if method not in _METHODS or not path.startswith("/"):
-                raise ServiceError(f"expected {' or '.join(_METHODS)}, and a path that starts with '/'")
+                raise FormError(f"expected {' or '.join(_METHODS)}, and a path that starts with '/'")
             body = _encoded(str(asked.get("body", ""))) if method == "POST" else b""
             headers = {"Content-Type": str(asked.get("contentType") or "application/json")} if body else {}
         name = str(asked.get("client") or DEFAULT)
@@ -189,7 +191,7 @@ class Asking:
             self._refresh()
         golden = self._golden.get(name)
         if golden is None:
-            raise ServiceError("this golden request is not there any more; load the page anew")
+            raise FormError("this golden request is not there any more; load the page anew")
         return golden
 
     def _send(self, name: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Received:
@@ -239,7 +241,7 @@ class Asking:
             self._refresh()
         key = self._known_key(name)
         if key is None:
-            raise ServiceError("this client has no key of its own; load the page anew")
+            raise FormError("this client has no key of its own; load the page anew")
         return key
 
     def _known_key(self, name: str) -> str | None:
@@ -257,7 +259,9 @@ def _received(question: Question, method: str, path: str, headers: Mapping[str, 
                 content, cut = _content(found, question.timeout_seconds)
                 answer = Answer(found.status_code, content, dict(found.headers))
                 return _Received(answer, found.reason_phrase, time.perf_counter() - began, cut)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except httpx.InvalidURL as error:
+        raise FormError(f"the path cannot be sent: {error}") from None
+    except (httpx.HTTPError, OSError, ValueError) as error:
         raise _cannot_be_asked(error) from None
 
 
@@ -324,7 +328,7 @@ def _encoded(body: str) -> bytes:
     try:
         return body.encode()
     except UnicodeEncodeError as error:
-        raise ServiceError(
+        raise FormError(
             f"character {error.start + 1} of the body is half of one (\\u{ord(body[error.start]):04x}), which UTF-8 "
             "cannot write; expected whole characters"
         ) from None

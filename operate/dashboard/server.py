@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from common.errors import UserError
 from common.redaction import redacted
+from operate.dashboard.errors import FormError
 from targets import report
 from targets.errors import ServiceError
 
@@ -161,13 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, made: Callable[[], Any]) -> None:
         try:
             content = json.dumps(made()).encode()
+        except FormError as error:
+            self._say(HTTPStatus.BAD_REQUEST, redacted(str(error)))
         except UserError as error:
             self._say(HTTPStatus.BAD_GATEWAY, redacted(str(error)))
-            return
         except Exception as error:  # services answer with what they like, and the page waits for an answer
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"the answer cannot be shown ({type(error).__name__})")
-            return
-        self._send(HTTPStatus.OK, "application/json", content)
+        else:
+            self._send(HTTPStatus.OK, "application/json", content)
 
     def _say(self, status: HTTPStatus, error: str) -> None:
         self._send(status, "application/json", json.dumps({"error": error}).encode())

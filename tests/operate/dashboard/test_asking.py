@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from operate.dashboard.asking import Asking
+from operate.dashboard.errors import FormError
 from serving.script import swagger
 from settings.load import read_stack_file
 from settings.schema import Settings
@@ -166,17 +167,19 @@ def test_no_path_leads_to_another_server(make: Any) -> None:
     for path in ("//example.org/x", "/\\example.org/x", "/@example.org/", "/http://example.org"):
         assert make(NEW).ask({"method": "GET", "path": path})["status"] == 200  # this door answered
     for path in ("http://example.org/", "example.org", "", "@example.org/"):
-        with pytest.raises(ServiceError, match="a path that starts with '/'"):
+        with pytest.raises(FormError, match="a path that starts with '/'"):
             make(NEW).ask({"method": "GET", "path": path})
-    with pytest.raises(ServiceError, match="expected GET or POST, and a path"):
+    with pytest.raises(FormError, match="expected GET or POST, and a path"):
         make(NEW).ask({"method": "DELETE", "path": "/"})
+    with pytest.raises(FormError, match="the path cannot be sent"):
+        make(NEW).ask({"method": "GET", "path": "/\x00"})
 
 
 def test_a_key_that_was_rotated_meanwhile_is_read_anew(make: Any) -> None:
     asking = make({"primaryKey": "old"}, NEW)
     assert asking.ask({"method": "GET", "path": "/"})["status"] == 200
     assert make(NEW, NEW).ask({"method": "GET", "path": "/", "client": "checkout"})["status"] == 401
-    with pytest.raises(ServiceError, match="this client has no key of its own"):
+    with pytest.raises(FormError, match="this client has no key of its own"):
         asking.ask({"method": "GET", "path": "/", "client": "nobody"})
 
 
@@ -225,7 +228,7 @@ def test_a_golden_answer_is_judged(make: Any) -> None:
     assert answer["status"] == 200
     (wrong,) = answer["wrong"]
     assert 'expected "cat", received' in wrong
-    with pytest.raises(ServiceError, match="not there any more"):
+    with pytest.raises(FormError, match="not there any more"):
         make(NEW).ask({"golden": "/nothing"})
 
 
@@ -280,7 +283,7 @@ def test_a_golden_answer_that_cannot_be_read_is_not_right(
 
 
 def test_a_body_of_half_a_character_is_told(make: Any) -> None:
-    with pytest.raises(ServiceError, match=r"character 2 of the body is half of one \(\\ud800\).*expected whole"):
+    with pytest.raises(FormError, match=r"character 2 of the body is half of one \(\\ud800\).*expected whole"):
         make(NEW).ask({"path": "/", "body": "x\ud800"})
 
 

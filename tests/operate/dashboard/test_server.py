@@ -9,17 +9,24 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from operate.dashboard.errors import FormError
 from operate.dashboard.server import TOKEN_HEADER, Server
 from targets.errors import ServiceError
 
 
 def _refuse() -> None:
     raise ServiceError("the service of https://user:word@example.org is gone")
+
+
+def _ask(asked: Mapping[str, Any]) -> Any:
+    if asked.get("path") == "nowhere":
+        raise FormError("expected a path that starts with '/'")
+    return {"asked": asked}
 
 
 def _fail() -> None:
@@ -32,7 +39,7 @@ def server() -> Iterator[Server]:
         0,
         "mine",
         {"/figures": lambda: {"figure": 1}, "/requests": _refuse, "/description": _fail},
-        lambda asked: {"asked": asked},
+        _ask,
     ) as started:
         threading.Thread(target=started.serve_forever, daemon=True).start()
         yield started
@@ -147,6 +154,11 @@ def test_no_browser_is_told_that_another_site_may_ask(server: Server) -> None:
 def test_an_error_for_people_is_their_answer_without_credentials(server: Server) -> None:
     status, said, _ = ask(server, "/requests")
     assert (status, "word" in said["error"], "is gone" in said["error"]) == (502, False, True)
+
+
+def test_a_mistake_in_the_form_is_no_fault_of_the_service(server: Server) -> None:
+    said = {"error": "expected a path that starts with '/'"}
+    assert ask(server, "/ask", b'{"path": "nowhere"}')[:2] == (400, said)
 
 
 def test_an_error_for_nobody_is_an_answer_too_and_no_traceback(
