@@ -169,8 +169,9 @@ check: setup ## serve and probe the stack's models without registering them, the
 # The cluster that a stack of target node-pool was deployed to, of which no other is shown; the others have none.
 CLUSTER = $$(grep -qs node-pool $(STACK_FILE) && $(PULUMI) stack output cluster --json --stack $(STACK) 2>/dev/null)
 
-logs: setup ## show the service's logs (FOLLOW=1 keeps on, JSON=1: the requests alone)
-	@$(PYTHON) -m operate logs --stack $(STACK) --cluster "$(CLUSTER)" --engine "$(PULUMI)" $(if $(FOLLOW),--follow) $(if $(JSON),--json)
+logs: setup ## show the ends of the service's logs (LINES=50 of each, FOLLOW=1 keeps on, JSON=1: the requests alone)
+	@$(PYTHON) -m operate logs --stack $(STACK) --lines=$(call GIVEN,LINES) --cluster "$(CLUSTER)" --engine "$(PULUMI)" \
+	  $(if $(FOLLOW),--follow) $(if $(JSON),--json)
 
 service-unit: setup ## write a systemd unit of this user that keeps the service running
 	@$(PYTHON) -m operate service-unit --stack $(STACK)

@@ -10,6 +10,7 @@ holds no body, no query string and no header but the request's id and trace id.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from pydantic.alias_generators import to_camel
 
 from gateway.clients import NAME, NAME_METADATA
 from gateway.front_door_options import Options
+from gateway.grants import DETAILS, GRANTS
 
 FACTS = "access_log"
 MODEL = "access_log_model"
@@ -28,6 +30,10 @@ _DECISION = "enforced_engine_result"  # beside the client's name in Envoy's meta
 
 _HEADERS_TO_METADATA = "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"
 _STDOUT = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+
+# A call that is refused for its messages has an answer of Triton's, which a script replaces.
+_REPLACED = {"command": "DYNAMIC_METADATA", "param": f"{GRANTS}:{DETAILS}"}
+_REASON = f"%COALESCE({json.dumps({'operators': [_REPLACED, 'RESPONSE_CODE_DETAILS']})})%"
 
 # Envoy leaves an empty value out, and takes a header that does not fit as it is. So each pattern fits every value that
 # it meets: those of the model fit every path that has a route of a model, and need no step back; that of the trace has
@@ -78,7 +84,8 @@ class AccessLine(_Line):
     time: Annotated[datetime, Operator("%START_TIME%")] = Field(description="when the request began, UTC")
     client: Annotated[str, Operator(NAME)] = Field(
         description="the client's name: `default` for the service's own two keys; empty where the front door knows "
-        "nobody: it refused the request (401), read no request (400), or asks for no key (`authEnabled: false`)"
+        "nobody: it refused the request (401), read no request (400, 426, 431), or asks for no key "
+        "(`authEnabled: false`)"
     )
     address: Annotated[str | None, Operator("%DOWNSTREAM_REMOTE_ADDRESS%")] = Field(
         description="the address that connected: the client's, or a load balancer's"
@@ -122,7 +129,7 @@ class AccessLine(_Line):
     flags: Annotated[str, Operator("%RESPONSE_FLAGS%")] = Field(
         description="Envoy's response flags, what went wrong: `UF`, `DC`, `RL`, ...; `-` where nothing did"
     )
-    reason: Annotated[str | None, Operator("%RESPONSE_CODE_DETAILS%")] = Field(
+    reason: Annotated[str | None, Operator(_REASON)] = Field(
         description="who gave the answer and why, in Envoy's words: `via_upstream`, `rbac_access_denied...`, ..."
     )
     bytes_in: Annotated[NonNegativeInt, Operator("%BYTES_RECEIVED%")] = Field(description="of the request's body")

@@ -20,6 +20,8 @@ from gateway.request_guard import GUARD, REFUSED
 
 GRANTS = "grants"
 CALLS = "grants_of_calls"
+DETAILS = "details"
+"""The mark of a call whose answer the front door replaced, in the metadata named `GRANTS`: who gave the answer."""
 SCORE = "/score"
 _PLAIN = (string.ascii_letters + string.digits + "_.-/ ").encode()
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3"
@@ -35,7 +37,7 @@ def granted(clients: Sequence[Client]) -> dict[str, Any]:
     if all(client.models is None for client in clients):
         return {}
     namespace, key = NAME_METADATA
-    constants = {"NAMESPACE": namespace, "NAME": key, "GUARD": GUARD, "REFUSED": REFUSED}
+    constants = {"NAMESPACE": namespace, "NAME": key, "GUARD": GUARD, "REFUSED": REFUSED, "DETAILS": DETAILS}
     head = [f"local {name} = {_quoted(value)}" for name, value in constants.items()]
     script = "\n".join([*head, *_table(clients), _text("grants.lua")])
     scripts = {GRANTS: script, CALLS: script + _text("grants_of_calls.lua")}

@@ -14,5 +14,6 @@ function envoy_on_response(handle)
   if status and marks.reason then
     status:replace("grpc-status", "7")
     status:replace("grpc-message", marks.reason)
+    mark(handle, DETAILS, "lua_response") -- what Envoy says of a request that a script refuses
   end
 end

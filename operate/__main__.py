@@ -16,7 +16,7 @@ from common.standard_streams import keep_open
 from operate.signals import end_in_order
 from settings.load import read_stack_file
 from settings.schema import Settings, Target
-from targets.contract import Stack, verbs_of
+from targets.contract import LOG_LINES, Stack, verbs_of
 
 _NEW = "write a stack's file, a bundle, golden inferences and an entry script for a model"
 PROJECT = Path(__file__).resolve().parents[1]
@@ -57,6 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         if verb == "dashboard":
             command.add_argument("--port", default="", help="the port of this machine to serve at")
         if verb == "logs":
+            command.add_argument("--lines", default="", help=f"of each log, at most; {LOG_LINES} by default")
             command.add_argument("--follow", action="store_true", help="go on until interrupted")
             command.add_argument("--json", action="store_true", help="the lines of the access log alone, as they are")
         if verb == "rollback":
@@ -117,6 +118,12 @@ def _new(args: argparse.Namespace, console: Console) -> int:
     return new(Asked(project=PROJECT, name=args.name, model=args.model, target=target, script=args.script), console)
 
 
+def _lines(given: str, stack: str) -> int:
+    if given and not given.isdecimal():
+        raise UserError(f"LINES is '{given}': expected a number of lines, as in: make logs STACK={stack} LINES=1000")
+    return int(given or LOG_LINES)
+
+
 def _run(args: argparse.Namespace, console: Console, settings: Settings, given: str) -> int:
     if args.verb == "outputs":
         from operate import outputs
@@ -143,7 +150,7 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     if args.verb == "status":
         return verbs.status(stack, console)
     if args.verb == "logs":
-        return verbs.logs(stack, follow=args.follow, as_json=args.json)
+        return verbs.logs(stack, follow=args.follow, as_json=args.json, lines=_lines(args.lines, args.stack))
     if args.verb == "check":
         return verbs.check(stack, console)
     if args.verb == "report":
@@ -157,16 +164,17 @@ def _run(args: argparse.Namespace, console: Console, settings: Settings, given: 
     def say(line: str) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
+    def read() -> Settings:
+        return read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)
+
     if args.verb == "dashboard":
         from operate.dashboard import verb
 
-        return verb.show(stack, args.stack, args.engine, args.port, say)
+        return verb.show(stack, read, args.stack, args.engine, args.port, say)
     if args.verb == "service-unit":
         return verbs.write_unit(PROJECT, args.stack, say)
     assert args.verb == "keep"
-    return verbs.keep(
-        lambda: Stack(settings=read_stack_file(PROJECT, args.stack, form_alone=True, with_version=False)), say
-    )
+    return verbs.keep(lambda: Stack(settings=read()), say)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,20 @@ from targets.errors import ServiceError
 if TYPE_CHECKING:
     from targets.machine_target import MachineTarget
 
-__all__ = ["TARGETS", "Deployed", "OpenDoor", "Stack", "Verbs", "machine_target", "machine_targets", "verbs_of"]
+__all__ = [
+    "LOG_LINES",
+    "TARGETS",
+    "Deployed",
+    "OpenDoor",
+    "Stack",
+    "Verbs",
+    "machine_target",
+    "machine_targets",
+    "verbs_of",
+]
+
+LOG_LINES = 50
+"""The lines of each log that people see who ask for no number."""
 
 TARGETS = {
     Target.PROCESS: "targets.process",
@@ -94,13 +107,14 @@ class Verbs:
         """Show the state of a stack's service and of its parts; gives 0 where it is healthy, and 1 otherwise."""
         return int(self._module("status").show(stack, console))
 
-    def logs(self, stack: Stack, *, follow: bool, as_json: bool) -> int:
+    def logs(self, stack: Stack, *, follow: bool, as_json: bool, lines: int = LOG_LINES) -> int:
         """Show the ends of the service's logs, or go on as they grow until interrupted.
 
         Args:
             stack: The stack.
             follow: Whether to go on.
             as_json: Whether to show the lines of the access log alone, as they are.
+            lines: How many lines of each log to show at most.
 
         Returns:
             An exit code.
@@ -109,7 +123,7 @@ class Verbs:
             raise ServiceError(
                 "deployment.accessLog is false: the service writes no line for a request; set it to true, then make up"
             )
-        return int(self._module("logs").show(stack, follow=follow, as_json=as_json))
+        return int(self._module("logs").show(stack, follow=follow, as_json=as_json, lines=lines))
 
     def check(self, stack: Stack, console: Console) -> int:
         """Serve and probe a stack's models without registering them, then stop; gives an exit code."""

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from bundle.probe_questions import declared_versions
 from bundle.registry import Registry, RegistryError
 from common.errors import UserError
+from operate.dashboard.errors import FormError
 from serving.probing.golden_check import Answer, Problem, golden_problems, model_path, score_problems
 from serving.triton.tensors import decode, encode
 from settings.certificate_file import server_name
@@ -33,6 +34,9 @@ __all__ = ["Asking", "Golden", "Outputs"]
 
 Outputs = Mapping[str, Any]
 DEFAULT = "default"
+_SCORE = "/score"
+_UNTYPED = {"type": "object", "example": {}}
+"""The schema of a script that declares no input, as the entry script server writes it."""
 _METHODS = ("GET", "POST")
 _MOST_BYTES = 8 * 1024 * 1024
 _SHOWN_BYTES = 256 * 1024
@@ -90,13 +94,16 @@ class Asking:
     """What may be asked of a service, and the keys to ask with.
 
     Args:
-        settings: The stack's settings.
+        settings: Reads the stack's settings, which may change.
         read: Reads the stack's outputs with its secrets.
         door: Finds the service's front door, which may move.
     """
 
-    def __init__(self, settings: Settings, read: Callable[[], Outputs], door: Callable[[], OpenDoor]) -> None:
-        self._settings, self._read, self._door = settings, read, door
+    def __init__(
+        self, settings: Callable[[], Settings], read: Callable[[], Outputs], door: Callable[[], OpenDoor]
+    ) -> None:
+        self._read_settings, self._read, self._door = settings, read, door
+        self._settings: Settings
         self._outputs: Outputs = {}
         self._golden: Mapping[str, Golden] = {}
         self._refresh()
@@ -126,7 +133,8 @@ class Asking:
                 `client` is the client by whose key it goes.
 
         Raises:
-            UserError: There is no such request or client, it cannot be sent, or the front door does not answer.
+            FormError: There is no such request or client, or it cannot be sent.
+            UserError: The front door does not answer, or what `make up` deployed cannot be read.
         """
         golden = None
         if asked.get("golden"):
@@ -135,16 +143,11 @@ class Asking:
         else:
             method, path = str(asked.get("method", "POST")), str(asked.get("path", ""))
             if method not in _METHODS or not path.startswith("/"):
-                raise ServiceError(f"expected {' or '.join(_METHODS)}, and a path that starts with '/'")
+                raise FormError(f"expected {' or '.join(_METHODS)}, and a path that starts with '/'")
             body = _encoded(str(asked.get("body", ""))) if method == "POST" else b""
             headers = {"Content-Type": str(asked.get("contentType") or "application/json")} if body else {}
         name = str(asked.get("client") or DEFAULT)
-        key = self._key(name)
-        received = self._send(key, method, path, headers, body)
-        if received.answer.status == httpx.codes.UNAUTHORIZED:
-            newer = self._newer_key(name, key)
-            if newer != key:  # or the request would run twice where the script itself says 401
-                received = self._send(newer, method, path, headers, body)
+        received = self._send(name, method, path, headers, body)
         answer = received.answer
         return {
             "status": answer.status,
@@ -159,10 +162,12 @@ class Asking:
     def description(self) -> dict[str, Any]:
         """Give the OpenAPI document of `/score`, which the entry script server makes, with the service's own address.
 
+        The golden request is the example in it, where the script declares none.
+
         Raises:
             ServiceError: There is none.
         """
-        received = self._send(self._key(DEFAULT), "GET", "/swagger.json?version=3", {}, b"")
+        received = self._send(DEFAULT, "GET", "/swagger.json?version=3", {}, b"")
         status, body = received.answer.status, received.answer.body
         if status != httpx.codes.OK:
             raise ServiceError(f"/swagger.json answers {status}; an entry script has a description, and Triton none")
@@ -172,44 +177,62 @@ class Asking:
             document = None
         if not isinstance(document, dict):
             raise ServiceError(f"/swagger.json answers with other than a JSON object of {_MOST_BYTES} bytes at most")
+        _give_example(document, self._golden.get(_SCORE))
         return document | {"servers": [{"url": str(self._outputs.get("swaggerUri", "")).removesuffix("/swagger.json")}]}
 
     def _refresh(self) -> None:
-        """Read the outputs and the golden requests, which the newest `make up` made."""
-        outputs = self._read()
-        self._golden = {golden.name: golden for golden in _goldens(self._settings, outputs)}
-        self._outputs = outputs
+        """Read the settings, the outputs and the golden requests, which the newest `make up` deployed."""
+        settings, outputs = self._read_settings(), self._read()
+        self._golden = {golden.name: golden for golden in _goldens(settings, outputs)}
+        self._settings, self._outputs = settings, outputs
 
     def _golden_named(self, name: str) -> Golden:
         if name not in self._golden:
             self._refresh()
         golden = self._golden.get(name)
         if golden is None:
-            raise ServiceError("this golden request is not there any more; load the page anew")
+            raise FormError("this golden request is not there any more; load the page anew")
         return golden
 
-    def _send(self, key: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Received:
+    def _send(self, name: str, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Received:
+        """Send a request as a client; a second time where an update changed its key or the front door."""
+        question, failure = self._question(name), None
         try:
-            with client(self._question(key)) as asking:
-                began = time.perf_counter()
-                with asking.stream(method, path, headers=dict(headers), content=body or None) as found:
-                    content, cut = _content(found, self._settings.deployment.limits.scoring_seconds)
-                    answer = Answer(found.status_code, content, dict(found.headers))
-                    return _Received(answer, found.reason_phrase, time.perf_counter() - began, cut)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise ServiceError(f"the front door cannot be asked: {error}") from None
+            received = _received(question, method, path, headers, body)
+        except ServiceError as error:
+            failure = error
+        else:
+            if received.answer.status != httpx.codes.UNAUTHORIZED:
+                return received
+        newer = self._newer(name, question)
+        if newer != question:  # or the request would run twice where the script itself says 401
+            return _received(newer, method, path, headers, body)
+        if failure is not None:
+            raise failure
+        return received
 
-    def _question(self, key: str) -> Question:
-        settings = self._settings
+    def _question(self, name: str) -> Question:
+        key, settings = self._key(name), self._settings
         scheme = "https" if settings.tls else "http"
-        return Question(
-            url=f"{scheme}://127.0.0.1:{self._door().port}",
-            server_name=server_name(settings),
-            key=SecretStr(key),
-            certificate=str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
-            bundles=(),
-            timeout_seconds=settings.deployment.limits.scoring_seconds,
-        )
+        try:
+            return Question(
+                url=f"{scheme}://127.0.0.1:{self._door().port}",
+                server_name=server_name(settings),
+                key=SecretStr(key),
+                certificate=str(Path(settings.tls.certificate_file).resolve()) if settings.tls else "",
+                bundles=(),
+                timeout_seconds=settings.deployment.limits.scoring_seconds,
+            )
+        except (OSError, ValueError) as error:
+            raise _cannot_be_asked(error) from None
+
+    def _newer(self, name: str, question: Question) -> Question:
+        """Give how to ask as of now; as before where nothing changed, or nothing can be read."""
+        try:
+            self._refresh()
+            return self._question(name)
+        except (UserError, OSError, ValueError):
+            return question
 
     def _key(self, name: str) -> str:
         if not self._settings.deployment.auth_enabled:
@@ -218,7 +241,7 @@ class Asking:
             self._refresh()
         key = self._known_key(name)
         if key is None:
-            raise ServiceError("this client has no key of its own; load the page anew")
+            raise FormError("this client has no key of its own; load the page anew")
         return key
 
     def _known_key(self, name: str) -> str | None:
@@ -227,15 +250,23 @@ class Asking:
         keys = (self._outputs.get("clientKeys") or {}).get(name)
         return None if keys is None else str(keys["primary"])
 
-    def _newer_key(self, name: str, key: str) -> str:
-        """Give the client's key as of now; the one that it had where there is no other, or none can be read."""
-        if not self._settings.deployment.auth_enabled:
-            return key
-        try:
-            self._refresh()
-        except (UserError, OSError, ValueError):
-            return key
-        return self._known_key(name) or key
+
+def _received(question: Question, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Received:
+    try:
+        with client(question) as asking:
+            began = time.perf_counter()
+            with asking.stream(method, path, headers=dict(headers), content=body or None) as found:
+                content, cut = _content(found, question.timeout_seconds)
+                answer = Answer(found.status_code, content, dict(found.headers))
+                return _Received(answer, found.reason_phrase, time.perf_counter() - began, cut)
+    except httpx.InvalidURL as error:
+        raise FormError(f"the path cannot be sent: {error}") from None
+    except (httpx.HTTPError, OSError, ValueError) as error:
+        raise _cannot_be_asked(error) from None
+
+
+def _cannot_be_asked(error: Exception) -> ServiceError:
+    return ServiceError(f"the front door cannot be asked: {error}")
 
 
 def _goldens(settings: Settings, outputs: Outputs) -> Iterator[Golden]:
@@ -260,8 +291,8 @@ def _score(golden: Mapping[str, Any]) -> Golden:
     else:
         content_type, body = "application/json", json.dumps(golden["request"]).encode()
     return Golden(
-        name="/score",
-        path="/score",
+        name=_SCORE,
+        path=_SCORE,
         headers={"Content-Type": content_type},
         body=body,
         judge=lambda answer: score_problems(lambda *_: answer, "", golden),
@@ -279,11 +310,25 @@ def _model(model: Mapping[str, Any]) -> Golden:
     )
 
 
+def _give_example(document: dict[str, Any], golden: Golden | None) -> None:
+    if golden is None or not golden.headers["Content-Type"].startswith("application/json"):
+        return
+    try:
+        request = json.loads(golden.body)
+        json.dumps(request, allow_nan=False)  # a browser reads no NaN
+        schemas = document["components"]["schemas"]
+        untyped = schemas["ServiceInput"] == _UNTYPED
+    except (*_UNREADABLE, KeyError, TypeError):  # a document that people wrote may have any form
+        return
+    if untyped and len(golden.body) <= _SHOWN_BYTES:
+        schemas["ServiceInput"] = {**(_UNTYPED if isinstance(request, dict) else {}), "example": request}
+
+
 def _encoded(body: str) -> bytes:
     try:
         return body.encode()
     except UnicodeEncodeError as error:
-        raise ServiceError(
+        raise FormError(
             f"character {error.start + 1} of the body is half of one (\\u{ord(body[error.start]):04x}), which UTF-8 "
             "cannot write; expected whole characters"
         ) from None

@@ -19,7 +19,8 @@ _REFUSED = {"401", "403", "UNAUTHENTICATED", "PERMISSION_DENIED"}
 _LIMITED = {"429", "RESOURCE_EXHAUSTED"}
 _MISTAKEN = {"INVALID_ARGUMENT", "NOT_FOUND", "UNIMPLEMENTED", "CANCELLED", "OUT_OF_RANGE", "FAILED_PRECONDITION"}
 _COUNT, _BUCKETS = f"{MILLISECONDS}_count", f"{MILLISECONDS}_bucket"
-_NOBODY = {NONE: "(unknown)", "": "(no key asked)"}
+_NOBODY = {NONE: "(unknown)", "": "(no name)"}
+"""Without a name are requests that the front door answers before it knows who asks, and all where it asks no key."""
 _TRITON = (
     "request_success",
     "request_failure",

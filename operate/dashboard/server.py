@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from common.errors import UserError
 from common.redaction import redacted
+from operate.dashboard.errors import FormError
 from targets import report
 from targets.errors import ServiceError
 
@@ -65,6 +66,7 @@ class Server(ThreadingHTTPServer):
 
     Args:
         port: The port of this machine; 0 for a free one.
+        stack: The name of the stack, for a message that has a command.
         shown: What answers a GET of each path, as JSON.
         ask: What answers the form.
 
@@ -74,12 +76,13 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, port: int, shown: Answers, ask: Callable[[Mapping[str, Any]], Any]) -> None:
+    def __init__(self, port: int, stack: str, shown: Answers, ask: Callable[[Mapping[str, Any]], Any]) -> None:
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             raise ServiceError(
-                f"PORT {port} cannot be had for the dashboard: {error}; choose another one: make dashboard PORT=6782"
+                f"PORT {port} cannot be had for the dashboard: {error}; choose another one: "
+                f"make dashboard STACK={stack} PORT=6782"
             ) from None
         self.shown, self.ask, self.token = shown, ask, secrets.token_urlsafe(24)
         self.hosts = {f"{name}:{self.server_port}" for name in (HOST, "localhost")}
@@ -159,13 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, made: Callable[[], Any]) -> None:
         try:
             content = json.dumps(made()).encode()
+        except FormError as error:
+            self._say(HTTPStatus.BAD_REQUEST, redacted(str(error)))
         except UserError as error:
             self._say(HTTPStatus.BAD_GATEWAY, redacted(str(error)))
-            return
         except Exception as error:  # services answer with what they like, and the page waits for an answer
             self._say(HTTPStatus.INTERNAL_SERVER_ERROR, f"the answer cannot be shown ({type(error).__name__})")
-            return
-        self._send(HTTPStatus.OK, "application/json", content)
+        else:
+            self._send(HTTPStatus.OK, "application/json", content)
 
     def _say(self, status: HTTPStatus, error: str) -> None:
         self._send(status, "application/json", json.dumps({"error": error}).encode())

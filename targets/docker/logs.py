@@ -11,10 +11,8 @@ from targets.role import Role
 
 __all__ = ["show"]
 
-LINES = 50
 
-
-def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
+def show(stack: Stack, *, follow: bool, as_json: bool, lines: int) -> int:
     """Print the logs of what runs, each under its name; `follow` goes on until interrupted. Gives an exit code.
 
     Raises `ServiceError` where the engine runs no such service.
@@ -28,7 +26,7 @@ def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
             )
         names = [container.name for container in found if not as_json or container.role is Role.FRONT_DOOR]
         for name in names:
-            for line in (f"==> {name} <==", *engine.logs(name, LINES).splitlines(), ""):
+            for line in (f"==> {name} <==", *engine.logs(name, lines).splitlines(), ""):
                 print_line(line, as_json=as_json)
         if follow:
             threads = [threading.Thread(target=_follow, args=(engine, name, as_json), daemon=True) for name in names]

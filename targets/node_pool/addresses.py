@@ -11,7 +11,7 @@ from targets.node_pool.rendering import Options
 
 __all__ = ["grpc_uri", "kubectl", "logs_arguments", "logs_command", "metrics_uri", "port_forward_command", "public_url"]
 
-_LOG_LINES = 1000
+_COMMANDS_LINES = 1000
 _LOG_STREAMS = 100
 
 
@@ -44,14 +44,14 @@ def metrics_uri(options: Options) -> str:
 
 def logs_command(names: Names, pool: NodePoolSettings) -> str:
     """Give the command for people that shows what the replicas and the front door write."""
-    return f"{_kubectl_for_people(pool)} {shlex.join(logs_arguments(names))}"
+    return f"{_kubectl_for_people(pool)} {shlex.join(logs_arguments(names, _COMMANDS_LINES))}"
 
 
-def logs_arguments(names: Names, *, front_door_alone: bool = False) -> list[str]:
-    """Give the arguments by which `kubectl` shows what the pods of a service write, or the front door alone."""
+def logs_arguments(names: Names, lines: int, *, front_door_alone: bool = False) -> list[str]:
+    """Give the arguments by which `kubectl` shows the last lines of a service's pods, or of the front door's alone."""
     selector = names.selector_of([FRONT_DOOR] if front_door_alone else [REPLICA, CANDIDATE, FRONT_DOOR])
     # kubectl's own limits with a selector, ten lines and five containers, hide most of it.
-    whole = ["--all-containers", "--prefix", f"--tail={_LOG_LINES}", f"--max-log-requests={_LOG_STREAMS}"]
+    whole = ["--all-containers", "--prefix", f"--tail={lines}", f"--max-log-requests={_LOG_STREAMS}"]
     return ["logs", "--selector", selector, *whole]
 
 

@@ -14,7 +14,7 @@ from targets.node_pool.object_names import Names
 __all__ = ["show"]
 
 
-def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
+def show(stack: Stack, *, follow: bool, as_json: bool, lines: int) -> int:
     """Show the ends of the pods' logs by `kubectl`; gives its exit code.
 
     Raises `ServiceError` where there is no `kubectl`, `ClusterError` as `status` does where a cluster is known.
@@ -23,7 +23,7 @@ def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
     kubeconfig = Kubeconfig.of(stack)
     if known:
         expected_cluster(pool.context or "", known, kubeconfig)
-    arguments = logs_arguments(Names.of_settings(stack.settings), front_door_alone=as_json)
+    arguments = logs_arguments(Names.of_settings(stack.settings), lines, front_door_alone=as_json)
     command = [*kubectl(pool.context, pool.namespace), *arguments, *(["--follow"] if follow else [])]
     try:
         if kubeconfig is None:

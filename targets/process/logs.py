@@ -9,10 +9,8 @@ from targets.process.service_folder import Record, ServiceDirectory
 
 __all__ = ["show"]
 
-LINES = 50
 
-
-def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
+def show(stack: Stack, *, follow: bool, as_json: bool, lines: int) -> int:
     """Show the logs of what runs, each under its name; gives an exit code. Raises `ServiceError` where nothing does."""
     directory = ServiceDirectory.of(stack.state_directory, stack.settings.service_name)
     record = directory.record()
@@ -25,7 +23,7 @@ def show(stack: Stack, *, follow: bool, as_json: bool) -> int:
     # coreutils' tail follows a log over its rotations.
     options = ["--follow=name", "--retry"] if follow else []
     verbosity = "--quiet" if as_json else "--verbose"
-    return print_output(["tail", f"--lines={LINES}", verbosity, *options, *files], as_json=as_json)
+    return print_output(["tail", f"--lines={lines}", verbosity, *options, *files], as_json=as_json)
 
 
 def _files(directory: ServiceDirectory, record: Record) -> list[Path]:

@@ -293,7 +293,8 @@ def test_a_mistake_is_one_line(deployed: Project, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with dashboard(deployed, port) as (started, line):
-            assert re.fullmatch(rf"PORT {port} cannot be had for the dashboard: .*make dashboard PORT=\d+\n", line)
+            command = rf"make dashboard STACK={deployed.stack} PORT=\d+\n"
+            assert re.fullmatch(rf"PORT {port} cannot be had for the dashboard: .*{command}", line)
             assert started.wait(20) == 1
     with dashboard(deployed, free_ports(1)[0], PULUMI_CONFIG_PASSPHRASE="wrong") as (started, line):
         assert line.startswith(f"the key of stack '{deployed.stack}' cannot be read: ")

@@ -25,6 +25,7 @@ from gateway.front_door_options import Upstreams, loopback
 from tests import onnx_models
 from tests.gateway.conftest import Gateway, Upstream, running
 from tests.triton_server import build_environment, serve
+from tests.waiting import eventually
 
 SERVICE = "/inference.GRPCInferenceService/"
 CLIENTS = (Client(name="checkout", models=("wine", "wine-2")), Client(name="batch"))
@@ -223,6 +224,22 @@ def test_a_stream_ends_at_the_first_message_that_is_not_granted(
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert recorder[0].messages[:2] == messages[:2]
     assert {asks_for(message) for message in recorder[0].messages[2:]} <= {None}
+
+
+def test_the_access_log_tells_that_the_front_door_refused(door: Gateway, channel: grpc.Channel) -> None:
+    asked = (("ModelInfer", "churn"), ("ModelStreamInfer", "churn"), ("ModelInfer", "wine"))
+    for number, (method, model) in enumerate(asked):
+        metadata = [*key_of(door), ("x-request-id", f"told-{number}")]
+        with contextlib.suppress(grpc.RpcError):
+            list(channel.stream_stream(SERVICE + method)(iter([request_of(model)]), metadata=metadata, timeout=10))
+
+    def told() -> dict[str, tuple[str, str]]:
+        return {line["requestId"]: (line["grpcStatus"], line["reason"]) for line in door.log_lines()}
+
+    refused, answered = ("PERMISSION_DENIED", "lua_response"), ("OK", "via_upstream")
+    expected = {"told-0": refused, "told-1": refused, "told-2": answered}
+    eventually(lambda: expected.keys() <= told().keys())
+    assert {name: line for name, line in told().items() if name in expected} == expected
 
 
 def test_health_is_everybodys_and_other_clients_ask_for_everything(door: Gateway, channel: grpc.Channel) -> None:

@@ -14,10 +14,10 @@ def run(tmp_path, monkeypatch, capsys):
     (tmp_path / "stacks").mkdir()
     monkeypatch.setattr(operate, "PROJECT", tmp_path)
 
-    def run(verb, stack_file, given=""):
+    def run(verb, stack_file, given="", options=()):
         (tmp_path / "stacks" / "Pulumi.mine.yaml").write_text(stack_file)
         monkeypatch.setattr("sys.stdin.read", lambda: given, raising=False)
-        code = operate.main([verb, "--stack", "mine"])
+        code = operate.main([verb, "--stack", "mine", *options])
         shown = capsys.readouterr()
         return code, shown.out, shown.err
 
@@ -45,6 +45,11 @@ def test_an_encrypted_variable_is_told_as_the_preview_tells_it(run, verb):
 @pytest.mark.parametrize("verb", ["status", "logs", "dashboard"])
 def test_a_service_that_is_not_deployed_is_told(run, verb):
     assert run(verb, GOOD) == (1, "", "service 'web' is not deployed on this machine; make up does it\n")
+
+
+def test_a_number_of_lines_that_is_none_is_told(run):
+    told = "LINES is 'all': expected a number of lines, as in: make logs STACK=mine LINES=1000\n"
+    assert run("logs", GOOD, options=("--lines", "all")) == (1, "", told)
 
 
 def test_the_dashboard_of_a_cluster_is_grafanas(run):

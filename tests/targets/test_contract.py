@@ -69,8 +69,8 @@ class Toy(Verbs):
         console.print(f"{stack.settings.service_name} is a toy in {stack.state_directory.name}")
         return 0
 
-    def logs(self, stack: Stack, *, follow: bool, as_json: bool) -> int:
-        return 9 if as_json else 7 if follow else 3
+    def logs(self, stack: Stack, *, follow: bool, as_json: bool, lines: int = contract.LOG_LINES) -> int:
+        return lines if lines != contract.LOG_LINES else 9 if as_json else 7 if follow else 3
 
     def check(self, stack: Stack, console: Console) -> int:
         raise ServiceError("toys break")
@@ -99,6 +99,7 @@ def test_the_commands_ask_whatever_target_is_listed(
     assert run("status") == (0, "web is a toy in .var\n")
     assert (run("logs"), run("logs", "--follow")) == ((3, ""), (7, ""))
     assert run("logs", "--json", "--follow") == (9, "")
+    assert run("logs", "--lines=70") == (70, "")
     code, told = run("idle")
     assert (code, "the service 'doll' of the stack organization/p/nursery" in told) == (1, True)
     assert run("idle", "--besides")[0] == 1

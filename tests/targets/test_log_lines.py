@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from settings.load import read_stack_file
-from targets.contract import Stack, verbs_of
+from settings.schema import Target
+from targets.contract import TARGETS, Stack, verbs_of
 from targets.errors import ServiceError
 from targets.log_lines import print_line, print_output
 from targets.process import logs
@@ -76,13 +78,37 @@ def test_on_this_machine_the_access_log_has_a_file_of_its_own(
     directory.write_record(Record(owner="organization/p/local"))
     directory.envoy_log.write_text("[warning] Envoy's own\n")
     directory.access_log.write_text(f"{JSON}\n")
-    assert logs.show(deployed, follow=False, as_json=False) == 0
+    assert logs.show(deployed, follow=False, as_json=False, lines=50) == 0
     shown = capfd.readouterr().out
     assert "==> " in shown
     assert "Envoy's own" in shown
     assert "200 POST /v2/models/wine/infer 11.8 ms" in shown
-    assert logs.show(deployed, follow=False, as_json=True) == 0
+    assert logs.show(deployed, follow=False, as_json=True, lines=50) == 0
     assert capfd.readouterr().out == f"{JSON}\n"
+
+
+@pytest.mark.parametrize("target", Target)
+def test_each_target_is_told_how_many_lines_to_show(
+    target: Target, stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    shown = import_module(f"{TARGETS[target]}.logs")
+    monkeypatch.setattr(shown, "show", lambda _, *, follow, as_json, lines: asked.append(lines) or 0)
+    verbs_of(target).logs(stack, follow=False, as_json=False)
+    verbs_of(target).logs(stack, follow=False, as_json=False, lines=1000)
+    assert asked == [50, 1000]
+
+
+def test_as_many_lines_are_shown_as_are_asked_for(
+    tmp_path: Path, stack: Stack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deployed = Stack(settings=stack.settings.model_copy(update={"state_directory": str(tmp_path)}))
+    directory = ServiceDirectory.of(tmp_path, deployed.settings.service_name)
+    directory.logs.mkdir(parents=True)
+    directory.write_record(Record(owner="organization/p/local"))
+    directory.access_log.write_text(f"{JSON}\n" * 70)
+    assert logs.show(deployed, follow=False, as_json=True, lines=60) == 0
+    assert capfd.readouterr().out == f"{JSON}\n" * 60
 
 
 def test_where_the_access_log_is_off_there_is_no_json(stack: Stack) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -15,9 +16,13 @@ from typing import Any
 import pytest
 
 from operate.dashboard.asking import Asking
+from operate.dashboard.errors import FormError
+from serving.script import swagger
 from settings.load import read_stack_file
+from settings.schema import Settings
 from targets.contract import OpenDoor
 from targets.errors import ServiceError
+from tests.certificates import make_certificate
 
 DEEP = b"[" * 100_000
 TENSOR = b'{"outputs": [{"name": "y", "datatype": "BYTES", "parameters": {"binary_data_size": 6}}]}'
@@ -95,7 +100,6 @@ def make(tmp_path: Path, port: int) -> Any:
 
     def made(*outputs: dict[str, Any] | Exception, more: str = "") -> Asking:
         file.write_text(file.read_text() + more)
-        settings = read_stack_file(tmp_path, "mine", form_alone=True)
         read = chain(outputs, repeat(outputs[-1]))
 
         def one() -> dict[str, Any]:
@@ -103,6 +107,9 @@ def make(tmp_path: Path, port: int) -> Any:
             if isinstance(found, Exception):
                 raise found
             return found
+
+        def settings() -> Settings:
+            return read_stack_file(tmp_path, "mine", form_alone=True)
 
         return Asking(settings, one, lambda: OpenDoor(port=port, statistics_port=1, serving=1))
 
@@ -160,18 +167,46 @@ def test_no_path_leads_to_another_server(make: Any) -> None:
     for path in ("//example.org/x", "/\\example.org/x", "/@example.org/", "/http://example.org"):
         assert make(NEW).ask({"method": "GET", "path": path})["status"] == 200  # this door answered
     for path in ("http://example.org/", "example.org", "", "@example.org/"):
-        with pytest.raises(ServiceError, match="a path that starts with '/'"):
+        with pytest.raises(FormError, match="a path that starts with '/'"):
             make(NEW).ask({"method": "GET", "path": path})
-    with pytest.raises(ServiceError, match="expected GET or POST, and a path"):
+    with pytest.raises(FormError, match="expected GET or POST, and a path"):
         make(NEW).ask({"method": "DELETE", "path": "/"})
+    with pytest.raises(FormError, match="the path cannot be sent"):
+        make(NEW).ask({"method": "GET", "path": "/\x00"})
 
 
 def test_a_key_that_was_rotated_meanwhile_is_read_anew(make: Any) -> None:
     asking = make({"primaryKey": "old"}, NEW)
     assert asking.ask({"method": "GET", "path": "/"})["status"] == 200
     assert make(NEW, NEW).ask({"method": "GET", "path": "/", "client": "checkout"})["status"] == 401
-    with pytest.raises(ServiceError, match="this client has no key of its own"):
+    with pytest.raises(FormError, match="this client has no key of its own"):
         asking.ask({"method": "GET", "path": "/", "client": "nobody"})
+
+
+def test_a_switch_to_keys_is_followed(make: Any, tmp_path: Path) -> None:
+    file = tmp_path / "stacks" / "Pulumi.mine.yaml"
+    closed = file.read_text()
+    asking = make(NEW, more="  deployment: {authEnabled: false}\n")
+    assert asking.shown()["clients"] == []
+    file.write_text(closed)
+    assert asking.ask({"method": "GET", "path": "/"})["status"] == 200
+    assert asking.shown()["clients"] == ["default", "checkout"]
+
+
+def test_a_switch_to_tls_is_followed(make: Any, tmp_path: Path, port: int) -> None:
+    asking = make(NEW)
+    file = tmp_path / "stacks" / "Pulumi.mine.yaml"
+    certificate, key = make_certificate(tmp_path, "localhost")
+    file.write_text(file.read_text() + f"  tls: {{certificateFile: {certificate}, keyFile: {key}}}\n")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with HTTPServer(("127.0.0.1", 0), Door) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asking._door = lambda: OpenDoor(port=server.server_port, statistics_port=1, serving=1)
+        assert asking.ask({"method": "POST", "path": "/score", "body": "{}"})["status"] == 200
+        server.shutdown()
+    assert Door.asked == ["/score"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +228,7 @@ def test_a_golden_answer_is_judged(make: Any) -> None:
     assert answer["status"] == 200
     (wrong,) = answer["wrong"]
     assert 'expected "cat", received' in wrong
-    with pytest.raises(ServiceError, match="not there any more"):
+    with pytest.raises(FormError, match="not there any more"):
         make(NEW).ask({"golden": "/nothing"})
 
 
@@ -248,7 +283,7 @@ def test_a_golden_answer_that_cannot_be_read_is_not_right(
 
 
 def test_a_body_of_half_a_character_is_told(make: Any) -> None:
-    with pytest.raises(ServiceError, match=r"character 2 of the body is half of one \(\\ud800\).*expected whole"):
+    with pytest.raises(FormError, match=r"character 2 of the body is half of one \(\\ud800\).*expected whole"):
         make(NEW).ask({"path": "/", "body": "x\ud800"})
 
 
@@ -266,6 +301,35 @@ def test_the_description_has_the_address_of_the_service_and_no_other(
     monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(document).encode())
     asking = make(NEW | {"swaggerUri": "http://localhost:6789/swagger.json"})
     assert asking.description() == document | {"servers": [{"url": "http://localhost:6789"}]}
+
+
+def _described(schema: Any) -> dict[str, Any]:
+    return {"openapi": "3.0.3", "paths": {}, "components": {"schemas": {"ServiceInput": schema}}}
+
+
+@pytest.mark.parametrize(
+    ("request_", "schema", "expected"),
+    [
+        ({"row": 7}, swagger._UNTYPED, {"type": "object", "example": {"row": 7}}),
+        ([[1.5]], swagger._UNTYPED, {"example": [[1.5]]}),
+        ([float("nan")], swagger._UNTYPED, swagger._UNTYPED),
+        ({"row": 7}, {"type": "object", "example": {"own": 1}}, {"type": "object", "example": {"own": 1}}),
+        ({"row": 7}, ["no schema"], ["no schema"]),
+    ],
+    ids=["object", "list", "no JSON of browsers", "declared", "another form"],
+)
+def test_the_golden_request_is_the_example_of_a_script_that_declares_none(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: Any, schema: Any, expected: Any
+) -> None:
+    (tmp_path / "scripts" / "score.golden.json").write_text(json.dumps({"request": request_, "response": 1}))
+    monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(_described(schema)).encode())
+    assert make(NEW).description() | {"servers": []} == _described(expected) | {"servers": []}
+
+
+def test_a_golden_request_that_is_no_json_is_no_example(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for document in (_described(swagger._UNTYPED), {"components": []}):
+        monkeypatch.setitem(BODIES, "/swagger.json?version=3", json.dumps(document).encode())
+        assert make(NEW).description() | {"servers": []} == document | {"servers": []}
 
 
 def test_a_front_door_that_does_not_answer_is_told(make: Any, port: int) -> None:

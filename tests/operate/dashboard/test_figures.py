@@ -88,6 +88,13 @@ def test_each_client_has_its_own_and_strangers_have_one_row(found):
     assert checkout["rate"] == pytest.approx(2.4)
 
 
+def test_a_request_that_is_broken_does_not_say_that_the_service_asks_for_no_key():
+    broken = 'envoy_front_door_requests{client="",generation="",status="400",grpc_status=""} 2'
+    text = f"# TYPE envoy_front_door_requests counter\n{broken}\n"
+    (nobody,) = figures(Samples.read(12.0, text), Samples.read(2.0, "")).clients
+    assert (nobody["client"], nobody["mistaken"]) == ("(no name)", 0.2)
+
+
 def test_latencies_are_those_of_the_requests_that_a_server_answered(found):
     assert found.latency == {"p50": 5.0, "p95": pytest.approx(9.5), "p99": pytest.approx(9.9)}
     (infer,) = found.routes

@@ -9,17 +9,24 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from operate.dashboard.errors import FormError
 from operate.dashboard.server import TOKEN_HEADER, Server
 from targets.errors import ServiceError
 
 
 def _refuse() -> None:
     raise ServiceError("the service of https://user:word@example.org is gone")
+
+
+def _ask(asked: Mapping[str, Any]) -> Any:
+    if asked.get("path") == "nowhere":
+        raise FormError("expected a path that starts with '/'")
+    return {"asked": asked}
 
 
 def _fail() -> None:
@@ -30,8 +37,9 @@ def _fail() -> None:
 def server() -> Iterator[Server]:
     with Server(
         0,
+        "mine",
         {"/figures": lambda: {"figure": 1}, "/requests": _refuse, "/description": _fail},
-        lambda asked: {"asked": asked},
+        _ask,
     ) as started:
         threading.Thread(target=started.serve_forever, daemon=True).start()
         yield started
@@ -148,6 +156,11 @@ def test_an_error_for_people_is_their_answer_without_credentials(server: Server)
     assert (status, "word" in said["error"], "is gone" in said["error"]) == (502, False, True)
 
 
+def test_a_mistake_in_the_form_is_no_fault_of_the_service(server: Server) -> None:
+    said = {"error": "expected a path that starts with '/'"}
+    assert ask(server, "/ask", b'{"path": "nowhere"}')[:2] == (400, said)
+
+
 def test_an_error_for_nobody_is_an_answer_too_and_no_traceback(
     server: Server, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,10 +171,12 @@ def test_an_error_for_nobody_is_an_answer_too_and_no_traceback(
 def test_a_port_that_is_taken_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"PORT {port} cannot be had.*choose another one: make dashboard PORT="):
-            Server(port, {}, lambda _: None)
+        with pytest.raises(
+            ServiceError, match=f"PORT {port} cannot be had.*choose another one: make dashboard STACK=mine PORT="
+        ):
+            Server(port, "mine", {}, lambda _: None)
     with pytest.raises(ServiceError, match="PORT 99999 cannot be had"):
-        Server(99999, {}, lambda _: None)
+        Server(99999, "mine", {}, lambda _: None)
 
 
 def test_a_browser_that_goes_away_leaves_no_traceback(server: Server, capfd: pytest.CaptureFixture[str]) -> None:

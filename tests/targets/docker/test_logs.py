@@ -46,7 +46,7 @@ def stack(monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def test_people_see_each_container_under_its_name(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
-    assert logs.show(stack, follow=True, as_json=False) == 0
+    assert logs.show(stack, follow=True, as_json=False, lines=50) == 0
     shown = capfd.readouterr().out.splitlines()
     assert shown[:3] == ["==> web-triton <==", "Triton's own", ""]
     assert shown[3:5] == ["==> web-front-door <==", "[warning] Envoy's own"]
@@ -57,5 +57,5 @@ def test_people_see_each_container_under_its_name(stack: Stack, capfd: pytest.Ca
 
 
 def test_programs_get_the_access_log_alone(stack: Stack, capfd: pytest.CaptureFixture[str]) -> None:
-    assert logs.show(stack, follow=True, as_json=True) == 0
+    assert logs.show(stack, follow=True, as_json=True, lines=50) == 0
     assert capfd.readouterr().out == f"{JSON}\n{JSON}\n"

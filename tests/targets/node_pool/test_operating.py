@@ -45,9 +45,10 @@ def test_logs_are_kubectls(options, screen, monkeypatch, tmp_path):
     kubectl.chmod(0o755)
     monkeypatch.setenv("PATH", f"{kubectl.parent}:/usr/bin:/bin")
     asked_for = options(pool={"context": "prod", "namespace": "serving"})
-    assert VERBS.logs(stack(asked_for), follow=True, as_json=False) == 3
+    assert VERBS.logs(stack(asked_for), follow=True, as_json=False, lines=70) == 3
     asked = (tmp_path / "asked").read_text()
     assert asked.startswith("--context prod --namespace serving logs --selector ")
+    assert " --tail=70 " in asked
     assert asked.endswith("--follow\n")
     assert "in (replica,candidate,front-door)" in asked
 

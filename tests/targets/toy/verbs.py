@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from settings.schema import Target
-from targets.contract import Stack, Verbs
+from targets.contract import LOG_LINES, Stack, Verbs
 from targets.toy.machine_target import Folder
 
 __all__ = ["VERBS"]
@@ -17,7 +17,7 @@ class _ToyVerbs(Verbs):
         console.print(f"{stack.settings.service_name}: {'Healthy' if running else 'Stopped'}")
         return 0 if running else 1
 
-    def logs(self, stack: Stack, *, follow: bool, as_json: bool) -> int:
+    def logs(self, stack: Stack, *, follow: bool, as_json: bool, lines: int = LOG_LINES) -> int:
         return 0
 
     def check(self, stack: Stack, console: Console) -> int:
