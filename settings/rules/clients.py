@@ -161,18 +161,51 @@ def _holds_certificates(file: ProjectPath, path: str) -> Iterator[Mistake]:
 
 def _told_apart(settings: Settings) -> Iterator[Mistake]:
     """Yield clients that the front door could not tell from one before them."""
-    seen: dict[object, int] = {}
+    yield from _tokens_reach_each(settings.clients)
+    seen: dict[str, int] = {}
     for index, client in enumerate(settings.clients):
-        proof: object
-        if client.jwt is not None:
-            jwt = client.jwt
-            proof = (jwt.issuer, jwt.audience, jwt.jwks_uri, tuple(sorted(jwt.claims.items())))
-            path, what = f"clients[{index}].jwt", "the same tokens"
-        elif client.certificate is not None and not client.has_keys:
-            proof = client.certificate.subject
-            path, what = f"clients[{index}].certificate.subject", "the same subject"
-        else:
+        if client.certificate is None or client.has_keys or client.jwt is not None:
             continue
-        if proof in seen:
-            yield Mistake(path=path, expected=f"has {what} as clients[{seen[proof]}]; expected others, or one client")
-        seen.setdefault(proof, index)
+        first = seen.setdefault(client.certificate.subject, index)
+        if first != index:
+            yield Mistake(
+                path=f"clients[{index}].certificate.subject",
+                expected=f"has the same subject as clients[{first}]; expected others, or one client",
+            )
+
+
+def _tokens_reach_each(clients: Sequence[ClientSettings]) -> Iterator[Mistake]:
+    """Yield clients that get no token: the front door gives each token to the first client whose claims it has."""
+    of_issuer: dict[tuple[str, str], list[tuple[int, JwtSettings]]] = {}
+    for index, client in enumerate(clients):
+        jwt = client.jwt
+        if jwt is None:
+            continue
+        path = f"clients[{index}].jwt"
+        before = of_issuer.setdefault((jwt.issuer, jwt.audience), [])
+        if before:
+            yield from _keys_are_at_one_place(jwt, path, *before[0])
+        for other, earlier in before:
+            if earlier.claims == jwt.claims:
+                yield Mistake(
+                    path=path, expected=f"has the same tokens as clients[{other}]; expected others, or one client"
+                )
+            elif earlier.claims.items() <= jwt.claims.items():
+                yield Mistake(
+                    path=path,
+                    expected=f"gets no token: clients[{other}] stands before it and takes every token with these "
+                    f"claims; put {client.name!r} before {clients[other].name!r}",
+                )
+            else:
+                continue
+            break
+        before.append((index, jwt))
+
+
+def _keys_are_at_one_place(jwt: JwtSettings, path: str, other: int, first: JwtSettings) -> Iterator[Mistake]:
+    """Yield where a client has an issuer's keys from elsewhere than the first client of this issuer."""
+    ours, theirs = (Path(file).resolve() if file else None for file in (jwt.ca_file, first.ca_file))
+    for name, differs in (("jwksUri", jwt.jwks_uri != first.jwks_uri), ("caFile", ours != theirs)):
+        if differs:
+            expected = f"differs from clients[{other}].jwt.{name}; expected the same for one issuer and audience"
+            yield Mistake(path=f"{path}.{name}", expected=expected)
