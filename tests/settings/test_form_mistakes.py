@@ -114,6 +114,13 @@ TABLE: list[tuple[dict[str, Any], str]] = [
         {"deployment": {"rollout": {"strategy": "blue"}}},
         "deployment.rollout.strategy has the value 'blue': expected 'surge' or 'recreate'",
     ),
+    *(
+        (
+            {"deployment": {"rollout": {"steps": [{"setWeight": 10, "pause": "1m"}], judge: {"maxSlowdown": 0.5}}}},
+            f"deployment.rollout.{judge}.maxSlowdown has the value 0.5: expected at least 1",
+        )
+        for judge in ("performance", "analysis")
+    ),
     (
         {"models": [{"path": "models", "name": "digits", "framework": "TensorFlow"}]},
         "models[0].framework has the value 'TensorFlow': expected 'Multi' or 'Custom'",
