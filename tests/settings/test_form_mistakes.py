@@ -213,6 +213,7 @@ def test_what_is_encrypted_in_vain_is_told_with_the_fix(mistakes: Check) -> None
         ("deployment", "sslEnabled", "in place of Azure's sslEnabled there is tls.certificateFile and tls.keyFile"),
         ("deployment", "memoryInGB", "in place of Azure's memoryInGB there is deployment.memoryGb"),
         ("", "computeType", "in place of Azure's computeType there is deployment.target"),
+        ("deployment", "tokenAuthEnabled", "in place of Azure's tokenAuthEnabled there is clients[].jwt"),
     ],
 )
 def test_a_name_of_another_place_leads_to_its_own(mistakes: Check, place: str, name: str, hint: str) -> None:
