@@ -23,6 +23,8 @@ Location = Sequence[int | str]
 
 _KEY = re.compile(".+key", re.IGNORECASE)
 
+_CLIENT_KEYS = {"key", "keys", "primarykey", "secondarykey"}
+
 _WORDS = {
     "missing": "is required",
     "int_parsing": "expected a whole number",
@@ -97,18 +99,11 @@ def _mistake(detail: ErrorDetails, secret: Collection[str], root: type[Group]) -
         return Mistake(path=path, expected=_WORDS[kind])
     nearest = nearest_setting(location, root) if kind == "extra_forbidden" else ""
     encrypted = {re.split(r"[.\[]", path)[0] for path in secret}
-    hidden = str(location[0]) in encrypted or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    looks_like_key = any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    hidden = str(location[0]) in encrypted or looks_like_key or _is_client_key(location, root)
     value = "(secret)" if hidden else _shown(detail["input"])
     if kind == "extra_forbidden":
-        azure = {_plain(name): name for name in AZURE_NAMES}.get(_plain(str(location[-1])))
-        if azure and not nearest:
-            hint = f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
-        else:
-            hint = (
-                f"did you mean '{nearest}'?"
-                if nearest
-                else f"the settings here are {', '.join(_names(location[:-1], root))}"
-            )
+        hint = _hint(location, nearest, root)
         return Mistake(path=path, value=value, expected=f"there is no such setting; {hint}")
     if kind == "model_type":
         return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location, root))}")
@@ -117,6 +112,29 @@ def _mistake(detail: ErrorDetails, secret: Collection[str], root: type[Group]) -
     else:
         expected = f"expected {detail['msg'].removeprefix('Value error, ')}"
     return Mistake(path=path, value=value, expected=expected)
+
+
+def _hint(location: Location, nearest: str, root: type[Group]) -> str:
+    """Say what may be meant by a name that there is not."""
+    *place, name = location
+    plain = _plain(str(name))
+    if _is_client_key(location, root):
+        return "a client's keys are made, and in the output clientKeys; keyRotation has them made anew"
+    azure = {_plain(known): known for known in AZURE_NAMES}.get(plain)
+    if azure and not nearest:
+        return f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
+    if not nearest:
+        return f"the settings here are {', '.join(_names(place, root))}"
+    if not place or "." in nearest:
+        return f"did you mean '{nearest}'?"
+    # Without its place, the name would be the one that was given.
+    if nearest == name:
+        return f"{nearest} stands by itself, in no group"
+    return f"did you mean '{nearest}', by itself, in no group?"
+
+
+def _is_client_key(location: Location, root: type[Group]) -> bool:
+    return root is Settings and location[0] == "clients" and _plain(str(location[-1])) in _CLIENT_KEYS
 
 
 def _path(location: Location) -> str:

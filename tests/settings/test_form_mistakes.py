@@ -221,6 +221,23 @@ def test_a_name_of_another_place_leads_to_its_own(mistakes: Check, place: str, n
     assert found.endswith(f": there is no such setting; {hint}")
 
 
+@pytest.mark.parametrize("name", ["primaryKey", "secondaryKey", "primary_key", "key", "keys"])
+def test_a_key_given_to_a_client_leads_to_the_output(mistakes: Check, name: str) -> None:
+    (found,) = mistakes({"clients": [{"name": "checkout"}, {"name": "nightly", name: "a-key-in-plain-text"}]})
+    hint = "a client's keys are made, and in the output clientKeys; keyRotation has them made anew"
+    assert found == f"clients[1].{name} has the value (secret): there is no such setting; {hint}"
+
+
+def test_a_name_that_is_right_elsewhere_is_told_with_its_place(mistakes: Check) -> None:
+    (found,) = mistakes({"deployment": {"entryScript": "score.py"}})
+    assert found == (
+        "deployment.entryScript has the value 'score.py': there is no such setting; entryScript stands by itself, in "
+        "no group"
+    )
+    (found,) = mistakes({"deployment": {"entry_script": "score.py"}})
+    assert found.endswith("did you mean 'entryScript', by itself, in no group?")
+
+
 def test_azures_names_lead_to_settings_that_there_are() -> None:
     paths = set(_paths(Settings))
     for name, instead in AZURE_NAMES.items():
