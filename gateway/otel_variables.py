@@ -166,11 +166,12 @@ def _wrong_with(url: str, *, in_container: bool) -> str:
 
 def _wrong_with_sampler(variables: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     sampler, share = variables.get(SAMPLER) or "parentbased_always_on", variables.get(SHARE)
-    if sampler not in _ALL_SAMPLERS:
+    known = sampler in _ALL_SAMPLERS
+    if not known:
         yield SAMPLER, f"expected one of {', '.join(_ALL_SAMPLERS)}"
-    elif not share:
+    if not share:
         return
-    elif not sampler.endswith(_RATIO):
+    if known and not sampler.endswith(_RATIO):
         yield SHARE, f"the sampler '{sampler}' takes none; set {SAMPLER} to '{_PARENT}{_RATIO}' or '{_RATIO}'"
     elif not _is_share(share):
         yield SHARE, "expected a share of the requests from 0 to 1, such as 0.01; the least is 0.000001"

@@ -27,7 +27,7 @@ AZURE_NAMES = {
     "cpuLimit": "nodePool.cpuCoresLimit",
     "memoryInGBLimit": "nodePool.memoryGbLimit",
     "keys": "primaryKey and secondaryKey",
-    "tokenAuthEnabled": "nothing: put an identity-aware proxy in front",
+    "tokenAuthEnabled": "clients[].jwt",
     "sslEnabled": _TLS,
     "sslCertificate": _TLS,
     "sslCert": _TLS,

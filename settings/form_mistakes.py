@@ -1,8 +1,6 @@
 """Mistakes of form (unknown and missing keys, types, ranges), in words for the person who writes a stack's file."""
 
-import copy
 import difflib
-import itertools
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,13 +15,15 @@ from settings.errors import Mistake, SettingsError
 from settings.group import Group, types_in
 from settings.schema import Settings
 
-__all__ = ["checked_form", "mistakes_of_form", "without_mistakes"]
+__all__ = ["Location", "checked_form", "location_of", "mistakes_of_form", "nearest_setting"]
 
 G = TypeVar("G", bound=Group)
 
 Location = Sequence[int | str]
 
 _KEY = re.compile(".+key", re.IGNORECASE)
+
+_CLIENT_KEYS = {"key", "keys", "primarykey", "secondarykey"}
 
 _WORDS = {
     "missing": "is required",
@@ -80,47 +80,12 @@ def mistakes_of_form(error: ValidationError, secret: Collection[str], root: type
     return [_mistake(detail, secret, root) for detail in error.errors()]
 
 
-def without_mistakes(
-    values: Mapping[str, Any], error: ValidationError, project: Path, *, python_names: bool = False
-) -> Settings | None:
-    """Give the settings without the settings that have no valid form, so that rules can judge the others.
-
-    A model without a valid form keeps its place in the list, so that the others keep theirs.
+def location_of(detail: ErrorDetails) -> list[int | str]:
+    """Give the steps to a mistake as its writer sees them.
 
     Args:
-        values: The settings as the stack's file has them.
-        error: pydantic's error over them.
-        project: The folder at which relative paths start.
-        python_names: Take settings by their names in Python too.
-
-    Returns:
-        The settings that remain; None where even they have no valid form.
+        detail: One of pydantic's errors over a stack's settings.
     """
-    rest = copy.deepcopy(dict(values))
-    for detail in error.errors():
-        location = _location(detail)
-        if location == ["models"]:
-            rest["models"] = ["unreadable:1"]
-        elif location[0] == "models":
-            rest["models"][location[1]] = f"unreadable-{location[1]}:1"
-        else:
-            _remove(rest, location, missing=detail["type"] == "missing")
-    try:
-        return Settings.model_validate(rest, context=project, by_alias=True, by_name=python_names)
-    except ValidationError:
-        return None
-
-
-def _remove(tree: dict[str, Any], location: Location, *, missing: bool) -> None:
-    """Remove what lies at `location`; from within a list the whole list, of an incomplete group the whole group."""
-    inside_groups = itertools.takewhile(lambda step: isinstance(step, str), location[:-1] if missing else location)
-    *way, last = map(str, inside_groups)
-    for step in way:
-        tree = tree.get(step, {})  # its group may be gone already, for another mistake
-    tree.pop(last, None)
-
-
-def _location(detail: ErrorDetails) -> list[int | str]:
     location = [part for part in detail["loc"] if part != "[key]"]  # said of a mapping's bad key
     if location[0] == "models":
         del location[2:3]  # the union's tag: `models[0].folder.path` is `models[0].path` to its writer
@@ -128,24 +93,17 @@ def _location(detail: ErrorDetails) -> list[int | str]:
 
 
 def _mistake(detail: ErrorDetails, secret: Collection[str], root: type[Group]) -> Mistake:
-    location, kind = _location(detail), detail["type"]
+    location, kind = location_of(detail), detail["type"]
     path = _path(location)
     if kind == "missing":
         return Mistake(path=path, expected=_WORDS[kind])
-    nearest = _nearest(location, root) if kind == "extra_forbidden" else ""
+    nearest = nearest_setting(location, root) if kind == "extra_forbidden" else ""
     encrypted = {re.split(r"[.\[]", path)[0] for path in secret}
-    hidden = str(location[0]) in encrypted or any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    looks_like_key = any(_KEY.fullmatch(name) for name in (str(location[-1]), nearest))
+    hidden = str(location[0]) in encrypted or looks_like_key or _is_client_key(location, root)
     value = "(secret)" if hidden else _shown(detail["input"])
     if kind == "extra_forbidden":
-        azure = {_plain(name): name for name in AZURE_NAMES}.get(_plain(str(location[-1])))
-        if azure and not nearest:
-            hint = f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
-        else:
-            hint = (
-                f"did you mean '{nearest}'?"
-                if nearest
-                else f"the settings here are {', '.join(_names(location[:-1], root))}"
-            )
+        hint = _hint(location, nearest, root)
         return Mistake(path=path, value=value, expected=f"there is no such setting; {hint}")
     if kind == "model_type":
         return Mistake(path=path, value=value, expected=f"expected a group of {', '.join(_names(location, root))}")
@@ -154,6 +112,29 @@ def _mistake(detail: ErrorDetails, secret: Collection[str], root: type[Group]) -
     else:
         expected = f"expected {detail['msg'].removeprefix('Value error, ')}"
     return Mistake(path=path, value=value, expected=expected)
+
+
+def _hint(location: Location, nearest: str, root: type[Group]) -> str:
+    """Say what may be meant by a name that there is not."""
+    *place, name = location
+    plain = _plain(str(name))
+    if _is_client_key(location, root):
+        return "a client's keys are made, and in the output clientKeys; keyRotation has them made anew"
+    azure = {_plain(known): known for known in AZURE_NAMES}.get(plain)
+    if azure and not nearest:
+        return f"in place of Azure's {azure} there is {AZURE_NAMES[azure]}"
+    if not nearest:
+        return f"the settings here are {', '.join(_names(place, root))}"
+    if not place or "." in nearest:
+        return f"did you mean '{nearest}'?"
+    # Without its place, the name would be the one that was given.
+    if nearest == name:
+        return f"{nearest} stands by itself, in no group"
+    return f"did you mean '{nearest}', by itself, in no group?"
+
+
+def _is_client_key(location: Location, root: type[Group]) -> bool:
+    return root is Settings and location[0] == "clients" and _plain(str(location[-1])) in _CLIENT_KEYS
 
 
 def _path(location: Location) -> str:
@@ -168,8 +149,16 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _nearest(location: Location, root: type[Group]) -> str:
-    """Find the setting that the writer may have meant: the name in another style or place, or a similar name."""
+def nearest_setting(location: Location, root: type[Group]) -> str:
+    """Find the setting that the writer may have meant: the name in another style or place, or a similar name.
+
+    Args:
+        location: The steps to a setting that there is not.
+        root: The group at which they start.
+
+    Returns:
+        The path of the setting, with `[]` for any place in a list; "" where none is near.
+    """
     *place, name = location
     here = {_plain(alias): _path([*place, alias]) for alias in _names(place, root)}
     outer_last = sorted(_paths(root), key=lambda path: path.count("."), reverse=True)

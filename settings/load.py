@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from settings import stack_reader
 from settings.errors import Mistake, SettingsError
-from settings.form_mistakes import mistakes_of_form, without_mistakes
+from settings.form_mistakes import mistakes_of_form
+from settings.readable_part import readable_part
 from settings.rules.every_rule import broken_rules
 from settings.rules.protection import encryption_rules
 from settings.schema import Settings
@@ -49,17 +50,15 @@ def load(
         settings = Settings.model_validate(dict(values), context=project, by_alias=True, by_name=python_names)
     except ValidationError as error:
         mistakes = mistakes_of_form(error, secret)
-        settings = without_mistakes(values, error, project, python_names=python_names)
-    encrypted = list(encryption_rules(secret, settings.deployment.target if settings else None))
+        settings = readable_part(values, error, project, python_names=python_names)
+    encrypted = list(encryption_rules(secret, settings))
     mistakes = encrypted + [m for m in mistakes if not any(_same_setting(m.path, e.path) for e in encrypted)]
-    if settings is not None and stack is not None and settings.deployment.version is not None and not mistakes:
+    if settings is not None and stack is not None and not mistakes and settings.deployment.version is not None:
         decided = settings_of_version(values, settings, subject=subject, versions=versions_of(settings, stack))
         return load(decided, subject=subject, project=project, secret=secret, form_alone=form_alone)
     if settings is not None and not form_alone:
-        # A rule that misses what was left out for its form would blame the writer twice.
+        # The writer reads once what is wrong with a setting, and with the group around it.
         known = [mistake.path for mistake in mistakes]
-        if "deployment.target" in known:  # what these should be depends on it
-            known += ["deployment", "nodePool"]
         broken = broken_rules(settings, secret)
         mistakes += [mistake for mistake in broken if not any(_same_setting(mistake.path, path) for path in known)]
     if mistakes or settings is None:

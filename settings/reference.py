@@ -133,7 +133,7 @@ def _default(field: FieldInfo) -> str:
 
 
 def _azure_names(path: str) -> Iterator[str]:
-    name = re.compile(rf"(?<![\w.]){re.escape(path)}(?![\w.\[]*\w)")
+    name = re.compile(rf"(?<![\w.]){re.escape(path)}(?![\w.\[\]]*\w)")
     if path in SAME_NAMES:
         yield "the same"
     for azure, here in AZURE_NAMES.items():

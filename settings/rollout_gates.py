@@ -38,8 +38,10 @@ class Performance(Group):
     seconds: PositiveInt = Field(default=10, le=3600, description="of load on each version")
     p95_ms: PositiveFloat | None = Field(default=None, description="the most that 95 of 100 requests may take")
     min_throughput: PositiveFloat | None = Field(default=None, description="the fewest requests per second")
-    max_slowdown: PositiveFloat | None = Field(
-        default=None, description="the most that the new version's p95 may be of the old one's: 1.2 is a fifth longer"
+    max_slowdown: float | None = Field(
+        default=None,
+        ge=1,
+        description="the most that the new version's p95 may be of the old one's: 1.2 is a fifth longer",
     )
 
     @property

@@ -58,8 +58,10 @@ class Analysis(Group):
         default=None, ge=0, lt=1, description="the share of requests that may fail: 5xx, or its like in gRPC"
     )
     p95_ms: PositiveFloat | None = Field(default=None, description="the most that 95 of 100 requests may take")
-    max_slowdown: PositiveFloat | None = Field(
-        default=None, description="the most that the new version's p95 may be of the old one's: 1.3 is a third longer"
+    max_slowdown: float | None = Field(
+        default=None,
+        ge=1,
+        description="the most that the new version's p95 may be of the old one's: 1.3 is a third longer",
     )
     min_requests: PositiveInt = Field(
         default=100, description="of the new version in each step; fewer decide nothing, and the rollout ends"

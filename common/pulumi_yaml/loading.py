@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,7 @@ _RESOLVERS: tuple[tuple[str, _Scalar, list[str]], ...] = (
     ("timestamp", _MOMENT, list("0123456789")),
     ("float", _NUMBER, list("-+.0123456789")),
 )
+_HAS_VALUE = re.compile(r"(?P<name>[A-Za-z][\w-]*): +[A-Za-z0-9]")
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _scalar, _first in _RESOLVERS:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _scalar, _first)
@@ -91,7 +93,30 @@ def load(text: str) -> Any:
         yaml.YAMLError: The text is no YAML.
         ValueError: A scalar does not have the form of its tag.
     """
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        error.problem = f"{error.problem}{_hint(text, error)}"
+        raise
+
+
+def _hint(text: str, error: yaml.MarkedYAMLError) -> str:
+    """Say what an indented line stands below, where that has a value; "" where something else is wrong.
+
+    Pulumi writes `encryptionsalt` behind the settings, so the end of the file is no place for another setting.
+    """
+    mark = error.problem_mark
+    if error.problem != "mapping values are not allowed here" or mark is None:
+        return ""
+    *before, line = text.split("\n")[: mark.line + 1]
+    above = [(number, other) for number, other in enumerate(before, 1) if other.strip()]
+    found = _HAS_VALUE.match(above[-1][1]) if above else None
+    if found is None or not line.startswith(" "):
+        return ""
+    return (
+        f"; the line is indented below '{found['name']}' (line {above[-1][0]}), which is no group: move it into its "
+        "group, which is 'config' for settings"
+    )
 
 
 def node(text: str) -> yaml.Node | None:

@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings
 
 __all__ = ["certificate_rules"]
 
 
+@rule
 def certificate_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield what is wrong with the files of `tls`."""
     if settings.tls is None:
@@ -41,6 +43,7 @@ def certificate_rules(settings: Settings) -> Iterator[Mistake]:
     yield from _pair(certificate, key, repr(certificate_file.written), repr(key_file.written))
 
 
+@rule
 def _pair(certificate_file: Path, key_file: Path, certificate_value: str, key_value: str) -> Iterator[Mistake]:
     of_certificate = of_key = None
     try:

@@ -10,10 +10,11 @@ from cryptography import x509
 from common.loopback import is_loopback
 from gateway.clients import DEFAULT
 from gateway.front_door_options import MAX_REQUESTS_PER_SECOND
-from settings.clients import CertificateSettings, ClientSettings, JwtSettings
+from settings.clients import ClientSettings, JwtSettings
 from settings.errors import Mistake
 from settings.project_path import ProjectPath
 from settings.rules.models import BundleRead
+from settings.rules.rule import rule
 from settings.schema import Settings
 
 __all__ = ["client_rules"]
@@ -21,6 +22,7 @@ __all__ = ["client_rules"]
 _ALL_STATISTICS = "stats"  # `/v2/models/stats` has those of all models
 
 
+@rule
 def client_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what is wrong with the clients.
 
@@ -34,31 +36,30 @@ def client_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[
             expected="need deployment.authEnabled: without it the front door asks nobody who they are; remove them, or "
             "set it to true",
         )
-    names = Counter(client.name for client in settings.clients)
+    yield from _names_are_own(settings.clients)
     for index, client in enumerate(settings.clients):
         path = f"clients[{index}]"
-        if client.name == DEFAULT or names[client.name] > 1:
-            why = "is whoever sends primaryKey or secondaryKey" if client.name == DEFAULT else "is there twice"
-            yield Mistake(path=f"{path}.name", value=repr(client.name), expected=f"{why}; expected a name of its own")
         yield from _one_proof(client, path)
         yield from _models_are_served(settings, client, path, bundles)
-        for name, limit in (
-            ("requestsPerSecond", client.requests_per_second),
-            ("maxConcurrent", client.max_concurrent),
-        ):
-            if limit is not None and limit > MAX_REQUESTS_PER_SECOND:
-                yield Mistake(
-                    path=f"{path}.{name}",
-                    value=str(limit),
-                    expected=f"expected at most {MAX_REQUESTS_PER_SECOND}, the most that the front door takes",
-                )
-        if client.jwt is not None:
-            yield from _issuer_is_safe(client.jwt, f"{path}.jwt")
-        if client.certificate is not None:
-            yield from _certificate_can_be_shown(settings, client.certificate, f"{path}.certificate")
-    yield from _told_apart(settings)
+        yield from _limits_are_taken(client, path)
+        yield from _token_is_safe(client, f"{path}.jwt")
+        yield from _certificate_can_be_shown(settings, client, f"{path}.certificate")
+    yield from _tokens_reach_each(settings.clients)
+    yield from _subjects_are_own(settings.clients)
 
 
+@rule
+def _names_are_own(clients: Sequence[ClientSettings]) -> Iterator[Mistake]:
+    names = Counter(client.name for client in clients)
+    for index, client in enumerate(clients):
+        if client.name == DEFAULT or names[client.name] > 1:
+            why = "is whoever sends primaryKey or secondaryKey" if client.name == DEFAULT else "is there twice"
+            yield Mistake(
+                path=f"clients[{index}].name", value=repr(client.name), expected=f"{why}; expected a name of its own"
+            )
+
+
+@rule
 def _one_proof(client: ClientSettings, path: str) -> Iterator[Mistake]:
     if client.jwt is not None and client.certificate is not None:
         yield Mistake(
@@ -70,6 +71,7 @@ def _one_proof(client: ClientSettings, path: str) -> Iterator[Mistake]:
         yield Mistake(path=f"{path}.keyRotation", expected=f"does nothing: {proof} stands for its keys; remove it")
 
 
+@rule
 def _models_are_served(
     settings: Settings, client: ClientSettings, path: str, bundles: Sequence[BundleRead]
 ) -> Iterator[Mistake]:
@@ -88,7 +90,7 @@ def _models_are_served(
             value="[]",
             expected="grants nothing; name models, set score to true, or remove the client",
         )
-    if any(bundle.mistakes for bundle in bundles):
+    if any(bundle.unread for bundle in bundles):
         return
     served = sorted({model["name"] for bundle in bundles if bundle.by_triton for model in bundle.models})
     expected = f"expected one of {', '.join(served)}" if served else "Triton serves none"
@@ -107,7 +109,25 @@ def _models_are_served(
             )
 
 
-def _issuer_is_safe(jwt: JwtSettings, path: str) -> Iterator[Mistake]:
+@rule
+def _limits_are_taken(client: ClientSettings, path: str) -> Iterator[Mistake]:
+    for name, limit in (
+        ("requestsPerSecond", client.requests_per_second),
+        ("maxConcurrent", client.max_concurrent),
+    ):
+        if limit is not None and limit > MAX_REQUESTS_PER_SECOND:
+            yield Mistake(
+                path=f"{path}.{name}",
+                value=str(limit),
+                expected=f"expected at most {MAX_REQUESTS_PER_SECOND}, the most that the front door takes",
+            )
+
+
+@rule
+def _token_is_safe(client: ClientSettings, path: str) -> Iterator[Mistake]:
+    jwt = client.jwt
+    if jwt is None:
+        return
     try:
         url = urlsplit(jwt.jwks_uri)
         host, port = url.hostname or "", url.port
@@ -126,7 +146,11 @@ def _issuer_is_safe(jwt: JwtSettings, path: str) -> Iterator[Mistake]:
         yield from _holds_certificates(jwt.ca_file, f"{path}.caFile")
 
 
-def _certificate_can_be_shown(settings: Settings, certificate: CertificateSettings, path: str) -> Iterator[Mistake]:
+@rule
+def _certificate_can_be_shown(settings: Settings, client: ClientSettings, path: str) -> Iterator[Mistake]:
+    certificate = client.certificate
+    if certificate is None:
+        return
     if settings.tls is None:
         yield Mistake(path=path, expected="needs tls: without it no client can show a certificate")
     yield from _holds_certificates(certificate.ca_file, f"{path}.caFile")
@@ -149,6 +173,7 @@ def _certificate_can_be_shown(settings: Settings, certificate: CertificateSettin
         )
 
 
+@rule
 def _holds_certificates(file: ProjectPath, path: str) -> Iterator[Mistake]:
     where = Path(file).resolve()
     try:
@@ -159,20 +184,55 @@ def _holds_certificates(file: ProjectPath, path: str) -> Iterator[Mistake]:
         yield Mistake(path=path, value=repr(file.written), expected="expected a file with certificates in PEM")
 
 
-def _told_apart(settings: Settings) -> Iterator[Mistake]:
+@rule
+def _subjects_are_own(clients: Sequence[ClientSettings]) -> Iterator[Mistake]:
     """Yield clients that the front door could not tell from one before them."""
-    seen: dict[object, int] = {}
-    for index, client in enumerate(settings.clients):
-        proof: object
-        if client.jwt is not None:
-            jwt = client.jwt
-            proof = (jwt.issuer, jwt.audience, jwt.jwks_uri, tuple(sorted(jwt.claims.items())))
-            path, what = f"clients[{index}].jwt", "the same tokens"
-        elif client.certificate is not None and not client.has_keys:
-            proof = client.certificate.subject
-            path, what = f"clients[{index}].certificate.subject", "the same subject"
-        else:
+    seen: dict[str, int] = {}
+    for index, client in enumerate(clients):
+        if client.certificate is None or client.has_keys or client.jwt is not None:
             continue
-        if proof in seen:
-            yield Mistake(path=path, expected=f"has {what} as clients[{seen[proof]}]; expected others, or one client")
-        seen.setdefault(proof, index)
+        first = seen.setdefault(client.certificate.subject, index)
+        if first != index:
+            yield Mistake(
+                path=f"clients[{index}].certificate.subject",
+                expected=f"has the same subject as clients[{first}]; expected others, or one client",
+            )
+
+
+@rule
+def _tokens_reach_each(clients: Sequence[ClientSettings]) -> Iterator[Mistake]:
+    """Yield clients that get no token: the front door gives each token to the first client whose claims it has."""
+    of_issuer: dict[tuple[str, str], list[tuple[int, JwtSettings]]] = {}
+    for index, client in enumerate(clients):
+        jwt = client.jwt
+        if jwt is None:
+            continue
+        path = f"clients[{index}].jwt"
+        before = of_issuer.setdefault((jwt.issuer, jwt.audience), [])
+        if before:
+            yield from _keys_are_at_one_place(jwt, path, *before[0])
+        for other, earlier in before:
+            if earlier.claims == jwt.claims:
+                yield Mistake(
+                    path=path, expected=f"has the same tokens as clients[{other}]; expected others, or one client"
+                )
+            elif earlier.claims.items() <= jwt.claims.items():
+                yield Mistake(
+                    path=path,
+                    expected=f"gets no token: clients[{other}] stands before it and takes every token with these "
+                    f"claims; put {client.name!r} before {clients[other].name!r}",
+                )
+            else:
+                continue
+            break
+        before.append((index, jwt))
+
+
+@rule
+def _keys_are_at_one_place(jwt: JwtSettings, path: str, other: int, first: JwtSettings) -> Iterator[Mistake]:
+    """Yield where a client has an issuer's keys from elsewhere than the first client of this issuer."""
+    ours, theirs = (Path(file).resolve() if file else None for file in (jwt.ca_file, first.ca_file))
+    for name, differs in (("jwksUri", jwt.jwks_uri != first.jwks_uri), ("caFile", ours != theirs)):
+        if differs:
+            expected = f"differs from clients[{other}].jwt.{name}; expected the same for one issuer and audience"
+            yield Mistake(path=f"{path}.{name}", expected=expected)

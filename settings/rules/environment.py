@@ -7,6 +7,7 @@ from common.redaction import credential_in
 from environment import Environment, SpecError
 from settings.errors import Mistake
 from settings.requirements_file import RequirementLine, read_requirements
+from settings.rules.rule import rule
 from settings.rules.texts import PACKAGE_ADVICE
 from settings.schema import Environment as Declared
 
@@ -15,6 +16,7 @@ __all__ = ["environment_rules"]
 _FILE = "environment.requirementsFile"
 
 
+@rule
 def environment_rules(declared: Declared) -> Iterator[Mistake]:
     """Yield an environment that does not exist, and each package that no environment can have."""
     path, name = ("environment.clone", declared.clone) if declared.clone else ("environment.name", declared.name)
@@ -35,6 +37,7 @@ def environment_rules(declared: Declared) -> Iterator[Mistake]:
             yield Mistake(path=f"environment.pipPackages[{index}]", expected=problem)
 
 
+@rule
 def _requirements_can_be(declared: Declared, curated: Environment | None) -> Iterator[Mistake]:
     given = declared.requirements_file
     if given is None:

@@ -1,6 +1,6 @@
 """Every rule over a stack's settings; both engines apply them at each preview."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from settings.errors import Mistake
 from settings.rules.certificate import certificate_rules
@@ -16,6 +16,7 @@ from settings.rules.protection import protection_rules
 from settings.rules.rate_limit_service import rate_limit_service_rules
 from settings.rules.recording import recording_rules
 from settings.rules.rollout import rollout_rules
+from settings.rules.rule import rule
 from settings.rules.script import script_rules
 from settings.rules.texts import text_rules
 from settings.rules.this_machine import machine_rules
@@ -38,7 +39,7 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *text_rules(settings),
         *place_rules(settings),
         *model_rules(settings, bundles),
-        *environment_rules(settings.environment),
+        *_environment_can_be(settings),
         *variable_rules(settings),
         *trace_rules(settings),
         *script_rules(settings, bundles),
@@ -54,3 +55,8 @@ def broken_rules(settings: Settings, secret: Collection[str]) -> list[Mistake]:
         *recording_rules(settings, bundles),
         *rollout_rules(settings, bundles),
     ]
+
+
+@rule
+def _environment_can_be(settings: Settings) -> Iterator[Mistake]:
+    yield from environment_rules(settings.environment)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gateway.cors_filter import VARIABLE, check_origin, origins
 from gateway.front_door_options import MAX_REQUEST_BYTES, MAX_REQUESTS_PER_SECOND, MAX_SECONDS, memory_for
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Deployment, Settings, Target
 
 __all__ = ["front_door_rules"]
@@ -12,6 +13,7 @@ __all__ = ["front_door_rules"]
 _MEBIBYTE = 2**20
 
 
+@rule
 def front_door_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield the settings that Envoy could not start with."""
     deployment, pool = settings.deployment, settings.node_pool.front_door
@@ -45,6 +47,7 @@ def front_door_rules(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _metrics_have_a_port(deployment: Deployment) -> Iterator[Mistake]:
     port = deployment.metrics_port
     if port is None:

@@ -8,6 +8,7 @@ from typing import Any
 from bundle.frameworks import ONNXRUNTIME
 from settings.errors import Mistake
 from settings.rules.models import BundleRead
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
 
 __all__ = ["gpu_rules"]
@@ -16,6 +17,7 @@ _GPU_DEVICES = Path("/dev")  # /dev/nvidia0, /dev/nvidia1, ...: the driver's, on
 _ON_GPU = {"KIND_AUTO", "KIND_GPU"}
 
 
+@rule
 def gpu_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what is wrong with the number of GPUs.
 
@@ -31,6 +33,7 @@ def gpu_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mis
         yield from _machine_has_them(wanted)
 
 
+@rule
 def _no_model_needs_one(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Judge the models' instance groups, which the manifest of an old version does not tell."""
     for bundle in bundles:
@@ -44,9 +47,10 @@ def _no_model_needs_one(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
                 )
 
 
+@rule
 def _a_model_uses_them(wanted: int, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     served = [model for bundle in bundles if bundle.by_triton for model in bundle.models]
-    whole = not any(bundle.mistakes for bundle in bundles)
+    whole = not any(bundle.unread for bundle in bundles)
     if served and whole and not any(_may_use_gpu(model) for model in served):
         yield Mistake(
             path="deployment.gpuCores",
@@ -62,6 +66,7 @@ def _may_use_gpu(model: Mapping[str, Any]) -> bool:
     return bool(_ON_GPU & set(model.get("instanceKinds") or _ON_GPU))
 
 
+@rule
 def _machine_has_them(wanted: int) -> Iterator[Mistake]:
     there = gpus()
     if wanted > there:

@@ -3,11 +3,13 @@
 from collections.abc import Collection, Iterator
 
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
 
 __all__ = ["image_rules"]
 
 
+@rule
 def image_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     """Yield the rules that the settings of images break.
 
@@ -32,6 +34,7 @@ def image_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake
         )
 
 
+@rule
 def _read_by_their_target(settings: Settings) -> Iterator[Mistake]:
     target = settings.deployment.target
     if target is not Target.DOCKER and settings.docker.model_fields_set:
@@ -48,6 +51,7 @@ def _read_by_their_target(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _credentials_are_whole(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     image, password = settings.image, settings.image_password
     if password is not None and "imagePassword" not in secret:

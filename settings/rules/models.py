@@ -13,8 +13,10 @@ from bundle.registry import Registered, Registry, RegistryError
 from bundle.shell_names import folder_problems
 from settings.errors import Mistake
 from settings.model_runtime import layout_of
+from settings.rules.rule import rule
 from settings.schema import Framework, Model, RegisteredModelId, Settings
 from settings.service_groups import Limits
+from settings.unreadable import is_unreadable
 
 __all__ = ["BundleRead", "model_rules", "read_bundles"]
 
@@ -29,6 +31,7 @@ class BundleRead:
         by_triton: Whether Triton serves the bundle.
         models: The models in the bundle, as JSON objects.
         mistakes: What keeps the target from serving it.
+        unread: Whether its models are not known: it has mistakes, or a setting that it depends on has no valid form.
     """
 
     path: str
@@ -36,19 +39,26 @@ class BundleRead:
     by_triton: bool
     models: Sequence[Mapping[str, Any]] = ()
     mistakes: Sequence[Mistake] = ()
+    unread: bool = False
 
 
 def read_bundles(settings: Settings) -> list[BundleRead]:
     """Check the folders to register, and look the registered versions up."""
-    read = []
-    for index, model in enumerate(settings.models):
+    return [_read(settings, model, f"models[{index}]") for index, model in enumerate(settings.models)]
+
+
+def _read(settings: Settings, model: Model | RegisteredModelId, path: str) -> BundleRead:
+    try:
         if isinstance(model, Model):
-            read.append(_to_register(settings, model, f"models[{index}].path"))
-        else:
-            read.append(_registered(settings, model, f"models[{index}]"))
-    return read
+            return _to_register(settings, model, f"{path}.path")
+        return _registered(settings, model, path)
+    except AttributeError as error:
+        if not is_unreadable(error):
+            raise
+        return BundleRead(path, "", by_triton=True, unread=True)
 
 
+@rule
 def model_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what is wrong with the models.
 
@@ -82,7 +92,7 @@ def _to_register(settings: Settings, model: Model, path: str) -> BundleRead:
         except LayoutError as error:
             problems = error.problems
     mistakes = [Mistake(path=path, value=repr(model.path.written), expected=problem) for problem in problems]
-    return BundleRead(path, repr(model.path.written), by_triton, mistakes=mistakes)
+    return BundleRead(path, repr(model.path.written), by_triton, mistakes=mistakes, unread=True)
 
 
 def _registered(settings: Settings, model: RegisteredModelId, path: str) -> BundleRead:
@@ -90,11 +100,13 @@ def _registered(settings: Settings, model: RegisteredModelId, path: str) -> Bund
     try:
         found = Registry(settings.registry).get(model.name, model.version)
     except RegistryError as error:
-        return BundleRead(path, value, by_triton=True, mistakes=[Mistake(path=path, value=value, expected=str(error))])
+        return BundleRead(
+            path, value, by_triton=True, mistakes=[Mistake(path=path, value=value, expected=str(error))], unread=True
+        )
     by_triton = found.framework == Framework.MULTI.value
     problems = _registered_problems(settings, found) if by_triton else ()
     mistakes = [Mistake(path=path, value=value, expected=problem) for problem in problems]
-    return BundleRead(path, value, by_triton, found.models, mistakes)
+    return BundleRead(path, value, by_triton, found.models, mistakes, unread=bool(mistakes))
 
 
 def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]:
@@ -121,6 +133,7 @@ def _registered_problems(settings: Settings, found: Registered) -> Sequence[str]
     return problems
 
 
+@rule
 def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     holders: dict[str, list[BundleRead]] = defaultdict(list)
     for bundle in bundles:
@@ -136,6 +149,7 @@ def _each_is_in_one_bundle(bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _goldens_pass_the_door(limits: Limits, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield golden inferences that are too large: the check after a deployment asks through the front door."""
     for bundle in bundles:

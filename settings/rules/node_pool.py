@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from settings.compute_targets import OWN_POOL, presets
 from settings.errors import Mistake
 from settings.rules.node_pool_pods import pod_rules
+from settings.rules.rule import rule
 from settings.schema import Framework, RegisteredModelId, Settings, Target
 
 __all__ = ["node_pool_rules"]
@@ -17,6 +18,7 @@ __all__ = ["node_pool_rules"]
 _STACK = re.compile(r"[\w.-]+(/[\w.-]+){2}", re.ASCII)
 
 
+@rule
 def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield the rules that the settings of a node pool break."""
     if settings.deployment.target is not Target.NODE_POOL:
@@ -27,7 +29,7 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
                 f"'{settings.deployment.target.value}': remove it, or set the target",
             )
         return
-    for rule in (
+    for judge in (
         _cluster_is_known,
         _pool_is_known,
         _exposure_is_whole,
@@ -36,10 +38,11 @@ def node_pool_rules(settings: Settings) -> Iterator[Mistake]:
         _autoscale_can_work,
         _candidate_has_room,
     ):
-        yield from rule(settings)
+        yield from judge(settings)
     yield from pod_rules(settings)
 
 
+@rule
 def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
     """Yield what keeps a second generation from serving beside the first, as far as the settings know."""
     rollout, pool, gpus = settings.deployment.rollout, settings.node_pool, settings.deployment.gpu_cores
@@ -74,6 +77,7 @@ def _candidate_has_room(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _cluster_is_known(settings: Settings) -> Iterator[Mistake]:
     pool = settings.node_pool
     if pool.cluster_stack is None:
@@ -92,6 +96,7 @@ def _cluster_is_known(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _pool_is_known(settings: Settings) -> Iterator[Mistake]:
     pool, name = settings.node_pool, settings.deployment.compute_target_name
     preset = presets().get(name)
@@ -114,6 +119,7 @@ def _pool_is_known(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _exposure_is_whole(settings: Settings) -> Iterator[Mistake]:
     exposure = settings.node_pool.exposure
     if exposure.kind == "gateway" and exposure.gateway is None:
@@ -133,6 +139,7 @@ def _exposure_is_whole(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _sources_are_addresses(settings: Settings) -> Iterator[Mistake]:
     exposure = settings.node_pool.exposure
     if exposure.source_ranges and exposure.kind != "loadBalancer":
@@ -152,6 +159,7 @@ def _sources_are_addresses(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
     exposure, deployment = settings.node_pool.exposure, settings.deployment
     if deployment.public:
@@ -187,6 +195,7 @@ def _exposure_is_guarded(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _autoscale_can_work(settings: Settings) -> Iterator[Mistake]:
     autoscale = settings.node_pool.autoscale
     if autoscale is None:

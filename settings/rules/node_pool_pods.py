@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from bundle.triton_storage import triton_url
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Framework, Model, Settings
 
 __all__ = ["pod_rules"]
@@ -15,14 +16,16 @@ _LABEL_KEY = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A
 _OWN_LABELS = "app.kubernetes.io/"
 
 
+@rule
 def pod_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield the rules that pods on a node pool would break."""
-    for rule in (_limits_hold_requests, _shared_memory_fits, _labels_are_labels, _tolerations_are_whole):
-        yield from rule(settings)
+    for judge in (_limits_hold_requests, _shared_memory_fits, _labels_are_labels, _tolerations_are_whole):
+        yield from judge(settings)
     yield from _models_can_be_read(settings)
     yield from _secrets_can_be_there(settings)
 
 
+@rule
 def _limits_hold_requests(settings: Settings) -> Iterator[Mistake]:
     pool, deployment = settings.node_pool, settings.deployment
     for field, limit, request in (
@@ -37,6 +40,7 @@ def _limits_hold_requests(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _shared_memory_fits(settings: Settings) -> Iterator[Mistake]:
     pool = settings.node_pool
     if pool.shm_mb is None:
@@ -51,6 +55,7 @@ def _shared_memory_fits(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _labels_are_labels(settings: Settings) -> Iterator[Mistake]:
     pool = settings.node_pool
     yield from _labels("nodePool.nodeSelector", pool.node_selector or {})
@@ -67,6 +72,7 @@ def _labels_are_labels(settings: Settings) -> Iterator[Mistake]:
             yield Mistake(path=f"nodePool.{field}", value=repr(value), expected="expected the value of a node's label")
 
 
+@rule
 def _labels(path: str, labels: Mapping[str, str]) -> Iterator[Mistake]:
     for key, value in labels.items():
         if not (_LABEL_KEY.fullmatch(key) and _LABEL_VALUE.fullmatch(value)):
@@ -78,6 +84,7 @@ def _labels(path: str, labels: Mapping[str, str]) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _tolerations_are_whole(settings: Settings) -> Iterator[Mistake]:
     for index, toleration in enumerate(settings.node_pool.tolerations or []):
         if toleration.operator == "Exists" and toleration.value is not None:
@@ -88,6 +95,7 @@ def _tolerations_are_whole(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
     pool = settings.node_pool
     if pool.models_from != "registry":
@@ -117,6 +125,7 @@ def _models_can_be_read(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _secrets_can_be_there(settings: Settings) -> Iterator[Mistake]:
     pool = settings.node_pool
     needed = [*pool.image_pull_secrets, *([pool.credentials_secret] if pool.credentials_secret else [])]

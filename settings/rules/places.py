@@ -7,11 +7,13 @@ from bundle.registry import Registry, RegistryError
 from bundle.shell_names import PLAIN_PATH
 from settings.errors import Mistake
 from settings.project_path import ProjectPath
+from settings.rules.rule import rule
 from settings.schema import Framework, Model, Settings, Target
 
 __all__ = ["place_rules"]
 
 
+@rule
 def place_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield places that cannot exist."""
     try:

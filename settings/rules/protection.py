@@ -4,7 +4,9 @@ from collections.abc import Collection, Iterator
 
 from gateway.keys import check_key
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
+from settings.unreadable import is_unreadable
 
 __all__ = ["encryption_rules", "protection_rules"]
 
@@ -12,6 +14,7 @@ ENCRYPTED = ("primaryKey", "secondaryKey", "imagePassword")
 """The settings that the stack's file may encrypt: no other one is kept from those who look at what runs."""
 
 
+@rule
 def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     """Yield the rules that leave people unprotected.
 
@@ -28,14 +31,15 @@ def protection_rules(settings: Settings, secret: Collection[str]) -> Iterator[Mi
         yield from _public_means_guarded(settings)
 
 
-def encryption_rules(secret: Collection[str], target: Target | None) -> Iterator[Mistake]:
+@rule
+def encryption_rules(secret: Collection[str], settings: Settings | None) -> Iterator[Mistake]:
     """Yield the settings that the stack's file encrypts in vain: their values show wherever the service runs.
 
     Args:
         secret: The paths of the settings that the stack's file encrypts.
-        target: The target, which decides what to do in place of that; None where the file does not tell it.
+        settings: The stack's settings, whose target decides what to do in place of that; None where they have no form.
     """
-    if target is Target.NODE_POOL:
+    if _is_for_a_pool(settings):
         instead = "put it into a Kubernetes Secret and name that in nodePool.credentialsSecret"
     else:
         instead = "put it into a file that the script reads, or use the machine's own identity"
@@ -47,6 +51,16 @@ def encryption_rules(secret: Collection[str], target: Target | None) -> Iterator
         )
 
 
+def _is_for_a_pool(settings: Settings | None) -> bool:
+    try:
+        return settings is not None and settings.deployment.target is Target.NODE_POOL
+    except AttributeError as error:
+        if not is_unreadable(error):
+            raise
+        return False
+
+
+@rule
 def _keys_are_secret(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     for path, key in (("primaryKey", settings.primary_key), ("secondaryKey", settings.secondary_key)):
         if key is None:
@@ -61,6 +75,7 @@ def _keys_are_secret(settings: Settings, secret: Collection[str]) -> Iterator[Mi
             yield Mistake(path=path, expected=str(error).removeprefix(f"{path}: "))
 
 
+@rule
 def _keys_are_two(settings: Settings) -> Iterator[Mistake]:
     if settings.primary_key is not None and settings.primary_key == settings.secondary_key:
         yield Mistake(
@@ -69,6 +84,7 @@ def _keys_are_two(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _given_keys_are_not_rotated(settings: Settings, secret: Collection[str]) -> Iterator[Mistake]:
     for name, edition in (("primary", settings.key_rotation.primary), ("secondary", settings.key_rotation.secondary)):
         given = f"{name}Key"
@@ -80,6 +96,7 @@ def _given_keys_are_not_rotated(settings: Settings, secret: Collection[str]) -> 
             )
 
 
+@rule
 def _public_means_guarded(settings: Settings) -> Iterator[Mistake]:
     deployment = settings.deployment
     if not deployment.auth_enabled:
@@ -96,12 +113,14 @@ def _public_means_guarded(settings: Settings) -> Iterator[Mistake]:
     yield from _limited(settings, "deployment.public is true")
 
 
+@rule
 def _exposed_means_limited(settings: Settings) -> Iterator[Mistake]:
     exposure = settings.node_pool.exposure
     if exposure.kind in ("ingress", "gateway") or (exposure.kind == "loadBalancer" and not exposure.internal):
         yield from _limited(settings, f"nodePool.exposure.kind is '{exposure.kind}'")
 
 
+@rule
 def _limited(settings: Settings, where: str) -> Iterator[Mistake]:
     if settings.deployment.max_requests_per_second is None:
         yield Mistake(

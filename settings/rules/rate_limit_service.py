@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from common.loopback import is_loopback
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
 
 __all__ = ["rate_limit_service_rules"]
@@ -11,6 +12,7 @@ __all__ = ["rate_limit_service_rules"]
 _PATH = "deployment.rateLimitService"
 
 
+@rule
 def rate_limit_service_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield what keeps the rate limit service from counting."""
     service = settings.deployment.rate_limit_service

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from settings.errors import Mistake
 from settings.rules.models import BundleRead
+from settings.rules.rule import rule
 from settings.schema import Settings
 from settings.variable_names import COLLECT
 
@@ -12,6 +13,7 @@ __all__ = ["recording_rules"]
 _PATH = "deployment.recordRequests"
 
 
+@rule
 def recording_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what keeps the recorder from recording.
 
@@ -26,7 +28,7 @@ def recording_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterat
             path=_PATH,
             expected=f"has no place to write to; set environment.variables.{COLLECT}, as data collection has it",
         )
-    if not any(bundle.by_triton or bundle.mistakes for bundle in bundles):
+    if not any(bundle.by_triton or bundle.unread for bundle in bundles):
         yield Mistake(
             path=_PATH,
             expected="records requests to Triton, and no model is Triton's; leave it out: data collection "

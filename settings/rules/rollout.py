@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
 from settings.rules.models import BundleRead
+from settings.rules.rule import rule
 from settings.schema import Settings
 from settings.variable_names import COLLECT
 
@@ -18,6 +19,7 @@ _MOST_BY_CORE = 64
 """Requests at once that a core of the service drives: more only wait in a queue, which is what would be measured."""
 
 
+@rule
 def rollout_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what keeps replay, performance and the steps from judging a version.
 
@@ -46,6 +48,7 @@ def rollout_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator
             )
 
 
+@rule
 def _steps_go_up(settings: Settings) -> Iterator[Mistake]:
     rollout = settings.deployment.rollout
     percent = rollout.canary_traffic_percent
@@ -93,6 +96,7 @@ def _steps_go_up(settings: Settings) -> Iterator[Mistake]:
             )
 
 
+@rule
 def _old_one_is_there(settings: Settings) -> Iterator[Mistake]:
     rollout = settings.deployment.rollout
     if rollout.strategy != "recreate":
@@ -111,6 +115,7 @@ def _old_one_is_there(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+@rule
 def _cores_can_drive_it(settings: Settings) -> Iterator[Mistake]:
     performance, cores = settings.deployment.rollout.performance, settings.deployment.cpu_cores
     most = max(1, int(_MOST_BY_CORE * cores))
@@ -125,7 +130,7 @@ def _cores_can_drive_it(settings: Settings) -> Iterator[Mistake]:
 
 def _something_to_send(settings: Settings, bundles: Sequence[BundleRead]) -> bool:
     """Whether a request is known; true where a mistake elsewhere keeps that from being told."""
-    if any(bundle.mistakes for bundle in bundles):
+    if any(bundle.unread for bundle in bundles):
         return True
     if any(model.get("golden") for bundle in bundles if bundle.by_triton for model in bundle.models):
         return True

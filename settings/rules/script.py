@@ -9,11 +9,13 @@ from environment.source_folder import read_source
 from settings.errors import Mistake
 from settings.golden import GoldenError, golden_request
 from settings.rules.models import BundleRead
+from settings.rules.rule import rule
 from settings.schema import Settings
 
 __all__ = ["script_rules"]
 
 
+@rule
 def script_rules(settings: Settings, bundles: Sequence[BundleRead]) -> Iterator[Mistake]:
     """Yield what is wrong with the entry script.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from common.redaction import credential_in
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings
 
 __all__ = ["PACKAGE_ADVICE", "text_rules"]
@@ -22,12 +23,13 @@ _ADVICE = {
 }
 
 
+@rule
 def text_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield the texts that no file or variable can hold, and the URLs with a credential, which the state would show.
 
     Variables may have one: README says that everybody sees them.
     """
-    for path, text in _texts(settings.model_dump(by_alias=True)):
+    for path, text in _texts(settings.model_dump(by_alias=True, warnings=False)):
         if "\0" in text:
             yield Mistake(path=path, value=repr(text), expected="expected text without a NUL character; remove it")
         elif not _is_utf8(text):

@@ -8,11 +8,13 @@ import psutil
 from environment import Environment
 from environment.machine_requirements import why_not
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Framework, Model, Settings, Target
 
 __all__ = ["machine_rules"]
 
 
+@rule
 def machine_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield what this machine lacks; nothing on the other targets."""
     if settings.deployment.target is not Target.PROCESS:
@@ -21,12 +23,14 @@ def machine_rules(settings: Settings) -> Iterator[Mistake]:
     yield from _has_processors_and_memory(settings)
 
 
+@rule
 def _runs_triton(settings: Settings) -> Iterator[Mistake]:
     if any(isinstance(model, Model) and model.framework is Framework.MULTI for model in settings.models):
         for reason in why_not(Environment.get("AzureML-Triton").curated.wheel):
             yield Mistake(path="deployment.target", value="'process'", expected=reason)
 
 
+@rule
 def _has_processors_and_memory(settings: Settings) -> Iterator[Mistake]:
     deployment = settings.deployment
     for path, field, wanted, there, unit in (

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 from gateway.otel_variables import mistakes
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
 
 __all__ = ["trace_rules"]
 
 
+@rule
 def trace_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield each variable with which no trace could be had."""
     variables = settings.environment.variables

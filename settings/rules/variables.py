@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from serving.settings import VARIABLES
 from settings.errors import Mistake
+from settings.rules.rule import rule
 from settings.schema import Settings, Target
 from settings.variable_names import COLLECT, folder_of
 
@@ -13,6 +14,7 @@ __all__ = ["variable_rules"]
 _OF_COLLECTION = "COLLECT_"
 
 
+@rule
 def variable_rules(settings: Settings) -> Iterator[Mistake]:
     """Yield names that no variable can have, and variables with which the scorer or the recorder would not start."""
     for name, value in settings.environment.variables.items():

@@ -97,6 +97,11 @@ def test_a_variable_with_which_no_trace_can_be_had_is_told(variables: dict[str, 
     assert expected in said
 
 
+def test_a_wrong_share_is_told_beside_a_wrong_sampler() -> None:
+    told = [name for name, _ in mistakes(ENDPOINT | {SAMPLER: "xray", SHARE: "2"}, in_container=True)]
+    assert told == [SAMPLER, SHARE]
+
+
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
     assert not list(mistakes(ENDPOINT | {"OTEL_EXPORTER_OTLP_PROTOCOL": ""}, in_container=True))
 

@@ -114,6 +114,13 @@ TABLE: list[tuple[dict[str, Any], str]] = [
         {"deployment": {"rollout": {"strategy": "blue"}}},
         "deployment.rollout.strategy has the value 'blue': expected 'surge' or 'recreate'",
     ),
+    *(
+        (
+            {"deployment": {"rollout": {"steps": [{"setWeight": 10, "pause": "1m"}], judge: {"maxSlowdown": 0.5}}}},
+            f"deployment.rollout.{judge}.maxSlowdown has the value 0.5: expected at least 1",
+        )
+        for judge in ("performance", "analysis")
+    ),
     (
         {"models": [{"path": "models", "name": "digits", "framework": "TensorFlow"}]},
         "models[0].framework has the value 'TensorFlow': expected 'Multi' or 'Custom'",
@@ -206,11 +213,29 @@ def test_what_is_encrypted_in_vain_is_told_with_the_fix(mistakes: Check) -> None
         ("deployment", "sslEnabled", "in place of Azure's sslEnabled there is tls.certificateFile and tls.keyFile"),
         ("deployment", "memoryInGB", "in place of Azure's memoryInGB there is deployment.memoryGb"),
         ("", "computeType", "in place of Azure's computeType there is deployment.target"),
+        ("deployment", "tokenAuthEnabled", "in place of Azure's tokenAuthEnabled there is clients[].jwt"),
     ],
 )
 def test_a_name_of_another_place_leads_to_its_own(mistakes: Check, place: str, name: str, hint: str) -> None:
     (found,) = mistakes({place: {name: 1}} if place else {name: 1})
     assert found.endswith(f": there is no such setting; {hint}")
+
+
+@pytest.mark.parametrize("name", ["primaryKey", "secondaryKey", "primary_key", "key", "keys"])
+def test_a_key_given_to_a_client_leads_to_the_output(mistakes: Check, name: str) -> None:
+    (found,) = mistakes({"clients": [{"name": "checkout"}, {"name": "nightly", name: "a-key-in-plain-text"}]})
+    hint = "a client's keys are made, and in the output clientKeys; keyRotation has them made anew"
+    assert found == f"clients[1].{name} has the value (secret): there is no such setting; {hint}"
+
+
+def test_a_name_that_is_right_elsewhere_is_told_with_its_place(mistakes: Check) -> None:
+    (found,) = mistakes({"deployment": {"entryScript": "score.py"}})
+    assert found == (
+        "deployment.entryScript has the value 'score.py': there is no such setting; entryScript stands by itself, in "
+        "no group"
+    )
+    (found,) = mistakes({"deployment": {"entry_script": "score.py"}})
+    assert found.endswith("did you mean 'entryScript', by itself, in no group?")
 
 
 def test_azures_names_lead_to_settings_that_there_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from engine.state.stack_file import StackFile, config_text
+from engine.errors import EngineError
+from engine.state.stack_file import StackFile, config_text, load_yaml
 from settings import stack_reader as stack_files
 from settings.errors import SettingsError
 from settings.load import load, read_stack_file
@@ -172,6 +174,26 @@ def test_a_stacks_file_that_is_no_yaml_is_told_with_its_line(project: Path) -> N
     stack_file(project, "config:\n  a: [1,\n  b: 2\n")
     with pytest.raises(SettingsError, match=r"Pulumi\.prod\.yaml has 1 mistake:\n  the file: is no YAML: line \d+: "):
         read_stack_file(project, "prod")
+
+
+def test_a_setting_below_what_pulumi_wrote_last_is_told_with_its_place(project: Path) -> None:
+    added = "\n  triton-serving:clients:\n    - name: checkout\n"
+    stack_file(project, f"config:\n  triton-serving:models: ['digits:1']\nencryptionsalt: v1:abc=:v1:d\n{added}")
+    hint = (
+        "mapping values are not allowed here; the line is indented below 'encryptionsalt' (line 3), which is no group: "
+        "move it into its group, which is 'config' for settings"
+    )
+    (mistake,) = mistakes_of(lambda: read_stack_file(project, "prod"))
+    assert str(mistake) == f"the file: is no YAML: line 5: {hint}"
+    with pytest.raises(EngineError, match=re.escape(hint)):
+        load_yaml(project / "stacks" / "Pulumi.prod.yaml")
+
+
+@pytest.mark.parametrize("text", ["config:\n  a: b: c\n", "config:\n  a: x\n   b: y\n", "a: b: c\n"])
+def test_another_misplaced_value_gets_no_hint(project: Path, text: str) -> None:
+    stack_file(project, text)
+    (mistake,) = mistakes_of(lambda: read_stack_file(project, "prod"))
+    assert str(mistake).endswith(": mapping values are not allowed here")
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "stacks").glob("Pulumi.*.yaml")), ids=lambda file: file.name)

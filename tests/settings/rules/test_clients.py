@@ -113,6 +113,48 @@ def test_what_is_wrong_with_a_client_is_told(mistakes: Check, clients: list[dict
     assert message in mistakes({"clients": clients})
 
 
+SCORER = {**JWT, "claims": {"roles": "scorer"}}
+
+
+@pytest.mark.parametrize("first", [JWT, SCORER])
+def test_a_client_whose_tokens_another_takes_first_is_refused(mistakes: Check, first: dict[str, Any]) -> None:
+    both = {**JWT, "claims": {"roles": "scorer", "team": "risk"}}
+    assert mistakes({"clients": [client(jwt=first), client(name="other", jwt=both)]}) == [
+        "clients[1].jwt: gets no token: clients[0] stands before it and takes every token with these claims; put "
+        "'other' before 'checkout'"
+    ]
+    assert mistakes({"clients": [client(jwt=both), client(name="other", jwt=first)]}) == []
+
+
+def test_clients_with_claims_or_audiences_of_their_own_are_taken(mistakes: Check) -> None:
+    others = [
+        {**JWT, "claims": {"roles": "reader"}},
+        {**JWT, "claims": {"team": "scorer"}},
+        {**SCORER, "audience": "triton-test"},
+        {**SCORER, "issuer": "https://login.example.com"},
+    ]
+    clients = [client(name=f"client-{index}", jwt=jwt) for index, jwt in enumerate([SCORER, *others])]
+    assert mistakes({"clients": clients}) == []
+
+
+def test_an_issuer_has_its_keys_at_one_place(mistakes: Check, secured: Path) -> None:
+    elsewhere = {**JWT, "jwksUri": "https://login.example.org/other"}
+    trusting = {**SCORER, "caFile": "ca.pem"}
+
+    def wrong(*jwts: dict[str, Any]) -> list[str]:
+        return mistakes({"clients": [client(name=f"client-{index}", jwt=jwt) for index, jwt in enumerate(jwts)]})
+
+    uri, file = (
+        f"clients[1].jwt.{name}: differs from clients[0].jwt.{name}; expected the same for one issuer and audience"
+        for name in ("jwksUri", "caFile")
+    )
+    assert wrong(SCORER, elsewhere) == [uri]
+    assert wrong(SCORER, {**JWT, "caFile": "ca.pem"}) == [file]
+    assert wrong(trusting, JWT) == [file]
+    assert wrong(trusting, {**JWT, "caFile": "./ca.pem"}) == []
+    assert wrong(trusting, elsewhere) == [uri, file]
+
+
 @pytest.mark.parametrize(
     "uri", ["https://", "ftp://x/y", "https://u:p@x/keys", "https://x:99999/keys", "https://[x/keys"]
 )

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
+from settings import rules
+from settings.errors import Mistake
 from tests.settings.conftest import Check
 
 KEY, OTHER_KEY = "a-key-of-a-users-own", "another-key-of-a-users"
@@ -216,3 +222,19 @@ def test_a_broken_rule_is_told_with_the_fix(
 ) -> None:
     (project / "outside.py").write_text("")
     assert mistakes(changes) == messages
+
+
+def test_every_rule_ends_where_it_reads_a_setting_without_a_valid_form() -> None:
+    modules = [
+        importlib.import_module(f"{rules.__name__}.{module.name}") for module in pkgutil.iter_modules(rules.__path__)
+    ]
+    found = [
+        function
+        for module in modules
+        for function in vars(module).values()
+        if inspect.isfunction(function)
+        and function.__module__.startswith(rules.__name__)
+        and get_type_hints(function).get("return") == Iterator[Mistake]
+    ]
+    assert len(found) > 50
+    assert [function.__qualname__ for function in found if not hasattr(function, "__wrapped__")] == []
