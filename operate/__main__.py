@@ -49,9 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--cluster", default="", help="the stack's output of that name, as JSON")
         if verb == "key":
             command.add_argument("--which", default="primary", help="primary or secondary")
-            command.add_argument(
-                "--client", default="", help="whose key; by default the service's own"
-            )
+            command.add_argument("--client", default="", help="whose key; by default the service's own")
         if verb in ("key", "status", "logs", "dashboard"):
             command.add_argument("--engine", default="pulumi", help="the command that reads other stacks' outputs")
         if verb == "dashboard":
