@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks import load
 from benchmarks.servers import KEY, Machinery, Server
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys

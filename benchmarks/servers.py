@@ -18,8 +18,9 @@ import httpx
 import psutil
 
 from benchmarks.models import Model
-from environment import BuiltEnvironment, venv
+from environment import venv
 from environment.curated_clone import declared_environment
+from environment.venv import BuiltEnvironment
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys

@@ -23,8 +23,9 @@ from benchmarks import load
 from benchmarks.access_log import answering_server
 from benchmarks.models import DIGITS
 from benchmarks.servers import KEY, SCRIPTS, Machinery, Server
-from environment import BuiltEnvironment, venv
+from environment import venv
 from environment.curated_clone import declared_environment
+from environment.venv import BuiltEnvironment
 from gateway import envoy_command, envoy_files, envoy_folder
 from gateway.front_door_options import Options, Triton, Upstreams, loopback
 from gateway.keys import Keys

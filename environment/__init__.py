@@ -5,16 +5,3 @@ curated.yaml ─► Environment.get("AzureML-Triton").clone("My-Triton").add_pip
                      ├─► venv.build                                a virtual environment of this machine
                      └─► build_context.environment_context         the context of an image
 """
-
-from environment.curated_clone import Environment, SpecError
-from environment.package_lock import ResolutionError
-from environment.venv import BuildError, BuiltEnvironment, build
-
-__all__ = [
-    "BuildError",
-    "BuiltEnvironment",
-    "Environment",
-    "ResolutionError",
-    "SpecError",
-    "build",
-]

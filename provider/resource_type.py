@@ -1,5 +1,6 @@
 """What a type of resource is: its inputs and outputs, and what is done when it comes, changes and goes."""
 
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -111,6 +112,9 @@ TYPES: dict[str, tuple[str, tuple[Target, ...]]] = {
 }
 """Every type by its name: module and class in `provider.resources`, imported when needed, and the class's arguments."""
 
+_IMPORTING = threading.Lock()
+"""Requests come in threads. Where two import at once, Python may give one of them a module that is half-way."""
+
 
 def resource_type(name: str) -> ResourceType[Any, Any]:
     """The type of resource `triton:index:<name>`.
@@ -120,5 +124,7 @@ def resource_type(name: str) -> ResourceType[Any, Any]:
     """
     where, arguments = TYPES[name]
     module, _, class_name = where.partition(":")
-    made: ResourceType[Any, Any] = getattr(import_module(f"provider.resources.{module}"), class_name)(*arguments)
+    with _IMPORTING:
+        imported = import_module(f"provider.resources.{module}")
+    made: ResourceType[Any, Any] = getattr(imported, class_name)(*arguments)
     return made

@@ -8,7 +8,7 @@ from bundle.bundle_types import Bundle
 from bundle.frameworks import ONNXRUNTIME
 from bundle.layout import check_bundle
 from bundle.runtimes import Runtime
-from environment import Environment, SpecError
+from environment.curated_clone import Environment, SpecError
 from settings.schema import Framework, Settings, Target
 
 __all__ = ["layout_of", "runtime_of"]

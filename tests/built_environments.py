@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from environment import BuiltEnvironment, Environment, build
-from environment.venv import one_build_at_a_time
+from environment.curated_clone import Environment
+from environment.venv import BuiltEnvironment, build, one_build_at_a_time
 
 CACHE = Path(__file__).resolve().parents[1] / ".var" / "cache"
 

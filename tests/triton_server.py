@@ -14,7 +14,8 @@ import httpx
 import pytest
 from tritonclient.http import InferenceServerClient
 
-from environment import BuiltEnvironment, Environment
+from environment.curated_clone import Environment
+from environment.venv import BuiltEnvironment
 from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.machine.ports import free_ports
 from targets.process import programs

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.redaction import credential_in
-from environment import Environment, SpecError
+from environment.curated_clone import Environment, SpecError
 from settings.errors import Mistake
 from settings.requirements_file import RequirementLine, read_requirements
 from settings.rules.rule import rule

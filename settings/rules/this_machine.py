@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import psutil
 
-from environment import Environment
+from environment.curated_clone import Environment
 from environment.machine_requirements import why_not
 from settings.errors import Mistake
 from settings.rules.rule import rule

@@ -8,7 +8,7 @@ import pytest
 from bundle.frameworks import ALL_FRAMEWORKS, FRAMEWORKS, TARGETS
 from bundle.onnx_limits import unserved
 from bundle.runtimes import LIMITS, RELEASES
-from environment import Environment
+from environment.curated_clone import Environment
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "backends.md").read_text(encoding="utf-8")
 CURATED = Environment.get("AzureML-Triton").curated

@@ -13,7 +13,7 @@ from bundle.layout import check_layout
 from bundle.onnx_session import LoadError, load_session
 from bundle.problems import LayoutError
 from bundle.runtimes import LIMITS, RELEASES, Runtime
-from environment import Environment
+from environment.curated_clone import Environment
 from tests.bundle.bundles import BATCHED, model
 
 HERE = ".".join(version("onnxruntime").split(".")[:2])

@@ -8,7 +8,8 @@ import signal
 import sys
 from pathlib import Path
 
-from environment import Environment, build
+from environment.curated_clone import Environment
+from environment.venv import build
 
 
 def main(root: str, serving: str, stop_at: str | None = None) -> None:

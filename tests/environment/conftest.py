@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuiltEnvironment, Environment, build
+from environment.curated_clone import Environment
+from environment.venv import BuiltEnvironment, build
 
 PYPROJECT = """\
 [build-system]

@@ -4,7 +4,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from environment import Environment, SpecError
+from environment.curated_clone import Environment, SpecError
 from environment.curated_environments import read_curated
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from environment import Environment, build, machine_requirements
+from environment import machine_requirements
+from environment.curated_clone import Environment
 from environment.interpreter import Interpreter, inspect, installed
+from environment.venv import build
 from tests.environment.conftest import Shared
 
 WHEEL = Environment.get("AzureML-Triton").curated.wheel

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from environment import Environment, ResolutionError
+from environment.curated_clone import Environment
 from environment.interpreter import inspect
-from environment.package_lock import resolve
+from environment.package_lock import ResolutionError, resolve
 
 
 class _Forbidding(http.server.BaseHTTPRequestHandler):

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuildError, Environment, ResolutionError, build, machine_requirements
+from environment import machine_requirements
+from environment.curated_clone import Environment
+from environment.package_lock import ResolutionError
+from environment.venv import BuildError, build
 from tests.environment.conftest import Shared
 
 PROJECT = Path(__file__).resolve().parents[2]

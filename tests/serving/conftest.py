@@ -13,7 +13,8 @@ from textwrap import dedent
 import pytest
 import uv
 
-from environment import BuiltEnvironment, Environment
+from environment.curated_clone import Environment
+from environment.venv import BuiltEnvironment
 from targets.machine.ports import free_ports
 from tests import built_environments
 from tests.serving import servers

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from serving.http.http1 import Request
 from serving.script.inputs import is_too_deep
 from tests.serving.conftest import start_in

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from tests.serving.conftest import start_in
 from tests.serving.servers import Server
 from tests.waiting import eventually

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from serving.probing.golden_check import score_problems
 from serving.probing.probe import asking
 from serving.proving.client import Client

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from targets.machine.ports import free_ports
 from tests.serving import servers
 from tests.serving.conftest import StartServer, start_in

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from tests.serving.conftest import start_in
 from tests.serving.servers import Server
 from tests.serving.side_by_side import Case

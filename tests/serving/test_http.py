@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server
 

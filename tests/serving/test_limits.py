@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from serving.http.http1 import RequestParser
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import Server

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.wrappers import Response
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from serving.azure.rawhttp import AMLResponse
 from serving.http import http1
 from serving.http.script_response import AnswerError, parts_of

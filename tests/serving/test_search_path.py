@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from serving.command import PROBE
 from serving.script import shadowed
 from tests.serving.conftest import StartServer, start_in

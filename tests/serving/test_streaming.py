@@ -11,7 +11,7 @@ from functools import partial
 import httpx
 import pytest
 
-from environment import BuiltEnvironment
+from environment.venv import BuiltEnvironment
 from tests.serving.conftest import StartServer, start_in
 from tests.serving.servers import HTTP, Server
 from tests.serving.test_collection import records

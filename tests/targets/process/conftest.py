@@ -19,8 +19,9 @@ import pytest
 from bundle.bundle_types import Bundle
 from bundle.layout import check_files, check_layout
 from bundle.registry import Registry
-from environment import BuiltEnvironment, Environment
+from environment.curated_clone import Environment
 from environment.source_digest import digest_of
+from environment.venv import BuiltEnvironment
 from settings.service_groups import Limits, Resources, RolloutPlan
 from targets.process import rollout
 from targets.process import service as whole_service

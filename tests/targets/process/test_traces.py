@@ -22,9 +22,9 @@ from pydantic import SecretStr
 
 from bundle.layout import check_layout
 from bundle.registry import Registry
-from environment import BuiltEnvironment
 from environment.curated_clone import declared_environment
 from environment.source_digest import digest_of
+from environment.venv import BuiltEnvironment
 from gateway.keys import make_key
 from gateway.otel_variables import traces_of
 from settings.requirements_file import pip_packages

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from environment import Environment, ResolutionError
 from environment import machine_requirements as machine
+from environment.curated_clone import Environment
 from environment.interpreter import inspect
-from environment.package_lock import resolve
+from environment.package_lock import ResolutionError, resolve
 from settings.service_groups import RolloutPlan
 from targets.errors import ServiceError
 from targets.process import front_door
