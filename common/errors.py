@@ -14,6 +14,7 @@ class UserError(Exception):
         ├── GoldenError            settings/    the entry script's golden request is malformed
         ├── NewStackError          operate/     no stack can be written for a model
         ├── NoVersionError         operate/     there is no version of the service to go back to
+        ├── SharedTrafficError     operate/     a version to go back to would get a share of the traffic alone
         ├── LayoutError            bundle/      Triton would refuse a model's folder
         ├── RegistryError          bundle/      a model cannot be registered, read or downloaded
         ├── SpecError              environment/ an unknown curated environment, a pip package that contradicts it
@@ -25,6 +26,7 @@ class UserError(Exception):
         │   └── RejectedError                   Envoy refuses a file
         ├── ServiceError           targets/     a service cannot be changed, measured or removed
         │   ├── RefusedError                    a new version did not pass a step of its rollout
+        │   ├── FormError          operate/     the dashboard's form asks for what nobody can send
         │   ├── NoEngineError                   no Docker engine answers
         │   └── ClusterError                    the Kubernetes cluster refuses or does not answer
         │       └── CredentialError             a kubeconfig is wrong, or the cluster refuses it

@@ -101,9 +101,11 @@ class Admin:
         """
 
         def outcome() -> bool | AdminError:
+            is_ready = self.is_ready()
+            # Asked after it: Envoy is ready, with a door that lets nobody in, as soon as it has refused the keys.
             if (name := self._refused_at_start()) is not None:
                 return RejectedError(f"envoy: refused {name} at its start{self._reason(name)}")
-            if self.is_ready():
+            if is_ready:
                 return True
             end = self._log.end() if self._log is not None else None
             return AdminError(f"envoy: did not start: {end}") if end is not None else False

@@ -23,7 +23,7 @@ from tests.waiting import eventually
 
 _EXPORT_SECONDS = 5  # a part that waits for a collector gives up after so long, and no request may take it
 _HANGS_SECONDS, _DOWN_SECONDS = 8, 5
-_COMES_SECONDS, _TRIES = 15, 3  # each part sends its spans every five seconds
+_COMES_SECONDS, TRIES = 15, 3  # each part sends its spans every five seconds
 _MODEL = "digits"
 _TRITONS = ("InferRequest", _MODEL, "compute")
 _SCORERS = ("POST /score", "queue", "run", f"infer {_MODEL}")
@@ -95,8 +95,8 @@ def check_traces(sink: Sink, asking: Asking, service: str) -> None:
         asking.ask(way, **headers)
     for way, (trace, parent, _) in chosen.items():
         names = {way, *_TRITONS, *(_SCORERS if way == "score" else ())}
-        for _ in range(_TRIES):
-            if _comes_whole(sink, trace, names):
+        for _ in range(TRIES):
+            if comes_whole(sink, trace, names):
                 break
             trace, parent, headers = sampled()
             asking.ask(way, **headers)
@@ -113,7 +113,7 @@ def check_traces(sink: Sink, asking: Asking, service: str) -> None:
     assert sink.of(unsampled) == []
 
 
-def _comes_whole(sink: Sink, trace: str, names: set[str]) -> bool:
+def comes_whole(sink: Sink, trace: str, names: set[str]) -> bool:
     """Tell whether all spans of a trace come: of some 100 requests over gRPC, Triton loses those of one."""
     with contextlib.suppress(AssertionError):
         return eventually(lambda: names <= {span.name for span in sink.of(trace)}, seconds=_COMES_SECONDS)
@@ -138,6 +138,6 @@ def check_that_nobody_misses_it(url: str, asking: Asking) -> None:
         def comes_again() -> bool:
             trace, _, headers = sampled()
             asking.ask("score", **headers)
-            return _comes_whole(sink, trace, names)
+            return comes_whole(sink, trace, names)
 
-        assert any(comes_again() for _ in range(_TRIES))
+        assert any(comes_again() for _ in range(TRIES))
