@@ -68,7 +68,12 @@ class Kube:
 
     def execute(self, pod: Any, container: str, *command: str) -> str:
         """What a command in a container writes; it must end well."""
-        return str(pod.exec(list(command), container=container, check=True).stdout.decode())
+        try:
+            return str(pod.exec(list(command), container=container, check=True).stdout.decode())
+        except Exception as error:  # the websocket's tasks wrap what kr8s raises in groups
+            while grouped := getattr(error, "exceptions", ()):
+                error = grouped[0]
+            raise error from None
 
     def evict(self, pod: Any) -> int:
         """Ask for a pod's eviction as a drain does; the status of the answer, 429 where its budget refuses."""
