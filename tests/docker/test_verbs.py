@@ -111,6 +111,11 @@ def test_the_dashboard_shows_who_asked_what_and_sends_requests(deployed: DockerP
         def counts(table: str) -> dict[str, int]:
             return {row[table.removesuffix("s")]: row["requests"] for row in figures[table]}
 
+        def counted_all() -> bool:
+            figures.update(page.get("/figures").json())
+            return sum(counts("routes").values()) == sum(counts("clients").values())
+
+        eventually(counted_all, "Envoy added the times of the last requests up")  # which it does each second
         before = {table: counts(table) for table in ("clients", "routes", "generations", "models")}
 
         def ask(key: str, path: str, body: object) -> int:
@@ -131,7 +136,8 @@ def test_the_dashboard_shows_who_asked_what_and_sends_requests(deployed: DockerP
 
         def shows() -> bool:
             figures.update(page.get("/figures").json())
-            return sum(added("clients").values()) == 10 and figures["latency"]["p50"] is not None
+            whole = [sum(added(table).values()) for table in ("clients", "routes")] == [10, 10]
+            return whole and figures["latency"]["p50"] is not None
 
         eventually(shows, "the figures of these requests")
         assert figures["problem"] == ""
