@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.clients import SCHEMES, Client, Jwt
+from gateway.outside_cluster import outside_cluster
 from gateway.verified_tls import verified_tls
 
 FILTER = "tokens"
@@ -100,17 +101,8 @@ def _provider(issuer: Issuer) -> dict[str, Any]:
 def _cluster(issuer: Issuer, roots: str) -> dict[str, Any]:
     url = urlsplit(issuer.jwt.jwks_uri)
     host, secure = url.hostname or "", url.scheme == "https"
-    socket = {"address": host, "port_value": url.port or (443 if secure else 80)}
-    endpoint = {"endpoint": {"address": {"socket_address": socket}}}
-    cluster: dict[str, Any] = {
-        "name": issuer.cluster,
-        "type": "STRICT_DNS",
-        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
-        "dns_lookup_family": "V4_PREFERRED",  # each address gets requests, also one where nobody listens
-        "connect_timeout": f"{FETCH_SECONDS}s",
-        "per_connection_buffer_limit_bytes": _LARGEST_KEYS,
-        "load_assignment": {"cluster_name": issuer.cluster, "endpoints": [{"lb_endpoints": [endpoint]}]},
-    }
+    cluster = outside_cluster(issuer.cluster, host, url.port or (443 if secure else 80), FETCH_SECONDS)
+    cluster["per_connection_buffer_limit_bytes"] = _LARGEST_KEYS
     if secure:
         trusted = {"inline_string": issuer.jwt.ca} if issuer.jwt.ca else {"filename": roots}
         cluster["transport_socket"] = verified_tls(host, trusted)

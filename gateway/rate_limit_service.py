@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import PositiveInt
 
 from common.part import Part
+from gateway.outside_cluster import outside_cluster
 
 CLUSTER = "rate_limit_service"
 _CONNECT_SECONDS = 1
@@ -63,13 +64,8 @@ def rate_limit(service: RateLimitService, descriptors: Sequence[dict[str, Any]])
 
 def service_cluster(service: RateLimitService) -> dict[str, Any]:
     """Make the cluster of the service."""
-    socket = {"address": service.host, "port_value": service.port}
     return {
-        "name": CLUSTER,
-        "type": "STRICT_DNS",
-        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
-        "dns_lookup_family": "V4_PREFERRED",  # each address gets requests, also one where nobody listens
-        "connect_timeout": f"{_CONNECT_SECONDS}s",
+        **outside_cluster(CLUSTER, service.host, service.port, _CONNECT_SECONDS),
         "typed_extension_protocol_options": {
             _HTTP_OPTIONS: {
                 "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
@@ -78,9 +74,5 @@ def service_cluster(service: RateLimitService) -> dict[str, Any]:
                     "http2_protocol_options": {"connection_keepalive": {"interval": "5s", "timeout": "2s"}}
                 },
             }
-        },
-        "load_assignment": {
-            "cluster_name": CLUSTER,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"socket_address": socket}}}]}],
         },
     }

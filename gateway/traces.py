@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.otel_variables import MILLION, Traces
+from gateway.outside_cluster import outside_cluster
 from gateway.verified_tls import verified_tls
 
 COLLECTOR = "collector"
@@ -69,17 +70,11 @@ def collector_cluster(traces: Traces, roots: str) -> dict[str, Any]:
     """
     parts = urlsplit(traces.url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
-    socket = {"address": host, "port_value": parts.port or (443 if is_secure else 80)}
-    endpoint = {"endpoint": {"address": {"socket_address": socket}}}
+    port = parts.port or (443 if is_secure else 80)
     limits = {"max_connections": _EXPORTS, "max_pending_requests": _EXPORTS, "max_requests": _EXPORTS}
     return {
-        "name": COLLECTOR,
-        "type": "STRICT_DNS",
-        "wait_for_warm_on_init": False,  # a name that nobody resolves must not keep the door shut
-        "dns_lookup_family": "V4_PREFERRED",  # each address gets requests, also one where nobody listens
-        "connect_timeout": f"{_EXPORT_SECONDS}s",
+        **outside_cluster(COLLECTOR, host, port, _EXPORT_SECONDS),
         "circuit_breakers": {"thresholds": [limits]},
-        "load_assignment": {"cluster_name": COLLECTOR, "endpoints": [{"lb_endpoints": [endpoint]}]},
         **({"transport_socket": verified_tls(host, {"filename": traces.roots or roots})} if is_secure else {}),
     }
 

@@ -69,13 +69,20 @@ def stack() -> Stack:
     return Stack(settings=read_stack_file(PROJECT, "local", form_alone=True))
 
 
-def test_on_this_machine_the_access_log_has_a_file_of_its_own(
-    tmp_path: Path, stack: Stack, capfd: pytest.CaptureFixture[str]
-) -> None:
-    deployed = Stack(settings=stack.settings.model_copy(update={"state_directory": str(tmp_path)}))
-    directory = ServiceDirectory.of(tmp_path, deployed.settings.service_name)
+@pytest.fixture
+def deployed(tmp_path: Path, stack: Stack) -> Stack:
+    """A stack whose service has a folder for its logs, and no line in it."""
+    made = Stack(settings=stack.settings.model_copy(update={"state_directory": str(tmp_path)}))
+    directory = ServiceDirectory.of(tmp_path, made.settings.service_name)
     directory.logs.mkdir(parents=True)
     directory.write_record(Record(owner="organization/p/local"))
+    return made
+
+
+def test_on_this_machine_the_access_log_has_a_file_of_its_own(
+    tmp_path: Path, deployed: Stack, capfd: pytest.CaptureFixture[str]
+) -> None:
+    directory = ServiceDirectory.of(tmp_path, deployed.settings.service_name)
     directory.envoy_log.write_text("[warning] Envoy's own\n")
     directory.access_log.write_text(f"{JSON}\n")
     assert logs.show(deployed, follow=False, as_json=False, lines=50) == 0
@@ -100,12 +107,9 @@ def test_each_target_is_told_how_many_lines_to_show(
 
 
 def test_as_many_lines_are_shown_as_are_asked_for(
-    tmp_path: Path, stack: Stack, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, deployed: Stack, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    deployed = Stack(settings=stack.settings.model_copy(update={"state_directory": str(tmp_path)}))
     directory = ServiceDirectory.of(tmp_path, deployed.settings.service_name)
-    directory.logs.mkdir(parents=True)
-    directory.write_record(Record(owner="organization/p/local"))
     directory.access_log.write_text(f"{JSON}\n" * 70)
     assert logs.show(deployed, follow=False, as_json=True, lines=60) == 0
     assert capfd.readouterr().out == f"{JSON}\n" * 60
