@@ -173,7 +173,7 @@ class Asking:
             raise ServiceError(f"/swagger.json answers {status}; an entry script has a description, and Triton none")
         try:
             document = json.loads(body)
-        except (ValueError, RecursionError):
+        except _UNREADABLE:
             document = None
         if not isinstance(document, dict):
             raise ServiceError(f"/swagger.json answers with other than a JSON object of {_MOST_BYTES} bytes at most")
